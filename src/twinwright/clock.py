@@ -1,0 +1,102 @@
+"""The clock seam: all times are integer microseconds since 1970-01-01T00:00:00Z, and come from here or from data."""
+
+from __future__ import annotations
+
+import re
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+from twinwright.errors import UsageError
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+SECOND = 1_000_000
+HOUR = 3_600 * SECOND
+
+_DURATION = re.compile(r"^P(?:(\d+(?:\.\d+)?)W)?(?:(\d+(?:\.\d+)?)D)?(?:T(?:(\d+(?:\.\d+)?)H)?(?:(\d+(?:\.\d+)?)M)?(?:(\d+(?:\.\d+)?)S)?)?$")
+_DURATION_UNITS = (604_800, 86_400, 3_600, 60, 1)
+
+
+class Clock(Protocol):
+    """What time it is, twice: of the world (may be stepped) and monotonic (may not). Both in microseconds."""
+
+    def now(self) -> int: ...
+
+    def monotonic(self) -> int: ...
+
+
+class SystemClock:
+    """The machine's clocks."""
+
+    def now(self) -> int:
+        return time.time_ns() // 1_000
+
+    def monotonic(self) -> int:
+        return time.monotonic_ns() // 1_000
+
+
+class ManualClock:
+    """A clock that a test or a replay moves by hand."""
+
+    def __init__(self, now: int = 0) -> None:
+        self._now = now
+        self._monotonic = 0
+
+    def now(self) -> int:
+        return self._now
+
+    def monotonic(self) -> int:
+        return self._monotonic
+
+    def advance(self, microseconds: int) -> None:
+        """Let time pass, for both clocks."""
+        self._now += microseconds
+        self._monotonic += microseconds
+
+    def step(self, microseconds: int) -> None:
+        """Step the clock of the world only, as an operator or NTP may."""
+        self._now += microseconds
+
+
+def to_iso(micros: int) -> str:
+    """ISO 8601 in UTC with `Z`; microseconds only where there are any."""
+    moment = EPOCH + timedelta(microseconds=int(micros))
+    text = moment.replace(tzinfo=None).isoformat(timespec="microseconds" if moment.microsecond else "seconds")
+    return text + "Z"
+
+
+def from_iso(text: str, *, where: str | None = None) -> int:
+    """Microseconds of an ISO 8601 time with an offset or `Z`. Raises UsageError for naive or unreadable times."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise UsageError(f"'{text}' is not an ISO 8601 time", where=where, remedy="Write it as 2026-03-01T08:00:00Z") from None
+    if moment.tzinfo is None:
+        raise UsageError(f"'{text}' has no zone", where=where, remedy="Append Z, or an offset such as +01:00")
+    return from_datetime(moment)
+
+
+def from_datetime(moment: datetime) -> int:
+    """Exact microseconds of an aware datetime."""
+    delta = moment - EPOCH
+    return (delta.days * 86_400 + delta.seconds) * SECOND + delta.microseconds
+
+
+def parse_duration(text: str, *, where: str | None = None) -> int:
+    """Microseconds of an ISO 8601 duration of weeks, days, hours, minutes and seconds (`PT10M`). Raises UsageError."""
+    match = _DURATION.match(text)
+    if not match or not any(match.groups()):
+        raise UsageError(f"'{text}' is not an ISO 8601 duration", where=where, remedy="Write it as PT30S, PT10M, PT1H or P30D")
+    return round(sum(float(part) * unit * SECOND for part, unit in zip(match.groups(), _DURATION_UNITS, strict=True) if part))
+
+
+def format_duration(micros: int) -> str:
+    """The ISO 8601 duration of a number of microseconds, in its shortest usual form."""
+    seconds, rest = divmod(int(micros), SECOND)
+    days, seconds = divmod(seconds, 86_400)
+    hours, seconds = divmod(seconds, 3_600)
+    minutes, seconds = divmod(seconds, 60)
+    second_text = f"{seconds + rest / SECOND:.6f}".rstrip("0").rstrip(".") if rest else str(seconds)
+    clock = (f"{hours}H" if hours else "") + (f"{minutes}M" if minutes else "") + (f"{second_text}S" if seconds or rest else "")
+    date = f"{days}D" if days else ""
+    return f"P{date}{'T' + clock if clock else ''}" if date or clock else "PT0S"

@@ -1,0 +1,198 @@
+"""Every exception that Twinwright raises on purpose, drawn once.
+
+    TwinwrightError                 what, where, what to do; a code, an exit code and an HTTP status
+    ├── UsageError                  wrong usage or input                          exit 2, HTTP 400
+    │   ├── InvalidError            documents with problems, all of them at once
+    │   │   ├── SchemaError         DTDL documents
+    │   │   └── WorkspaceError      a workspace folder
+    │   ├── UnitError               unknown unit, or of the wrong dimension
+    │   ├── NotFoundError           no such twin, path, contract, run ...         HTTP 404
+    │   ├── TooLargeError           past a stated limit                           HTTP 413
+    │   ├── UnsupportedMediaError   a content type nobody here reads              HTTP 415
+    │   └── MissingExtraError       an optional dependency is not installed
+    ├── RefusedError                the answer is no (breaking change, gate)      exit 1, HTTP 409
+    ├── UnauthorisedError           no valid credential                           HTTP 401
+    ├── ForbiddenError              a valid credential without the right          HTTP 403
+    ├── BusyError                   a bounded queue is full: come back later      HTTP 429
+    └── PlatformError               the platform itself failed                    exit 3, HTTP 500
+        ├── StoreError              the store can't do what it was asked
+        └── FenceError              another worker moved this position on: roll back and read it again
+
+Expected outcomes (a refused reading, a failed run) are values, not exceptions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong with one document: where it is, which rule it breaks and how to mend it."""
+
+    message: str
+    remedy: str
+    file: str | None = None
+    line: int | None = None
+    path: str | None = None
+    code: str = "invalid"
+
+    def __str__(self) -> str:
+        place = ":".join(str(part) for part in (self.file, self.line) if part is not None)
+        inside = f" at {self.path}" if self.path else ""
+        return f"{place + ': ' if place else ''}{self.message}{inside}. {self.remedy}".rstrip()
+
+    def as_json(self) -> dict[str, Any]:
+        """The fixed JSON fields of a problem: file, line, path, code, message, remedy."""
+        return asdict(self)
+
+
+class TwinwrightError(Exception):
+    """The root of the tree. `what` went wrong, `where` (file:line, JSON path, twin ...) and `remedy`: what to do."""
+
+    code: ClassVar[str] = "Failed"
+    exit_code: ClassVar[int] = 3
+    http_status: ClassVar[int] = 500
+
+    def __init__(self, what: str, *, where: str | None = None, remedy: str | None = None) -> None:
+        super().__init__(what)
+        self.what = what
+        self.where = where
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        text = f"{self.where}: {self.what}" if self.where else self.what
+        return f"{text}. {self.remedy}" if self.remedy else text
+
+    def as_json(self) -> dict[str, Any]:
+        """What every surface (CLI, socket, REST) sends of an error."""
+        return {"code": self.code, "message": str(self), "what": self.what, "where": self.where, "remedy": self.remedy}
+
+
+class UsageError(TwinwrightError):
+    """Wrong usage or input: the caller can mend it."""
+
+    code = "InvalidArgument"
+    exit_code = 2
+    http_status = 400
+
+
+class InvalidError(UsageError):
+    """Documents with problems; carries all of them."""
+
+    code = "ValidationFailed"
+    subject: ClassVar[str] = "document"
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = list(problems)
+        count = len(self.problems)
+        noun = "problem" if count == 1 else "problems"
+        super().__init__(f"{count} {noun} in the {self.subject}:\n" + "\n".join(f"  {p}" for p in self.problems))
+
+    def as_json(self) -> dict[str, Any]:
+        return {**super().as_json(), "errors": [p.as_json() for p in self.problems]}
+
+
+class SchemaError(InvalidError):
+    """DTDL documents that break the specification; every problem of the set at once."""
+
+    code = "DTDLParserError"
+    subject = "schema"
+
+
+class WorkspaceError(InvalidError):
+    """A workspace that can't be used as it stands; every problem of the folder at once."""
+
+    code = "WorkspaceInvalid"
+    subject = "workspace"
+
+
+class UnitError(UsageError):
+    """A unit that is unknown, missing or of the wrong dimension."""
+
+    code = "UnitInvalid"
+
+
+class NotFoundError(UsageError):
+    """There is no such thing; the remedy names the nearest right one where there is one."""
+
+    code = "NotFound"
+    http_status = 404
+
+
+class TooLargeError(UsageError):
+    """Past a stated limit on size, depth or count."""
+
+    code = "TooLarge"
+    http_status = 413
+
+
+class UnsupportedMediaError(UsageError):
+    """A content type or encoding that nothing here reads."""
+
+    code = "UnsupportedMediaType"
+    http_status = 415
+
+
+class MissingExtraError(UsageError):
+    """An optional dependency is not installed; names the extra that brings it."""
+
+    code = "MissingExtra"
+
+    def __init__(self, extra: str, needed_for: str) -> None:
+        super().__init__(f"{needed_for} needs the extra '{extra}'", remedy=f"Install it with: pip install 'twinwright[{extra}]'")
+
+
+class RefusedError(TwinwrightError):
+    """The answer is no: a breaking change, a gate that did not open, a run that was not verified."""
+
+    code = "Refused"
+    exit_code = 1
+    http_status = 409
+
+
+class UnauthorisedError(TwinwrightError):
+    """No credential, or one that is not valid."""
+
+    code = "Unauthenticated"
+    exit_code = 2
+    http_status = 401
+
+
+class ForbiddenError(TwinwrightError):
+    """A valid principal without the right to do this."""
+
+    code = "AuthorizationFailed"
+    exit_code = 2
+    http_status = 403
+
+
+class BusyError(TwinwrightError):
+    """A bounded queue is full. `retry_after` is in seconds."""
+
+    code = "TooManyRequests"
+    http_status = 429
+
+    def __init__(self, what: str, *, retry_after: float = 1.0) -> None:
+        super().__init__(what, remedy=f"Try again in {retry_after:g} s")
+        self.retry_after = retry_after
+
+
+class PlatformError(TwinwrightError):
+    """The platform failed; nothing of what was asked has been half-done."""
+
+    code = "InternalServerError"
+
+
+class StoreError(PlatformError):
+    """The store can't be opened, read or written."""
+
+    code = "StoreFailed"
+
+
+class FenceError(PlatformError):
+    """The position a batch started from is no longer current: someone else committed it, or the contract's revision moved."""
+
+    code = "Fenced"

@@ -1,0 +1,1 @@
+"""Who may do what: principals, policies and audit, as rules and protocols that know nothing of stores."""

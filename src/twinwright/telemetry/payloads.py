@@ -1,0 +1,108 @@
+"""What goes into the pipeline and what comes out of it: payloads with positions, receipts with exact counts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from twinwright.errors import UsageError
+
+Reason = Literal[
+    "malformed",
+    "missing_field",
+    "bad_type",
+    "bad_time",
+    "future_time",
+    "out_of_range",
+    "unknown_twin",
+    "unauthorised",
+    "too_large",
+]
+REASONS: tuple[Reason, ...] = Reason.__args__  # type: ignore[attr-defined]
+MAX_PAYLOAD_BYTES = 16 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """Bytes that the contract can decode on their own, and what the transport said beside them.
+
+    A JSON payload is a document, an array, or one document a line; a CSV payload starts with its header line; a Parquet
+    payload is a whole file. `captures` are the names of the source template (a topic, a file name) with their values.
+    """
+
+    body: bytes
+    captures: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where in a source that can be read again a batch begins (`start`) and where the next one does (`next`).
+
+    `stream` names what is read (a file by its digest, a partition). The store commits `next` with the data, and refuses a
+    batch whose `start` is not what it holds (FenceError).
+    """
+
+    stream: str
+    start: int
+    next: int
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """Payloads for one contract, committed together in one transaction."""
+
+    contract: str
+    payloads: tuple[Payload, ...]
+    position: Position | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """Exact counts of readings: received = accepted + duplicate + sum(dead_lettered); `late` and `conflict` mark accepted ones.
+
+    `token` is the number of the commit that made it durable: a read given it (`after`) sees this batch.
+    """
+
+    received: int = 0
+    accepted: int = 0
+    duplicate: int = 0
+    late: int = 0
+    conflict: int = 0
+    dead_lettered: Mapping[str, int] = field(default_factory=dict)
+    token: int = 0
+    seconds: float = 0.0
+
+    def __add__(self, other: Receipt) -> Receipt:
+        dead = dict(self.dead_lettered)
+        for reason, count in other.dead_lettered.items():
+            dead[reason] = dead.get(reason, 0) + count
+        return Receipt(
+            self.received + other.received,
+            self.accepted + other.accepted,
+            self.duplicate + other.duplicate,
+            self.late + other.late,
+            self.conflict + other.conflict,
+            dead,
+            max(self.token, other.token),
+            self.seconds + other.seconds,
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """The fixed JSON fields of a receipt."""
+        return {
+            "received": self.received,
+            "accepted": self.accepted,
+            "duplicate": self.duplicate,
+            "late": self.late,
+            "conflict": self.conflict,
+            "dead_lettered": {reason: self.dead_lettered[reason] for reason in sorted(self.dead_lettered)},
+            "token": self.token,
+            "seconds": round(self.seconds, 6),
+        }
+
+
+def check_size(body: bytes, *, where: str) -> None:
+    """Raises UsageError for a payload past the limit, before anything of it is taken."""
+    if len(body) > MAX_PAYLOAD_BYTES:
+        raise UsageError(f"a payload of {len(body)} bytes", where=where, remedy=f"Split it: at most {MAX_PAYLOAD_BYTES} bytes each")
