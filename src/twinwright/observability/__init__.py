@@ -1,0 +1,1 @@
+"""Structured logs with correlation ids, and metrics: knows nothing of the rest of the platform."""
