@@ -1,0 +1,73 @@
+"""What every test run obeys: in CI no test is skipped, and every room at the core is covered by itself."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Generator, Iterator
+from pathlib import Path
+
+import pytest
+from coverage import Coverage
+from coverage.exceptions import NoDataError
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+RECORDS = REPOSITORY.parent / "shared" / "data"  # measured data, kept outside the repository; tests read it in place
+CORE_ROOMS = ("schema", "storage", "telemetry", "twins", "simulation")
+FORBID_SKIPS = os.environ.get("TWINWRIGHT_FORBID_SKIPS") == "1"
+ROOM_COVERAGE = float(os.environ.get("TWINWRIGHT_ROOM_COVERAGE", "0"))
+_SHORTFALLS = pytest.StashKey[list[str]]()
+
+
+def _forbid(report: pytest.TestReport | pytest.CollectReport) -> None:
+    """Make a failure of a skip, unless it is for want of the measured data, which not every machine has."""
+    if not (FORBID_SKIPS and report.skipped):
+        return
+    reason = str(report.longrepr[2] if isinstance(report.longrepr, tuple) else getattr(report, "wasxfail", report.longrepr))
+    if "shared/data" in reason and not RECORDS.exists():
+        return
+    if hasattr(report, "wasxfail"):
+        del report.wasxfail
+    report.outcome = "failed"
+    report.longrepr = f"skips are forbidden here: {reason}"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    _forbid(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    report = yield
+    _forbid(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, object]:
+    """After pytest-cov has combined its data: fail the run for each core room below the bound."""
+    result = yield
+    if ROOM_COVERAGE and not hasattr(session.config, "workerinput"):
+        session.config.stash[_SHORTFALLS] = shortfalls = list(_below(ROOM_COVERAGE))
+        session.testsfailed += len(shortfalls)
+    return result
+
+
+def _below(bound: float) -> Iterator[str]:
+    coverage = Coverage()
+    coverage.load()
+    for room in CORE_ROOMS:
+        try:
+            percent = coverage.report(file=io.StringIO(), include=[f"*/twinwright/{room}/*"])
+        except NoDataError:
+            percent = 0.0
+        if percent < bound:
+            yield f"the room {room} is covered to {percent:.1f} %, less than {bound:g} %"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    for line in config.stash.get(_SHORTFALLS, []):
+        terminalreporter.write_line(f"FAIL {line}", red=True)
