@@ -1,0 +1,306 @@
+"""`models/*.yaml`: what a simulation model declares of itself, checked whole without running any of its code."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal
+
+import msgspec
+
+from twinwright import units
+from twinwright.documents import Document, Location, Problems
+from twinwright.errors import UnitError
+from twinwright.simulation import registry
+from twinwright.simulation.declaration import ModelSpec, Range, duration_seconds
+
+MAX_ARTEFACT_BYTES = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class InputPort:
+    name: str
+    property: str | None
+    unit: str | None
+    range: Range | None
+    hold: Literal["zero", "linear"]
+
+
+@dataclass(frozen=True, slots=True)
+class StateVariable:
+    """`start` is a number in `unit`, a parameter's name, or None: from the observed `property`. From a parameter, the
+    value is `scale * parameter + offset`."""
+
+    name: str
+    start: float | str | None
+    unit: str | None
+    property: str | None
+    scale: float = 1.0
+    offset: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class OutputPort:
+    """`state` names the state that is shown where the model has no output function, as `scale * state + offset`."""
+
+    name: str
+    property: str | None
+    state: str | None
+    unit: str | None
+    range: Range | None
+    scale: float = 1.0
+    offset: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """`value` and `bounds` in `unit`. `per_run`: how a run begins (an initial state), not an argument of the model."""
+
+    name: str
+    value: float
+    unit: str | None
+    bounds: Range | None
+    per_run: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ModelDefinition:
+    """A model as declared, with the bytes of its artefacts. A plain value: `as_data` goes to a child or into a record."""
+
+    name: str
+    version: str
+    kind: str
+    artefact: str
+    interface: str | None
+    inputs: tuple[InputPort, ...]
+    states: tuple[StateVariable, ...]
+    outputs: tuple[OutputPort, ...]
+    parameters: tuple[Parameter, ...]
+    step: float  # seconds between samples
+    options: dict[str, Any]  # what the kind declares beyond this
+    assumptions: tuple[str, ...]
+    validity: dict[str, Range]
+    file: str
+    artefacts: dict[str, bytes] = field(default_factory=dict, repr=False)  # relative name -> content
+
+    @property
+    def arguments(self) -> tuple[Parameter, ...]:
+        """The parameters that the model's functions get as `p`, in order."""
+        return tuple(one for one in self.parameters if not one.per_run)
+
+    def parameter(self, name: str) -> Parameter | None:
+        return next((one for one in self.parameters if one.name == name), None)
+
+    def defaults(self) -> dict[str, float]:
+        """The declared parameter values, each in its unit."""
+        return {one.name: one.value for one in self.parameters}
+
+    def as_data(self) -> dict[str, Any]:
+        """Plain data without the artefacts' bytes, which travel as files."""
+        data: dict[str, Any] = msgspec.to_builtins(replace(self, artefacts={}))
+        return data
+
+    @classmethod
+    def from_data(cls, data: Mapping[str, Any]) -> ModelDefinition:
+        return msgspec.convert(dict(data), cls)
+
+    @property
+    def artefact_digest(self) -> str:
+        """SHA-256 over all that decides what the model computes: artefact bytes, ports, states, order, options and step.
+
+        Not in it: names of the model, values and bounds of parameters (a run has its own), ranges, validity, assumptions.
+        """
+        decides = {
+            "kind": self.kind,
+            "artefact": self.artefact,
+            "inputs": [[one.name, one.unit, one.hold] for one in self.inputs],
+            "states": [[one.name, one.unit, one.start, one.scale, one.offset] for one in self.states],
+            "outputs": [[one.name, one.unit, one.state, one.scale, one.offset] for one in self.outputs],
+            "parameters": [[one.name, one.unit, one.per_run] for one in self.parameters],
+            "step": self.step,
+            "options": self.options,
+            "files": {name: hashlib.sha256(content).hexdigest() for name, content in self.artefacts.items()},
+        }
+        return hashlib.sha256(msgspec.msgpack.encode(decides, order="deterministic")).hexdigest()
+
+
+def parse_model(document: Document, folder: Path, problems: Problems) -> ModelDefinition | None:
+    """The model that a document declares, its artefacts read from `folder`. What is wrong goes into `problems`."""
+    before = len(problems)
+    kind = document.data.get("kind") if isinstance(document.data, dict) else None
+    model_class = registry.kinds().get(kind) if isinstance(kind, str) else None
+    if kind is not None and model_class is None:
+        known = ", ".join(sorted(registry.kinds()))
+        problems.add(document.problem(("kind",), f"'{kind}' is not a kind of model", f"Installed kinds: {known}", "unknown_kind"))
+        return None
+    spec = document.parse(model_class.Spec if model_class else ModelSpec, problems)
+    if spec is None or model_class is None or not isinstance(spec, ModelSpec):
+        return None
+    _check_names(spec, document, problems)
+    _check_units(spec, document, problems)
+    artefacts = _read_artefacts(spec, folder, document, problems)
+    if len(problems) == before:
+        model_class.check(spec, document, artefacts, problems)
+    return _definition(spec, document.file, artefacts) if len(problems) == before else None
+
+
+def check_model(definition: ModelDefinition, paths: Mapping[str, Any], problems: Problems, document: Document) -> None:
+    """Check the ports against the interface's `paths` (path -> something with `.unit`): each property exists, and its
+    unit and the port's have one dimension."""
+    ports = (("inputs", definition.inputs), ("states", definition.states), ("outputs", definition.outputs))
+    for section, declared in ports:
+        for port in declared:
+            if port.property is None:
+                continue
+            place = (section, port.name, "property")
+            if port.property not in paths:
+                known = ", ".join(sorted(paths)[:10]) or "none"
+                message = f"{definition.interface or 'the interface'} has no property '{port.property}'"
+                problems.add(document.problem(place, message, f"It has: {known}", "unknown_path"))
+            elif not units.compatible(port.unit, paths[port.property].unit):
+                theirs = paths[port.property].unit or "no unit"
+                message = f"'{port.name}' is in {port.unit or 'no unit'}, but property '{port.property}' is in {theirs}"
+                problems.add(
+                    document.problem((section, port.name, "unit"), message, "Declare a unit of the same dimension", "unit_dimension")
+                )
+
+
+def affine(source: str | None, target: str | None) -> tuple[float, float]:
+    """(scale, offset) with target = scale * source + offset. Raises UnitError where the dimensions differ."""
+    map_ = units.converter(source, target)
+    return map_.factor, map_.offset
+
+
+def _check_names(spec: ModelSpec, document: Document, problems: Problems) -> None:
+    sections: dict[str, Mapping[str, Any]] = {
+        "inputs": spec.inputs,
+        "states": spec.states,
+        "outputs": spec.outputs,
+        "parameters": spec.parameters,
+    }
+    owner: dict[str, str] = {}
+    for section, names in sections.items():
+        for name in names:
+            shown_state = section == "outputs" and owner.get(name) == "states"
+            if name in owner and not shown_state:
+                message = f"'{name}' is also one of the {owner[name]}"
+                problems.add(
+                    document.problem((section, name), message, "Give every port, state and parameter its own name", "duplicate_name")
+                )
+            owner[name] = section
+    for name in spec.validity:
+        if name not in owner:
+            problems.add(
+                document.problem(("validity", name), f"'{name}' is nothing declared here", f"Names: {', '.join(owner)}", "unknown_name")
+            )
+    for name, state in spec.states.items():
+        if isinstance(state.start, str) and state.start not in spec.parameters:
+            known = ", ".join(spec.parameters) or "none is declared"
+            message = f"'{state.start}' is not a parameter"
+            problems.add(
+                document.problem(("states", name, "start"), message, f"Name a parameter ({known}) or write a number", "unknown_name")
+            )
+        if state.start is None and state.property is None:
+            message = f"state '{name}' starts nowhere"
+            problems.add(document.problem(("states", name), message, "Add `start:` (a number or a parameter) or `property:`", "no_start"))
+    for name, parameter in spec.parameters.items():
+        low, high = parameter.bounds or (None, None)
+        if (low is not None and parameter.value < low) or (high is not None and parameter.value > high):
+            message = f"the value {parameter.value:g} lies outside the bounds"
+            problems.add(document.problem(("parameters", name, "value"), message, "Change the value or the bounds", "out_of_bounds"))
+
+
+def _check_units(spec: ModelSpec, document: Document, problems: Problems) -> None:
+    sections: tuple[tuple[str, Mapping[str, Any]], ...] = (
+        ("inputs", spec.inputs),
+        ("states", spec.states),
+        ("outputs", spec.outputs),
+        ("parameters", spec.parameters),
+    )
+    known = True
+    for section, ports in sections:
+        for name, port in ports.items():
+            try:
+                units.canonical(port.unit)
+            except UnitError as error:
+                known = False
+                problems.add(document.problem((section, name, "unit"), error.what, error.remedy or "Correct the unit", "unknown_unit"))
+    if not known:
+        return
+    pairs: list[tuple[Location, str | None, str | None, str]] = []
+    for name, state in spec.states.items():
+        if isinstance(state.start, str) and state.start in spec.parameters:
+            pairs.append((("states", name, "start"), spec.parameters[state.start].unit, state.unit, f"parameter '{state.start}'"))
+    for name, output in spec.outputs.items():
+        shown = output.state or name
+        if shown in spec.states:
+            pairs.append((("outputs", name, "unit"), spec.states[shown].unit, output.unit, f"state '{shown}'"))
+    for place, source, target, what in pairs:
+        if not units.compatible(source, target):
+            message = f"{what} is in {source or 'no unit'}, '{place[1]}' in {target or 'no unit'}"
+            problems.add(document.problem(place, message, "Declare units of one dimension", "unit_dimension"))
+
+
+def split_reference(reference: str) -> tuple[str, str]:
+    """`tanks.py:rhs` as file and function; the function is empty where none is named."""
+    file, _, function = reference.partition(":")
+    return file, function
+
+
+def _read_artefacts(spec: ModelSpec, folder: Path, document: Document, problems: Problems) -> dict[str, bytes]:
+    """Every file that the definition names, by its name in the folder. Nothing outside the folder is read."""
+    contents: dict[str, bytes] = {}
+    for place, reference in spec.references().items():
+        name = PurePosixPath(split_reference(reference)[0]).as_posix()
+        if name in contents:
+            continue
+        if not re.fullmatch(r"[\w.-]+(/[\w.-]+)*", name) or ".." in PurePosixPath(name).parts:
+            problems.add(
+                document.problem(place, f"'{reference}' is no file of the workspace", "Name a file below the folder of this document")
+            )
+            continue
+        try:
+            content = (folder / name).read_bytes()
+        except OSError as error:
+            problems.add(
+                document.problem(place, f"{name} can't be read: {error.strerror}", "Put the file beside this document", "unreadable")
+            )
+            continue
+        if len(content) > MAX_ARTEFACT_BYTES:
+            problems.add(document.problem(place, f"{name} has {len(content)} bytes", f"At most {MAX_ARTEFACT_BYTES}", "too_large"))
+            continue
+        contents[name] = content
+    return contents
+
+
+def _definition(spec: ModelSpec, file: str, artefacts: dict[str, bytes]) -> ModelDefinition:
+    states = []
+    for name, state in spec.states.items():
+        scale, offset = affine(spec.parameters[state.start].unit, state.unit) if isinstance(state.start, str) else (1.0, 0.0)
+        states.append(StateVariable(name, state.start, state.unit, state.property, scale, offset))
+    outputs = []
+    for name, output in spec.outputs.items():
+        shown = output.state or (name if name in spec.states else None)
+        scale, offset = affine(spec.states[shown].unit, output.unit) if shown in spec.states else (1.0, 0.0)
+        outputs.append(OutputPort(name, output.property, shown, output.unit, output.range, scale, offset))
+    own = set(type(spec).model_fields) - set(ModelSpec.model_fields)
+    return ModelDefinition(
+        name=spec.name,
+        version=spec.version,
+        kind=spec.kind,
+        artefact=spec.artefact,
+        interface=spec.interface,
+        inputs=tuple(InputPort(name, one.property, one.unit, one.range, one.hold) for name, one in spec.inputs.items()),
+        states=tuple(states),
+        outputs=tuple(outputs),
+        parameters=tuple(Parameter(name, one.value, one.unit, one.bounds, one.per == "run") for name, one in spec.parameters.items()),
+        step=duration_seconds(spec.step),
+        options=spec.model_dump(mode="json", include=own),
+        assumptions=tuple(spec.assumptions),
+        validity=dict(spec.validity),
+        file=file,
+        artefacts=artefacts,
+    )

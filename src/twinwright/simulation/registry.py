@@ -1,0 +1,31 @@
+"""The kinds of simulation model that are installed, ours and others', found by the entry points `twinwright.models`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from importlib.metadata import entry_points
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from twinwright.simulation.protocol import SimulationModel
+
+if TYPE_CHECKING:
+    from twinwright.simulation.definition import ModelDefinition
+
+GROUP = "twinwright.models"
+
+
+@cache
+def kinds() -> Mapping[str, type[SimulationModel]]:
+    """Each kind's name and class. The first of two with one name wins, in the order of installation."""
+    found: dict[str, type[SimulationModel]] = {}
+    for point in entry_points(group=GROUP):
+        found.setdefault(point.name, point.load())
+    return MappingProxyType(found)
+
+
+def load_model(definition: ModelDefinition, folder: Path) -> SimulationModel:
+    """The model itself, its artefacts loaded from `folder`. Runs user code: only in a child. Raises ModelError."""
+    return kinds()[definition.kind](definition, folder)
