@@ -1,0 +1,325 @@
+"""The default engine: one DuckDB file, one process, one writer at a time, readers on their own snapshots."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from twinwright.clock import HOUR, Clock, SystemClock
+from twinwright.errors import NotFoundError, PlatformError, StoreError
+from twinwright.governance.principals import Principal
+from twinwright.storage import duckdb_sql
+from twinwright.storage.duckdb_transaction import DuckDBTransaction
+from twinwright.storage.layout import (
+    Commit,
+    Counts,
+    DeadLetter,
+    JournalEntry,
+    Lifetime,
+    ReadingColumn,
+    ReadingTable,
+    Relationship,
+    Retraction,
+    Selection,
+)
+from twinwright.storage.protocol import CELL_SCHEMA, RECORD_SCHEMA, CommitListener
+from twinwright.storage.records import Record
+
+_COUNTS = "received, accepted, duplicate, dead_lettered, late, conflict"
+
+
+@dataclass(slots=True)
+class Catalogue:
+    """What the store knows of itself; small, and copied for each transaction."""
+
+    tables: list[ReadingTable] = field(default_factory=list)
+    retractions: list[Retraction] = field(default_factory=list)
+    next_dead_letter: int = 1
+
+    def copy(self) -> Catalogue:
+        return Catalogue(list(self.tables), list(self.retractions), self.next_dead_letter)
+
+    def revision(self, contract: str) -> int | None:
+        """The applied revision of a contract: its newest."""
+        return max((table.revision for table in self.tables if table.contract == contract), default=None)
+
+
+class DuckDBStore:
+    """Opens or creates `path`. Raises StoreError when it is another process's, of a newer format, or not a store."""
+
+    def __init__(self, path: Path, clock: Clock | None = None) -> None:
+        self._path = path
+        self._clock = clock or SystemClock()
+        self._writer = threading.RLock()
+        self._local = threading.local()
+        self._listeners: list[CommitListener] = []
+        self._con = self._connect()
+        with _translated(path):
+            self._prepare()
+            self._catalogue = self._load_catalogue()
+            newest = self._con.execute("SELECT number, at FROM commits ORDER BY number DESC LIMIT 1").fetchone()
+        self._last, self._last_at = (int(newest[0]), int(newest[1])) if newest else (0, 0)
+
+    # --- lifecycle ---------------------------------------------------------------------------------------------------
+
+    def _connect(self) -> duckdb.DuckDBPyConnection:
+        config: dict[str, Any] = {
+            "enable_external_access": "false",
+            "allow_community_extensions": "false",
+            "preserve_insertion_order": "true",
+        }
+        with _translated(self._path):
+            connection = duckdb.connect(str(self._path), config=config)
+            connection.execute("SET lock_configuration = true")
+        return connection
+
+    def _prepare(self) -> None:
+        tables = self._con.execute("SELECT count(*) FROM duckdb_tables() WHERE table_name = 'meta'").fetchone()
+        if not tables or tables[0] == 0:
+            self._con.execute("BEGIN")
+            self._con.execute(duckdb_sql.DDL)
+            self._con.execute("INSERT INTO meta VALUES ('format', ?)", [str(duckdb_sql.FORMAT_VERSION)])
+            self._con.execute("COMMIT")
+            return
+        row = self._con.execute("SELECT value FROM meta WHERE key = 'format'").fetchone()
+        if not row or int(row[0]) != duckdb_sql.FORMAT_VERSION:
+            found = row[0] if row else "none"
+            raise StoreError(
+                f"the store has format {found}, this version reads {duckdb_sql.FORMAT_VERSION}",
+                where=str(self._path),
+                remedy="Open it with the version of Twinwright that wrote it",
+            )
+
+    def _load_catalogue(self) -> Catalogue:
+        tables = [
+            ReadingTable(number, contract, source, revision, tuple(ReadingColumn(**column) for column in json.loads(columns)))
+            for number, contract, source, revision, columns in self._con.execute("SELECT * FROM reading_tables ORDER BY number").fetchall()
+        ]
+        retractions = [Retraction(*row) for row in self._con.execute("SELECT * FROM retractions ORDER BY commit").fetchall()]
+        newest = self._con.execute("SELECT coalesce(max(id), 0) FROM dead_letters").fetchone()
+        return Catalogue(tables, retractions, 1 + (newest[0] if newest else 0))
+
+    def close(self) -> None:
+        with self._writer, _translated(self._path):
+            self._con.close()
+
+    # --- writing -----------------------------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def transaction(self, principal: Principal, kind: str) -> Iterator[DuckDBTransaction]:
+        principal.require_write()
+        with self._writer:
+            transaction = DuckDBTransaction(
+                self._con, self._last + 1, max(self._last_at, self._clock.now()), principal.name, kind, self._catalogue.copy()
+            )
+            with _translated(self._path):
+                self._con.execute("BEGIN")
+                try:
+                    yield transaction
+                    transaction.finish()
+                    self._con.execute("COMMIT")
+                except BaseException:
+                    with contextlib.suppress(duckdb.Error):
+                        self._con.execute("ROLLBACK")
+                    raise
+            self._last, self._last_at = transaction.commit, transaction.at
+            self._catalogue = transaction.catalogue
+            done = Commit(
+                transaction.commit, transaction.at, kind, transaction.source, principal.name, transaction.counts, transaction.detail
+            )
+            for listener in self._listeners:
+                listener(done)
+
+    def on_commit(self, listener: CommitListener) -> None:
+        self._listeners.append(listener)
+
+    def put_record(self, principal: Principal, kind: str, id: str, body: dict[str, Any]) -> int:
+        with self.transaction(principal, f"record:{kind}") as transaction:
+            transaction.put_record(kind, id, body)
+        return transaction.commit
+
+    # --- reading -----------------------------------------------------------------------------------------------------
+
+    def _cursor(self) -> duckdb.DuckDBPyConnection:
+        """A connection of this thread's own on the same database: readers don't wait for the writer."""
+        cursor = getattr(self._local, "cursor", None)
+        if cursor is None:
+            cursor = self._local.cursor = self._con.cursor()
+        return cursor  # type: ignore[no-any-return]
+
+    def _rows(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        with _translated(self._path):
+            return self._cursor().execute(sql, list(values)).fetchall()  # type: ignore[no-any-return]
+
+    def _arrow(self, query: duckdb_sql.Query) -> pa.Table:
+        with _translated(self._path):
+            return self._cursor().execute(query.text, query.values).to_arrow_table()
+
+    def last_commit(self, principal: Principal) -> int:
+        return self._last
+
+    def commit_at(self, principal: Principal, at: int) -> int:
+        return int(self._rows("SELECT coalesce(max(number), 0) FROM commits WHERE at <= ?", [at])[0][0])
+
+    def commits(self, principal: Principal, *, first: int = 1, last: int | None = None, kind: str | None = None) -> list[Commit]:
+        rows = self._rows(
+            f"SELECT number, at, kind, source, principal, detail, {_COUNTS} FROM commits "  # noqa: S608
+            "WHERE number >= ? AND (? IS NULL OR number <= ?) AND (? IS NULL OR kind = ?) ORDER BY number",
+            [first, last, last, kind, kind],
+        )
+        return [Commit(n, at, k, source, who, Counts(*counts), detail) for n, at, k, source, who, detail, *counts in rows]
+
+    def counts(self, principal: Principal) -> dict[str, Counts]:
+        sums = ", ".join(f"sum({name})::BIGINT" for name in _COUNTS.split(", "))
+        rows = self._rows(f"SELECT source, {sums} FROM commits WHERE source <> '' GROUP BY source ORDER BY source")  # noqa: S608
+        return {source: Counts(*values) for source, *values in rows}
+
+    def reading_tables(self, principal: Principal) -> list[ReadingTable]:
+        return list(self._catalogue.tables)
+
+    def retractions(self, principal: Principal) -> list[Retraction]:
+        return list(self._catalogue.retractions)
+
+    def lifetimes(self, principal: Principal) -> list[Lifetime]:
+        return [Lifetime(*row) for row in self._rows("SELECT number, twin, interface, since, until FROM lifetimes ORDER BY number")]
+
+    def relationships(self, principal: Principal) -> list[Relationship]:
+        rows = self._rows("SELECT source, id, name, target, properties FROM relationships ORDER BY source, id")
+        return [Relationship(source, id, name, target, json.loads(properties)) for source, id, name, target, properties in rows]
+
+    def history(self, principal: Principal, selection: Selection) -> pa.Table:
+        return self._arrow(duckdb_sql.history(selection, self._catalogue.tables, self._catalogue.retractions)).cast(RECORD_SCHEMA)
+
+    def latest(self, principal: Principal, selection: Selection) -> pa.Table:
+        return self._arrow(duckdb_sql.latest(selection, self._catalogue.tables, self._catalogue.retractions)).cast(RECORD_SCHEMA)
+
+    def readings(
+        self, principal: Principal, table: ReadingTable, *, hours: Sequence[int] | None = None, after: int | None = None
+    ) -> pa.Table:
+        return self._arrow(duckdb_sql.readings(table, self._catalogue.tables, self._catalogue.retractions, hours, after))
+
+    def hours(self, principal: Principal, contract: str) -> list[int]:
+        found: set[int] = set()
+        for table in self._catalogue.tables:
+            if table.contract == contract:
+                found.update(row[0] for row in self._rows(f"SELECT DISTINCT time // {HOUR} FROM readings_{table.number}"))  # noqa: S608
+        return sorted(found)
+
+    def position(self, principal: Principal, contract: str, stream: str) -> int:
+        rows = self._rows("SELECT next FROM positions WHERE contract = ? AND stream = ?", [contract, stream])
+        return int(rows[0][0]) if rows else 0
+
+    def journal_entries(self, principal: Principal, contract: str, first: int, last: int) -> Iterator[JournalEntry]:
+        numbers = self._rows(
+            "SELECT commit FROM journal WHERE contract = ? AND commit BETWEEN ? AND ? ORDER BY commit", [contract, first, last]
+        )
+        for (number,) in numbers:  # one at a time: a window may be larger than memory
+            commit, source, revision, at, frames, *counts = self._rows(
+                f"SELECT j.commit, source, revision, at, frames, {_COUNTS} FROM journal j JOIN journal_counts c ON j.commit = c.commit "  # noqa: S608
+                "WHERE j.commit = ?",
+                [number],
+            )[0]
+            yield JournalEntry(commit, contract, source, revision, at, bytes(frames), Counts(*counts))
+
+    def dead_letters(
+        self, principal: Principal, *, contract: str | None = None, reason: str | None = None, status: str = "open", limit: int = 1000
+    ) -> list[DeadLetter]:
+        rows = self._rows(
+            f"SELECT {_LETTER} FROM dead_letters WHERE status = ? AND (? IS NULL OR contract = ?) AND (? IS NULL OR reason = ?) "  # noqa: S608
+            "ORDER BY id LIMIT ?",
+            [status, contract, contract, reason, reason, limit],
+        )
+        return [_letter(row) for row in rows]
+
+    def dead_letter(self, principal: Principal, id: int) -> DeadLetter:
+        rows = self._rows(f"SELECT {_LETTER} FROM dead_letters WHERE id = ?", [id])  # noqa: S608
+        if not rows:
+            raise NotFoundError(f"there is no dead letter {id}", remedy="List them with: twinwright dead-letters list")
+        return _letter(rows[0])
+
+    def dead_letter_counts(self, principal: Principal, *, contract: str | None = None) -> dict[str, int]:
+        rows = self._rows(
+            "SELECT reason, count(*) FROM dead_letters WHERE status = 'open' AND (? IS NULL OR contract = ?) GROUP BY reason ORDER BY reason",
+            [contract, contract],
+        )
+        return {reason: int(count) for reason, count in rows}
+
+    def cells(self, principal: Principal, contract: str) -> tuple[int, pa.Table]:
+        through = self._rows("SELECT through FROM cells_through WHERE contract = ?", [contract])
+        columns = ", ".join(CELL_SCHEMA.names)
+        query = duckdb_sql.Query(f"SELECT {columns} FROM cells WHERE contract = ?", [contract])  # noqa: S608
+        return (int(through[0][0]) if through else 0), self._arrow(query).cast(CELL_SCHEMA)
+
+    # --- records -----------------------------------------------------------------------------------------------------
+
+    def get_record(self, principal: Principal, kind: str, id: str) -> Record:
+        rows = self._rows(
+            "SELECT kind, id, body, commit, at, principal FROM records WHERE kind = ? AND (id = ? OR starts_with(id, ?)) "
+            "QUALIFY row_number() OVER (PARTITION BY id ORDER BY commit DESC) = 1 ORDER BY id LIMIT 5",
+            [kind, id, id],
+        )
+        exact = [row for row in rows if row[1] == id]
+        if exact or (len(rows) == 1 and id):
+            return _record((exact or rows)[0])
+        if not rows or not id:
+            raise NotFoundError(f"there is no {kind} '{id}'", remedy="Check the id; a unique beginning of it is enough")
+        names = ", ".join(row[1][:12] for row in rows)
+        raise NotFoundError(f"several of kind {kind} begin with '{id}'", remedy=f"Give more of it: {names}")
+
+    def records(self, principal: Principal, kind: str) -> list[Record]:
+        rows = self._rows(
+            "SELECT kind, id, body, commit, at, principal FROM records WHERE kind = ? "
+            "QUALIFY row_number() OVER (PARTITION BY id ORDER BY commit DESC) = 1 ORDER BY commit",
+            [kind],
+        )
+        return [_record(row) for row in rows]
+
+    def versions(self, principal: Principal, kind: str, id: str) -> Iterator[Record]:
+        rows = self._rows("SELECT kind, id, body, commit, at, principal FROM records WHERE kind = ? AND id = ? ORDER BY commit", [kind, id])
+        return iter([_record(row) for row in rows])
+
+
+_LETTER = "contract, source, revision, reason, detail, payload, captures, position, id, origin, at, status"
+
+
+def _letter(row: tuple[Any, ...]) -> DeadLetter:
+    contract, source, revision, reason, detail, payload, captures, *rest = row
+    return DeadLetter(contract, source, revision, reason, detail, bytes(payload), json.loads(captures), *rest)
+
+
+def _record(row: tuple[Any, ...]) -> Record:
+    kind, id, body, commit, at, principal = row
+    parsed: Mapping[str, Any] = json.loads(body)
+    return Record(kind, id, dict(parsed), commit, at, principal)
+
+
+@contextlib.contextmanager
+def _translated(path: Path) -> Iterator[None]:
+    """The one place where DuckDB's exceptions become ours."""
+    try:
+        yield
+    except PlatformError:
+        raise
+    except duckdb.IOException as error:
+        text = str(error)
+        if "lock" in text.lower():
+            raise StoreError(
+                "the store is open in another process", where=str(path), remedy="Stop it, or speak to it through its socket"
+            ) from error
+        raise StoreError(f"the store can't be read or written: {_first_line(text)}", where=str(path), remedy="Check the disk") from error
+    except duckdb.Error as error:
+        raise StoreError(
+            f"the store failed: {_first_line(str(error))}", where=str(path), remedy="Nothing was written; see the log"
+        ) from error
+
+
+def _first_line(text: str) -> str:
+    return text.splitlines()[0] if text else "no message"

@@ -1,0 +1,222 @@
+"""The SQL of the DuckDB engine: its tables, and the reads that are generated from the catalogue.
+
+Values are always bound. Identifiers are never taken from outside: reading tables are numbered by the store and their columns
+are `v0, v1, ...`; paths, sources and units appear in SQL only as bound parameters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from twinwright.clock import HOUR
+from twinwright.storage.layout import MASK_BITS, ReadingTable, Retraction, Selection
+from twinwright.storage.protocol import GOOD, REMOVED
+
+FORMAT_VERSION = 1
+
+DDL = """
+CREATE TABLE meta (key VARCHAR PRIMARY KEY, value VARCHAR NOT NULL);
+CREATE TABLE commits (
+    number BIGINT NOT NULL, at BIGINT NOT NULL, kind VARCHAR NOT NULL, source VARCHAR NOT NULL, principal VARCHAR NOT NULL,
+    received BIGINT NOT NULL, accepted BIGINT NOT NULL, duplicate BIGINT NOT NULL, dead_lettered BIGINT NOT NULL,
+    late BIGINT NOT NULL, conflict BIGINT NOT NULL, detail VARCHAR NOT NULL);
+CREATE TABLE positions (contract VARCHAR NOT NULL, stream VARCHAR NOT NULL, next BIGINT NOT NULL, PRIMARY KEY (contract, stream));
+CREATE TABLE journal (
+    commit BIGINT NOT NULL, contract VARCHAR NOT NULL, source VARCHAR NOT NULL, revision INTEGER NOT NULL, at BIGINT NOT NULL,
+    frames BLOB NOT NULL);
+CREATE TABLE journal_counts (
+    commit BIGINT PRIMARY KEY, received BIGINT NOT NULL, accepted BIGINT NOT NULL, duplicate BIGINT NOT NULL,
+    dead_lettered BIGINT NOT NULL, late BIGINT NOT NULL, conflict BIGINT NOT NULL);
+CREATE TABLE dead_letters (
+    id BIGINT NOT NULL, origin BIGINT NOT NULL, contract VARCHAR NOT NULL, source VARCHAR NOT NULL, revision INTEGER NOT NULL,
+    reason VARCHAR NOT NULL, detail VARCHAR NOT NULL, payload BLOB NOT NULL, captures VARCHAR NOT NULL, position VARCHAR NOT NULL,
+    at BIGINT NOT NULL, status VARCHAR NOT NULL, closed BIGINT);
+CREATE TABLE retractions (commit BIGINT NOT NULL, contract VARCHAR NOT NULL, first BIGINT NOT NULL, last BIGINT NOT NULL, below INTEGER NOT NULL);
+CREATE TABLE reading_tables (
+    number INTEGER NOT NULL, contract VARCHAR NOT NULL, source VARCHAR NOT NULL, revision INTEGER NOT NULL, columns VARCHAR NOT NULL,
+    UNIQUE (contract, revision));
+CREATE TABLE lifetimes (
+    number INTEGER NOT NULL, twin VARCHAR NOT NULL, interface VARCHAR NOT NULL, since BIGINT, until BIGINT, commit BIGINT NOT NULL);
+CREATE TABLE relationships (
+    source VARCHAR NOT NULL, id VARCHAR NOT NULL, name VARCHAR NOT NULL, target VARCHAR NOT NULL, properties VARCHAR NOT NULL,
+    commit BIGINT NOT NULL);
+CREATE TABLE observed_values (
+    commit BIGINT NOT NULL, twin INTEGER NOT NULL, path VARCHAR NOT NULL, time BIGINT NOT NULL, source VARCHAR NOT NULL,
+    correction BIGINT NOT NULL, revision INTEGER NOT NULL, kind TINYINT NOT NULL, type VARCHAR NOT NULL,
+    num DOUBLE, int BIGINT, txt VARCHAR, unit VARCHAR, lane VARCHAR NOT NULL);
+CREATE TABLE records (
+    kind VARCHAR NOT NULL, id VARCHAR NOT NULL, body VARCHAR NOT NULL, commit BIGINT NOT NULL, at BIGINT NOT NULL, principal VARCHAR NOT NULL);
+CREATE TABLE cells (
+    contract VARCHAR NOT NULL, twin INTEGER NOT NULL, path VARCHAR NOT NULL, time BIGINT NOT NULL, correction BIGINT NOT NULL,
+    revision INTEGER NOT NULL, commit BIGINT NOT NULL, kind TINYINT NOT NULL, num DOUBLE, int BIGINT, txt VARCHAR);
+CREATE TABLE cells_through (contract VARCHAR PRIMARY KEY, through BIGINT NOT NULL);
+"""
+
+
+@dataclass(slots=True)
+class Query:
+    """SQL text and the values bound to it, grown together."""
+
+    text: str = ""
+    values: list[Any] = field(default_factory=list)
+
+    def add(self, text: str, *values: Any) -> Query:
+        self.text += text
+        self.values += values
+        return self
+
+
+def create_reading_tables(table: ReadingTable) -> Iterable[str]:
+    """A table for readings and its twin for further sightings."""
+    masks = "".join(f", bad{m} BIGINT NOT NULL" for m in range(table.masks))
+    values = "".join(f", v{j} {column.type}" for j, column in enumerate(table.columns))
+    for name in ("readings", "sightings"):
+        yield (
+            f"CREATE TABLE {name}_{table.number} (commit BIGINT NOT NULL, origin BIGINT NOT NULL, twin INTEGER NOT NULL, "
+            f"time BIGINT NOT NULL, correction BIGINT NOT NULL, marks TINYINT NOT NULL{masks}{values})"
+        )
+
+
+def visible(table: ReadingTable, retractions: Sequence[Retraction], known_at: int | None, query: Query) -> None:
+    """`WHERE` of the rows that count: known by then and not retracted. Few retractions, so plain ranges."""
+    query.add(" WHERE true")
+    if known_at is not None:
+        query.add(" AND commit <= ?", known_at)
+    for r in retractions:
+        known = known_at is None or r.commit <= known_at
+        if known and r.contract == table.contract and table.revision < r.below:
+            query.add(" AND NOT (origin BETWEEN ? AND ?)", r.first, r.last)
+
+
+def sightings_matter(table: ReadingTable, tables: Sequence[ReadingTable], retractions: Sequence[Retraction]) -> bool:
+    """A further sighting changes what is current only where something can be retracted or a higher revision said the same."""
+    revisions = sum(other.contract == table.contract for other in tables)
+    return revisions > 1 or any(r.contract == table.contract for r in retractions)
+
+
+def _value_columns(table: ReadingTable, j: int) -> str:
+    column = table.columns[j]
+    num = f"v{j}" if column.type == "DOUBLE" else "NULL"
+    whole = f"v{j}" if column.type == "BIGINT" else f"v{j}::BIGINT" if column.type == "BOOLEAN" else "NULL"
+    text = f"v{j}" if column.type == "VARCHAR" else "NULL"
+    return f"{num}::DOUBLE AS num, {whole}::BIGINT AS int, {text}::VARCHAR AS txt"
+
+
+def _wide_source(table: ReadingTable, j: int, prefix: str, selection: Selection, retractions: Sequence[Retraction], query: Query) -> None:
+    column = table.columns[j]
+    bad = f"(bad{j // MASK_BITS} & {1 << (j % MASK_BITS)}) != 0"
+    query.add(
+        f"SELECT twin, ?::VARCHAR AS path, time, ?::VARCHAR AS source, correction, {table.revision}::INTEGER AS revision, commit, "
+        f"CASE WHEN {bad} THEN 0 ELSE 1 END::TINYINT AS kind, ?::VARCHAR AS type, {_value_columns(table, j)}, ?::VARCHAR AS unit "
+        f"FROM {prefix}_{table.number}",
+        column.path,
+        table.source,
+        column.type,
+        column.unit,
+    )
+    visible(table, retractions, selection.known_at, query)
+    query.add(f" AND (v{j} IS NOT NULL OR {bad})")
+    _narrow(selection, query)
+
+
+def _narrow(selection: Selection, query: Query) -> None:
+    if selection.lifetimes is not None:
+        if len(selection.lifetimes) == 1:
+            query.add(" AND twin = ?", selection.lifetimes[0])
+        else:
+            query.add(" AND twin IN (SELECT unnest(?::INTEGER[]))", list(selection.lifetimes))
+    if selection.start is not None:
+        query.add(" AND time >= ?", selection.start)
+    if selection.end is not None:
+        query.add(" AND time < ?", selection.end)
+
+
+def _all_records(selection: Selection, tables: Sequence[ReadingTable], retractions: Sequence[Retraction], query: Query) -> None:
+    """Every visible record of the selection, in long form, sightings included where they matter."""
+    query.add(
+        "SELECT twin, path, time, source, correction, revision, commit, kind, type, num, int, txt, unit "
+        "FROM observed_values WHERE lane = ?",
+        selection.lane,
+    )
+    if selection.known_at is not None:
+        query.add(" AND commit <= ?", selection.known_at)
+    if selection.paths is not None:
+        query.add(" AND path IN (SELECT unnest(?::VARCHAR[]))", list(selection.paths))
+    _narrow(selection, query)
+    if selection.lane != "observed":
+        return
+    for table in tables:
+        prefixes = ["readings"] + (["sightings"] if sightings_matter(table, tables, retractions) else [])
+        for j, column in enumerate(table.columns):
+            if selection.paths is None or column.path in selection.paths:
+                for prefix in prefixes:
+                    query.add(" UNION ALL ")
+                    _wide_source(table, j, prefix, selection, retractions, query)
+
+
+_COLUMNS = "twin, path, time, source, correction, revision, commit, kind, type, num, int, txt, unit"
+_VERSION = "correction DESC, revision DESC, kind DESC, num DESC, int DESC, txt DESC, commit"
+
+
+def history(selection: Selection, tables: Sequence[ReadingTable], retractions: Sequence[Retraction]) -> Query:
+    """Law 1: of each key the greatest version; value bytes decide only a true conflict."""
+    query = Query().add("WITH every AS (")
+    _all_records(selection, tables, retractions, query)
+    query.add(
+        f"), current AS (SELECT {_COLUMNS} FROM every QUALIFY row_number() OVER "
+        f"(PARTITION BY twin, path, time, source ORDER BY {_VERSION}) = 1) SELECT {_COLUMNS} FROM current"
+    )
+    if selection.good_only:
+        query.add(f" WHERE kind = {GOOD}")
+    return query.add(" ORDER BY twin, path, time, source")
+
+
+def latest(selection: Selection, tables: Sequence[ReadingTable], retractions: Sequence[Retraction]) -> Query:
+    """Law 2: of each (twin, path) the live key greatest in (time, source). With `good_only`, the last good one since a removal."""
+    query = Query().add("WITH every AS (")
+    _all_records(selection, tables, retractions, query)
+    if selection.good_only:
+        query.add(
+            f"), current AS (SELECT {_COLUMNS} FROM every QUALIFY row_number() OVER "
+            f"(PARTITION BY twin, path, time, source ORDER BY {_VERSION}) = 1), "
+            f"kept AS (SELECT *, max(CASE WHEN kind = {REMOVED} THEN time END) OVER (PARTITION BY twin, path) AS removed FROM current) "
+            f"SELECT {_COLUMNS} FROM kept WHERE kind = {GOOD} AND (removed IS NULL OR time > removed)"
+        )
+    else:
+        query.add(f") SELECT {_COLUMNS} FROM every")
+    return query.add(
+        f" QUALIFY row_number() OVER (PARTITION BY twin, path ORDER BY time DESC, source DESC, {_VERSION}) = 1 ORDER BY twin, path"
+    )
+
+
+def readings(
+    table: ReadingTable,
+    tables: Sequence[ReadingTable],
+    retractions: Sequence[Retraction],
+    hours: Sequence[int] | None,
+    after: int | None,
+) -> Query:
+    """Visible wide rows of one table, in commit order; sightings too where a retraction may have hidden the first one."""
+    query = Query()
+    prefixes = ["readings"] + (["sightings"] if sightings_matter(table, tables, retractions) else [])
+    for index, prefix in enumerate(prefixes):
+        query.add(" UNION ALL " if index else "")
+        query.add(f"SELECT {', '.join(table.names)} FROM {prefix}_{table.number}")
+        visible(table, retractions, None, query)
+        if after is not None:
+            query.add(" AND commit > ?", after)
+        if hours is not None:
+            _in_hours(sorted(hours), query)
+    return query.add(" ORDER BY commit")
+
+
+def _in_hours(hours: Sequence[int], query: Query) -> None:
+    """Ranges let the engine skip row groups; many scattered hours become one range and a set."""
+    if not hours:
+        query.add(" AND false")
+        return
+    query.add(" AND time >= ? AND time < ?", hours[0] * HOUR, (hours[-1] + 1) * HOUR)
+    if hours[-1] - hours[0] + 1 != len(hours):
+        query.add(f" AND time // {HOUR} IN (SELECT unnest(?::BIGINT[]))", list(hours))

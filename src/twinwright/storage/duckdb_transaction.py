@@ -1,0 +1,197 @@
+"""One transaction of the DuckDB engine: writes go through it, and nothing else writes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+import pyarrow as pa
+
+from twinwright.errors import FenceError, StoreError
+from twinwright.storage import duckdb_sql
+from twinwright.storage.layout import Counts, DeadLetter, Lifetime, ReadingColumn, ReadingTable, Relationship, Retraction
+from twinwright.storage.protocol import CELL_SCHEMA, VALUE_SCHEMA
+
+if TYPE_CHECKING:
+    from twinwright.storage.duckdb import Catalogue
+
+
+class DuckDBTransaction:
+    """Built by the store under its writer lock; `catalogue` is a private copy that replaces the store's at commit."""
+
+    def __init__(
+        self, connection: duckdb.DuckDBPyConnection, commit: int, at: int, principal: str, kind: str, catalogue: Catalogue
+    ) -> None:
+        self._con = connection
+        self.commit = commit
+        self.at = at
+        self._principal = principal
+        self._kind = kind
+        self.catalogue = catalogue
+        self.counts = Counts()
+        self._source = ""
+        self._detail: list[str] = []
+
+    @property
+    def source(self) -> str:
+        """The source this commit is about; empty when none or several."""
+        return self._source
+
+    @property
+    def detail(self) -> str:
+        return "; ".join(self._detail)
+
+    def append_readings(self, table: ReadingTable, rows: pa.Table, *, sightings: bool = False) -> None:
+        self._insert(f"{'sightings' if sightings else 'readings'}_{table.number}", rows)
+
+    def append_values(self, rows: pa.Table) -> None:
+        rows = rows.select(VALUE_SCHEMA.names).cast(VALUE_SCHEMA)
+        self._insert("observed_values", rows.add_column(0, "commit", pa.array([self.commit] * len(rows), pa.int64())))
+
+    def journal(self, contract: str, source: str, revision: int, frames: bytes, counts: Counts) -> None:
+        values = [self.commit, contract, source, revision, self.at, frames]
+        self._con.execute("INSERT INTO journal VALUES (?, ?, ?, ?, ?, ?)", values)
+        self._con.execute("INSERT INTO journal_counts VALUES (?, ?, ?, ?, ?, ?, ?)", [self.commit, *_row(counts)])
+
+    def recount_journal(self, commit: int, counts: Counts) -> None:
+        self._con.execute(
+            "UPDATE journal_counts SET received = ?, accepted = ?, duplicate = ?, dead_lettered = ?, late = ?, conflict = ? "
+            "WHERE commit = ?",
+            [*_row(counts), commit],
+        )
+
+    def move_position(self, contract: str, stream: str, start: int, next: int) -> None:
+        found = self._con.execute("SELECT next FROM positions WHERE contract = ? AND stream = ?", [contract, stream]).fetchone()
+        stored = found[0] if found else 0
+        if stored != start:
+            raise FenceError(
+                f"position {start} of {stream} is not where the store is ({stored})",
+                where=contract,
+                remedy="Read again from the store's position",
+            )
+        self._con.execute("INSERT OR REPLACE INTO positions VALUES (?, ?, ?)", [contract, stream, next])
+
+    def require_revision(self, contract: str, revision: int) -> None:
+        applied = self.catalogue.revision(contract)
+        if applied != revision:
+            raise FenceError(f"decoded under revision {revision}, but {applied} is applied", where=contract, remedy="Decode again")
+
+    def add_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
+        if not letters:
+            return
+        first = self.catalogue.next_dead_letter
+        self.catalogue.next_dead_letter += len(letters)
+        rows = pa.table(
+            {
+                "id": pa.array(range(first, first + len(letters)), pa.int64()),
+                "origin": pa.array([letter.origin or self.commit for letter in letters], pa.int64()),
+                "contract": pa.array([letter.contract for letter in letters]),
+                "source": pa.array([letter.source for letter in letters]),
+                "revision": pa.array([letter.revision for letter in letters], pa.int32()),
+                "reason": pa.array([letter.reason for letter in letters]),
+                "detail": pa.array([letter.detail for letter in letters]),
+                "payload": pa.array([letter.payload for letter in letters], pa.binary()),
+                "captures": pa.array([json.dumps(dict(letter.captures), sort_keys=True) for letter in letters]),
+                "position": pa.array([letter.position for letter in letters]),
+                "at": pa.array([self.at] * len(letters), pa.int64()),
+                "status": pa.array(["open"] * len(letters)),
+                "closed": pa.nulls(len(letters), pa.int64()),
+            }
+        )
+        self._insert("dead_letters", rows)
+
+    def close_dead_letters(self, ids: Sequence[int], status: str) -> None:
+        self._con.execute(
+            "UPDATE dead_letters SET status = ?, closed = ? WHERE status = 'open' AND id IN (SELECT unnest(?::BIGINT[]))",
+            [status, self.commit, list(ids)],
+        )
+
+    def count(self, counts: Counts, *, source: str = "", detail: str = "") -> None:
+        if not counts.conserved:
+            raise StoreError(f"readings are not conserved: {counts}", where=source, remedy="This is a defect: please report it")
+        self.counts = self.counts + counts
+        self._source = source
+        if detail:
+            self._detail.append(detail)
+
+    def retract(self, contract: str, first: int, last: int, below: int) -> None:
+        retraction = Retraction(self.commit, contract, first, last, below)
+        self.catalogue.retractions.append(retraction)
+        self._con.execute("INSERT INTO retractions VALUES (?, ?, ?, ?, ?)", [self.commit, contract, first, last, below])
+
+    def put_record(self, kind: str, id: str, body: Mapping[str, Any]) -> None:
+        text = json.dumps(body, sort_keys=True, allow_nan=False)
+        self._con.execute("INSERT INTO records VALUES (?, ?, ?, ?, ?, ?)", [kind, id, text, self.commit, self.at, self._principal])
+
+    def create_reading_table(self, contract: str, source: str, revision: int, columns: Sequence[ReadingColumn]) -> ReadingTable:
+        number = 1 + max((table.number for table in self.catalogue.tables), default=0)
+        table = ReadingTable(number, contract, source, revision, tuple(columns))
+        for statement in duckdb_sql.create_reading_tables(table):
+            self._con.execute(statement)
+        text = json.dumps([asdict(column) for column in columns])
+        self._con.execute("INSERT INTO reading_tables VALUES (?, ?, ?, ?, ?)", [number, contract, source, revision, text])
+        self.catalogue.tables.append(table)
+        return table
+
+    def declare_twins(self, lifetimes: Sequence[Lifetime]) -> None:
+        if not lifetimes:
+            return
+        rows = pa.table(
+            {
+                "number": pa.array([one.number for one in lifetimes], pa.int32()),
+                "twin": pa.array([one.twin for one in lifetimes]),
+                "interface": pa.array([one.interface for one in lifetimes]),
+                "since": pa.array([one.since for one in lifetimes], pa.int64()),
+                "until": pa.array([one.until for one in lifetimes], pa.int64()),
+                "commit": pa.array([self.commit] * len(lifetimes), pa.int64()),
+            }
+        )
+        self._insert("lifetimes", rows)
+
+    def declare_relationships(self, relationships: Sequence[Relationship]) -> None:
+        if not relationships:
+            return
+        rows = pa.table(
+            {
+                "source": [one.source for one in relationships],
+                "id": [one.id for one in relationships],
+                "name": [one.name for one in relationships],
+                "target": [one.target for one in relationships],
+                "properties": [json.dumps(dict(one.properties), sort_keys=True) for one in relationships],
+                "commit": pa.array([self.commit] * len(relationships), pa.int64()),
+            }
+        )
+        self._insert("relationships", rows)
+
+    def save_cells(self, contract: str, through: int, rows: pa.Table, *, replace: bool) -> None:
+        rows = rows.select(CELL_SCHEMA.names).cast(CELL_SCHEMA)
+        self._con.register("fresh_cells", rows)
+        try:
+            if replace:
+                self._con.execute("DELETE FROM cells WHERE contract = ?", [contract])
+            else:
+                self._con.execute("DELETE FROM cells WHERE contract = ? AND twin IN (SELECT DISTINCT twin FROM fresh_cells)", [contract])
+            self._con.execute("INSERT INTO cells SELECT ?, * FROM fresh_cells", [contract])
+            self._con.execute("INSERT OR REPLACE INTO cells_through VALUES (?, ?)", [contract, through])
+        finally:
+            self._con.unregister("fresh_cells")
+
+    def finish(self) -> None:
+        """The last act: this commit's line of the log."""
+        values = [self.commit, self.at, self._kind, self._source, self._principal, *_row(self.counts), self.detail]
+        self._con.execute("INSERT INTO commits VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
+
+    def _insert(self, name: str, rows: pa.Table) -> None:
+        """`name` is one of ours, never from outside."""
+        self._con.register("fresh_rows", rows)
+        try:
+            self._con.execute(f"INSERT INTO {name} SELECT * FROM fresh_rows")  # noqa: S608
+        finally:
+            self._con.unregister("fresh_rows")
+
+
+def _row(counts: Counts) -> list[int]:
+    return [counts.received, counts.accepted, counts.duplicate, counts.dead_lettered, counts.late, counts.conflict]

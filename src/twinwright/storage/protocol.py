@@ -1,0 +1,287 @@
+"""The Store protocol: one transaction per micro-batch, one commit log, bitemporal reads. Every call takes a principal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
+
+import pyarrow as pa
+
+from twinwright.governance.principals import Principal
+from twinwright.storage.layout import (
+    Commit,
+    Counts,
+    DeadLetter,
+    JournalEntry,
+    Lifetime,
+    ReadingColumn,
+    ReadingTable,
+    Relationship,
+    Retraction,
+    Selection,
+)
+from twinwright.storage.records import RecordStore
+
+CommitListener = Callable[[Commit], None]
+
+
+class Transaction(Protocol):
+    """All or nothing: what is written through it becomes visible and durable at one commit, or not at all."""
+
+    @property
+    def commit(self) -> int:
+        """The number this transaction will have in the commit log."""
+        ...
+
+    @property
+    def at(self) -> int:
+        """The time of the commit in microseconds; never before that of the commit before."""
+        ...
+
+    def append_readings(self, table: ReadingTable, rows: pa.Table, *, sightings: bool = False) -> None:
+        """Rows in the order of `table.names`; `sightings` are further sightings of readings already in the set."""
+        ...
+
+    def append_values(self, rows: pa.Table) -> None:
+        """Single values outside contracts (API writes, derived, simulated): columns of VALUE_SCHEMA."""
+        ...
+
+    def journal(self, contract: str, source: str, revision: int, frames: bytes, counts: Counts) -> None: ...
+
+    def recount_journal(self, commit: int, counts: Counts) -> None:
+        """What the payloads of a journal entry stand for after a retry or replay."""
+        ...
+
+    def move_position(self, contract: str, stream: str, start: int, next: int) -> None:
+        """Raises FenceError unless the stored position is `start`."""
+        ...
+
+    def require_revision(self, contract: str, revision: int) -> None:
+        """Raises FenceError unless the applied revision of the contract is this one."""
+        ...
+
+    def add_dead_letters(self, letters: Sequence[DeadLetter]) -> None: ...
+
+    def close_dead_letters(self, ids: Sequence[int], status: str) -> None: ...
+
+    def count(self, counts: Counts, *, source: str = "", detail: str = "") -> None:
+        """Added to this commit's line of the log. Raises StoreError when the sum is not conserved."""
+        ...
+
+    def retract(self, contract: str, first: int, last: int, below: int) -> None: ...
+
+    def put_record(self, kind: str, id: str, body: Mapping[str, Any]) -> None: ...
+
+    def create_reading_table(self, contract: str, source: str, revision: int, columns: Sequence[ReadingColumn]) -> ReadingTable: ...
+
+    def declare_twins(self, lifetimes: Sequence[Lifetime]) -> None: ...
+
+    def declare_relationships(self, relationships: Sequence[Relationship]) -> None: ...
+
+    def save_cells(self, contract: str, through: int, rows: pa.Table, *, replace: bool) -> None:
+        """Materialise state: cells of CELL_SCHEMA, valid through commit `through`."""
+        ...
+
+
+class Store(RecordStore, Protocol):
+    """What every engine does. Rows come back as Arrow; times are microseconds."""
+
+    def transaction(self, principal: Principal, kind: str) -> AbstractContextManager[Transaction]:
+        """One at a time; leaving it commits durably (fsync) and then tells the listeners, an exception rolls back."""
+        ...
+
+    def on_commit(self, listener: CommitListener) -> None: ...
+
+    def close(self) -> None: ...
+
+    def last_commit(self, principal: Principal) -> int: ...
+
+    def commit_at(self, principal: Principal, at: int) -> int:
+        """The newest commit whose time is not after `at` (0: none)."""
+        ...
+
+    def commits(self, principal: Principal, *, first: int = 1, last: int | None = None, kind: str | None = None) -> list[Commit]: ...
+
+    def counts(self, principal: Principal) -> dict[str, Counts]:
+        """Counts by source since creation."""
+        ...
+
+    def reading_tables(self, principal: Principal) -> list[ReadingTable]: ...
+
+    def lifetimes(self, principal: Principal) -> list[Lifetime]: ...
+
+    def relationships(self, principal: Principal) -> list[Relationship]: ...
+
+    def retractions(self, principal: Principal) -> list[Retraction]: ...
+
+    def history(self, principal: Principal, selection: Selection) -> pa.Table:
+        """The current record of every key in the selection, ordered by (twin, path, time, source): RECORD_SCHEMA."""
+        ...
+
+    def latest(self, principal: Principal, selection: Selection) -> pa.Table:
+        """Of each (twin, path) the record of the live key greatest in (time, source): RECORD_SCHEMA."""
+        ...
+
+    def readings(
+        self, principal: Principal, table: ReadingTable, *, hours: Sequence[int] | None = None, after: int | None = None
+    ) -> pa.Table:
+        """Visible rows of one reading table (sightings aside), of some hours of event time, or of later commits than `after`."""
+        ...
+
+    def hours(self, principal: Principal, contract: str) -> list[int]:
+        """The hours of event time (hours since the epoch) in which the contract has readings."""
+        ...
+
+    def position(self, principal: Principal, contract: str, stream: str) -> int: ...
+
+    def journal_entries(self, principal: Principal, contract: str, first: int, last: int) -> Iterator[JournalEntry]: ...
+
+    def dead_letters(
+        self, principal: Principal, *, contract: str | None = None, reason: str | None = None, status: str = "open", limit: int = 1000
+    ) -> list[DeadLetter]: ...
+
+    def dead_letter(self, principal: Principal, id: int) -> DeadLetter: ...
+
+    def dead_letter_counts(self, principal: Principal, *, contract: str | None = None) -> dict[str, int]:
+        """Open dead letters by reason."""
+        ...
+
+    def cells(self, principal: Principal, contract: str) -> tuple[int, pa.Table]:
+        """The materialised cells of a contract and the commit they are valid through (0 and none if never)."""
+        ...
+
+
+RECORD_SCHEMA = pa.schema(
+    [
+        ("twin", pa.int32()),
+        ("path", pa.string()),
+        ("time", pa.int64()),
+        ("source", pa.string()),
+        ("correction", pa.int64()),
+        ("revision", pa.int32()),
+        ("commit", pa.int64()),
+        ("kind", pa.int8()),  # 0 bad, 1 good, 2 removed: the order in which value bytes decide a true conflict
+        ("type", pa.string()),  # which column holds the value: DOUBLE num, BIGINT and BOOLEAN int, VARCHAR txt
+        ("num", pa.float64()),
+        ("int", pa.int64()),
+        ("txt", pa.string()),
+        ("unit", pa.string()),
+    ]
+)
+BAD, GOOD, REMOVED = 0, 1, 2
+
+_VALUE_FIELDS = ("twin", "path", "time", "source", "correction", "revision", "kind", "type", "num", "int", "txt", "unit")
+VALUE_SCHEMA = pa.schema([*(RECORD_SCHEMA.field(name) for name in _VALUE_FIELDS), pa.field("lane", pa.string())])
+
+CELL_SCHEMA, valid through commit `through`."""
+        ...
+
+
+class Store(RecordStore, Protocol):
+    """What every engine does. Rows come back as Arrow; times are microseconds."""
+
+    def transaction(self, principal: Principal, kind: str) -> AbstractContextManager[Transaction]:
+        """One at a time; leaving it commits durably (fsync) and then tells the listeners, an exception rolls back."""
+        ...
+
+    def on_commit(self, listener: CommitListener) -> None: ...
+
+    def close(self) -> None: ...
+
+    def last_commit(self, principal: Principal) -> int: ...
+
+    def commit_at(self, principal: Principal, at: int) -> int:
+        """The newest commit whose time is not after `at` (0: none)."""
+        ...
+
+    def commits(self, principal: Principal, *, first: int = 1, last: int | None = None, kind: str | None = None) -> list[Commit]: ...
+
+    def counts(self, principal: Principal) -> dict[str, Counts]:
+        """Counts by source since creation."""
+        ...
+
+    def reading_tables(self, principal: Principal) -> list[ReadingTable]: ...
+
+    def lifetimes(self, principal: Principal) -> list[Lifetime]: ...
+
+    def relationships(self, principal: Principal) -> list[Relationship]: ...
+
+    def retractions(self, principal: Principal) -> list[Retraction]: ...
+
+    def history(self, principal: Principal, selection: Selection) -> pa.Table:
+        """The current record of every key in the selection, ordered by (twin, path, time, source): RECORD_SCHEMA."""
+        ...
+
+    def latest(self, principal: Principal, selection: Selection) -> pa.Table:
+        """Of each (twin, path) the record of the live key greatest in (time, source): RECORD_SCHEMA."""
+        ...
+
+    def readings(
+        self, principal: Principal, table: ReadingTable, *, hours: Sequence[int] | None = None, after: int | None = None
+    ) -> pa.Table:
+        """Visible rows of one reading table (sightings aside), of some hours of event time, or of later commits than `after`."""
+        ...
+
+    def hours(self, principal: Principal, contract: str) -> list[int]:
+        """The hours of event time (hours since the epoch) in which the contract has readings."""
+        ...
+
+    def position(self, principal: Principal, contract: str, stream: str) -> int: ...
+
+    def journal_entries(self, principal: Principal, contract: str, first: int, last: int) -> Iterator[JournalEntry]: ...
+
+    def dead_letters(
+        self, principal: Principal, *, contract: str | None = None, reason: str | None = None, status: str = "open", limit: int = 1000
+    ) -> list[DeadLetter]: ...
+
+    def dead_letter(self, principal: Principal, id: int) -> DeadLetter: ...
+
+    def dead_letter_counts(self, principal: Principal, *, contract: str | None = None) -> dict[str, int]:
+        """Open dead letters by reason."""
+        ...
+
+    def cells(self, principal: Principal, contract: str) -> tuple[int, pa.Table]:
+        """The materialised cells of a contract and the commit they are valid through (0 and none if never)."""
+        ...
+
+
+RECORD_SCHEMA = pa.schema(
+    [
+        ("twin", pa.int32()),
+        ("path", pa.string()),
+        ("time", pa.int64()),
+        ("source", pa.string()),
+        ("correction", pa.int64()),
+        ("revision", pa.int32()),
+        ("commit", pa.int64()),
+        ("kind", pa.int8()),  # 0 bad, 1 good, 2 removed: the order in which value bytes decide a true conflict
+        ("type", pa.string()),  # which column holds the value: DOUBLE num, BIGINT and BOOLEAN int, VARCHAR txt
+        ("num", pa.float64()),
+        ("int", pa.int64()),
+        ("txt", pa.string()),
+        ("unit", pa.string()),
+    ]
+)
+BAD, GOOD, REMOVED = 0, 1, 2
+
+VALUE_SCHEMA = pa.schema([*(RECORD_SCHEMA.field(n) for n in ("twin", "path")), pa.field("lane", pa.string())]).append(
+    RECORD_SCHEMA.field("time")
+)
+for _name in ("source", "correction", "revision", "kind", "num", "int", "txt", "unit"):
+    VALUE_SCHEMA = VALUE_SCHEMA.append(RECORD_SCHEMA.field(_name))
+
+CELL_SCHEMA = pa.schema(
+    [
+        ("twin", pa.int32()),
+        ("path", pa.string()),
+        ("time", pa.int64()),
+        ("correction", pa.int64()),
+        ("revision", pa.int32()),
+        ("commit", pa.int64()),
+        ("kind", pa.int8()),
+        ("num", pa.float64()),
+        ("int", pa.int64()),
+        ("txt", pa.string()),
+    ]
+)
