@@ -1,0 +1,394 @@
+"""Units of measurement: one spelling for what users, DTDL, QUDT and UCUM write, and the conversions between them.
+
+The definitions are pint's. What is added here: names of the vocabularies, a guard on what is handed to the parser, and two
+kinds of confusion that pint lets pass: hertz (cycles) with angular velocity, and decibels with plain numbers.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import lru_cache
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from twinwright.errors import UnitError
+
+if TYPE_CHECKING:
+    import pint
+
+T = TypeVar("T")
+MAX_LENGTH = 200
+MAX_EXPONENT = 16
+MAX_NESTING = 8
+
+_NAME = r"(?:[^\W\d]|[°%µμΩÅΔ$])[\w°%µμΩÅΔ$]*"
+_EXPONENT = r"[+-]?\d{1,2}(?:\.\d{1,6})?"
+_TOKEN = re.compile(
+    rf"\s*(?:(?P<power>(?:\*\*|\^)\s*(?:{_EXPONENT}|\(\s*{_EXPONENT}(?:\s*/\s*\d{{1,2}})?\s*\)))"
+    rf"|(?P<name>{_NAME})|(?P<raised>[⁺⁻]?[⁰¹²³⁴⁵⁶⁷⁸⁹]{{1,2}})|(?P<one>1(?![\w.]))|(?P<sign>\*(?!\*)|[/·()]))"
+)
+_NUMBER = re.compile(r"\d+(?:\.\d+)?")
+
+# Points on the temperature scales in kelvin: K = value * factor + offset (exact by definition, SI brochure 2.3.1).
+_KELVIN = {
+    "kelvin": (Fraction(1), Fraction(0)),
+    "degree_Celsius": (Fraction(1), Fraction(27315, 100)),
+    "degree_Fahrenheit": (Fraction(5, 9), Fraction(45967, 100) * Fraction(5, 9)),
+    "degree_Rankine": (Fraction(5, 9), Fraction(0)),
+}
+
+_DEFINITIONS = (
+    "gauss = 1e-4 * tesla = G",
+    "maxwell = 1e-8 * weber = Mx",
+    "bel = [level]",
+    "decibel = 0.1 * bel = dB",
+    "volt_ampere_reactive = volt * ampere = var",
+    "parts_per_billion = 1e-9 = ppb",
+    "parts_per_trillion = 1e-12 = ppt",
+    "parts_per_quadrillion = 1e-15 = ppq",
+    "footcandle = lumen / foot ** 2 = fc",
+)
+
+# Short forms that are right but would be misread, or don't survive a round trip.
+_SPELLINGS = {"a": "year", "%": "percent", "d": "day", "t": "tonne", "degC": "degC", "deg": "degree"}
+
+
+def _dtdl_names() -> dict[str, str | None]:
+    """DTDL v2 units and the QuantitativeTypes extension's (language specification, semantic types and units)."""
+    table: dict[str, str | None] = {
+        "centimetrePerSecondSquared": "cm/s**2", "gForce": "standard_gravity", "metrePerSecondSquared": "m/s**2",
+        "degreeOfArc": "degree", "minuteOfArc": "arcminute", "secondOfArc": "arcsecond", "radian": "radian", "turn": "turn",
+        "radianPerSecondSquared": "radian/s**2", "degreePerSecond": "degree/s", "radianPerSecond": "radian/s",
+        "revolutionPerMinute": "rpm", "revolutionPerSecond": "rps",
+        "acre": "acre", "hectare": "hectare", "squareCentimetre": "cm**2", "squareFoot": "ft**2", "squareInch": "inch**2",
+        "squareKilometre": "km**2", "squareMetre": "m**2", "squareMillimetre": "mm**2",
+        "partsPerMillion": "ppm", "partsPerBillion": "ppb", "partsPerTrillion": "ppt", "partsPerQuadrillion": "ppq",
+        "percent": "percent", "unity": None,
+        "gramPerCubicMetre": "g/m**3", "kilogramPerCubicMetre": "kg/m**3", "microgramPerCubicMetre": "ug/m**3",
+        "milligramPerCubicMetre": "mg/m**3",
+        "astronomicalUnit": "astronomical_unit", "foot": "foot", "inch": "inch", "mile": "mile", "nauticalMile": "nautical_mile",
+        "ampereHour": "A*hour", "milliampereHour": "mA*hour", "coulomb": "coulomb",
+        "britishThermalUnit": "Btu", "kiloBritishThermalUnit": "kBtu", "electronvolt": "eV", "megaelectronvolt": "MeV",
+        "britishThermalUnitPerHour": "Btu/hour", "kiloBritishThermalUnitPerHour": "kBtu/hour", "gigajoulePerHour": "GJ/hour",
+        "joulePerHour": "J/hour", "joulePerSecond": "J/s", "kilojoulePerHour": "kJ/hour", "kilojoulePerSecond": "kJ/s",
+        "kilowattHourPerYear": "kWh/year", "megajoulePerHour": "MJ/hour", "horsepower": "horsepower",
+        "tonOfRefrigeration": "refrigeration_ton",
+        "newton": "newton", "ounce": "force_ounce", "pound": "force_pound", "ton": "force_ton", "newtonMetre": "N*m",
+        "footcandle": "footcandle", "lux": "lux", "wattPerSquareMetre": "W/m**2", "candelaPerSquareMetre": "cd/m**2",
+        "lumen": "lumen", "candela": "candela", "maxwell": "maxwell", "weber": "weber", "gauss": "gauss", "tesla": "tesla",
+        "massPound": "pound", "slug": "slug", "tonne": "metric_ton",
+        "gramPerHour": "g/hour", "gramPerSecond": "g/s", "kilogramPerHour": "kg/hour", "kilogramPerSecond": "kg/s",
+        "massPoundPerHour": "pound/hour",
+        "bar": "bar", "millibar": "mbar", "decapascal": "daPa", "hectopascal": "hPa", "kilopascal": "kPa", "pascal": "Pa",
+        "inchesOfMercury": "inHg", "inchesOfWater": "inH2O", "millimetresOfMercury": "mmHg", "poundPerSquareInch": "psi",
+        "bel": "bel", "decibel": "decibel",
+        "degreeCelsius": "degC", "degreeFahrenheit": "degF", "kelvin": "kelvin",
+        "day": "day", "hour": "hour", "microsecond": "us", "millisecond": "ms", "minute": "minute", "nanosecond": "ns",
+        "second": "second", "year": "year",
+        "centimetrePerSecond": "cm/s", "kilometrePerHour": "km/hour", "kilometrePerSecond": "km/s", "knot": "knot",
+        "metrePerHour": "m/hour", "metrePerSecond": "m/s", "milePerHour": "mile/hour", "milePerSecond": "mile/s",
+        "cubicCentimetre": "cm**3", "cubicFoot": "ft**3", "cubicInch": "inch**3", "cubicMetre": "m**3",
+        "fluidOunce": "fluid_ounce", "gallon": "gallon", "litre": "liter", "millilitre": "ml",
+        "cubicFootPerMinute": "ft**3/minute", "cubicMetrePerHour": "m**3/hour", "cubicMetrePerMinute": "m**3/minute",
+        "cubicMetrePerSecond": "m**3/s", "gallonPerHour": "gallon/hour", "gallonPerMinute": "gallon/minute",
+    }  # fmt: skip
+    for prefixes, name, unit in (
+        ("giga mega kilo milli -", "voltAmpere", "volt_ampere"),
+        ("giga mega kilo milli -", "voltAmpereReactive", "volt_ampere_reactive"),
+        ("giga mega kilo -", "voltAmpereHour", "volt_ampere*hour"),
+        ("giga mega kilo -", "voltAmpereReactiveHour", "volt_ampere_reactive*hour"),
+        ("tera giga mega kilo milli -", "wattHour", "watt_hour"),
+        ("giga mega kilo milli micro -", "watt", "watt"),
+        ("giga mega kilo -", "joule", "joule"),
+        ("giga mega kilo milli -", "hertz", "hertz"),
+        ("giga mega kilo -", "becquerel", "becquerel"),
+        ("micro milli nano pico -", "farad", "farad"),
+        ("kilo micro milli -", "ampere", "ampere"),
+        ("micro milli -", "henry", "henry"),
+        ("micro milli -", "gray", "gray"),
+        ("micro milli -", "sievert", "sievert"),
+        ("kilo mega milli -", "ohm", "ohm"),
+        ("kilo mega micro milli -", "volt", "volt"),
+        ("centi kilo micro milli nano -", "metre", "meter"),
+        ("kilo micro milli -", "gram", "gram"),
+        ("kibi mebi gibi tebi exbi zebi yobi -", "bit", "bit"),
+        ("kibi mebi gibi tebi exbi zebi yobi -", "byte", "byte"),
+    ):
+        for prefix in prefixes.replace("-", "").split(" "):
+            table[prefix + name] = prefix + unit
+    for name in [name for name in table if name.endswith(("bit", "byte"))]:
+        table[f"{name}PerSecond"] = f"{table[name]}/second"
+    for size in ("litre", "millilitre"):
+        table.update({f"{size}Per{time}": f"{table[size]}/{time.lower()}" for time in ("Hour", "Minute", "Second")})
+    return table
+
+
+DTDL_UNITS: Mapping[str, str | None] = MappingProxyType(_dtdl_names())
+
+# QUDT (qudt.org/vocab/unit) and UCUM (ucum.org) names of the common units, where pint has no such name.
+_OTHER_NAMES: Mapping[str, str | None] = {
+    "DEG_C": "degC", "DEG_F": "degF", "DEG": "degree", "RAD": "radian", "REV": "turn", "REV-PER-MIN": "rpm", "RAD-PER-SEC": "radian/s",
+    "PERCENT": "percent", "PPM": "ppm", "PPB": "ppb", "UNITLESS": None, "NUM": None, "M-PER-SEC": "m/s", "M-PER-SEC2": "m/s**2",
+    "KiloM-PER-HR": "km/hour", "L-PER-MIN": "l/minute", "L-PER-SEC": "l/s", "L-PER-HR": "l/hour", "M3-PER-HR": "m**3/hour",
+    "M3-PER-SEC": "m**3/s", "M3-PER-MIN": "m**3/minute", "PA": "Pa", "KiloPA": "kPa", "HectoPA": "hPa", "MegaPA": "MPa", "BAR": "bar",
+    "MilliBAR": "mbar", "PSI": "psi", "ATM": "atm", "KiloW": "kW", "MegaW": "MW", "MilliW": "mW", "KiloW-HR": "kWh", "W-HR": "watt_hour",
+    "MegaW-HR": "MWh", "KiloJ": "kJ", "MegaJ": "MJ", "KiloV": "kV", "MilliV": "mV", "MilliA": "mA", "KiloV-A": "kilovolt_ampere",
+    "V-A": "volt_ampere", "HZ": "hertz", "KiloHZ": "kHz", "MegaHZ": "MHz", "OHM": "ohm", "KiloOHM": "kiloohm", "SEC": "second",
+    "MilliSEC": "ms", "MIN": "minute", "HR": "hour", "DAY": "day", "YR": "year", "KiloGM": "kg", "GM": "gram", "MilliGM": "mg",
+    "KiloGM-PER-M3": "kg/m**3", "KiloGM-PER-SEC": "kg/s", "KiloM": "km", "CentiM": "cm", "MilliM": "mm", "MicroM": "um", "FT": "foot",
+    "IN": "inch", "MI": "mile", "M2": "m**2", "M3": "m**3", "CentiM3": "cm**3", "LUX": "lux", "DeciB": "decibel", "N-M": "N*m",
+    "W-PER-M2": "W/m**2", "LM": "lumen", "CD": "candela", "BYTE": "byte", "BIT": "bit", "GAL_US": "gallon",
+    "GAL_US-PER-MIN": "gallon/minute", "Cel": "degC", "[degF]": "degF", "[psi]": "psi", "[ppm]": "ppm", "[ppb]": "ppb", "[ft_i]": "foot",
+    "[in_i]": "inch", "[gal_us]": "gallon", "mm[Hg]": "mmHg", "[rpm]": "rpm", "m3/h": "m**3/hour", "m3/s": "m**3/s",
+    "m3/min": "m**3/minute", "m/s2": "m/s**2", "m2": "m**2", "m3": "m**3", "cm2": "cm**2", "cm3": "cm**3", "mm2": "mm**2", "km2": "km**2",
+    "ft2": "ft**2", "ft3": "ft**3", "W/m2": "W/m**2", "kg/m3": "kg/m**3", "g/m3": "g/m**3", "mg/m3": "mg/m**3", "ug/m3": "ug/m**3",
+    "µg/m3": "ug/m**3", "/min": "1/minute", "/s": "1/s", "/h": "1/hour", "m[H2O]": "mH2O", "gpm": "gallon/minute", "cfm": "ft**3/minute",
+    "lpm": "l/minute", "kph": "km/hour", "rev/min": "rpm", "kW.h": "kWh", "kW·h": "kWh", "Ah": "A*hour", "mAh": "mA*hour",
+    "kVA": "kilovolt_ampere", "kvar": "kilovolt_ampere_reactive",
+}  # fmt: skip
+_QUDT_PREFIX = re.compile(r"^(?:unit:|https?://qudt\.org/vocab/unit/)")
+
+
+@dataclass(frozen=True, slots=True)
+class Affine:
+    """The map x -> x * factor + offset between two units of one dimension."""
+
+    factor: float
+    offset: float
+
+    @property
+    def is_identity(self) -> bool:
+        """Whether nothing is changed."""
+        return self.factor == 1.0 and self.offset == 0.0
+
+    def apply(self, values: T) -> T:
+        """The values (a number or a NumPy array) in the other unit; the very same object when nothing changes."""
+        if self.is_identity:
+            return values
+        scaled: Any = values if self.factor == 1.0 else values * self.factor  # type: ignore[operator]
+        return scaled if self.offset == 0.0 else scaled + self.offset  # type: ignore[no-any-return]
+
+    def sql(self, expression: str) -> str:
+        """The same map as a DuckDB expression around `expression` (which must be SQL already)."""
+        scaled = expression if self.factor == 1.0 else f"({expression}) * {self.factor!r}::DOUBLE"
+        return scaled if self.offset == 0.0 else f"({scaled}) + {self.offset!r}::DOUBLE"
+
+
+_IDENTITY = Affine(1.0, 0.0)
+
+
+@lru_cache(maxsize=1)
+def _registry() -> pint.UnitRegistry[Any]:
+    # Imported here because it costs tenths of a second, which a command that meets no unit should not pay.
+    import pint
+
+    registry: pint.UnitRegistry[Any] = pint.UnitRegistry(on_redefinition="ignore")
+    for definition in _DEFINITIONS:
+        registry.define(definition)
+    registry._build_cache()  # else decibel, gauss and maxwell keep the root units of pint's own definitions
+    return registry
+
+
+def canonical(unit: str | None, *, where: str | None = None) -> str | None:
+    """The one spelling, which pint parses, of a unit as a user writes it; None for dimensionless (`1`, empty, None).
+
+    Reads pint expressions (`kPa`, `V**0.5/s`, `l/min`, `%`), DTDL unit names (`degreeCelsius`), and common names of QUDT
+    and UCUM. `g` is the gram. Where a name means one thing to pint and another to DTDL (`pound`, `ounce`, `ton`) pint wins:
+    `dtdl_unit` reads those of DTDL documents. Raises UnitError naming near matches.
+    """
+    if unit is None:
+        return None
+    if not isinstance(unit, str):
+        raise UnitError(f"a unit is text, not {type(unit).__name__}", where=where, remedy="Write it as kPa, degC, l/min ...")
+    try:
+        return _canonical(unit.strip())
+    except UnitError as error:
+        raise UnitError(error.what, where=where, remedy=error.remedy) from None
+
+
+def dtdl_unit(name: str, *, where: str | None = None) -> str | None:
+    """The canonical spelling of a unit named in a DTDL document (`pound` is a force there). Raises UnitError."""
+    if name not in DTDL_UNITS:
+        remedy = _suggestion(name, DTDL_UNITS)
+        raise UnitError(f"'{name[:80]}' is not a DTDL unit", where=where, remedy=remedy)
+    spelling = DTDL_UNITS[name]
+    return None if spelling is None else _canonical(spelling)
+
+
+def compatible(a: str | None, b: str | None) -> bool:
+    """Whether values can be converted between the two units. Raises UnitError where one of them is unknown."""
+    try:
+        _converter(canonical(a), canonical(b))
+    except _DimensionError:
+        return False
+    return True
+
+
+def converter(from_unit: str | None, to_unit: str | None) -> Affine:
+    """The map from one unit to the other; temperatures convert as points on their scales. Raises UnitError."""
+    if from_unit == to_unit:
+        return _IDENTITY
+    return _converter(canonical(from_unit), canonical(to_unit))
+
+
+def convert(values: T, from_unit: str | None, to_unit: str | None) -> T:
+    """The values (a number or a NumPy array) in the other unit. Raises UnitError."""
+    return converter(from_unit, to_unit).apply(values)
+
+
+def check_dimension(unit: str | None, expected_unit: str | None, *, where: str | None = None) -> None:
+    """Raises UnitError unless `unit` is known and converts to `expected_unit`."""
+    try:
+        _converter(canonical(unit), canonical(expected_unit))
+    except UnitError as error:
+        raise UnitError(error.what, where=where, remedy=error.remedy) from None
+
+
+def symbol(unit: str | None) -> str:
+    """A short form for people: `kPa`, `°C`, `m³/h`; empty for dimensionless. Raises UnitError."""
+    spelling = canonical(unit)
+    if spelling is None:
+        return ""
+    if spelling in ("percent", "year", "day", "tonne"):
+        return {"percent": "%", "year": "a", "day": "d", "tonne": "t"}[spelling]
+    return f"{_registry().parse_units(spelling):~P}"
+
+
+class _DimensionError(UnitError):
+    """Two known units that can't be converted."""
+
+
+@lru_cache(maxsize=4096)
+def _canonical(text: str) -> str | None:
+    if len(text) > MAX_LENGTH:
+        raise UnitError(f"a unit of {len(text)} characters", remedy=f"At most {MAX_LENGTH} characters are read")
+    if text in ("", "1"):
+        return None
+    name = _QUDT_PREFIX.sub("", text)
+    if name in _OTHER_NAMES:
+        spelling = _OTHER_NAMES[name]
+        return None if spelling is None else _canonical(spelling)
+    parsed = _parse(name)
+    if parsed is None:
+        if name in DTDL_UNITS:
+            return dtdl_unit(name)
+        raise UnitError(f"'{text}' is not a known unit", remedy=_suggestion(name, [*DTDL_UNITS, *_OTHER_NAMES, *_registry()]))
+    return _spell(parsed)
+
+
+def _parse(text: str) -> Any | None:
+    """The pint unit of a guarded expression, or None where a name in it is unknown."""
+    _guard(text)
+    # pint, and the Python tokenizer below it, have no closed set of exceptions for text that is not a unit.
+    try:
+        unit = _registry().parse_units(text.replace("%", " percent ").strip())
+        _registry().get_root_units(unit)
+    except Exception:  # noqa: BLE001
+        return None
+    return unit
+
+
+def _guard(text: str) -> None:
+    """Admit names, products, quotients and small literal exponents only: whatever is evaluated stays small."""
+    position, nesting, after_operand = 0, 0, False
+    while position < len(text):
+        match = _TOKEN.match(text, position)
+        if not match or ((match["power"] or match["raised"]) and not after_operand):
+            raise UnitError(
+                f"'{text}' is not a unit at '{text[position:][:20].strip()}'", remedy="Write names with *, / and ** such as m**3/h"
+            )
+        nesting += {"(": 1, ")": -1}.get(match["sign"] or "", 0)
+        if nesting > MAX_NESTING or any(float(number) > MAX_EXPONENT for number in _NUMBER.findall(match["power"] or "")):
+            raise UnitError(
+                f"'{text}' is too large an expression", remedy=f"Exponents up to {MAX_EXPONENT}, {MAX_NESTING} parentheses deep"
+            )
+        after_operand = bool(match["name"] or match["one"] or match["sign"] == ")")
+        position = match.end()
+        if not text[position:].strip():
+            break
+
+
+def _spell(unit: Any) -> str | None:
+    """The short ASCII form where it reads back as the same unit, else pint's long one."""
+    if not unit._units:
+        return None
+    short = f"{unit:~C}".replace("Δ°", "delta_deg").replace("°", "deg").replace("µ", "u").replace("Ω", "ohm")
+    short = _SPELLINGS.get(short, short)
+    if short.isascii():
+        again = _parse(short)
+        if again is not None and again == unit and again._units == unit._units:
+            return short
+    return f"{unit:C}"
+
+
+@lru_cache(maxsize=4096)
+def _converter(source: str | None, target: str | None) -> Affine:
+    if source == target:
+        return _IDENTITY
+    registry = _registry()
+    a, b = (registry.parse_units(spelling or "") for spelling in (source, target))
+    if a.dimensionality != b.dimensionality or _counts(a) != _counts(b):
+        raise _DimensionError(
+            f"{_called(source)} [{a.dimensionality}] can't be converted to {_called(target)} [{b.dimensionality}]",
+            remedy="Use units of one dimension",
+        )
+    if _cycles(a) != _cycles(b) and _turns(a) != _turns(b):
+        raise _DimensionError(
+            f"{_called(source)} can't be converted to {_called(target)}: one counts cycles, the other angle",
+            remedy="Write revolutions as turn/s or rpm on both sides, or hertz on both",
+        )
+    scale_a, scale_b = _kelvin_scale(a), _kelvin_scale(b)
+    if scale_a and scale_b:
+        (factor_a, offset_a), (factor_b, offset_b) = scale_a, scale_b
+        return Affine(float(factor_a / factor_b), float((offset_a - offset_b) / factor_b))
+    return Affine(_tidy(_root_factor(a) / _root_factor(b)), 0.0)
+
+
+def _kelvin_scale(unit: Any) -> tuple[Fraction, Fraction] | None:
+    """Factor and offset to kelvin of a temperature scale; None for units without an origin of their own."""
+    names = dict(unit._units)
+    if len(names) == 1 and set(names.values()) == {1}:
+        (name,) = names
+        if name in _KELVIN:
+            return _KELVIN[name]
+    for name in names:
+        if not _registry()._units[name].is_multiplicative:
+            raise _DimensionError(f"'{unit}' has no linear conversion", remedy="Use kelvin, degC or degF, or a linear unit")
+    return None
+
+
+def _root_factor(unit: Any) -> float:
+    factor: Any = _registry().get_root_units(unit)[0]
+    return float(factor)
+
+
+def _counts(unit: Any) -> Any:
+    return dict(_registry().get_root_units(unit)[1]._units).get("bit", 0)
+
+
+def _turns(unit: Any) -> Any:
+    return dict(_registry().get_root_units(unit)[1]._units).get("radian", 0)
+
+
+def _cycles(unit: Any) -> bool:
+    return any(name.endswith("hertz") for name in unit._units)
+
+
+def _tidy(factor: float) -> float:
+    """The decimal that a factor stands for where floating point left it an ulp or two beside (0.30479999999999996 ft/m)."""
+    near = float(f"{factor:.14g}")
+    return near if near and abs(near - factor) <= 4 * 2.220446049250313e-16 * abs(factor) else factor
+
+
+def _called(spelling: str | None) -> str:
+    return f"'{spelling}'" if spelling else "a dimensionless value"
+
+
+def _suggestion(name: str, known: Any) -> str:
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, list(known), 3, 0.6)
+    return f"Did you mean {', '.join(near)}?" if near else "Write a unit as kPa, degC, l/min, V**0.5/s, or a DTDL unit name"
