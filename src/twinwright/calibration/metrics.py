@@ -117,9 +117,22 @@ def combine(each: dict[str, Metrics]) -> Metrics:
     if len(each) == 1:
         return next(iter(each.values()))
     rows = list(each.values())
-    means = {name: _mean([getattr(row, name) for row in rows]) for name in ("mape", "nrmse", "r2", "fit", "skill", "coverage")}
-    counts = {name: sum(getattr(row, name) for row in rows) for name in ("count", "left_out", "mape_left_out")}
-    return Metrics(**means, **counts)
+
+    def mean(name: str) -> float | None:
+        known = [value for row in rows if (value := getattr(row, name)) is not None]
+        return float(np.mean(known)) if known else None
+
+    return Metrics(
+        mape=mean("mape"),
+        nrmse=mean("nrmse"),
+        r2=mean("r2"),
+        fit=mean("fit"),
+        skill=mean("skill"),
+        coverage=mean("coverage"),
+        count=sum(row.count for row in rows),
+        left_out=sum(row.left_out for row in rows),
+        mape_left_out=sum(row.mape_left_out for row in rows),
+    )
 
 
 def from_json(body: dict[str, Any]) -> Metrics:
@@ -141,11 +154,6 @@ def _aligned(values: ArrayLike, keep: NDArray[np.bool_]) -> Array:
 def _root_mean_square(values: Array) -> float:
     scale = float(np.max(np.abs(values)))  # scaled: squares of tiny and huge values neither vanish nor overflow
     return scale * float(np.sqrt(np.mean((values / scale) ** 2))) if scale > 0 else 0.0
-
-
-def _mean(values: list[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return float(np.mean(known)) if known else None
 
 
 def _finite(value: float) -> float | None:

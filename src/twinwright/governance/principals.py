@@ -19,6 +19,11 @@ class Principal:
     roles: frozenset[Role]
     tenant: str = "default"
 
+    def require_read(self) -> None:
+        """Raises ForbiddenError for a principal without any role."""
+        if not self.roles:
+            raise ForbiddenError(f"{self.name} has no role", remedy="Use a credential with a role")
+
     def require_write(self) -> None:
         """Raises ForbiddenError unless this principal may change data."""
         if not self.roles & _MAY_WRITE:

@@ -65,7 +65,7 @@ class DuckDBStore:
         with _translated(path):
             self._prepare()
             self._catalogue = self._load_catalogue()
-            newest = self._con.execute("SELECT number, at FROM commits ORDER BY number DESC LIMIT 1").fetchone()
+            newest = self._con.execute("SELECT number, made_at FROM commits ORDER BY number DESC LIMIT 1").fetchone()
         self._last, self._last_at = (int(newest[0]), int(newest[1])) if newest else (0, 0)
 
     # --- lifecycle ---------------------------------------------------------------------------------------------------
@@ -148,30 +148,33 @@ class DuckDBStore:
 
     # --- reading -----------------------------------------------------------------------------------------------------
 
-    def _cursor(self) -> duckdb.DuckDBPyConnection:
+    def _cursor(self, principal: Principal) -> duckdb.DuckDBPyConnection:
         """A connection of this thread's own on the same database: readers don't wait for the writer."""
+        principal.require_read()
         cursor = getattr(self._local, "cursor", None)
         if cursor is None:
             cursor = self._local.cursor = self._con.cursor()
-        return cursor  # type: ignore[no-any-return]
+        return cursor
 
-    def _rows(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+    def _rows(self, principal: Principal, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         with _translated(self._path):
-            return self._cursor().execute(sql, list(values)).fetchall()  # type: ignore[no-any-return]
+            return self._cursor(principal).execute(sql, list(values)).fetchall()
 
-    def _arrow(self, query: duckdb_sql.Query) -> pa.Table:
+    def _arrow(self, principal: Principal, query: duckdb_sql.Query) -> pa.Table:
         with _translated(self._path):
-            return self._cursor().execute(query.text, query.values).to_arrow_table()
+            return self._cursor(principal).execute(query.text, query.values).to_arrow_table()
 
     def last_commit(self, principal: Principal) -> int:
+        principal.require_read()
         return self._last
 
     def commit_at(self, principal: Principal, at: int) -> int:
-        return int(self._rows("SELECT coalesce(max(number), 0) FROM commits WHERE at <= ?", [at])[0][0])
+        return int(self._rows(principal, "SELECT coalesce(max(number), 0) FROM commits WHERE made_at <= ?", [at])[0][0])
 
     def commits(self, principal: Principal, *, first: int = 1, last: int | None = None, kind: str | None = None) -> list[Commit]:
         rows = self._rows(
-            f"SELECT number, at, kind, source, principal, detail, {_COUNTS} FROM commits "  # noqa: S608
+            principal,
+            f"SELECT number, made_at, kind, source, principal, detail, {_COUNTS} FROM commits "
             "WHERE number >= ? AND (? IS NULL OR number <= ?) AND (? IS NULL OR kind = ?) ORDER BY number",
             [first, last, last, kind, kind],
         )
@@ -179,51 +182,58 @@ class DuckDBStore:
 
     def counts(self, principal: Principal) -> dict[str, Counts]:
         sums = ", ".join(f"sum({name})::BIGINT" for name in _COUNTS.split(", "))
-        rows = self._rows(f"SELECT source, {sums} FROM commits WHERE source <> '' GROUP BY source ORDER BY source")  # noqa: S608
+        rows = self._rows(principal, f"SELECT source, {sums} FROM commits WHERE source <> '' GROUP BY source ORDER BY source")
         return {source: Counts(*values) for source, *values in rows}
 
     def reading_tables(self, principal: Principal) -> list[ReadingTable]:
+        principal.require_read()
         return list(self._catalogue.tables)
 
     def retractions(self, principal: Principal) -> list[Retraction]:
+        principal.require_read()
         return list(self._catalogue.retractions)
 
     def lifetimes(self, principal: Principal) -> list[Lifetime]:
-        return [Lifetime(*row) for row in self._rows("SELECT number, twin, interface, since, until FROM lifetimes ORDER BY number")]
+        return [
+            Lifetime(*row) for row in self._rows(principal, "SELECT number, twin, interface, since, until FROM lifetimes ORDER BY number")
+        ]
 
     def relationships(self, principal: Principal) -> list[Relationship]:
-        rows = self._rows("SELECT source, id, name, target, properties FROM relationships ORDER BY source, id")
+        rows = self._rows(principal, "SELECT source, id, name, target, properties FROM relationships ORDER BY source, id")
         return [Relationship(source, id, name, target, json.loads(properties)) for source, id, name, target, properties in rows]
 
     def history(self, principal: Principal, selection: Selection) -> pa.Table:
-        return self._arrow(duckdb_sql.history(selection, self._catalogue.tables, self._catalogue.retractions)).cast(RECORD_SCHEMA)
+        return self._arrow(principal, duckdb_sql.history(selection, self._catalogue.tables, self._catalogue.retractions)).cast(
+            RECORD_SCHEMA
+        )
 
     def latest(self, principal: Principal, selection: Selection) -> pa.Table:
-        return self._arrow(duckdb_sql.latest(selection, self._catalogue.tables, self._catalogue.retractions)).cast(RECORD_SCHEMA)
+        return self._arrow(principal, duckdb_sql.latest(selection, self._catalogue.tables, self._catalogue.retractions)).cast(RECORD_SCHEMA)
 
     def readings(
         self, principal: Principal, table: ReadingTable, *, hours: Sequence[int] | None = None, after: int | None = None
     ) -> pa.Table:
-        return self._arrow(duckdb_sql.readings(table, self._catalogue.tables, self._catalogue.retractions, hours, after))
+        return self._arrow(principal, duckdb_sql.readings(table, self._catalogue.tables, self._catalogue.retractions, hours, after))
 
     def hours(self, principal: Principal, contract: str) -> list[int]:
         found: set[int] = set()
         for table in self._catalogue.tables:
             if table.contract == contract:
-                found.update(row[0] for row in self._rows(f"SELECT DISTINCT time // {HOUR} FROM readings_{table.number}"))  # noqa: S608
+                found.update(row[0] for row in self._rows(principal, f"SELECT DISTINCT time // {HOUR} FROM readings_{table.number}"))
         return sorted(found)
 
     def position(self, principal: Principal, contract: str, stream: str) -> int:
-        rows = self._rows("SELECT next FROM positions WHERE contract = ? AND stream = ?", [contract, stream])
+        rows = self._rows(principal, "SELECT next FROM positions WHERE contract = ? AND stream = ?", [contract, stream])
         return int(rows[0][0]) if rows else 0
 
     def journal_entries(self, principal: Principal, contract: str, first: int, last: int) -> Iterator[JournalEntry]:
         numbers = self._rows(
-            "SELECT commit FROM journal WHERE contract = ? AND commit BETWEEN ? AND ? ORDER BY commit", [contract, first, last]
+            principal, "SELECT commit FROM journal WHERE contract = ? AND commit BETWEEN ? AND ? ORDER BY commit", [contract, first, last]
         )
         for (number,) in numbers:  # one at a time: a window may be larger than memory
             commit, source, revision, at, frames, *counts = self._rows(
-                f"SELECT j.commit, source, revision, at, frames, {_COUNTS} FROM journal j JOIN journal_counts c ON j.commit = c.commit "  # noqa: S608
+                principal,
+                f"SELECT j.commit, source, revision, made_at, frames, {_COUNTS} FROM journal j JOIN journal_counts c ON j.commit = c.commit "
                 "WHERE j.commit = ?",
                 [number],
             )[0]
@@ -233,36 +243,39 @@ class DuckDBStore:
         self, principal: Principal, *, contract: str | None = None, reason: str | None = None, status: str = "open", limit: int = 1000
     ) -> list[DeadLetter]:
         rows = self._rows(
-            f"SELECT {_LETTER} FROM dead_letters WHERE status = ? AND (? IS NULL OR contract = ?) AND (? IS NULL OR reason = ?) "  # noqa: S608
+            principal,
+            f"SELECT {_LETTER} FROM dead_letters WHERE status = ? AND (? IS NULL OR contract = ?) AND (? IS NULL OR reason = ?) "
             "ORDER BY id LIMIT ?",
             [status, contract, contract, reason, reason, limit],
         )
         return [_letter(row) for row in rows]
 
     def dead_letter(self, principal: Principal, id: int) -> DeadLetter:
-        rows = self._rows(f"SELECT {_LETTER} FROM dead_letters WHERE id = ?", [id])  # noqa: S608
+        rows = self._rows(principal, f"SELECT {_LETTER} FROM dead_letters WHERE id = ?", [id])
         if not rows:
             raise NotFoundError(f"there is no dead letter {id}", remedy="List them with: twinwright dead-letters list")
         return _letter(rows[0])
 
     def dead_letter_counts(self, principal: Principal, *, contract: str | None = None) -> dict[str, int]:
         rows = self._rows(
-            "SELECT reason, count(*) FROM dead_letters WHERE status = 'open' AND (? IS NULL OR contract = ?) GROUP BY reason ORDER BY reason",
+            principal,
+            "SELECT reason, count(*) FROM dead_letters WHERE status = 'open' AND (? IS NULL OR contract = ?) GROUP BY ALL ORDER BY reason",
             [contract, contract],
         )
         return {reason: int(count) for reason, count in rows}
 
     def cells(self, principal: Principal, contract: str) -> tuple[int, pa.Table]:
-        through = self._rows("SELECT through FROM cells_through WHERE contract = ?", [contract])
+        through = self._rows(principal, "SELECT through FROM cells_through WHERE contract = ?", [contract])
         columns = ", ".join(CELL_SCHEMA.names)
-        query = duckdb_sql.Query(f"SELECT {columns} FROM cells WHERE contract = ?", [contract])  # noqa: S608
-        return (int(through[0][0]) if through else 0), self._arrow(query).cast(CELL_SCHEMA)
+        query = duckdb_sql.Query(f"SELECT {columns} FROM cells WHERE contract = ?", [contract])
+        return (int(through[0][0]) if through else 0), self._arrow(principal, query).cast(CELL_SCHEMA)
 
     # --- records -----------------------------------------------------------------------------------------------------
 
     def get_record(self, principal: Principal, kind: str, id: str) -> Record:
         rows = self._rows(
-            "SELECT kind, id, body, commit, at, principal FROM records WHERE kind = ? AND (id = ? OR starts_with(id, ?)) "
+            principal,
+            "SELECT kind, id, body, commit, made_at, principal FROM records WHERE kind = ? AND (id = ? OR starts_with(id, ?)) "
             "QUALIFY row_number() OVER (PARTITION BY id ORDER BY commit DESC) = 1 ORDER BY id LIMIT 5",
             [kind, id, id],
         )
@@ -276,18 +289,21 @@ class DuckDBStore:
 
     def records(self, principal: Principal, kind: str) -> list[Record]:
         rows = self._rows(
-            "SELECT kind, id, body, commit, at, principal FROM records WHERE kind = ? "
+            principal,
+            "SELECT kind, id, body, commit, made_at, principal FROM records WHERE kind = ? "
             "QUALIFY row_number() OVER (PARTITION BY id ORDER BY commit DESC) = 1 ORDER BY commit",
             [kind],
         )
         return [_record(row) for row in rows]
 
     def versions(self, principal: Principal, kind: str, id: str) -> Iterator[Record]:
-        rows = self._rows("SELECT kind, id, body, commit, at, principal FROM records WHERE kind = ? AND id = ? ORDER BY commit", [kind, id])
+        rows = self._rows(
+            principal, "SELECT kind, id, body, commit, made_at, principal FROM records WHERE kind = ? AND id = ? ORDER BY commit", [kind, id]
+        )
         return iter([_record(row) for row in rows])
 
 
-_LETTER = "contract, source, revision, reason, detail, payload, captures, position, id, origin, at, status"
+_LETTER = "contract, source, revision, reason, detail, payload, captures, position, id, origin, made_at, status"
 
 
 def _letter(row: tuple[Any, ...]) -> DeadLetter:

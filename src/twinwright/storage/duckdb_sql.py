@@ -19,12 +19,12 @@ FORMAT_VERSION = 1
 DDL = """
 CREATE TABLE meta (key VARCHAR PRIMARY KEY, value VARCHAR NOT NULL);
 CREATE TABLE commits (
-    number BIGINT NOT NULL, at BIGINT NOT NULL, kind VARCHAR NOT NULL, source VARCHAR NOT NULL, principal VARCHAR NOT NULL,
+    number BIGINT NOT NULL, made_at BIGINT NOT NULL, kind VARCHAR NOT NULL, source VARCHAR NOT NULL, principal VARCHAR NOT NULL,
     received BIGINT NOT NULL, accepted BIGINT NOT NULL, duplicate BIGINT NOT NULL, dead_lettered BIGINT NOT NULL,
     late BIGINT NOT NULL, conflict BIGINT NOT NULL, detail VARCHAR NOT NULL);
 CREATE TABLE positions (contract VARCHAR NOT NULL, stream VARCHAR NOT NULL, next BIGINT NOT NULL, PRIMARY KEY (contract, stream));
 CREATE TABLE journal (
-    commit BIGINT NOT NULL, contract VARCHAR NOT NULL, source VARCHAR NOT NULL, revision INTEGER NOT NULL, at BIGINT NOT NULL,
+    commit BIGINT NOT NULL, contract VARCHAR NOT NULL, source VARCHAR NOT NULL, revision INTEGER NOT NULL, made_at BIGINT NOT NULL,
     frames BLOB NOT NULL);
 CREATE TABLE journal_counts (
     commit BIGINT PRIMARY KEY, received BIGINT NOT NULL, accepted BIGINT NOT NULL, duplicate BIGINT NOT NULL,
@@ -32,8 +32,9 @@ CREATE TABLE journal_counts (
 CREATE TABLE dead_letters (
     id BIGINT NOT NULL, origin BIGINT NOT NULL, contract VARCHAR NOT NULL, source VARCHAR NOT NULL, revision INTEGER NOT NULL,
     reason VARCHAR NOT NULL, detail VARCHAR NOT NULL, payload BLOB NOT NULL, captures VARCHAR NOT NULL, position VARCHAR NOT NULL,
-    at BIGINT NOT NULL, status VARCHAR NOT NULL, closed BIGINT);
-CREATE TABLE retractions (commit BIGINT NOT NULL, contract VARCHAR NOT NULL, first BIGINT NOT NULL, last BIGINT NOT NULL, below INTEGER NOT NULL);
+    made_at BIGINT NOT NULL, status VARCHAR NOT NULL, closed BIGINT);
+CREATE TABLE retractions (
+    commit BIGINT NOT NULL, contract VARCHAR NOT NULL, first BIGINT NOT NULL, last BIGINT NOT NULL, below INTEGER NOT NULL);
 CREATE TABLE reading_tables (
     number INTEGER NOT NULL, contract VARCHAR NOT NULL, source VARCHAR NOT NULL, revision INTEGER NOT NULL, columns VARCHAR NOT NULL,
     UNIQUE (contract, revision));
@@ -47,7 +48,8 @@ CREATE TABLE observed_values (
     correction BIGINT NOT NULL, revision INTEGER NOT NULL, kind TINYINT NOT NULL, type VARCHAR NOT NULL,
     num DOUBLE, int BIGINT, txt VARCHAR, unit VARCHAR, lane VARCHAR NOT NULL);
 CREATE TABLE records (
-    kind VARCHAR NOT NULL, id VARCHAR NOT NULL, body VARCHAR NOT NULL, commit BIGINT NOT NULL, at BIGINT NOT NULL, principal VARCHAR NOT NULL);
+    kind VARCHAR NOT NULL, id VARCHAR NOT NULL, body VARCHAR NOT NULL, commit BIGINT NOT NULL, made_at BIGINT NOT NULL,
+    principal VARCHAR NOT NULL);
 CREATE TABLE cells (
     contract VARCHAR NOT NULL, twin INTEGER NOT NULL, path VARCHAR NOT NULL, time BIGINT NOT NULL, correction BIGINT NOT NULL,
     revision INTEGER NOT NULL, commit BIGINT NOT NULL, kind TINYINT NOT NULL, num DOUBLE, int BIGINT, txt VARCHAR);

@@ -188,7 +188,7 @@ class DuckDBTransaction:
         """`name` is one of ours, never from outside."""
         self._con.register("fresh_rows", rows)
         try:
-            self._con.execute(f"INSERT INTO {name} SELECT * FROM fresh_rows")  # noqa: S608
+            self._con.execute(f"INSERT INTO {name} SELECT * FROM fresh_rows")
         finally:
             self._con.unregister("fresh_rows")
 

@@ -1,0 +1,1 @@
+"""Twinwright: digital twins you can trust."""
