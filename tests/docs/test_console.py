@@ -1,0 +1,66 @@
+"""The runner of the pages' commands notices what is wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from console import run, steps
+
+PAGE = """# A page
+```console
+$ mkdir a && cd a
+$ pwd
+/...a
+$ printf 'one\\ntwo\\n' \\
+  | sort
+one
+two
+```
+Some words, and a block that is only shown:
+```text
+$ no such thing
+```
+```console exit=1
+$ false
+```
+"""
+
+
+@pytest.fixture
+def page(tmp_path: Path) -> Path:
+    path = tmp_path / "page.md"
+    path.write_text(PAGE)
+    return path
+
+
+def test_commands_share_a_shell_and_are_compared(page: Path, tmp_path: Path) -> None:
+    assert run(page, tmp_path) == []
+
+
+def test_a_step_knows_its_line_and_exit_code(page: Path) -> None:
+    assert [(step.line, step.code) for step in steps(PAGE)] == [(3, 0), (4, 0), (6, 0), (16, 1)]
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "said"),
+    [
+        ("two\n```", "three\n```", "should say"),
+        ("$ false", "$ true", "ended with 0, not 1"),
+        ("$ pwd", "$ exit 3", "never finished"),
+        ("$ pwd", "$ nosuchcommand", "ended with 127"),
+    ],
+)
+def test_a_page_that_is_wrong_is_reported_with_its_line(page: Path, tmp_path: Path, right: str, wrong: str, said: str) -> None:
+    page.write_text(PAGE.replace(right, wrong))
+    (problem,) = run(page, tmp_path)
+    assert said in problem
+    assert problem.startswith("page.md:")
+
+
+def test_what_a_page_leaves_running_is_ended(page: Path, tmp_path: Path) -> None:
+    page.write_text("```console\n$ sleep 600 > /dev/null 2>&1 & echo $! > pid\n```\n")
+    assert run(page, tmp_path) == []
+    pid = int((tmp_path / "pid").read_text())
+    state = Path(f"/proc/{pid}/stat")
+    assert not state.exists() or state.read_text().split()[2] == "Z"
