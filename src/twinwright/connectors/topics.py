@@ -1,0 +1,112 @@
+"""Topic templates: `plant/{twin}/telemetry` says what to subscribe to and which names a topic's levels give.
+
+Levels and wildcards are those of MQTT (MQTT 5.0, section 4.7): `+` is one level, `#` all the rest, and neither begins to
+match a topic that starts with `$`. A capture `{name}` takes one level, or the part of it that plain text leaves
+(`pump-{unit}`); `{name...}` takes all the rest.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Final
+
+from twinwright.errors import InvalidError, Problem
+
+MAX_TOPIC_BYTES: Final = 65_535
+
+_CAPTURE: Final = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)(\.\.\.)?\}")
+
+
+@dataclass(frozen=True, slots=True)
+class TopicTemplate:
+    """A checked template: `filter` to subscribe to, `names` of its captures in order. Build it with `parse`."""
+
+    text: str
+    filter: str
+    names: tuple[str, ...]
+    _pattern: re.Pattern[str] = field(repr=False)
+
+    @classmethod
+    def parse(cls, text: str) -> TopicTemplate:
+        """Raises InvalidError with every problem of the template."""
+        problems = check_template(text)
+        if problems:
+            raise InvalidError(problems)
+        levels = text.split("/")
+        names = tuple(match[1] for match in _CAPTURE.finditer(text))
+        return cls(text, "/".join(_filter_level(level) for level in levels), names, _compile(levels))
+
+    def match(self, topic: str) -> dict[str, str] | None:
+        """The captures of a topic; None where the template does not cover it. A level that is empty gives an empty capture."""
+        if topic.startswith("$") and self.filter[:1] in ("+", "#"):
+            return None
+        found = self._pattern.fullmatch(topic)
+        return None if found is None else {name: found[name] or "" for name in self.names}
+
+
+def check_template(text: str) -> list[Problem]:
+    """Everything wrong with a template; empty if it can be used."""
+    problems: list[Problem] = []
+
+    def wrong(message: str, remedy: str) -> None:
+        problems.append(Problem(f"{message} in the topic '{text}'", remedy, code="bad_topic"))
+
+    if not text or len(text.encode("utf-8", "surrogatepass")) > MAX_TOPIC_BYTES or "\0" in text:
+        wrong(f"1 to {MAX_TOPIC_BYTES} bytes without NUL are expected", "Write a topic such as plant/{twin}/telemetry")
+        return problems
+    names = [match[1] for match in _CAPTURE.finditer(text)]
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        wrong(f"the capture {{{name}}} is given twice", "Give each capture a name of its own")
+    levels = text.split("/")
+    for index, level in enumerate(levels):
+        for message, remedy in _level_problems(level, last=index == len(levels) - 1):
+            wrong(message, remedy)
+    return problems
+
+
+def _level_problems(level: str, *, last: bool) -> list[tuple[str, str]]:
+    captures = list(_CAPTURE.finditer(level))
+    plain = _CAPTURE.sub("", level)
+    found: list[tuple[str, str]] = []
+    if "{" in plain or "}" in plain:
+        found.append(
+            (f"a brace that is not a capture ('{level}')", "Write captures as {name}: letters, digits and _, not beginning with a digit")
+        )
+    if len(captures) > 1:
+        found.append((f"more than one capture in one level ('{level}')", "Use one capture for each level"))
+    if any(match[2] for match in captures):
+        if plain:
+            found.append((f"a capture of the rest beside other text ('{level}')", "Give {name...} a level of its own"))
+        if not last:
+            found.append((f"a capture of the rest before the end ('{level}')", "Put {name...} last"))
+    if "#" in plain and (level != "#" or not last):
+        found.append((f"'#' that is not the last level ('{level}')", "Put # last, alone in its level"))
+    if "+" in plain and level != "+":
+        found.append((f"'+' beside other text ('{level}')", "Give + a level of its own, or use a capture"))
+    return found
+
+
+def _filter_level(level: str) -> str:
+    match = _CAPTURE.search(level)
+    if match is None:
+        return level
+    return "#" if match[2] else "+"
+
+
+def _compile(levels: list[str]) -> re.Pattern[str]:
+    parts: list[str] = []
+    for index, level in enumerate(levels):
+        slash = "/" if index else ""
+        match = _CAPTURE.search(level)
+        if level == "#" or (match is not None and match[2]):
+            rest = f"(?P<{match[1]}>.*)" if match is not None else ".*"
+            parts.append(f"(?:/{rest})?" if index else rest)  # `a/#` covers the parent `a` too
+        elif level == "+":
+            parts.append(f"{slash}[^/]*")
+        elif match is not None:
+            before, after = level[: match.start()], level[match.end() :]
+            parts.append(f"{slash}{re.escape(before)}(?P<{match[1]}>[^/]*){re.escape(after)}")
+        else:
+            parts.append(slash + re.escape(level))
+    return re.compile("".join(parts), re.DOTALL)
