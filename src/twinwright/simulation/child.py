@@ -2,61 +2,38 @@
 
 from __future__ import annotations
 
+import atexit
+import os
+import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
-from twinwright.simulation.protocol import FailureKind
+from twinwright.simulation.outcomes import Cost, Failure, Limits, Outcome, Success
+from twinwright.simulation.sandbox import Sandbox
+
+__all__ = ["Cost", "Failure", "Limits", "Outcome", "Sandbox", "Success", "run_in_child", "shared_sandbox"]
+
+_shared: dict[int, Sandbox] = {}
+_shared_lock = threading.Lock()
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How much a run may use: wall time in seconds, resident memory of its own in bytes, bytes written to one file."""
-
-    wall_seconds: float = 300.0
-    memory_bytes: int = 1 << 30
-    output_bytes: int = 256 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class Cost:
-    """What a run used, and whether it was cut off from the network."""
-
-    wall_seconds: float = 0.0
-    cpu_seconds: float = 0.0
-    peak_memory: int = 0
-    network_cut: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Success:
-    """`result` is what the entry returned: plain data and NumPy arrays. `log` is what was printed."""
-
-    result: Any
-    log: str
-    cost: Cost
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """`kind` says in which way it failed, `message` why; `log` holds what was printed, and the traceback where there is one."""
-
-    kind: FailureKind
-    message: str
-    log: str
-    cost: Cost
-
-
-Outcome = Success | Failure
+def shared_sandbox() -> Sandbox:
+    """The one sandbox of this process; closed at its end."""
+    with _shared_lock:
+        if os.getpid() not in _shared:
+            _shared.clear()  # of the process that this one was forked from: its to close
+            _shared[os.getpid()] = Sandbox()
+            atexit.register(_shared[os.getpid()].close)
+        return _shared[os.getpid()]
 
 
 def run_in_child(
     entry: str,
     payload: Any,
     *,
-    limits: Limits = Limits(),
+    limits: Limits | None = None,
     files: Mapping[str, bytes] | None = None,
-    prepare: str | None = None,
+    prepare: str = "twinwright.simulation.fork_server:no_preparation",
     prepare_payload: Any = None,
 ) -> Outcome:
     """Call `entry` ("module:function" of this installation) as `function(payload, folder)` in a child process.
@@ -66,4 +43,6 @@ def run_in_child(
     `function(prepare_payload, folder)` in a template process from which runs with the same files and preparation are
     forked, is where slow loading and compiling go. Never raises for what the model does: that is a Failure.
     """
-    raise NotImplementedError
+    return shared_sandbox().run(
+        entry, payload, limits=limits or Limits(), files=files or {}, prepare=prepare, prepare_payload=prepare_payload
+    )

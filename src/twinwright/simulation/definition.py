@@ -16,6 +16,7 @@ from twinwright.documents import Document, Location, Problems
 from twinwright.errors import UnitError
 from twinwright.simulation import registry
 from twinwright.simulation.declaration import ModelSpec, Range, duration_seconds
+from twinwright.simulation.user_code import split_reference
 
 MAX_ARTEFACT_BYTES = 64 * 1024 * 1024
 
@@ -242,12 +243,6 @@ def _check_units(spec: ModelSpec, document: Document, problems: Problems) -> Non
         if not units.compatible(source, target):
             message = f"{what} is in {source or 'no unit'}, '{place[1]}' in {target or 'no unit'}"
             problems.add(document.problem(place, message, "Declare units of one dimension", "unit_dimension"))
-
-
-def split_reference(reference: str) -> tuple[str, str]:
-    """`tanks.py:rhs` as file and function; the function is empty where none is named."""
-    file, _, function = reference.partition(":")
-    return file, function
 
 
 def _read_artefacts(spec: ModelSpec, folder: Path, document: Document, problems: Problems) -> dict[str, bytes]:

@@ -1,0 +1,115 @@
+"""What Linux gives to hold a process: limits, sessions, death signals, an own network, and the view of its descendants."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import resource
+import signal
+from pathlib import Path
+
+PR_SET_PDEATHSIG = 1
+PR_SET_CHILD_SUBREAPER = 36
+CLONE_NEWUSER = 0x10000000
+CLONE_NEWNET = 0x40000000
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def die_with_parent(parent: int) -> None:
+    """Be killed when the parent is; end now if it is gone already (prctl(2), PR_SET_PDEATHSIG)."""
+    _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def adopt_orphans() -> None:
+    """Become the parent of descendants whose own parent ended, so that none escapes (prctl(2), PR_SET_CHILD_SUBREAPER)."""
+    _libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def cut_network() -> bool:
+    """Move to a network namespace without any interface. False where the kernel does not allow it."""
+    return any(_libc.unshare(flags) == 0 for flags in (CLONE_NEWNET, CLONE_NEWUSER | CLONE_NEWNET))
+
+
+def redirect_standard_streams(log: Path, keep: set[int]) -> None:
+    """Standard input is empty, output and error go to `log`, and every other descriptor but those in `keep` is closed."""
+    null = os.open(os.devnull, os.O_RDONLY)
+    output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
+    for source, target in ((null, 0), (output, 1), (output, 2)):
+        os.dup2(source, target)
+    for name in os.listdir("/proc/self/fd"):  # noqa: PTH208 -- iterating a Path would hold a descriptor of the same kind open
+        if int(name) > 2 and int(name) not in keep:
+            with contextlib.suppress(OSError):
+                os.close(int(name))
+
+
+def limit_resources(memory_bytes: int, output_bytes: int) -> None:
+    """No core dumps, files no longer than `output_bytes`, and no more private memory than `memory_bytes` beyond today's.
+
+    The limit on private memory makes a single huge allocation fail; what is resident is watched by the parent.
+    """
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    _lower(resource.RLIMIT_FSIZE, output_bytes)
+    _lower(resource.RLIMIT_DATA, _status(os.getpid()).get("VmData", 0) + memory_bytes + (32 << 20))
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000")
+
+
+def _lower(kind: int, value: int) -> None:
+    hard = resource.getrlimit(kind)[1]
+    value = value if hard == resource.RLIM_INFINITY else min(value, hard)
+    resource.setrlimit(kind, (value, value))
+
+
+def _status(pid: int) -> dict[str, int]:
+    """The sizes of /proc/PID/status in bytes; empty for a process that is gone."""
+    try:
+        text = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return {}
+    rows = (line.split() for line in text.splitlines() if line.endswith(" kB"))
+    return {row[0].rstrip(":"): int(row[1]) * 1024 for row in rows}
+
+
+def own_memory(pid: int) -> int:
+    """Resident bytes that are the process's own: anonymous and shared memory, not mapped files."""
+    status = _status(pid)
+    return status.get("RssAnon", 0) + status.get("RssShmem", 0)
+
+
+def resident_memory(pid: int) -> int:
+    """All resident bytes of a process."""
+    return _status(pid).get("VmRSS", 0)
+
+
+def children(pid: int) -> list[int]:
+    """The direct children of a process, of all its threads."""
+    found: list[int] = []
+    with contextlib.suppress(OSError):
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            with contextlib.suppress(OSError):
+                found += [int(child) for child in (task / "children").read_text().split()]
+    return found
+
+
+def descendants(pid: int) -> list[int]:
+    """Children, their children, and so on."""
+    found: list[int] = []
+    queue = children(pid)
+    while queue:
+        one = queue.pop()
+        found.append(one)
+        queue += children(one)
+    return found
+
+
+def kill_tree(pid: int) -> None:
+    """SIGKILL to a process that leads its session, to its group, and to all its descendants."""
+    family = [*descendants(pid), pid]
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, signal.SIGKILL)
+    for one in family:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(one, signal.SIGKILL)

@@ -1,0 +1,181 @@
+"""Kind `ode`: ordinary differential equations whose right-hand side is a Python function `rhs(t, x, u, p) -> dx`.
+
+`t` is seconds since the beginning of the run; `x`, `u` and `p` are the states, inputs and parameters in declared order and
+units; derivatives are per second. With `output`, `out(t, x, u, p) -> y` gives the outputs; without, outputs show states.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import FunctionType
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from pydantic import Field, field_validator
+
+from twinwright.documents import Document, Location, Problems, Spec
+from twinwright.simulation.declaration import ModelSpec, duration_seconds
+from twinwright.simulation.definition import ModelDefinition
+from twinwright.simulation.protocol import Advance, Capabilities, Floats, ModelError, State
+from twinwright.simulation.trajectory import check_finite, initial_state
+from twinwright.simulation.user_code import check_function, load_function, split_reference
+
+Method = Literal["rk4", "RK23", "RK45", "DOP853", "Radau", "BDF", "LSODA"]
+ARGUMENTS = ("t", "x", "u", "p")
+
+
+class SolverSpec(Spec):
+    """`rk4` is compiled and of fixed step; the others are SciPy's, restarted at each sample so that a run can be split.
+
+    `max_step` (default: the model's step) is the longest internal step; `rtol` and `atol` mean nothing to `rk4`.
+    """
+
+    method: Method = "rk4"
+    rtol: float = Field(default=1e-6, gt=0, lt=1)
+    atol: float = Field(default=1e-9, gt=0)
+    max_step: str | None = None
+
+    @field_validator("max_step")
+    @classmethod
+    def _max_step_is_a_duration(cls, value: str | None) -> str | None:
+        if value is not None:
+            duration_seconds(value)
+        return value
+
+
+class OdeSpec(ModelSpec):
+    """A model file of kind `ode`."""
+
+    output: str | None = None
+    solver: SolverSpec = SolverSpec()
+
+    def references(self) -> dict[Location, str]:
+        own: dict[Location, str] = {("output",): self.output} if self.output else {}
+        return {**super().references(), **own}
+
+
+class OdeModel:
+    """Differential equations, integrated by the compiled Runge-Kutta loop or by SciPy."""
+
+    Spec: ClassVar[type[Spec]] = OdeSpec
+
+    @staticmethod
+    def check(spec: Any, document: Document, artefacts: Mapping[str, bytes], problems: Problems) -> None:
+        check_function(spec.artefact, ARGUMENTS, ("artefact",), document, artefacts, problems)
+        if not spec.states:
+            problems.add(document.problem((), "an ode has states, this one has none", "Add `states:`, or use kind `function`", "no_states"))
+        if spec.output:
+            check_function(spec.output, ARGUMENTS, ("output",), document, artefacts, problems)
+            return
+        for name, output in spec.outputs.items():
+            if (output.state or name) not in spec.states:
+                known = ", ".join(spec.states)
+                message = f"output '{name}' shows no state"
+                remedy = f"Add `state:` (one of {known}) or an `output:` function"
+                problems.add(document.problem(("outputs", name), message, remedy, "unknown_state"))
+
+    def __init__(self, definition: ModelDefinition, folder: Path) -> None:
+        # numba is imported where it is needed: checking a workspace should not pay for it.
+        from twinwright.simulation.kernels import Shape, build_kernel
+
+        rhs, output = _functions(definition, folder)
+        self.definition = definition
+        self.shape = Shape(
+            states=len(definition.states),
+            inputs=len(definition.inputs),
+            parameters=len(definition.arguments),
+            outputs=len(definition.outputs),
+            weights=tuple(1.0 if port.hold == "linear" else 0.0 for port in definition.inputs),
+        )
+        self.kernel = build_kernel(rhs, output, self.shape)
+        self.solver = SolverSpec.model_validate(definition.options.get("solver", {}))
+        self.max_step = duration_seconds(self.solver.max_step) if self.solver.max_step else definition.step
+        self.warnings = (self.kernel.warning,) if self.kernel.warning else ()
+        self.capabilities = Capabilities(derivatives=True, thread_safe=self.kernel.mode != "python")
+
+    def initial(self, parameters: Mapping[str, float], states: Mapping[str, float], time: float = 0.0) -> State:
+        return initial_state(self.definition, parameters, states, time)
+
+    def derivatives(self, state: State, inputs: Floats) -> Floats:
+        """The right-hand side at a state with inputs (n_inputs,): per second, in the units of the states."""
+        result = np.empty(self.shape.states)
+        self.kernel.derive(state.time, state.values, inputs, state.parameters, result)
+        return result
+
+    def advance(self, state: State, times: Floats, inputs: Floats) -> Advance:
+        times, inputs = np.ascontiguousarray(times, np.float64), np.ascontiguousarray(inputs, np.float64)
+        states = np.empty((times.size, self.shape.states))
+        states[0] = state.values
+        with np.errstate(all="ignore"):
+            if self.solver.method == "rk4":
+                rows = self.kernel.integrate(times, inputs, self.max_step, state.parameters, states)
+            else:
+                rows = self._solve(times, inputs, state.parameters, states)
+            check_finite("state", [one.name for one in self.definition.states], times[: rows + 1], states[: rows + 1])
+            outputs = self._outputs(times, states, inputs, state.parameters)
+        check_finite("output", [one.name for one in self.definition.outputs], times, outputs)
+        return Advance(State(float(times[-1]), states[-1].copy(), state.parameters), outputs, states)
+
+    def _outputs(self, times: Floats, states: Floats, inputs: Floats, parameters: Floats) -> Floats:
+        outputs = np.zeros((times.size, self.shape.outputs))
+        if self.kernel.observe:
+            self.kernel.observe(times, states, inputs, parameters, outputs)
+            return outputs
+        order = {one.name: index for index, one in enumerate(self.definition.states)}
+        for index, port in enumerate(self.definition.outputs):
+            outputs[:, index] = states[:, order[port.state or port.name]] * port.scale + port.offset
+        return outputs
+
+    def _solve(self, times: Floats, inputs: Floats, parameters: Floats, states: Floats) -> int:
+        """SciPy's solver, afresh on every interval: inputs have their corners at samples, and a run can be split there."""
+        from scipy.integrate import solve_ivp
+
+        method = self.solver.method
+        if method == "rk4":
+            raise ModelError("refused", "rk4 is not a solver of SciPy")
+        weights = np.array(self.shape.weights)
+        dx = np.empty(self.shape.states)
+        for i in range(times.size - 1):
+            start, span = times[i], times[i + 1] - times[i]
+            rise = (inputs[i + 1] - inputs[i]) * weights
+
+            def rhs(t: float, x: Floats, i: int = i, start: float = start, span: float = span, rise: Floats = rise) -> Floats:
+                u = inputs[i] + (t - start) / span * rise
+                self.kernel.derive(t, np.ascontiguousarray(x, np.float64), u, parameters, dx)
+                return dx.copy()
+
+            found = solve_ivp(
+                rhs,
+                (start, times[i + 1]),
+                states[i],
+                method=method,
+                t_eval=[times[i + 1]],
+                rtol=self.solver.rtol,
+                atol=self.solver.atol,
+                max_step=self.max_step,
+            )
+            if not found.success or not found.y.size:
+                states[i + 1] = np.nan
+                return i + 1
+            states[i + 1] = found.y[:, -1]
+            if not np.isfinite(states[i + 1]).all():
+                return i + 1
+        return int(times.size)
+
+
+def _functions(definition: ModelDefinition, folder: Path) -> tuple[FunctionType, FunctionType | None]:
+    """The right-hand side and the output function; both of one module where they are in one file."""
+    rhs = _plain(load_function(definition.artefact, folder), definition.artefact)
+    reference = definition.options.get("output")
+    if not isinstance(reference, str):
+        return rhs, None
+    file, name = split_reference(reference)
+    one_file = file == split_reference(definition.artefact)[0]
+    return rhs, _plain(rhs.__globals__.get(name) if one_file else load_function(reference, folder), reference)
+
+
+def _plain(function: Any, reference: str) -> FunctionType:
+    if not isinstance(function, FunctionType):
+        raise ModelError("refused", f"{reference} is not a plain Python function", remedy="Define it with `def`")
+    return function

@@ -1,0 +1,331 @@
+"""Child processes as their requester sees them: one root, a template for each loaded model, a forked child for each run."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import shutil
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from twinwright.errors import PlatformError, UsageError
+from twinwright.simulation import plain_data
+from twinwright.simulation.fork_server import LOG, REQUEST, RESULT, Report, Request
+from twinwright.simulation.outcomes import Cost, Failure, Limits, Outcome, Success
+
+MAX_TEMPLATES = 8
+MAX_LOG_BYTES = 64 * 1024
+_START_SECONDS = 120.0  # for the libraries to be imported, on a machine that is busy
+_KILL_SECONDS = 10.0
+_FAILURES = frozenset({"raised", "exited", "crashed", "timeout", "memory", "output", "nan", "refused"})
+
+# One thread each: a forked process must have been single-threaded, and sums must not depend on how many cores there are.
+_ENVIRONMENT = {
+    "OPENBLAS_NUM_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "NUMBA_NUM_THREADS": "1",
+    "PYTHONHASHSEED": "0",
+    "LC_ALL": "C.UTF-8",
+}
+
+
+class Sandbox:
+    """Runs work in forked children. Starting costs seconds, once; a run of a model that is loaded already, milliseconds.
+
+    May be used by several threads at once. Close it, or leave that to the end of the process; if the process is killed,
+    the kernel and the root of the children clean up: no process and no file stays.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._root: _Root | None = None
+        self._templates: OrderedDict[str, _Template] = OrderedDict()
+
+    def run(
+        self,
+        entry: str,
+        payload: Any,
+        *,
+        limits: Limits,
+        files: Mapping[str, bytes],
+        prepare: str,
+        prepare_payload: Any,
+    ) -> Outcome:
+        """See `run_in_child`."""
+        deadline = time.monotonic() + limits.wall_seconds
+        template, started = self._template(files, prepare, prepare_payload, limits)
+        if started:
+            deadline = time.monotonic() + limits.wall_seconds
+        try:
+            failure = template.ready(deadline)
+            if failure:
+                self._discard(template)
+                return failure
+            outcome = template.run(entry, payload, limits, deadline)
+        finally:
+            with self._lock:
+                template.users -= 1
+        if template.dead:
+            self._discard(template)
+        return outcome
+
+    def close(self) -> None:
+        """End every child; nothing of them is left when this returns."""
+        with self._lock:
+            templates, self._templates = list(self._templates.values()), OrderedDict()
+            root, self._root = self._root, None
+        for template in templates:
+            template.close()
+        if root:
+            root.close()
+
+    def _template(self, files: Mapping[str, bytes], prepare: str, payload: Any, limits: Limits) -> tuple[_Template, bool]:
+        key = _key(files, prepare, payload, limits)
+        with self._lock:
+            started = False
+            if self._root is None or not self._root.alive():
+                self._templates.clear()
+                self._root = _Root()
+                started = True
+            template = self._templates.get(key)
+            if template is None:
+                template = self._templates[key] = _Template(key, self._root, files, prepare, payload, limits)
+            template.users += 1
+            self._templates.move_to_end(key)
+            idle = [one for one in self._templates.values() if not one.users]
+            for one in idle[: max(0, len(self._templates) - MAX_TEMPLATES)]:
+                del self._templates[one.key]
+                one.close()
+        return template, started
+
+    def _discard(self, template: _Template) -> None:
+        with self._lock:
+            if self._templates.get(template.key) is template:
+                del self._templates[template.key]
+        template.close()
+
+
+class _Root:
+    """The process that has imported the libraries and runs no user code."""
+
+    def __init__(self) -> None:
+        self.directory = Path(tempfile.mkdtemp(prefix="twinwright-runs-"))
+        self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        # The child gets our path to modules and nothing else of ours: no environment, no descriptors, no user site.
+        code = f"import sys; sys.path[:] = {sys.path!r}; from twinwright.simulation import fork_server; fork_server.main()"
+        with theirs:
+            self.process = subprocess.Popen(  # noqa: S603 -- our own interpreter and code
+                [sys.executable, "-I", "-c", code, str(self.directory)],
+                stdin=theirs.fileno(),
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                env=_ENVIRONMENT,
+                cwd=self.directory,
+                start_new_session=True,
+            )
+        self.counter = 0
+        self.control.settimeout(_START_SECONDS)
+        try:
+            ready = self.control.recv(16)
+        except TimeoutError:
+            ready = b""
+        if ready != b"ready":
+            self.process.kill()
+            said = self.process.communicate()[1].decode(errors="replace").strip()[-2000:]
+            shutil.rmtree(self.directory, ignore_errors=True)
+            raise PlatformError(f"the process that runs models did not start: {said}", remedy="Check the installation")
+
+    def alive(self) -> bool:
+        return self.process.poll() is None
+
+    def new_directory(self, kind: str) -> Path:
+        self.counter += 1
+        path = self.directory / f"{kind}-{self.counter}"
+        path.mkdir(mode=0o700)
+        return path
+
+    def close(self) -> None:
+        self.control.close()
+        try:
+            self.process.wait(_KILL_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        if self.process.stderr:
+            self.process.stderr.close()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+
+@dataclass(slots=True)
+class _Job:
+    """One child as its requester sees it: where it works, and the socket on which its end is reported."""
+
+    work: Path
+    status: socket.socket
+    began: float = field(default_factory=time.monotonic)
+
+    @classmethod
+    def start(cls, control: socket.socket, work: Path, request: Request, payload: bytes, more: list[int]) -> _Job:
+        (work / REQUEST).write_bytes(payload)
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        job = cls(work, ours)
+        with theirs:
+            try:
+                socket.send_fds(control, [msgspec.msgpack.encode(request)], [theirs.fileno(), *more])
+            except OSError:
+                ours.shutdown(socket.SHUT_RDWR)  # the server is gone: what follows reads as a crash
+        return job
+
+    def report(self, deadline: float) -> Report | None:
+        """How the child ended; None if it had not by the deadline (TimeoutError) or its server is gone."""
+        self.status.settimeout(max(deadline - time.monotonic(), 0.001))
+        try:
+            packet = self.status.recv(4096)
+        except ConnectionError:
+            return None
+        return msgspec.msgpack.decode(packet, type=Report) if packet else None
+
+    def kill(self) -> Report | None:
+        """Hang up, which makes the server kill the child, and take its report."""
+        with contextlib.suppress(OSError):
+            self.status.shutdown(socket.SHUT_WR)
+        with contextlib.suppress(TimeoutError):
+            return self.report(time.monotonic() + _KILL_SECONDS)
+        return None
+
+    def outcome(self, report: Report | None, limits: Limits, *, timed_out: bool) -> Outcome:
+        wall = time.monotonic() - self.began
+        cost = Cost(wall, report.cpu_seconds, report.peak_memory, report.network_cut) if report else Cost(wall)
+        log = _read(self.work / LOG, MAX_LOG_BYTES, tail=True).decode(errors="replace")
+        if timed_out:
+            return Failure("timeout", f"still running after {limits.wall_seconds:g} s", log, cost)
+        if report is None:
+            return Failure("crashed", "the process that had loaded the model is gone", log, cost)
+        if report.over_memory:
+            return Failure("memory", f"{report.peak_memory} bytes resident, {limits.memory_bytes} allowed", log, cost)
+        if report.code < 0:
+            return Failure("crashed", f"killed by {signal.Signals(-report.code).name}", log, cost)
+        return self._answer(report.code, limits, log, cost)
+
+    def _answer(self, code: int, limits: Limits, log: str, cost: Cost) -> Outcome:
+        path = self.work / RESULT
+        if not path.exists():
+            return Failure("exited", f"the model ended its process with exit code {code} and gave no answer", log, cost)
+        try:
+            answer = plain_data.decode(_read(path, limits.output_bytes))
+        except (UsageError, OSError) as error:
+            return Failure("refused", f"the answer can't be read: {error}", log, cost)
+        if isinstance(answer, dict) and "result" in answer and code == 0:
+            return Success(answer["result"], log, cost)
+        kind = answer.get("failure") if isinstance(answer, dict) else None
+        if kind not in _FAILURES:
+            return Failure("refused", "the answer is not one of ours", log, cost)
+        return Failure(kind, str(answer.get("message")), log, cost)
+
+    def close(self) -> None:
+        self.status.close()
+        shutil.rmtree(self.work, ignore_errors=True)
+
+
+class _Template:
+    """A process that has loaded one model, from which its runs are forked."""
+
+    def __init__(self, key: str, root: _Root, files: Mapping[str, bytes], prepare: str, payload: Any, limits: Limits) -> None:
+        self.key, self.root, self.limits = key, root, limits
+        self.users = 0
+        self.dead = False
+        self._lock = threading.Lock()
+        self._is_ready = False
+        self._failure: Failure | None = None
+        self.folder = root.new_directory("artefacts")
+        for name, content in files.items():
+            (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (self.folder / name).write_bytes(content)
+        self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        work = root.new_directory("template")
+        request = Request("template", prepare, str(self.folder), str(work), limits.memory_bytes, limits.output_bytes)
+        with theirs:
+            self.job = _Job.start(root.control, work, request, plain_data.encode(payload), [theirs.fileno()])
+
+    def ready(self, deadline: float) -> Failure | None:
+        """Wait until the model is loaded; the failure if it can't be."""
+        with self._lock:
+            if self._is_ready or self._failure:
+                return self._failure
+            self.control.settimeout(max(deadline - time.monotonic(), 0.001))
+            timed_out = False
+            try:
+                self._is_ready = self.control.recv(16) == b"ready"
+            except TimeoutError:
+                timed_out = True
+            except ConnectionError:
+                pass
+            if not self._is_ready:
+                report = self.job.kill()
+                outcome = self.job.outcome(report, self.limits, timed_out=timed_out)
+                self._failure = (
+                    outcome if isinstance(outcome, Failure) else Failure("exited", "gave up while loading", outcome.log, outcome.cost)
+                )
+            return self._failure
+
+    def run(self, entry: str, payload: Any, limits: Limits, deadline: float) -> Outcome:
+        body = plain_data.encode(payload)
+        with self._lock:
+            work = self.root.new_directory("run")
+            request = Request("run", entry, str(self.folder), str(work), limits.memory_bytes, limits.output_bytes)
+            job = _Job.start(self.control, work, request, body, [])
+        timed_out = False
+        try:
+            try:
+                report = job.report(deadline)
+            except TimeoutError:
+                timed_out = True
+                report = job.kill()
+            # Without a report the template itself is broken or hostile: it ends, and its runs with it.
+            self.dead = self.dead or report is None
+            return job.outcome(report, limits, timed_out=timed_out)
+        finally:
+            job.close()
+
+    def close(self) -> None:
+        self.control.close()
+        self.job.kill()
+        self.job.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _key(files: Mapping[str, bytes], prepare: str, payload: Any, limits: Limits) -> str:
+    digest = hashlib.sha256(plain_data.encode([prepare, payload, limits.memory_bytes, limits.output_bytes]))
+    for name in sorted(files):
+        digest.update(hashlib.sha256(name.encode()).digest() + hashlib.sha256(files[name]).digest())
+    return digest.hexdigest()
+
+
+def _read(path: Path, limit: int, *, tail: bool = False) -> bytes:
+    """A regular file of at most `limit` bytes (or its end) that a child wrote: links and pipes in its place are refused."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except FileNotFoundError:
+        return b""
+    with os.fdopen(descriptor, "rb") as file:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode) or (status.st_size > limit and not tail):
+            raise UsageError(f"{path.name} is not a file of at most {limit} bytes")
+        if status.st_size > limit:
+            file.seek(status.st_size - limit)
+        return file.read(limit)

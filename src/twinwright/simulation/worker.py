@@ -1,0 +1,57 @@
+"""What runs inside a child: load the model that the artefacts are, and run it over a grid."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from twinwright.simulation.definition import ModelDefinition
+from twinwright.simulation.protocol import SimulationModel
+from twinwright.simulation.registry import load_model
+
+_loaded: dict[str, SimulationModel] = {}
+
+
+def warm_up() -> None:
+    """Import and start all that models need, with a model of our own, so that forked processes need not."""
+    import scipy.integrate
+    import scipy.optimize  # noqa: F401
+
+    from twinwright.simulation.kernels import Shape, build_kernel
+    from twinwright.simulation.registry import kinds
+
+    kinds()
+    build_kernel(_decay, None, Shape(1, 1, 1, 1, (0.0,)))  # type: ignore[arg-type]
+
+
+def _decay(t: float, x: Any, u: Any, p: Any) -> Any:  # noqa: ARG001
+    return (u[0] - p[0] * x[0],)
+
+
+def prepare(payload: dict[str, Any], folder: Path) -> None:
+    """Load and compile the model of `payload["model"]` in the template, so that every run forked from it has it."""
+    model(payload["model"], folder)
+
+
+def model(definition: dict[str, Any], folder: Path) -> SimulationModel:
+    """The loaded model; the one that the template has loaded already where there is one."""
+    key = str(folder)
+    if key not in _loaded:
+        _loaded[key] = load_model(ModelDefinition.from_data(definition), folder)
+    return _loaded[key]
+
+
+def run(payload: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """One run: `model`, `parameters`, `states` (starts), `times` (n), `inputs` (n, n_inputs), `seed`.
+
+    Gives `outputs` (n, n_outputs), `states` (n, n_states), `warnings`.
+    """
+    random.seed(payload["seed"])
+    np.random.seed(payload["seed"] % 2**32)
+    one = model(payload["model"], folder)
+    state = one.initial(payload["parameters"], payload["states"])
+    result = one.advance(state, payload["times"], payload["inputs"])
+    return {"outputs": result.outputs, "states": result.states, "warnings": list(one.warnings)}
