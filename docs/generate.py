@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import json
 import re
 import types
 import typing
@@ -17,9 +18,14 @@ from typing import Any
 
 import typer
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
 from twinwright import errors
+from twinwright.connectors.registry import load_connectors
+from twinwright.documents import Spec
 from twinwright.observability.metrics import Metrics
+from twinwright.simulation.declaration import ModelSpec
+from twinwright.simulation.registry import kinds
 
 REFERENCE = Path(__file__).resolve().parent / "reference"
 NOTICE = "<!-- Written by docs/generate.py: change the code, then run `make docs`. -->\n"
@@ -124,25 +130,41 @@ def documents() -> str:
     """Every field of what is written by hand in a workspace."""
     lines = [NOTICE, "# Documents of a workspace", ""]
     lines += ["A field that is not listed here is refused.", ""]
-    for title, place in DOCUMENTS:
-        module, _, name = place.partition(":")
-        lines += [f"## `{title}`", ""]
-        for heading, spec in _specs(getattr(import_module(module), name)):
-            lines += [f"### {heading}", "", *_spec(spec), ""]
+    for title, root, known in _roots():
+        lines += [f"## {title}", ""]
+        for heading, spec in _specs(root, known):
+            lines += [f"### {heading}", "", *_spec(spec, known), ""]
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _specs(root: type[BaseModel]) -> Iterator[tuple[str, type[BaseModel]]]:
+def _roots() -> Iterator[tuple[str, type[BaseModel], type[BaseModel]]]:
+    """Title, model, and the model whose fields were shown before: what a kind or a connector adds comes after its base."""
+    for title, place in DOCUMENTS:
+        module, _, name = place.partition(":")
+        yield f"`{title}`", getattr(import_module(module), name), Spec
+        if name == "ModelSpec":
+            own = {kind: model.Spec for kind, model in sorted(kinds().items()) if model.Spec is not ModelSpec}
+            yield from ((f"`{title}` of `kind: {kind}`", spec, ModelSpec) for kind, spec in own.items())
+    for name, source in load_connectors().items():
+        yield f"Connector `{name}`: settings in `twinwright.toml`", source.Settings, Spec
+        yield f"Connector `{name}`: `source` of a contract", source.Binding, Spec
+
+
+def _specs(root: type[BaseModel], known: type[BaseModel]) -> Iterator[tuple[str, type[BaseModel]]]:
     """A document's own model, then each model inside it, once."""
     waiting, seen = [root], {root}
     while waiting:
         spec = waiting.pop(0)
         yield _heading(spec), spec
-        for field in spec.model_fields.values():
+        for field in _own(spec, known).values():
             for inner in _models_in(field.annotation):
                 if inner not in seen:
                     seen.add(inner)
                     waiting.append(inner)
+
+
+def _own(spec: type[BaseModel], known: type[BaseModel]) -> dict[str, FieldInfo]:
+    return {name: field for name, field in spec.model_fields.items() if name not in known.model_fields}
 
 
 def _heading(spec: type[BaseModel]) -> str:
@@ -156,20 +178,21 @@ def _models_in(annotation: Any) -> list[type[BaseModel]]:
     return [model for argument in typing.get_args(annotation) for model in _models_in(argument)]
 
 
-def _spec(spec: type[BaseModel]) -> list[str]:
-    about = spec.__doc__ if spec.__doc__ and spec.__doc__ != BaseModel.__doc__ else ""
-    lines = [*([inspect.cleandoc(about), ""] if about else []), "| field | type | default | |", "|---|---|---|---|"]
-    for name, field in spec.model_fields.items():
-        value = _plain(field.get_default(call_default_factory=True))
-        default = "required" if field.is_required() else "" if value is None else f"`{value}`"
+def _spec(spec: type[BaseModel], known: type[BaseModel]) -> list[str]:
+    about = [inspect.cleandoc(spec.__doc__), ""] if spec.__doc__ else []
+    fields = _own(spec, known)
+    lines = [*about, *(["| field | type | default | |", "|---|---|---|---|"] if fields else ["No fields of its own."])]
+    for name, field in fields.items():
+        value = field.get_default(call_default_factory=True)
+        default = "required" if field.is_required() else "" if value is None else f"`{_plain(value)}`"
         lines.append(_row(f"`{field.alias or name}`", f"`{_type_name(field.annotation)}`", default, field.description))
     return lines
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any) -> str:
     if isinstance(value, BaseModel):
-        return value.model_dump(mode="json", exclude_none=True)
-    return value
+        value = value.model_dump(mode="json", exclude_none=True)
+    return value if isinstance(value, str) else json.dumps(value, default=str)
 
 
 def _type_name(annotation: Any) -> str:
