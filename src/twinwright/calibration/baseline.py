@@ -27,8 +27,15 @@ BEFORE = "persistence: the last value observed before the window, held over it"
 WITHIN = "persistence: the first value observed in the window, held over it"
 
 
-def persistence(times: NDArray[np.int64], values: Array, start: int, end: int) -> Baseline:
-    """Persistence over the observations with `start` <= time < `end`; `times` (microseconds) are strictly increasing."""
+def persistence(times: NDArray[np.int64], values: Array, start: int, end: int, *, previous: float | None = None) -> Baseline:
+    """Persistence over the observations with `start` <= time < `end`; `times` (microseconds) are strictly increasing.
+
+    `previous` is the last value observed before `times` begin, where one is known.
+    """
     first, last = np.searchsorted(times, [start, end])
-    held = values[first - 1] if first > 0 else (values[first] if last > first else np.nan)
-    return Baseline(BEFORE if first > 0 else WITHIN, np.full(max(int(last - first), 0), held, dtype=np.float64))
+    count = max(int(last - first), 0)
+    if first > 0:
+        return Baseline(BEFORE, np.full(count, values[first - 1], dtype=np.float64))
+    if previous is not None:
+        return Baseline(BEFORE, np.full(count, previous, dtype=np.float64))
+    return Baseline(WITHIN, np.full(count, values[first] if count else np.nan, dtype=np.float64))

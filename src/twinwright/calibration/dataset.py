@@ -25,7 +25,7 @@ MAX_GRID = 5_000_000
 MIN_TRAIN = 10
 MIN_TRAIN_PER_PARAMETER = 3
 MIN_JUDGED = 5
-LOOK_BACK = 3_600 * SECOND  # how far before a window an input's last reading is looked for, where the window itself is shorter
+LOOK_BACK = 3_600 * SECOND  # how far before a window the last value of a port is looked for (an input's, also as far as the window is long)
 _SILENCE = 20  # usual intervals between two readings of an input that make a silence worth telling
 
 
@@ -64,6 +64,7 @@ class Observed:
 class Dataset:
     """What a model is fitted to or judged on.
 
+    `previous` has the last value of each output observed before the data begin, where there is one.
     `inputs` (n, n_inputs) on the grid origin, origin + step, ... (step in seconds), in the units of the ports; `observed` by output;
     `state_starts` the observed value at the origin of each state that begins where it was observed; `train` is before the split
     and `judged` after it (None: nothing is kept back); `digest` (SHA-256) covers every reading used.
@@ -79,6 +80,7 @@ class Dataset:
     train: Window
     judged: Window | None
     digest: str
+    previous: dict[str, float]
     notes: tuple[str, ...] = ()
 
     def seconds(self, output: str) -> Array:
@@ -132,11 +134,13 @@ def build(
         raise UsageError(f"the window ends ({to_iso(end)}) before it begins ({to_iso(start)})", remedy="Give --from before --to")
     read_from = None if start is None else start - look_back
     where = f"model {model.name}, twin {twin}"
-    observed = {
-        port.name: _observed(reader.series(principal, twin, port.property, start=read_from, end=end, unit=port.unit).only_good())
+    history_from = None if read_from is None else read_from - LOOK_BACK
+    history = {
+        port.name: _observed(reader.series(principal, twin, port.property, start=history_from, end=end, unit=port.unit).only_good())
         for port in model.outputs
         if port.property is not None
     }
+    observed = {name: _from(one, read_from) for name, one in history.items()}
     observed = {name: one for name, one in observed.items() if one.times.size}
     if not observed:
         named = [port.property for port in model.outputs if port.property]
@@ -177,6 +181,7 @@ def build(
         train=Window(origin, last + 1),
         judged=None,
         digest=_digest([*inputs.items(), *states.items(), *used.items()]),
+        previous={name: float(history[name].values[before - 1]) for name, before in _before(history, origin).items() if before},
         notes=tuple(_notes(inputs, origin, last, start, begin)),
     )
 
@@ -185,8 +190,12 @@ def _observed(series: Series) -> Observed:
     return Observed(series.times, series.values, series.unit)
 
 
-def _from(observed: Observed, origin: int) -> Observed:
-    first = int(np.searchsorted(observed.times, origin))
+def _before(history: dict[str, Observed], origin: int) -> dict[str, int]:
+    return {name: int(np.searchsorted(one.times, origin)) for name, one in history.items()}
+
+
+def _from(observed: Observed, origin: int | None) -> Observed:
+    first = 0 if origin is None else int(np.searchsorted(observed.times, origin))
     return Observed(observed.times[first:], observed.values[first:], observed.unit)
 
 

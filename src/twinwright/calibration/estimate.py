@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import least_squares
 
 from twinwright.calibration.metrics import Array
 
@@ -97,6 +96,8 @@ def latin_hypercube(count: int, dimensions: int, generator: np.random.Generator)
 
 def search(residuals: Residuals, free: FreeParameters, options: SearchOptions) -> Optimum:
     """Minimise the sum of squares of `residuals(values)` (n,) over the free parameters; the same arguments give the same answer."""
+    from scipy.optimize import least_squares  # here: half a second that a process which only declares a search need not spend
+
     scaling = Scaling(free)
     calls = 0
 

@@ -19,7 +19,6 @@ from twinwright.simulation.definition import ModelDefinition
 from twinwright.simulation.protocol import ModelError, SimulationModel
 from twinwright.simulation.registry import load_model
 
-ENTRY = "twinwright.calibration.fit:run"
 _DIFFERENCE = 1e-6  # relative step of the derivative of a prediction
 
 
@@ -102,7 +101,7 @@ def run(payload: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     result["deviation"] = deviation
     if deviation is not None:
         spread = np.split(_parameter_variance(problem, at, predicted, covariance), sizes)
-        quantile = float(result.get("quantile", known["quantile"]))
+        quantile = float(known["quantile"] or result["quantile"])
         result["half_band"] = [quantile * np.sqrt(variance + noise**2) for variance, noise in zip(spread, deviation, strict=True)]
         result["band_level"] = LEVEL
     return result

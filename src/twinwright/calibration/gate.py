@@ -27,6 +27,9 @@ class Policy:
         return {"min_skill": self.min_skill, "allow_at_bound": self.allow_at_bound}
 
 
+DEFAULT_POLICY = Policy()
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """The gate's answer, with the reason in plain words."""
