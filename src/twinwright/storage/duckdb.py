@@ -162,7 +162,7 @@ class DuckDBStore:
 
     def _arrow(self, principal: Principal, query: duckdb_sql.Query) -> pa.Table:
         with _translated(self._path):
-            return self._cursor(principal).execute(query.text, query.values).to_arrow_table()
+            return self._cursor(principal).sql(query.text, params=query.values).to_arrow_table()
 
     def last_commit(self, principal: Principal) -> int:
         principal.require_read()

@@ -1,0 +1,111 @@
+"""One micro-batch on its way: decoded and evaluated without touching any state, so that it can overlap the commit before it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from twinwright.observability.logs import get_logger
+from twinwright.storage.layout import DeadLetter, ReadingTable
+from twinwright.telemetry.contract import Contract
+from twinwright.telemetry.decode import Decoded, Decoder, Undecodable, concatenate, empty
+from twinwright.telemetry.decode_json import JsonDecoder
+from twinwright.telemetry.decode_tables import CsvDecoder, TableDecoder
+from twinwright.telemetry.evaluate import Readings, Refused, evaluate
+from twinwright.telemetry.payloads import Payload
+from twinwright.twins.registry import TwinRegistry
+
+_log = get_logger("telemetry")
+_DETAIL_LIMIT = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What a contract made of payloads; nothing of it is known to anyone yet."""
+
+    contract: Contract
+    payloads: tuple[Payload, ...]
+    decoded: Decoded
+    readings: Readings
+    refused: tuple[Refused, ...]
+
+    @property
+    def received(self) -> int:
+        """Readings in all: rows, and each undecodable element as one."""
+        return self.decoded.count + len(self.decoded.undecodable)
+
+    def payload_of(self, rows: NDArray[np.int64]) -> NDArray[np.int32]:
+        """Which payload each decoded row came from."""
+        return self.decoded.owner[rows]
+
+    def dead_letters(self, position: str) -> tuple[list[DeadLetter], list[int]]:
+        """The refused, whole, and the payload each came from."""
+        letters, owners = [], []
+        for bad in self.decoded.undecodable:
+            letters.append(self._letter("malformed", bad.detail, bad.raw, bad.payload, position))
+            owners.append(bad.payload)
+        for refused in self.refused:
+            payload = int(self.decoded.owner[refused.row])
+            letters.append(self._letter(refused.reason, refused.detail, self.decoded.raw(refused.row), payload, position))
+            owners.append(payload)
+        return letters, owners
+
+    def _letter(self, reason: str, detail: str, raw: bytes, payload: int, position: str) -> DeadLetter:
+        where = f"{position} payload {payload}".strip()
+        contract, captures = self.contract, self.payloads[payload].captures
+        return DeadLetter(contract.name, contract.source, contract.revision, reason, detail[:_DETAIL_LIMIT], raw, captures, where)
+
+
+def decoder_of(contract: Contract) -> Decoder:
+    """The decoder of a contract's format."""
+    spec = contract.spec
+    if spec.format == "json":
+        return JsonDecoder(contract.fields)
+    if spec.format == "csv":
+        return CsvDecoder(contract.fields, spec.delimiter)
+    return TableDecoder(contract.fields, spec.format)
+
+
+def prepare(contract: Contract, decoder: Decoder, payloads: Sequence[Payload], registry: TwinRegistry, received_at: int) -> Prepared:
+    """Decode and evaluate. A payload that makes a decoder fail is refused by itself; its neighbours go on."""
+    decoded = _contained(contract, decoder, payloads)
+    readings, refused = evaluate(contract, decoded, payloads, registry, received_at)
+    return Prepared(contract, tuple(payloads), decoded, readings, tuple(refused))
+
+
+def _contained(contract: Contract, decoder: Decoder, payloads: Sequence[Payload]) -> Decoded:
+    try:
+        return decoder.decode(payloads)
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError, ArithmeticError, pa.ArrowException) as error:
+        if len(payloads) > 1:
+            halves = (payloads[: len(payloads) // 2], payloads[len(payloads) // 2 :])
+            first, second = (_contained(contract, decoder, half) for half in halves)
+            return concatenate([first, _shifted(second, len(halves[0]))], contract.fields)
+        _log.warning("decoder failed", contract=contract.name, error=repr(error)[:_DETAIL_LIMIT])
+        return empty(contract.fields, [Undecodable(0, payloads[0].body, f"the decoder failed: {error!r}")])
+
+
+def _shifted(decoded: Decoded, by: int) -> Decoded:
+    undecodable = tuple(Undecodable(bad.payload + by, bad.raw, bad.detail) for bad in decoded.undecodable)
+    return Decoded(decoded.count, decoded.columns, decoded.owner + np.int32(by), decoded.raw, undecodable)
+
+
+def rows_of(table: ReadingTable, readings: Readings, commit: int, origin: NDArray[np.int64] | int, marks: NDArray[np.int8]) -> pa.Table:
+    """Readings as rows of their table."""
+    count = len(readings)
+    origins = np.full(count, origin, np.int64) if isinstance(origin, int) else origin
+    arrays = [
+        pa.array(np.full(count, commit, np.int64)),
+        pa.array(origins),
+        pa.array(readings.twin),
+        pa.array(readings.time),
+        pa.array(readings.correction),
+        pa.array(marks),
+        *(pa.array(readings.bad[m]) for m in range(table.masks)),
+        *readings.values,
+    ]
+    return pa.table(arrays, names=table.names)

@@ -1,0 +1,302 @@
+"""Contracts: how one kind of payload becomes readings. Written in YAML, checked whole, compiled once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import ConfigDict, Field, StringConstraints, field_validator, model_validator
+
+from twinwright import units
+from twinwright.clock import SECOND, parse_duration
+from twinwright.documents import Document, Problems, Spec
+from twinwright.errors import UnitError, UsageError
+from twinwright.storage.layout import ColumnType, ReadingColumn, ReadingTable
+
+Format = Literal["json", "csv", "parquet", "arrow"]
+FieldKind = Literal["number", "integer", "boolean", "string", "scalar"]
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
+MAX_OBSERVATIONS = 1_000
+EPOCH_FORMATS: Mapping[str, int] = {"epoch_s": SECOND, "epoch_ms": 1_000, "epoch_us": 1}
+
+_PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
+_KIND_OF: Mapping[ColumnType, FieldKind] = {"DOUBLE": "number", "BIGINT": "integer", "BOOLEAN": "boolean", "VARCHAR": "string"}
+
+
+class SourceSpec(Spec):
+    """Where payloads come from. Options other than `connector` and `name` belong to the connector."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    connector: Name | None = Field(None, description="the name of a connector in twinwright.toml")
+    name: Name | None = Field(None, description="who says so; the contract's name unless given")
+
+
+class TimeSpec(Spec):
+    """Event time: the field it is in and how it is written."""
+
+    field: str = Field(min_length=1, description="the field that holds the event time")
+    format: str = Field("iso8601", description="iso8601, epoch_s, epoch_ms, epoch_us, or a strptime pattern")
+    zone: str | None = Field(None, description="IANA zone of times that carry none")
+
+    @field_validator("zone")
+    @classmethod
+    def _zone_exists(cls, zone: str | None) -> str | None:
+        try:
+            if zone is not None:
+                ZoneInfo(zone)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            raise ValueError(f"there is no time zone '{zone}' (write it as Europe/Berlin or UTC)") from None
+        return zone
+
+    @field_validator("format")
+    @classmethod
+    def _format_is_known(cls, text: str) -> str:
+        if text != "iso8601" and text not in EPOCH_FORMATS and "%" not in text:
+            raise ValueError(f"'{text}' is none of iso8601, {', '.join(EPOCH_FORMATS)}, or a strptime pattern such as %d.%m.%Y %H:%M")
+        return text
+
+
+class CorrectionSpec(Spec):
+    """A payload field that numbers corrections: the greater one wins."""
+
+    field: str = Field(min_length=1, description="an integer field; a greater value corrects a smaller one")
+
+
+class RateSpec(Spec):
+    """A rate of change beyond which a value is marked."""
+
+    value: float = Field(gt=0, description="in the observation's unit")
+    per: Literal["s", "min", "h"] = Field("s", description="per second, minute or hour")
+
+
+class ObservationSpec(Spec):
+    """One value of a reading: which field, in which unit, onto which path of the twin."""
+
+    path: str = Field(min_length=1, max_length=256, description="the property or telemetry, through a component as motor/speed")
+    field: str = Field(min_length=1, description="the payload's field (a column of CSV or Parquet)")
+    unit: str | None = Field(None, description="the unit of the field; needed where the property has one")
+    range: tuple[float, float] | None = Field(None, description="plausible values, both ends included, in `unit`; outside is `bad`")
+    required: bool = Field(False, description="a missing or bad value refuses the whole reading")
+    reject: bool = Field(False, description="a value out of range refuses the whole reading")
+    map: dict[str, str | int | float | bool] | None = Field(None, description="the payload's values to the property's; others are bad")
+    max_rate: RateSpec | None = Field(None, description="a faster change between neighbours is marked `rate` where history is read")
+
+    @field_validator("range")
+    @classmethod
+    def _range_is_ordered(cls, limits: tuple[float, float] | None) -> tuple[float, float] | None:
+        if limits is not None and not limits[0] <= limits[1]:
+            raise ValueError(f"the range runs from {limits[0]:g} down to {limits[1]:g}")
+        return limits
+
+
+def _duration(text: Any) -> Any:
+    if isinstance(text, str):
+        try:
+            parse_duration(text)
+        except UsageError as error:
+            raise ValueError(str(error)) from None
+    return text
+
+
+class ContractSpec(Spec):
+    """A contract as written in `contracts/*.yaml`."""
+
+    name: Name = Field(description="the contract's name; the source too, unless `source.name` says otherwise")
+    revision: int = Field(1, ge=1, le=32_000, description="raise it with every change")
+    source: SourceSpec = Field(
+        default_factory=lambda: SourceSpec(connector=None, name=None), description="without a connector: `ingest` and HTTP push"
+    )
+    format: Format = Field("json", description="json (a document, an array, or one a line), csv, parquet or arrow")
+    delimiter: str = Field(",", min_length=1, max_length=1, description="between the columns of CSV")
+    twin: str = Field(min_length=1, description="template of the twin's id over captures and fields: pump-{unit_no}")
+    time: TimeSpec
+    correction: CorrectionSpec | Literal["ingest"] | None = Field(
+        None, description="a field that numbers corrections, or `ingest`: the later arrival wins"
+    )
+    observations: list[ObservationSpec] = Field(min_length=1, max_length=MAX_OBSERVATIONS)
+    lateness: str = Field("PT10M", description="further behind the source's watermark than this is marked late")
+    skew: str = Field("PT30S", description="further ahead of the receive time than this is refused")
+    freshness: str = Field("PT5M", description="the age that the freshness KPI allows")
+    journal: str = Field("P30D", description="how long payloads are kept; `positions` where the source can be read again")
+
+    _check_durations = field_validator("lateness", "skew", "freshness", mode="before")(_duration)
+
+    @field_validator("journal", mode="before")
+    @classmethod
+    def _journal(cls, text: Any) -> Any:
+        return text if text == "positions" else _duration(text)
+
+    @model_validator(mode="after")
+    def _paths_are_distinct(self) -> ContractSpec:
+        seen: set[str] = set()
+        for observation in self.observations:
+            if observation.path in seen:
+                raise ValueError(f"the path '{observation.path}' is observed twice")
+            seen.add(observation.path)
+        return self
+
+    @property
+    def source_name(self) -> str:
+        """Who says so, in every key that this contract writes."""
+        return self.source.name or self.name
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """`pump-{unit_no}`: literal texts around placeholders; len(texts) = len(names) + 1."""
+
+    texts: tuple[str, ...]
+    names: tuple[str, ...]
+
+    @classmethod
+    def parse(cls, text: str) -> Template:
+        """Raises UsageError for unbalanced braces and empty placeholders."""
+        parts = _PLACEHOLDER.split(text)
+        texts, names = tuple(parts[0::2]), tuple(parts[1::2])
+        if any("{" in part or "}" in part for part in texts) or not all(names):
+            raise UsageError(f"'{text}' is not a template", remedy="Write placeholders as {name}, each with a name")
+        return cls(texts, names)
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """A contract compiled: what the decoder has to find (`fields`) and what the evaluator does with it. Times in microseconds."""
+
+    spec: ContractSpec
+    template: Template
+    columns: tuple[ReadingColumn, ...]
+    fields: Mapping[str, FieldKind]
+    lateness: int
+    skew: int
+    freshness: int
+
+    @property
+    def name(self) -> str:
+        return self.spec.name
+
+    @property
+    def revision(self) -> int:
+        return self.spec.revision
+
+    @property
+    def source(self) -> str:
+        return self.spec.source_name
+
+    def matches(self, table: ReadingTable) -> bool:
+        """Whether `table` is what this revision writes."""
+        return (table.contract, table.revision, table.columns) == (self.name, self.revision, self.columns)
+
+
+def parse_contract(document: Document, problems: Problems) -> ContractSpec | None:
+    """The contract as written; what is wrong with it alone goes into `problems`."""
+    return document.parse(ContractSpec, problems)
+
+
+def compile_contract(spec: ContractSpec, paths: Mapping[str, Any], document: Document, problems: Problems) -> Contract | None:
+    """Check a contract against the paths of its twins (`schema.PathInfo` by path) and compile it; None when it has problems."""
+    before = len(problems)
+    template = _template(spec, document, problems)
+    columns = [_column(spec, index, paths, document, problems) for index in range(len(spec.observations))]
+    fields = _fields(spec, template, columns, document, problems)
+    if len(problems) > before or template is None:
+        return None
+    return Contract(
+        spec,
+        template,
+        tuple(column for column in columns if column is not None),
+        fields,
+        parse_duration(spec.lateness),
+        parse_duration(spec.skew),
+        parse_duration(spec.freshness),
+    )
+
+
+def _template(spec: ContractSpec, document: Document, problems: Problems) -> Template | None:
+    try:
+        return Template.parse(spec.twin)
+    except UsageError as error:
+        problems.add(document.problem(("twin",), error.what, error.remedy or "", "bad_template"))
+        return None
+
+
+def _column(spec: ContractSpec, index: int, paths: Mapping[str, Any], document: Document, problems: Problems) -> ReadingColumn | None:
+    observation = spec.observations[index]
+    place = ("observations", index)
+    info = paths.get(observation.path)
+    if info is None:
+        from difflib import get_close_matches
+
+        near = get_close_matches(observation.path, list(paths), 1)
+        remedy = f"Did you mean '{near[0]}'?" if near else "Name a Property or Telemetry of the twin's interface"
+        problems.add(document.problem((*place, "path"), f"no twin has a path '{observation.path}'", remedy, "unknown_path"))
+        return None
+    unit = _unit(observation, info.unit, place, document, problems)
+    kind = column_type(info.schema)
+    if kind is None:
+        message = f"'{observation.path}' has a schema that contracts can't fill: {info.schema}"
+        problems.add(document.problem((*place, "path"), message, "Observe primitive values and enums", "bad_schema"))
+        return None
+    if kind not in ("DOUBLE", "BIGINT") and (observation.range or observation.max_rate):
+        problems.add(document.problem(place, f"'{observation.path}' is not a number: it has no range or rate", "Remove it", "bad_range"))
+    return ReadingColumn(observation.path, kind, unit)
+
+
+def _unit(
+    observation: ObservationSpec, declared: str | None, place: tuple[str | int, ...], document: Document, problems: Problems
+) -> str | None:
+    try:
+        unit = units.canonical(observation.unit, where=document.file)
+        if observation.unit is None and declared is not None:
+            message = f"the unit of '{observation.field}' is missing; '{observation.path}' is in {declared}"
+            problems.add(document.problem(place, message, "Add `unit: ...` as the source measures it", "missing_unit"))
+        elif not units.compatible(unit, declared):
+            message = f"'{observation.unit}' can't be converted to {declared or 'a dimensionless number'}, the unit of '{observation.path}'"
+            problems.add(document.problem((*place, "unit"), message, "Correct the unit here or in the interface", "wrong_dimension"))
+        return unit
+    except UnitError as error:
+        problems.add(document.problem((*place, "unit"), error.what, error.remedy or "", "unknown_unit"))
+        return None
+
+
+def column_type(schema: Any) -> ColumnType | None:
+    """How values of a DTDL schema are stored; None for what a contract can't fill."""
+    name = schema if isinstance(schema, str) else getattr(schema, "value_schema", None) or getattr(schema, "name", "")
+    return _COLUMN_TYPES.get(str(name))
+
+
+_COLUMN_TYPES: Mapping[str, ColumnType] = {
+    **dict.fromkeys(("double", "float", "decimal"), "DOUBLE"),
+    **dict.fromkeys(("integer", "long", "byte", "short", "unsignedByte", "unsignedShort", "unsignedInteger"), "BIGINT"),
+    **dict.fromkeys(("string", "date", "dateTime", "time", "duration", "uuid"), "VARCHAR"),
+    "boolean": "BOOLEAN",
+}
+
+
+def _fields(
+    spec: ContractSpec, template: Template | None, columns: list[ReadingColumn | None], document: Document, problems: Problems
+) -> dict[str, FieldKind]:
+    """Every field that is read, and as what. One field read as two kinds is a problem: it could not be both."""
+    wanted: list[tuple[str, FieldKind, tuple[str | int, ...]]] = []
+    captured = captures_of(spec)
+    wanted += [(name, "scalar", ("twin",)) for name in (template.names if template else ()) if name not in captured]
+    wanted.append((spec.time.field, "number" if spec.time.format in EPOCH_FORMATS else "string", ("time", "field")))
+    if isinstance(spec.correction, CorrectionSpec):
+        wanted.append((spec.correction.field, "integer", ("correction", "field")))
+    for index, (observation, column) in enumerate(zip(spec.observations, columns, strict=True)):
+        if column is not None:
+            wanted.append((observation.field, "scalar" if observation.map else _KIND_OF[column.type], ("observations", index, "field")))
+    fields: dict[str, FieldKind] = {}
+    for name, kind, place in wanted:
+        if fields.setdefault(name, kind) != kind:
+            message = f"the field '{name}' is read as {fields[name]} and as {kind}"
+            problems.add(document.problem(place, message, "Read it as one kind only", "two_kinds"))
+    return fields
+
+
+def captures_of(spec: ContractSpec) -> frozenset[str]:
+    """The names that the source's templates capture (a topic, a file pattern)."""
+    options = spec.source.model_extra or {}
+    return frozenset(name.rstrip(".") for value in options.values() if isinstance(value, str) for name in _PLACEHOLDER.findall(value))

@@ -1,0 +1,94 @@
+"""Bytes to columns. One decoder per format, one result: typed columns, what had the wrong type, and what could not be decoded.
+
+A reading means the same whatever else is in its batch: the fast readers are only used where they accept exactly what the slow,
+plain one accepts, and give the same values (held by a property test).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from twinwright.telemetry.contract import FieldKind
+from twinwright.telemetry.payloads import Payload
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One field of every row. `values`: Float64, Int64, Boolean or String, null where missing or wrong; `wrong` marks rows
+    where something was there but of another type (None: nowhere)."""
+
+    values: pl.Series
+    wrong: NDArray[np.bool_] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Undecodable:
+    """A payload, or an element of one, that is not what its format says. It counts as one reading."""
+
+    payload: int
+    raw: bytes
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """`count` rows, each from payload `owner[row]`; `raw(row)` is the row as bytes that decode on their own."""
+
+    count: int
+    columns: Mapping[str, Column]
+    owner: NDArray[np.int32]
+    raw: Callable[[int], bytes]
+    undecodable: tuple[Undecodable, ...] = ()
+
+
+class Decoder(Protocol):
+    """Reads payloads of one contract. Keeps nothing between calls that changes what a payload means."""
+
+    def decode(self, payloads: Sequence[Payload]) -> Decoded: ...
+
+
+POLARS_TYPE: Mapping[FieldKind, type[pl.DataType]] = {
+    "number": pl.Float64,
+    "integer": pl.Int64,
+    "boolean": pl.Boolean,
+    "string": pl.String,
+    "scalar": pl.String,
+}
+
+
+def empty(fields: Mapping[str, FieldKind], undecodable: Sequence[Undecodable] = ()) -> Decoded:
+    """No rows."""
+    columns = {name: Column(pl.Series(name, [], dtype=POLARS_TYPE[kind])) for name, kind in fields.items()}
+    return Decoded(0, columns, np.empty(0, np.int32), lambda _: b"", tuple(undecodable))
+
+
+def concatenate(parts: Sequence[Decoded], fields: Mapping[str, FieldKind]) -> Decoded:
+    """Several results as one, rows in order."""
+    undecodable = tuple(bad for part in parts for bad in part.undecodable)
+    full = [part for part in parts if part.count]
+    if len(full) <= 1:
+        one = full[0] if full else empty(fields)
+        return Decoded(one.count, one.columns, one.owner, one.raw, undecodable)
+    columns = {}
+    for name in fields:
+        wrong = None
+        if any(part.columns[name].wrong is not None for part in full):
+            wrong = np.concatenate([_mask(part.columns[name].wrong, part.count) for part in full])
+        columns[name] = Column(pl.concat([part.columns[name].values for part in full]), wrong)
+    ends = np.cumsum([part.count for part in full])
+
+    def raw(row: int) -> bytes:
+        index = int(np.searchsorted(ends, row, side="right"))
+        return full[index].raw(row - int(ends[index] - full[index].count))
+
+    return Decoded(int(ends[-1]), columns, np.concatenate([part.owner for part in full]), raw, undecodable)
+
+
+def _mask(wrong: NDArray[np.bool_] | None, count: int) -> NDArray[np.bool_]:
+    return np.zeros(count, np.bool_) if wrong is None else wrong

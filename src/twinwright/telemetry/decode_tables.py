@@ -1,0 +1,177 @@
+"""CSV, Parquet and Arrow payloads: tables whose columns are named by their header or schema."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+from numpy.typing import NDArray
+
+from twinwright.telemetry.contract import FieldKind
+from twinwright.telemetry.decode import POLARS_TYPE, Column, Decoded, Undecodable, concatenate, empty
+from twinwright.telemetry.payloads import Payload
+
+_TRUE, _FALSE = ("true", "True", "TRUE", "1"), ("false", "False", "FALSE", "0")
+_MAX_COLUMNS = 20_000
+
+
+class CsvDecoder:
+    """Each payload begins with its header line. Everything is read as text and then converted; an empty cell is missing."""
+
+    def __init__(self, fields: Mapping[str, FieldKind], delimiter: str) -> None:
+        self._fields = fields
+        self._delimiter = delimiter
+
+    def decode(self, payloads: Sequence[Payload]) -> Decoded:
+        return concatenate([self._one(index, payload.body) for index, payload in enumerate(payloads)], self._fields)
+
+    def _one(self, index: int, body: bytes) -> Decoded:
+        bad: list[Undecodable] = []
+        body = body.removeprefix(b"\xef\xbb\xbf")
+        header = body.split(b"\n", 1)[0].rstrip(b"\r")
+        names, problem = self._names(header, body)
+        if problem:
+            return empty(self._fields, [Undecodable(index, body, problem)])
+
+        def refuse(row: pa.csv.InvalidRow) -> str:
+            raw = header + b"\n" + (row.text or "").encode() + b"\n"
+            bad.append(Undecodable(index, raw, f"{row.actual_columns} cells in a row of {row.expected_columns}"))
+            return "skip"
+
+        types = dict.fromkeys(names, pa.string())
+        try:
+            table = pa.csv.read_csv(
+                pa.BufferReader(body),
+                pa.csv.ReadOptions(use_threads=False, block_size=max(len(body) + 1, 1 << 16)),
+                pa.csv.ParseOptions(delimiter=self._delimiter, newlines_in_values=True, invalid_row_handler=refuse),
+                pa.csv.ConvertOptions(column_types=types, strings_can_be_null=True, null_values=[""], quoted_strings_can_be_null=True),
+            )
+        except (pa.ArrowInvalid, pa.ArrowKeyError) as error:
+            return empty(self._fields, [Undecodable(index, body, f"not CSV: {error}")])
+        frame = pl.from_arrow(table)
+        assert isinstance(frame, pl.DataFrame)
+        columns = {}
+        for name, kind in self._fields.items():
+            text = frame[name] if name in names else pl.Series(name, [None] * len(frame), dtype=pl.String)
+            columns[name] = _from_text(text, kind)
+
+        def raw(row: int) -> bytes:
+            out = io.StringIO()
+            csv.writer(out, delimiter=self._delimiter, lineterminator="\n").writerows(
+                [names, ["" if v is None else v for v in frame.row(row)]]
+            )
+            return out.getvalue().encode()
+
+        return Decoded(len(frame), columns, np.full(len(frame), index, np.int32), raw, tuple(bad))
+
+    def _names(self, header: bytes, body: bytes) -> tuple[list[str], str]:
+        if not body.strip():
+            return [], "the payload is empty"
+        try:
+            body.decode("utf-8")
+            names = next(csv.reader([header.decode("utf-8")], delimiter=self._delimiter), [])
+        except (UnicodeDecodeError, csv.Error) as error:
+            return [], f"not CSV: {error}"
+        if len(names) > _MAX_COLUMNS:
+            return [], f"more than {_MAX_COLUMNS} columns"
+        if len(set(names)) != len(names):
+            return [], "the header names a column twice"
+        return names, ""
+
+
+class TableDecoder:
+    """Each payload is a whole Parquet file or Arrow IPC stream."""
+
+    def __init__(self, fields: Mapping[str, FieldKind], format: str) -> None:
+        self._fields = fields
+        self._format = format
+
+    def decode(self, payloads: Sequence[Payload]) -> Decoded:
+        return concatenate([self._one(index, payload.body) for index, payload in enumerate(payloads)], self._fields)
+
+    def _one(self, index: int, body: bytes) -> Decoded:
+        try:
+            table = _read_table(body, self._format)
+        except (pa.ArrowException, OSError, ValueError) as error:
+            return empty(self._fields, [Undecodable(index, body, f"not {self._format}: {error}")])
+        columns = {}
+        for name, kind in self._fields.items():
+            if name in table.column_names:
+                series = pl.from_arrow(table.column(name))
+                assert isinstance(series, pl.Series)
+                columns[name] = _from_typed(series, kind)
+            else:
+                columns[name] = Column(pl.Series(name, [None] * table.num_rows, dtype=POLARS_TYPE[kind]))
+
+        def raw(row: int) -> bytes:
+            return write_table(table.slice(row, 1), self._format)
+
+        return Decoded(table.num_rows, columns, np.full(table.num_rows, index, np.int32), raw)
+
+
+def _read_table(body: bytes, format: str) -> pa.Table:
+    if format == "parquet":
+        return pa.parquet.read_table(pa.BufferReader(body))
+    if body.startswith(b"ARROW1"):
+        return pa.ipc.open_file(pa.BufferReader(body)).read_all()
+    return pa.ipc.open_stream(pa.BufferReader(body)).read_all()
+
+
+def write_table(table: pa.Table, format: str) -> bytes:
+    """A table as a payload of its own."""
+    sink = pa.BufferOutputStream()
+    if format == "parquet":
+        pa.parquet.write_table(table, sink, compression="zstd")
+    else:
+        with pa.ipc.new_stream(sink, table.schema) as writer:
+            writer.write_table(table)
+    return bytes(sink.getvalue())
+
+
+def _wrong(before: pl.Series, after: pl.Series) -> NDArray[np.bool_] | None:
+    wrong = (before.is_not_null() & after.is_null()).to_numpy()
+    return wrong if wrong.any() else None
+
+
+def _from_text(text: pl.Series, kind: FieldKind) -> Column:
+    if kind in ("string", "scalar"):
+        return Column(text)
+    trimmed = text.str.strip_chars()
+    if kind == "boolean":
+        values = trimmed.replace_strict(dict.fromkeys(_TRUE, True) | dict.fromkeys(_FALSE, False), default=None, return_dtype=pl.Boolean)
+    else:
+        values = trimmed.cast(POLARS_TYPE[kind], strict=False)
+    return Column(values, _wrong(text, values))
+
+
+def _from_typed(series: pl.Series, kind: FieldKind) -> Column:
+    """Numbers stay numbers and text stays text: a column of another type is wrong in every row, times become ISO text."""
+    dtype = series.dtype
+    if isinstance(dtype, pl.Datetime):
+        aware = dtype.time_zone is not None
+        utc = series.dt.convert_time_zone("UTC") if aware else series
+        return _from_typed(utc.dt.strftime("%Y-%m-%dT%H:%M:%S%.6f" + ("Z" if aware else "")), kind)
+    if isinstance(dtype, pl.Categorical | pl.Enum):
+        series = series.cast(pl.String)
+        dtype = series.dtype
+    nothing = pl.Series(series.name, [None] * len(series), dtype=POLARS_TYPE[kind])
+    numeric = dtype.is_numeric()
+    if kind == "scalar" and (numeric or dtype in (pl.Boolean, pl.String)):
+        values = series.cast(pl.String)
+    elif kind == "number" and numeric:
+        values = series.cast(pl.Float64)
+    elif kind == "integer" and numeric:
+        whole = series.cast(pl.Int64, strict=False)
+        values = whole if dtype.is_integer() else pl.select(pl.when(whole.cast(pl.Float64) == series).then(whole)).to_series()
+    elif (kind == "boolean" and dtype == pl.Boolean) or (kind == "string" and dtype == pl.String):
+        values = series
+    else:
+        values = nothing
+    values = values.alias(series.name)
+    return Column(values, _wrong(series, values))

@@ -1,0 +1,132 @@
+"""The state that one contract's ingestion keeps in memory: which readings were seen, and the cells they make.
+
+Both are caches of what the store has. Whatever goes wrong, they can be thrown away and read again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from twinwright.clock import HOUR
+from twinwright.governance.principals import Principal
+from twinwright.storage.layout import CONFLICT, LATE, MASK_BITS, Counts, ReadingTable
+from twinwright.storage.protocol import Store, Transaction
+from twinwright.telemetry.batches import Prepared, rows_of
+from twinwright.telemetry.contract import Contract
+from twinwright.telemetry.duplicates import CLASH, DUPLICATE, Fingerprints, SeenReadings
+from twinwright.telemetry.evaluate import Readings
+from twinwright.twins.cells import SourceCells
+
+_ORDER_BITS = 24  # rows per commit that `correction: ingest` can tell apart
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What became of each accepted row of a batch: `duplicate`, `late` and `conflict` are masks over `readings`."""
+
+    readings: Readings
+    duplicate: NDArray[np.bool_]
+    late: NDArray[np.bool_]
+    conflict: NDArray[np.bool_]
+
+    def counts(self, refused: int) -> Counts:
+        duplicate = int(self.duplicate.sum())
+        accepted = len(self.duplicate) - duplicate
+        return Counts(accepted + duplicate + refused, accepted, duplicate, refused, int(self.late.sum()), int(self.conflict.sum()))
+
+
+class ContractIntake:
+    """Writes prepared batches of one contract; used under the writer's lock only."""
+
+    def __init__(self, store: Store, principal: Principal, contract: Contract, table: ReadingTable, cells: SourceCells) -> None:
+        self.contract = contract
+        self.table = table
+        self.cells = cells
+        self._store = store
+        self._principal = principal
+        self._by_order = contract.spec.correction == "ingest"
+        self._fingerprints = Fingerprints()
+        self._seen = SeenReadings(store.hours(principal, contract.name), self._load, latest_only=self._by_order)
+
+    def write(self, transaction: Transaction, readings: Readings, origin: NDArray[np.int64] | int | None = None) -> Written:
+        """Settle duplicates and append. After a failure of the transaction call `forget`."""
+        if len(readings) == 0:
+            none = np.zeros(0, np.bool_)
+            return Written(readings, none, none, none)
+        verdict = self._seen.add(*self._fingerprint(readings), readings.time, self.contract.revision)
+        if self._by_order:
+            order = (np.int64(transaction.commit) << _ORDER_BITS) + np.arange(len(readings), dtype=np.int64)
+            readings = Readings(readings.row, readings.twin, readings.time, order, readings.present, readings.bad, readings.values)
+        duplicate = verdict == DUPLICATE
+        late = ~duplicate & self._late(readings.time)
+        conflict = verdict == CLASH
+        marks = (late * LATE + conflict * CONFLICT).astype(np.int8)
+        rows = rows_of(self.table, readings, transaction.commit, transaction.commit if origin is None else origin, marks)
+        if duplicate.any():
+            transaction.append_readings(self.table, rows.filter(pa.array(duplicate)), sightings=True)
+            transaction.append_readings(self.table, rows.filter(pa.array(~duplicate)))
+        else:
+            transaction.append_readings(self.table, rows)
+        return Written(readings, duplicate, late, conflict)
+
+    def fold(self, commit: int, written: Written) -> None:
+        """After the commit: take the readings into the cells (a duplicate may carry a higher revision)."""
+        r = written.readings
+        if len(r):
+            commits = np.full(len(r), commit, np.int64)
+            columns, revision = self.contract.columns, self.contract.revision
+            self.cells.fold_columns(columns, revision, commits, r.twin, r.time, r.correction, r.present, r.bad, r.values)
+
+    def forget(self) -> None:
+        """Drop what is known of seen readings; it is read again from the store."""
+        self._seen = SeenReadings(self._store.hours(self._principal, self.contract.name), self._load, latest_only=self._by_order)
+
+    def _late(self, time: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Further behind the watermark, the newest event time seen until then, than the lateness."""
+        watermark = np.maximum.accumulate(np.concatenate([[self.cells.watermark], time[:-1]]))
+        seen = watermark > np.iinfo(np.int64).min
+        return np.asarray(seen & (time < np.where(seen, watermark, 0) - self.contract.lateness), np.bool_)
+
+    def _fingerprint(self, r: Readings) -> tuple[NDArray[np.uint64], NDArray[np.uint64], NDArray[np.uint64]]:
+        correction = np.zeros_like(r.correction) if self._by_order else r.correction
+        return self._fingerprints.of(self.contract.columns, r.twin, r.time, correction, r.present, r.bad, r.values)
+
+    def _load(self, hours: Sequence[int]) -> Iterator[SeenReadings.Loaded]:
+        for table in self._store.reading_tables(self._principal):
+            if table.contract != self.contract.name:
+                continue
+            rows = self._store.readings(self._principal, table, hours=hours)
+            if len(rows) == 0:
+                continue
+            if self._by_order:
+                rows = rows.sort_by("correction")
+            time = rows["time"].to_numpy()
+            correction = np.zeros(len(rows), np.int64) if self._by_order else rows["correction"].to_numpy()
+            bad = np.stack([rows[f"bad{m}"].to_numpy() for m in range(table.masks)])
+            values = [rows[f"v{j}"].combine_chunks() for j in range(len(table.columns))]
+            present = bad.copy()
+            for j, value in enumerate(values):
+                there = value.is_valid().to_numpy(zero_copy_only=False)
+                present[j // MASK_BITS] |= np.where(there, np.int64(1 << (j % MASK_BITS)), np.int64(0))
+            prints = self._fingerprints.of(table.columns, rows["twin"].to_numpy(), time, correction, present, bad, values)
+            revision = np.full(len(rows), table.revision, np.int32)
+            yield (*prints, revision, (time // HOUR).astype(np.int32))
+
+
+def received_counts(prepared: Prepared, written: Written, letters: Sequence[int], payloads: int) -> list[Counts]:
+    """The counts of each payload of a batch; `letters` are the payloads that its dead letters came from."""
+    owner = prepared.payload_of(written.readings.row)
+
+    def per_payload(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
+        return np.bincount(owner[mask], minlength=payloads)
+
+    accepted, duplicate = per_payload(~written.duplicate), per_payload(written.duplicate)
+    late, conflict = per_payload(written.late), per_payload(written.conflict)
+    dead = np.bincount(np.array(letters, np.int64), minlength=payloads)
+    received = accepted + duplicate + dead
+    return [Counts(*(int(x) for x in row)) for row in zip(received, accepted, duplicate, dead, late, conflict, strict=True)]

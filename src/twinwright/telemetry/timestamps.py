@@ -1,0 +1,172 @@
+"""ISO 8601 timestamps in columns: a compiled reader for the usual form, the standard library for the rest.
+
+Both accept the same language (RFC 3339 with an optional zone, `T` or a space), so that what a column holds never depends on
+its neighbours.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import numba
+import numpy as np
+import polars as pl
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from twinwright.clock import EPOCH, from_datetime
+
+_DAY = 86_400_000_000
+_AWARE, _NAIVE, _OTHER = 0, 1, 2
+
+
+def parse_iso(texts: pa.Array, zone: str | None) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Microseconds UTC and whether each could be read. Naive times need `zone`; the first of two equal local times is meant."""
+    texts = texts.cast(pa.large_string()) if texts.type != pa.large_string() else texts
+    count = len(texts)
+    micros = np.zeros(count, np.int64)
+    status = np.full(count, _OTHER, np.uint8)
+    _, offsets, data = texts.buffers()
+    if data is not None:
+        starts = np.frombuffer(offsets, np.int64, count + 1, texts.offset * 8)
+        _read(np.frombuffer(data, np.uint8), starts, micros, status)
+    missing = np.asarray(texts.is_null().to_numpy(zero_copy_only=False)) if texts.null_count else None
+    known = status != _OTHER
+    for index in np.flatnonzero(~known):
+        if missing is None or not missing[index]:
+            _read_slowly(texts[int(index)].as_py(), int(index), micros, status)
+    good = status == _AWARE
+    naive = status == _NAIVE
+    if missing is not None:
+        good &= ~missing
+        naive &= ~missing
+    if zone is not None and naive.any():
+        _localise(micros, naive, good, zone)
+    return micros, good
+
+
+def parse_pattern(texts: pl.Series, pattern: str, zone: str | None) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """The same for a strptime pattern. A pattern with `%z` carries its own zone."""
+    parsed = texts.str.to_datetime(pattern, time_unit="us", strict=False, exact=True)
+    good = parsed.is_not_null().to_numpy().copy()
+    micros = parsed.to_physical().fill_null(0).to_numpy().astype(np.int64)
+    if "%z" not in pattern and zone is not None:
+        naive = good.copy()
+        good[:] = False
+        _localise(micros, naive, good, zone)
+    elif "%z" not in pattern:
+        good[:] = False
+    return micros, good
+
+
+def _localise(micros: NDArray[np.int64], naive: NDArray[np.bool_], good: NDArray[np.bool_], zone: str) -> None:
+    if zone == "UTC":
+        good |= naive
+        return
+    local = pl.Series(micros[naive]).cast(pl.Datetime("us"))
+    aware = local.dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null")
+    micros[naive] = aware.to_physical().fill_null(0).to_numpy()
+    good[naive] = aware.is_not_null().to_numpy()
+
+
+def _read_slowly(text: str, index: int, micros: NDArray[np.int64], status: NDArray[np.uint8]) -> None:
+    if len(text) > 40 or len(text) < 10 or not text.isascii():
+        return
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return
+    if moment.tzinfo is None:
+        micros[index] = from_datetime(moment.replace(tzinfo=EPOCH.tzinfo))
+        status[index] = _NAIVE
+        return
+    try:
+        micros[index] = from_datetime(moment)
+        status[index] = _AWARE
+    except OverflowError:  # an offset that leads out of the calendar
+        return
+
+
+@numba.njit(cache=True, nogil=True)
+def _digits(data: Any, at: int, count: int) -> int:
+    value = 0
+    for i in range(count):
+        digit = int(data[at + i]) - 48
+        if digit < 0 or digit > 9:
+            return -1
+        value = value * 10 + digit
+    return value
+
+
+@numba.njit(cache=True, nogil=True)
+def _days(year: int, month: int, day: int) -> int:
+    """Days since 1970-01-01 of the proleptic Gregorian calendar (H. Hinnant, days_from_civil)."""
+    y = year - 1 if month <= 2 else year
+    era = y // 400
+    yoe = y - era * 400
+    doy = (153 * (month + (-3 if month > 2 else 9)) + 2) // 5 + day - 1
+    doe = yoe * 365 + yoe // 4 - yoe // 100 + doy
+    return era * 146097 + doe - 719468
+
+
+@numba.njit(cache=True, nogil=True)
+def _month_length(year: int, month: int) -> int:
+    if month == 2:
+        return 29 if (year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)) else 28
+    return 30 if month in (4, 6, 9, 11) else 31
+
+
+@numba.njit(cache=True, nogil=True)
+def _read(data: Any, starts: Any, micros: Any, status: Any) -> None:
+    """YYYY-MM-DD(T| )hh:mm:ss[.f{1,6}][Z|±hh:mm]; anything else keeps the status `other`."""
+    for row in range(len(micros)):
+        at = starts[row]
+        end = starts[row + 1]
+        if end - at < 19 or data[at + 4] != 45 or data[at + 7] != 45 or (data[at + 10] != 84 and data[at + 10] != 32):
+            continue
+        if data[at + 13] != 58 or data[at + 16] != 58:
+            continue
+        year, month, day = _digits(data, at, 4), _digits(data, at + 5, 2), _digits(data, at + 8, 2)
+        hour, minute, second = _digits(data, at + 11, 2), _digits(data, at + 14, 2), _digits(data, at + 17, 2)
+        if (
+            year < 1
+            or month < 1
+            or month > 12
+            or day < 1
+            or hour < 0
+            or hour > 23
+            or minute < 0
+            or minute > 59
+            or second < 0
+            or second > 59
+        ):
+            continue
+        if day > _month_length(year, month):
+            continue
+        value = _days(year, month, day) * _DAY + ((hour * 60 + minute) * 60 + second) * 1_000_000
+        at += 19
+        if at < end and data[at] == 46:
+            at += 1
+            scale = 100_000
+            digits = 0
+            while at < end and 48 <= data[at] <= 57 and digits < 6:
+                value += (int(data[at]) - 48) * scale
+                scale //= 10
+                digits += 1
+                at += 1
+            if digits != 3 and digits != 6:
+                continue
+        if at == end:
+            micros[row] = value
+            status[row] = 1
+        elif end - at == 1 and data[at] == 90:
+            micros[row] = value
+            status[row] = 0
+        elif end - at == 6 and (data[at] == 43 or data[at] == 45) and data[at + 3] == 58:
+            hours, minutes = _digits(data, at + 1, 2), _digits(data, at + 4, 2)
+            if hours < 0 or hours > 23 or minutes < 0 or minutes > 59:
+                continue
+            offset = (hours * 60 + minutes) * 60_000_000
+            micros[row] = value - offset if data[at] == 43 else value + offset
+            status[row] = 0

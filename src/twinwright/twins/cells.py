@@ -1,0 +1,304 @@
+"""The cell cache: of each (source, twin, path) the record greatest in (event time, version), folded in columns.
+
+A fold only ever takes a maximum, so it gives the same cells for any order and split. What can take something *away* (a
+retraction) recomputes the cells of its contract from history.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numba
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from twinwright.storage.layout import MASK_BITS, ColumnType, ReadingColumn, ReadingTable
+from twinwright.storage.protocol import BAD, CELL_SCHEMA, GOOD
+
+_NEVER = np.iinfo(np.int64).min
+_SIGN = np.uint64(1 << 63)
+
+
+class SourceCells:
+    """The cells of one contract, for all its revisions. `columns` of later revisions are added as they come."""
+
+    _time: NDArray[np.int64]
+    _correction: NDArray[np.int64]
+    _revision: NDArray[np.int32]
+    _commit: NDArray[np.int64]
+    _kind: NDArray[np.int8]
+    _bits: NDArray[np.uint64]
+
+    def __init__(self) -> None:
+        self.paths: dict[str, int] = {}
+        self.types: list[ColumnType] = []
+        self._slot = np.full(16, -1, np.int32)
+        self._twins: list[int] = []
+        self._texts: list[dict[int, str]] = []
+        self._grow(16, 0)
+        self.watermark = _NEVER
+        self.dirty: set[int] = set()
+
+    def __len__(self) -> int:
+        return len(self._twins)
+
+    # --- folding -----------------------------------------------------------------------------------------------------
+
+    def fold(self, table: ReadingTable, rows: pa.Table) -> None:
+        """Take in rows of a reading table (all of `table.names`)."""
+        if len(rows) == 0:
+            return
+        present, bad = _masks(table, rows)
+        self.fold_columns(
+            table.columns,
+            table.revision,
+            _numpy(rows["commit"], np.int64),
+            _numpy(rows["twin"], np.int32),
+            _numpy(rows["time"], np.int64),
+            _numpy(rows["correction"], np.int64),
+            present,
+            bad,
+            [rows[f"v{j}"].combine_chunks() for j in range(len(table.columns))],
+        )
+
+    def fold_columns(
+        self,
+        columns: Sequence[ReadingColumn],
+        revision: int,
+        commit: NDArray[np.int64],
+        twin: NDArray[np.int32],
+        time: NDArray[np.int64],
+        correction: NDArray[np.int64],
+        present: NDArray[np.int64],
+        bad: NDArray[np.int64],
+        values: Sequence[pa.Array],
+    ) -> None:
+        """The same for columns that are not in a table yet; all of one length."""
+        index = self._columns(columns)
+        slot = self._slots(twin)
+        words = np.zeros((len(columns), len(twin)), np.uint64)
+        for j, value in enumerate(values):
+            if columns[j].type != "VARCHAR":
+                words[j] = ordered_bits(value)
+        for j in [j for j in range(len(columns)) if columns[j].type == "VARCHAR"]:
+            self._fold_texts(index[j], j, revision, commit, slot, time, correction, present, bad, values[j])
+        plain = np.array([index[j] if columns[j].type != "VARCHAR" else -1 for j in range(len(columns))], np.int64)
+        _fold(
+            self._time, self._correction, self._revision, self._commit, self._kind, self._bits,
+            plain, slot, time, correction, np.int32(revision), commit, present, bad, words,
+        )  # fmt: skip
+        self.watermark = max(self.watermark, int(time.max()))
+        self.dirty.update(np.unique(twin).tolist())
+
+    def _fold_texts(
+        self,
+        column: int,
+        j: int,
+        revision: int,
+        commit: Any,
+        slot: Any,
+        time: Any,
+        correction: Any,
+        present: Any,
+        bad: Any,
+        values: pa.Array,
+    ) -> None:
+        """Text is compared by the interpreter: only the row that may win of each twin is looked at."""
+        bit = np.int64(1 << (j % MASK_BITS))
+        rows = np.flatnonzero(present[j // MASK_BITS] & bit)
+        texts = values.to_pylist()
+        kinds = np.where(bad[j // MASK_BITS] & bit, BAD, GOOD)
+        best: dict[int, tuple[tuple[int, int, int, int, str], int]] = {}
+        for row in rows.tolist():
+            rank = (int(time[row]), int(correction[row]), revision, int(kinds[row]), texts[row] or "")
+            at = int(slot[row])
+            if at not in best or rank > best[at][0]:
+                best[at] = (rank, int(commit[row]))
+        for at, (rank, number) in best.items():
+            held = (
+                int(self._time[at, column]),
+                int(self._correction[at, column]),
+                int(self._revision[at, column]),
+                int(self._kind[at, column]),
+                self._texts[column].get(at, ""),
+            )
+            if rank > held:
+                self._time[at, column], self._correction[at, column], self._revision[at, column], self._kind[at, column] = rank[:4]
+                self._commit[at, column] = number
+                self._texts[column][at] = rank[4]
+
+    def _columns(self, columns: Sequence[ReadingColumn]) -> list[int]:
+        for column in columns:
+            if column.path not in self.paths:
+                self.paths[column.path] = len(self.types)
+                self.types.append(column.type)
+                self._texts.append({})
+                if len(self.types) > self._time.shape[1]:
+                    self._grow(self._time.shape[0], max(4, 2 * self._time.shape[1], len(columns)))
+        return [self.paths[column.path] for column in columns]
+
+    def _slots(self, twin: NDArray[np.int32]) -> NDArray[np.int32]:
+        highest = int(twin.max())
+        if highest >= len(self._slot):
+            grown = np.full(max(highest + 1, 2 * len(self._slot)), -1, np.int32)
+            grown[: len(self._slot)] = self._slot
+            self._slot = grown
+        slot = self._slot[twin]
+        if (slot < 0).any():
+            fresh = np.unique(twin[slot < 0])
+            self._slot[fresh] = np.arange(len(self._twins), len(self._twins) + len(fresh), dtype=np.int32)
+            self._twins += fresh.tolist()
+            if len(self._twins) > self._time.shape[0]:
+                self._grow(max(len(self._twins), 2 * self._time.shape[0]), self._time.shape[1])
+            slot = self._slot[twin]
+        return slot
+
+    def _grow(self, twins: int, columns: int) -> None:
+        shape = (twins, columns)
+        old = getattr(self, "_time", np.empty((0, 0))).shape
+        for name, fill, dtype in _ARRAYS:
+            grown: NDArray[Any] = np.full(shape, fill, dtype)
+            if old[0]:
+                grown[: old[0], : old[1]] = getattr(self, name)
+            setattr(self, name, grown)
+
+    # --- reading and keeping -----------------------------------------------------------------------------------------
+
+    def table(self, twins: Sequence[int] | None = None) -> pa.Table:
+        """The cells as CELL_SCHEMA, of some lifetimes or all."""
+        if twins is None:
+            slots: NDArray[np.int64] = np.arange(len(self._twins), dtype=np.int64)
+        else:
+            known = np.array([t for t in twins if t < len(self._slot)], np.int64)
+            slots = self._slot[known].astype(np.int64)
+            slots = slots[slots >= 0]
+        parts = [self._column_table(path, column, slots) for path, column in self.paths.items()]
+        return pa.concat_tables(parts) if parts else CELL_SCHEMA.empty_table()
+
+    def _column_table(self, path: str, column: int, slots: NDArray[np.int64]) -> pa.Table:
+        slots = slots[self._time[slots, column] != _NEVER]
+        kind = self._kind[slots, column]
+        hidden = kind == BAD
+        bits, type_ = self._bits[slots, column], self.types[column]
+        count = len(slots)
+        num = pa.array(_double(bits), mask=hidden) if type_ == "DOUBLE" else pa.nulls(count, pa.float64())
+        whole = pa.array((bits ^ _SIGN).view(np.int64), mask=hidden) if type_ in ("BIGINT", "BOOLEAN") else pa.nulls(count, pa.int64())
+        texts = self._texts[column]
+        text = (
+            pa.array([texts.get(int(s)) for s in slots], pa.string(), mask=hidden) if type_ == "VARCHAR" else pa.nulls(count, pa.string())
+        )
+        twins = np.array(self._twins, np.int32)[slots] if count else np.empty(0, np.int32)
+        arrays = [
+            pa.array(twins),
+            pa.array([path] * count, pa.string()),
+            pa.array(self._time[slots, column]),
+            pa.array(self._correction[slots, column]),
+            pa.array(self._revision[slots, column]),
+            pa.array(self._commit[slots, column]),
+            pa.array(kind),
+            num,
+            whole,
+            text,
+        ]
+        return pa.table(arrays, schema=CELL_SCHEMA)
+
+    def load(self, cells: pa.Table, types: dict[str, ColumnType]) -> None:
+        """Take in what was materialised: the same fold, one path at a time."""
+        for path in cells["path"].unique().to_pylist():
+            rows = cells.filter(pa.compute.equal(cells["path"], path))
+            type_ = types[path]
+            name = {"DOUBLE": "num", "VARCHAR": "txt"}.get(type_, "int")
+            kinds = _numpy(rows["kind"], np.int8)
+            order = _numpy(rows["revision"], np.int32)
+            for revision in np.unique(order):
+                chosen = np.flatnonzero(order == revision)
+                part = rows.take(pa.array(chosen))
+                count = len(part)
+                self.fold_columns(
+                    [ReadingColumn(path, type_, None)],
+                    int(revision),
+                    _numpy(part["commit"], np.int64),
+                    _numpy(part["twin"], np.int32),
+                    _numpy(part["time"], np.int64),
+                    _numpy(part["correction"], np.int64),
+                    np.ones((1, count), np.int64),
+                    (kinds[chosen] == BAD).astype(np.int64)[None, :],
+                    [part[name].combine_chunks()],
+                )
+        self.dirty.clear()
+
+
+_ARRAYS: tuple[tuple[str, int, type], ...] = (
+    ("_time", _NEVER, np.int64),
+    ("_correction", 0, np.int64),
+    ("_revision", 0, np.int32),
+    ("_commit", 0, np.int64),
+    ("_kind", -1, np.int8),
+    ("_bits", 0, np.uint64),
+)
+
+
+def ordered_bits(values: pa.Array) -> NDArray[np.uint64]:
+    """64 bits that compare as the values do: the order-preserving form of IEEE 754 doubles, and of two's complement."""
+    if pa.types.is_floating(values.type):
+        bits = np.asarray(values.fill_null(0.0).to_numpy(zero_copy_only=False), np.float64).view(np.uint64)
+        return np.where(bits & _SIGN, ~bits, bits | _SIGN)
+    if pa.types.is_boolean(values.type):
+        return np.asarray(values.fill_null(False).to_numpy(zero_copy_only=False), np.uint64) ^ _SIGN
+    return np.asarray(values.fill_null(0).to_numpy(zero_copy_only=False), np.int64).view(np.uint64) ^ _SIGN
+
+
+def _double(bits: NDArray[np.uint64]) -> NDArray[np.float64]:
+    return np.where(bits & _SIGN, bits ^ _SIGN, ~bits).view(np.float64)
+
+
+def _numpy(column: pa.ChunkedArray, dtype: Any) -> NDArray[Any]:
+    return np.asarray(column.to_numpy(), dtype)
+
+
+def _masks(table: ReadingTable, rows: pa.Table) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    bad = np.stack([_numpy(rows[f"bad{m}"], np.int64) for m in range(table.masks)])
+    present = bad.copy()
+    for j in range(len(table.columns)):
+        valid = rows[f"v{j}"].combine_chunks().is_valid().to_numpy(zero_copy_only=False)
+        present[j // MASK_BITS] |= np.where(valid, np.int64(1 << (j % MASK_BITS)), np.int64(0))
+    return present, bad
+
+
+@numba.njit(cache=True, nogil=True)
+def _fold(
+    c_time: Any, c_correction: Any, c_revision: Any, c_commit: Any, c_kind: Any, c_bits: Any,
+    columns: Any, slot: Any, time: Any, correction: Any, revision: Any, commit: Any, present: Any, bad: Any, words: Any,
+) -> None:  # fmt: skip
+    """A lexicographic maximum of (time, correction, revision, kind, bits) for each present value."""
+    for row in range(len(slot)):
+        s = slot[row]
+        t = time[row]
+        for j in range(len(columns)):
+            c = columns[j]
+            bit = np.int64(1) << np.int64(j % MASK_BITS)
+            if c < 0 or not present[j // MASK_BITS, row] & bit or t < c_time[s, c]:
+                continue
+            is_bad = bad[j // MASK_BITS, row] & bit
+            kind = BAD if is_bad else GOOD
+            bits = np.uint64(0) if is_bad else words[j, row]
+            if t == c_time[s, c]:
+                if correction[row] != c_correction[s, c]:
+                    if correction[row] < c_correction[s, c]:
+                        continue
+                elif revision != c_revision[s, c]:
+                    if revision < c_revision[s, c]:
+                        continue
+                elif kind != c_kind[s, c]:
+                    if kind < c_kind[s, c]:
+                        continue
+                elif bits <= c_bits[s, c]:
+                    continue
+            c_time[s, c] = t
+            c_correction[s, c] = correction[row]
+            c_revision[s, c] = revision
+            c_commit[s, c] = commit[row]
+            c_kind[s, c] = kind
+            c_bits[s, c] = bits
