@@ -1,0 +1,313 @@
+"""`scenarios/*.yaml`: a question to a model, checked whole; units are converted to the model's when it is resolved."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from twinwright import units
+from twinwright.clock import SECOND, from_iso
+from twinwright.documents import Document, Location, Problems, Spec
+from twinwright.errors import UnitError, UsageError
+from twinwright.simulation.declaration import duration_seconds
+from twinwright.simulation.definition import ModelDefinition
+from twinwright.simulation.given_series import GivenSeries, read_csv
+from twinwright.simulation.outcomes import Limits
+
+MAX_RUNS = 100_000
+MAX_SAMPLES = 10_000_000
+CHANGES = ("scale", "add", "constant")
+_CONSTRAINT = re.compile(r"^\s*([A-Za-z_]\w*)\s*(<=|>=|<|>)\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*(\S.*?)?\s*$")
+_BYTES = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(B|kB|MB|GB|TB|KiB|MiB|GiB|TiB)\s*$")
+_POWERS = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
+
+
+class InputChangeSpec(Spec):
+    """Where an input comes from (replayed history, unless `constant` or `series`), then `value * scale + add`.
+
+    `unit` is of `constant`, `add` and the series; without it they are in the model's unit.
+    """
+
+    constant: float | None = None
+    series: str | None = None
+    scale: float = 1.0
+    add: float = 0.0
+    unit: str | None = None
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> InputChangeSpec:
+        if self.constant is not None and self.series is not None:
+            raise ValueError("`constant` and `series` exclude each other; keep one of them")
+        return self
+
+
+class QuantitySpec(Spec):
+    """A parameter value with its unit; without a unit, in the parameter's own."""
+
+    value: float
+    unit: str | None = None
+
+
+class EnsembleSpec(Spec):
+    """How many members, and the seed from which each member's own is derived by its index."""
+
+    size: Annotated[int, Field(ge=1, le=MAX_RUNS)]
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+
+
+class LimitsSpec(Spec):
+    """What one run may use."""
+
+    wall: str = "PT5M"
+    memory: str | int = "1GiB"
+
+    @field_validator("wall")
+    @classmethod
+    def _wall_is_a_duration(cls, value: str) -> str:
+        duration_seconds(value)
+        return value
+
+    @field_validator("memory")
+    @classmethod
+    def _memory_is_a_size(cls, value: str | int) -> str | int:
+        byte_count(value)
+        return value
+
+
+class ScenarioSpec(Spec):
+    """A scenario file."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=128)]
+    model: str
+    twin: Any
+    from_: str = Field(alias="from")
+    horizon: str
+    inputs: dict[str, Literal["replay"] | InputChangeSpec] = Field(default_factory=dict)
+    parameters: str | dict[str, float | QuantitySpec] = "promoted"
+    sweep: dict[str, Any] = Field(default_factory=dict)
+    ensemble: EnsembleSpec | None = None
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    constraints: list[str] = Field(default_factory=list)
+    limits: LimitsSpec = LimitsSpec()
+
+    @field_validator("from_")
+    @classmethod
+    def _from_is_a_time(cls, value: str) -> str:
+        if value != "now":
+            try:
+                from_iso(value)
+            except UsageError as error:
+                raise ValueError(str(error)) from None
+        return value
+
+    @field_validator("horizon")
+    @classmethod
+    def _horizon_is_a_duration(cls, value: str) -> str:
+        duration_seconds(value)
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class InputChange:
+    """See InputChangeSpec."""
+
+    constant: float | None = None
+    series: GivenSeries | None = None
+    scale: float = 1.0
+    add: float = 0.0
+    unit: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Constraint:
+    """`name` compared with `limit` in `unit` (None: the port's own)."""
+
+    text: str
+    name: str
+    operator: str
+    limit: float
+    unit: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Quantity:
+    """A value in a unit; None: the unit of what it is given for."""
+
+    value: float
+    unit: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """A question: which model of which twin, from when and how long, with what changed, and what must hold."""
+
+    name: str
+    model: str
+    twin: str
+    start: int | None  # microseconds; None: now
+    horizon: int  # microseconds
+    inputs: Mapping[str, InputChange]
+    parameters: str | Mapping[str, Quantity]  # `promoted`, the id of a parameter set, or values
+    sweep: Mapping[str, tuple[float, ...]]
+    ensemble_size: int | None
+    seed: int
+    constraints: tuple[Constraint, ...]
+    limits: Limits
+    file: str
+
+
+def byte_count(size: str | int) -> int:
+    """Bytes of `1GiB`, `500MB` or a plain number. Raises ValueError."""
+    if isinstance(size, int) and not isinstance(size, bool) and size > 0:
+        return size
+    match = _BYTES.match(str(size))
+    if not match or not (count := int(float(match[1]) * _POWERS[match[2]])):
+        raise ValueError(f"'{size}' is not a size of memory; write it as 512MiB or 1GiB")
+    return count
+
+
+def parse_scenario(document: Document, problems: Problems, folder: Path | None = None) -> Scenario | None:
+    """The scenario that a document describes; series are read from `folder` (default: the document's own).
+
+    What is wrong goes into `problems`, and None comes back.
+    """
+    before = len(problems)
+    spec = document.parse(ScenarioSpec, problems)
+    if spec is None:
+        return None
+    _check_twin(spec, document, problems)
+    inputs = _inputs(spec, document, problems, folder or Path(document.file).parent)
+    sweep = _sweep(spec, document, problems)
+    constraints = _constraints(spec, document, problems)
+    parameters = spec.parameters if isinstance(spec.parameters, str) else {n: _quantity(v) for n, v in spec.parameters.items()}
+    if len(problems) > before:
+        return None
+    return Scenario(
+        name=spec.name,
+        model=spec.model,
+        twin=spec.twin,
+        start=None if spec.from_ == "now" else from_iso(spec.from_),
+        horizon=round(duration_seconds(spec.horizon) * SECOND),
+        inputs=inputs,
+        parameters=parameters,
+        sweep=sweep,
+        ensemble_size=spec.ensemble.size if spec.ensemble else None,
+        seed=spec.ensemble.seed if spec.ensemble else spec.seed,
+        constraints=constraints,
+        limits=Limits(wall_seconds=duration_seconds(spec.limits.wall), memory_bytes=byte_count(spec.limits.memory)),
+        file=document.file,
+    )
+
+
+def check_scenario(scenario: Scenario, definition: ModelDefinition, problems: Problems, document: Document) -> None:
+    """Check names and units against the model that the scenario asks."""
+    ports = {port.name: port.unit for port in definition.inputs}
+    for name, change in scenario.inputs.items():
+        if name not in ports:
+            _unknown(("inputs", name), name, "input", list(ports), problems, document)
+        elif change.unit is not None:
+            _same_dimension(("inputs", name, "unit"), change.unit, ports[name], problems, document)
+    own = {one.name: one.unit for one in definition.parameters}
+    if not isinstance(scenario.parameters, str):
+        for name, quantity in scenario.parameters.items():
+            if name not in own:
+                _unknown(("parameters", name), name, "parameter", list(own), problems, document)
+            elif quantity.unit is not None:
+                _same_dimension(("parameters", name, "unit"), quantity.unit, own[name], problems, document)
+    sweepable = [*own, *(f"{name}.{change}" for name in ports for change in CHANGES)]
+    for name in scenario.sweep:
+        if name not in sweepable:
+            _unknown(("sweep", name), name, "parameter or input change", sweepable, problems, document)
+    watched = ports | {port.name: port.unit for port in definition.outputs}
+    for index, constraint in enumerate(scenario.constraints):
+        if constraint.name not in watched:
+            _unknown(("constraints", index), constraint.name, "input or output", list(watched), problems, document)
+        elif constraint.unit is not None:
+            _same_dimension(("constraints", index), constraint.unit, watched[constraint.name], problems, document)
+    if scenario.horizon / SECOND / definition.step > MAX_SAMPLES:
+        message = f"more than {MAX_SAMPLES} samples of {definition.step:g} s"
+        problems.add(document.problem(("horizon",), message, "Shorten the horizon or lengthen the model's step", "too_large"))
+
+
+def _quantity(value: float | QuantitySpec) -> Quantity:
+    return Quantity(value.value, value.unit) if isinstance(value, QuantitySpec) else Quantity(float(value))
+
+
+def _check_twin(spec: ScenarioSpec, document: Document, problems: Problems) -> None:
+    if not isinstance(spec.twin, str) or not spec.twin:
+        problems.add(document.problem(("twin",), "a twin's id is expected", "Write `twin: tanks-1`", "bad_twin"))
+    elif spec.twin.strip().lower().startswith("select "):
+        message = "a query that yields many twins is not available yet"
+        problems.add(document.problem(("twin",), message, "Name one twin; write a scenario for each", "not_available"))
+
+
+def _inputs(spec: ScenarioSpec, document: Document, problems: Problems, folder: Path) -> dict[str, InputChange]:
+    changes: dict[str, InputChange] = {}
+    for name, given in spec.inputs.items():
+        if isinstance(given, str):
+            changes[name] = InputChange()
+            continue
+        place: Location = ("inputs", name, "series")
+        series = read_csv(folder, given.series, place, document, problems) if given.series is not None else None
+        _known_unit(("inputs", name, "unit"), given.unit, problems, document)
+        changes[name] = InputChange(given.constant, series, given.scale, given.add, given.unit)
+    return changes
+
+
+def _sweep(spec: ScenarioSpec, document: Document, problems: Problems) -> dict[str, tuple[float, ...]]:
+    grid: dict[str, tuple[float, ...]] = {}
+    runs = spec.ensemble.size if spec.ensemble else 1
+    for name, values in spec.sweep.items():
+        place = ("sweep", name)
+        kind = name if name in ("lhs", "sobol") else next((k for k in ("lhs", "sobol") if isinstance(values, dict) and k in values), None)
+        if kind:
+            remedy = "Write a grid: `{u.scale: [0.8, 1.0, 1.2]}`"
+            problems.add(document.problem(place, f"a sweep by '{kind}' is not available yet", remedy, "not_available"))
+        elif not isinstance(values, list) or not values or not all(_is_finite_number(value) for value in values):
+            problems.add(document.problem(place, f"'{name}' has no list of numbers", "Write `[0.8, 1.0, 1.2]`", "bad_sweep"))
+        else:
+            grid[name] = tuple(float(value) for value in values)
+            runs *= len(values)
+    if runs > MAX_RUNS:
+        problems.add(document.problem(("sweep",), f"{runs} runs", f"At most {MAX_RUNS}: use fewer values", "too_large"))
+    return grid
+
+
+def _is_finite_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300
+
+
+def _constraints(spec: ScenarioSpec, document: Document, problems: Problems) -> tuple[Constraint, ...]:
+    found = []
+    for index, text in enumerate(spec.constraints):
+        match = _CONSTRAINT.match(text)
+        if not match:
+            remedy = "Write a name, one of < <= > >=, a number and its unit: `y < 9.5 V`"
+            problems.add(document.problem(("constraints", index), f"'{text}' is not a constraint", remedy, "bad_constraint"))
+            continue
+        _known_unit(("constraints", index), match[4], problems, document)
+        found.append(Constraint(text.strip(), match[1], match[2], float(match[3]), match[4]))
+    return tuple(found)
+
+
+def _known_unit(place: Location, unit: str | None, problems: Problems, document: Document) -> None:
+    try:
+        units.canonical(unit)
+    except UnitError as error:
+        problems.add(document.problem(place, error.what, error.remedy or "Correct the unit", "unknown_unit"))
+
+
+def _same_dimension(place: Location, given: str, own: str | None, problems: Problems, document: Document) -> None:
+    if not units.compatible(given, own):
+        message = f"'{given}' can't be converted to the model's {own or 'plain number'}"
+        problems.add(document.problem(place, message, "Use a unit of the same dimension", "unit_dimension"))
+
+
+def _unknown(place: Location, name: str, what: str, known: list[str], problems: Problems, document: Document) -> None:
+    remedy = f"It has: {', '.join(known)}" if known else "It has none"
+    problems.add(document.problem(place, f"the model has no {what} '{name}'", remedy, "unknown_name"))
