@@ -1,0 +1,358 @@
+"""Files in pieces: each a payload that its contract can decode alone, with the position where it begins and the next one does.
+
+Positions of text (JSON, CSV, lines) are byte offsets, after decompression where the name ends in `.gz`, `.zst` or `.zstd`;
+those of Parquet and Arrow are row numbers. Reading from any position that was handed out yields exactly what is left. No
+more than a chunk, or one element that is larger, is in memory at a time.
+
+What is text is never judged here: a broken line goes on to the contract, which refuses it with a reason. A chunk of a JSON
+array is an array, a chunk of CSV repeats the header line (RFC 4180; newlines in quoted fields do not end a record), a chunk
+of Parquet is a Parquet file, a chunk of Arrow an IPC stream.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import re
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final, Protocol, cast
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+
+from twinwright.connectors import columnar
+from twinwright.errors import TooLargeError, UnsupportedMediaError, UsageError
+from twinwright.telemetry.payloads import Payload, Position
+
+CHUNK_BYTES: Final = 4 * 1024 * 1024
+MAX_ELEMENT_BYTES: Final = 64 * 1024 * 1024
+_HEAD_BYTES: Final = 64 * 1024
+_COMPRESSED: Final = {".gz": "gzip", ".zst": "zstd", ".zstd": "zstd"}
+_LINES: Final = frozenset({"json", "cloudevents", "line-protocol", "csv"})
+_BOM: Final = b"\xef\xbb\xbf"
+
+Progress = Callable[[int, int], None]
+"""Called with (bytes done, bytes in all) of the file as it lies on disk."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chunking:
+    """How to cut: `chunk_bytes` a piece, the `delimiter` of CSV, and the `captures` that go with each payload."""
+
+    chunk_bytes: int = CHUNK_BYTES
+    delimiter: str = ","
+    captures: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """Where to go on with a file: the stream that names it in the store, and the position in that stream."""
+
+    stream: str
+    start: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Span:
+    start: int
+    body: bytes
+    next: int
+
+
+class _Readable(Protocol):
+    def read(self, size: int, /) -> bytes: ...
+
+
+def read_chunks(
+    path: Path, format: str, *, start: int = 0, stream: str | None = None, how: Chunking | None = None, progress: Progress | None = None
+) -> Iterator[tuple[Payload, Position]]:
+    """The payloads of a file from position `start` on. `stream` (default: by content) is what positions are kept under.
+
+    The last position's `next` is the end of the file (see `end_of`). Raises UsageError for a file that is missing, truncated
+    or in another encoding, TooLargeError for one element past 64 MiB, UnsupportedMediaError for a format nobody reads.
+    """
+    how = how or Chunking()
+    name = stream or file_stream(path)
+    captures = dict(how.captures or {})
+    with _readable(path):
+        size = path.stat().st_size
+        end = end_of(path, format) if progress is not None else 0
+        for span in _spans(path, format, start, how):
+            yield Payload(span.body, captures), Position(name, span.start, span.next)
+            if progress is not None:
+                progress(size * span.next // end, size)
+
+
+def file_stream(path: Path) -> str:
+    """The name of a file's content (SHA-256 of all of it), whatever the file is called. Raises UsageError."""
+    with _readable(path), path.open("rb") as file:
+        return f"file:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+
+
+def end_of(path: Path, format: str) -> int:
+    """The position at which nothing of the file is left: bytes, or rows. Raises UsageError."""
+    with _readable(path):
+        if format in columnar.FORMATS:
+            return columnar.row_count(path, format)
+        if _codec(path) is None:
+            return path.stat().st_size
+        with _open(path) as file:
+            return sum(len(piece) for piece in iter(lambda: file.read(CHUNK_BYTES), b""))
+
+
+def resume(path: Path, format: str, position: Callable[[str], int]) -> Resume:
+    """Where a batch load takes a file up. `position(stream)` is what the store holds, 0 for what it never saw.
+
+    An interrupted file goes on where it stopped. A finished one is read again from the start, as a further pass with
+    positions of its own, so that all of it is seen to be duplicate. A file with other content is another stream.
+    """
+    content, end, number = file_stream(path), end_of(path, format), 1
+    while True:
+        stream = content if number == 1 else f"{content}#{number}"
+        start = position(stream)
+        if start < end or end == 0:
+            return Resume(stream, start)
+        number += 1
+
+
+def _spans(path: Path, format: str, start: int, how: Chunking) -> Iterator[_Span]:
+    if format in columnar.FORMATS:
+        return (_Span(*piece) for piece in columnar.pieces(path, format, start, how.chunk_bytes))
+    if format not in _LINES:
+        raise UnsupportedMediaError(
+            f"the format '{format}' can't be read from a file", where=str(path), remedy="Use json, csv, parquet or arrow"
+        )
+    if format == "csv":
+        return _without_blank(_csv(path, start, how))
+    if format == "line-protocol":
+        return _without_blank(_text(path, start, how))
+    return _without_blank(_json(path, start, how))
+
+
+def _json(path: Path, start: int, how: Chunking) -> Iterator[_Span]:
+    with _open(path) as file:
+        head = file.read(_HEAD_BYTES)
+    _check_encoding(head, path)
+    if start == 0:
+        text = head.removeprefix(_BOM)
+        opening = len(head) - len(text.lstrip()) + 1  # just inside the bracket, if it is one
+        if text.lstrip()[:1] == b"[" and not _is_line_of_more(head[opening:]):
+            yield from _array(path, 0, opening, how)
+            return
+        if not _is_value(text.lstrip().split(b"\n", 1)[0]):
+            document = _whole_document(path)
+            if document is not None:
+                yield _Span(0, document.removeprefix(_BOM), len(document))
+                return
+    elif _byte_before(path, start) == b",":  # lines and arrays end otherwise: this is inside an array
+        yield from _array(path, start, start, how)
+        return
+    yield from _text(path, start, how)
+
+
+def _text(path: Path, start: int, how: Chunking) -> Iterator[_Span]:
+    with _open(path, start) as file:
+        for span in _cut(file, start, how.chunk_bytes, _after_last_line, path):
+            if span.start == 0:
+                _check_encoding(span.body, path)
+                span = replace(span, body=span.body.removeprefix(_BOM))
+            yield span
+
+
+def _array(path: Path, start: int, inside: int, how: Chunking) -> Iterator[_Span]:
+    """Elements of a top-level array from the offset `inside` it on, and as lines whatever follows its end."""
+    with _open(path, inside) as file:
+        buffer, closed, offset = b"", False, inside
+        while not closed:
+            piece = file.read(max(how.chunk_bytes - len(buffer), len(buffer), 1))
+            buffer += piece
+            end, closed = _array_border(buffer)
+            if end:
+                body = buffer[: end - 1]  # without its comma or bracket
+                yield _Span(start, b"[" + body + b"]" if body.strip() else b"", offset + end)
+                offset, buffer = offset + end, buffer[end:]
+                start = offset
+            elif piece:
+                _check_element(buffer, offset, path)
+            else:  # the array never ends: what is left goes on as it is, for the contract to refuse
+                yield _Span(start, b"[" + buffer if buffer.strip() else b"", offset + len(buffer))
+                return
+        yield from _cut(file, offset, how.chunk_bytes, _after_last_line, path, buffer)
+
+
+def _csv(path: Path, start: int, how: Chunking) -> Iterator[_Span]:
+    quoted = _quoted_fields(how.delimiter)
+
+    def border(buffer: bytes) -> int:
+        return _blank_quoted(quoted, buffer).rfind(b"\n") + 1
+
+    with _open(path) as file:
+        header, header_end = _csv_header(file, quoted, path)
+    inside = max(start, header_end)
+    with _open(path, inside) as file:
+        for span in _cut(file, inside, how.chunk_bytes, border, path):
+            first = start if span.start == inside else span.start
+            yield _Span(first, header + span.body if span.body.strip() else b"", span.next)
+
+
+def _csv_header(file: _Readable, quoted: re.Pattern[bytes], path: Path) -> tuple[bytes, int]:
+    """The header line with its newline, without what comes before it, and the offset after it."""
+    buffer = b""
+    while True:
+        piece = file.read(max(_HEAD_BYTES, len(buffer)))
+        buffer += piece
+        _check_encoding(buffer, path)
+        text = buffer.removeprefix(_BOM).lstrip(b"\r\n")
+        skipped = len(buffer) - len(text)
+        end = _blank_quoted(quoted, text).find(b"\n") + 1
+        if end:
+            return text[:end], skipped + end
+        if not piece:
+            return text + b"\n", len(buffer)
+        _check_element(buffer, 0, path)
+
+
+def _cut(
+    file: _Readable, offset: int, chunk_bytes: int, border: Callable[[bytes], int], path: Path, buffer: bytes = b""
+) -> Iterator[_Span]:
+    """Pieces of about `chunk_bytes` that end where `border(buffer)` says the last record does (0: nowhere yet)."""
+    ended = False
+    while not ended or buffer:
+        piece = file.read(max(chunk_bytes - len(buffer), len(buffer), 1))
+        ended, buffer = not piece, buffer + piece
+        end = len(buffer) if ended else border(buffer)
+        if end:
+            yield _Span(offset, buffer[:end], offset + end)
+            offset, buffer = offset + end, buffer[end:]
+        elif not ended:
+            _check_element(buffer, offset, path)
+
+
+def _without_blank(spans: Iterator[_Span]) -> Iterator[_Span]:
+    """Spans with something in them; the bytes of blank ones count to a neighbour, so that the last one ends with the file."""
+    held: _Span | None = None
+    blank_from: int | None = None
+    for span in spans:
+        if span.body.strip():
+            if held is not None:
+                yield held
+            held = replace(span, start=span.start if blank_from is None else blank_from)
+            blank_from = None
+        elif held is not None:
+            held = replace(held, next=span.next)
+        elif blank_from is None:
+            blank_from = span.start
+    if held is not None:
+        yield held
+
+
+def _after_last_line(buffer: bytes) -> int:
+    return buffer.rfind(b"\n") + 1
+
+
+_ESCAPE: Final = re.compile(rb"\\.", re.DOTALL)
+_DEPTH: Final = np.zeros(256, np.int8)
+_DEPTH[[ord("["), ord("{")]] = 1
+_DEPTH[[ord("]"), ord("}")]] = -1
+
+
+def _array_border(buffer: bytes) -> tuple[int, bool]:
+    """Where, in a buffer that begins inside an array, the last whole element ends (after its comma), or the array itself does.
+
+    Vectorised: a quote that is not escaped toggles strings, brackets outside strings move the depth.
+    """
+    plain = _ESCAPE.sub(b"__", buffer) if b"\\" in buffer else buffer
+    chars = np.frombuffer(plain, np.uint8)
+    outside = (np.cumsum(chars == ord('"'), dtype=np.int32) & 1) == 0
+    depth = np.cumsum(_DEPTH[chars] * outside, dtype=np.int32)
+    closing = np.flatnonzero(depth < 0)
+    if closing.size:
+        return int(closing[0]) + 1, True
+    commas = np.flatnonzero((chars == ord(",")) & outside & (depth == 0))
+    return (int(commas[-1]) + 1 if commas.size else 0), False
+
+
+def _is_line_of_more(inside: bytes) -> bool:
+    """Whether the array that begins here ends within the head and something follows: then arrays stand one a line."""
+    end, closed = _array_border(inside)
+    return closed and bool(inside[end:].strip())
+
+
+def _quoted_fields(delimiter: str) -> re.Pattern[bytes]:
+    """A quoted field of CSV, from a quote at the start of a field to its end, or that of the buffer."""
+    before = b"[" + re.escape(delimiter.encode()) + rb"\r\n]"
+    return re.compile(rb"(?:(?<=" + before + rb')|\A)"(?:[^"]++|"")*+(?:"|\Z)')
+
+
+def _blank_quoted(quoted: re.Pattern[bytes], buffer: bytes) -> bytes:
+    return quoted.sub(lambda match: b"x" * len(match[0]), buffer) if b'"' in buffer else buffer
+
+
+def _is_value(text: bytes) -> bool:
+    try:
+        msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return False
+    return True
+
+
+def _whole_document(path: Path) -> bytes | None:
+    """All of the file if it is one JSON value over several lines."""
+    with _open(path) as file:
+        text = file.read(MAX_ELEMENT_BYTES + 1)
+    return text if len(text) <= MAX_ELEMENT_BYTES and _is_value(text.removeprefix(_BOM)) else None
+
+
+def _byte_before(path: Path, offset: int) -> bytes:
+    with _open(path, offset - 1) as file:
+        return file.read(1)
+
+
+def _check_encoding(head: bytes, path: Path) -> None:
+    if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        raise UsageError("it is UTF-16", where=str(path), remedy="Save it as UTF-8")
+
+
+def _check_element(buffer: bytes, offset: int, path: Path) -> None:
+    if len(buffer) > MAX_ELEMENT_BYTES:
+        raise TooLargeError(
+            f"one element is larger than {MAX_ELEMENT_BYTES} bytes", where=f"{path}: byte {offset}", remedy="Split it, or check its quotes"
+        )
+
+
+def _codec(path: Path) -> str | None:
+    return _COMPRESSED.get(path.suffix.lower())
+
+
+@contextmanager
+def _open(path: Path, offset: int = 0) -> Iterator[_Readable]:
+    """The file's bytes, decompressed, from an offset on."""
+    codec = _codec(path)
+    if codec is None:
+        with path.open("rb") as file:
+            file.seek(offset)
+            yield file
+        return
+    opened = gzip.open(path, "rb") if codec == "gzip" else pa.CompressedInputStream(pa.OSFile(str(path)), codec)  # noqa: SIM115
+    with opened as stream:
+        left = offset
+        while left > 0 and (piece := stream.read(min(left, CHUNK_BYTES))):
+            left -= len(piece)
+        yield cast(_Readable, stream)
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """What the system and the libraries say of a file they can't read, in our words."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise UsageError("there is no such file", where=str(path), remedy="Check its name") from None
+    except (OSError, EOFError, zlib.error, pa.ArrowException) as error:
+        said = " ".join(str(error).split())[:300]
+        raise UsageError(f"it can't be read: {said}", where=str(path), remedy="Check that it is whole and may be read") from error
