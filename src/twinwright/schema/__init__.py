@@ -1,5 +1,6 @@
 """DTDL v2, v3 and v4: parse, validate and resolve interfaces; check values; compare versions."""
 
+from twinwright.schema.diff import Change, diff
 from twinwright.schema.elements import (
     Array,
     Command,
@@ -18,9 +19,11 @@ from twinwright.schema.elements import (
     Telemetry,
 )
 from twinwright.schema.ontology import Ontology, load, validate_files
+from twinwright.schema.values import check_value
 
 __all__ = [
     "Array",
+    "Change",
     "Command",
     "Component",
     "Enum",
@@ -36,6 +39,8 @@ __all__ = [
     "Schema",
     "SchemaReference",
     "Telemetry",
+    "check_value",
+    "diff",
     "load",
     "validate_files",
 ]

@@ -175,7 +175,7 @@ class Parser:
                 self.report.add(source, place, "typeInvalidDtmi", f"'{item[:80]}' is not a DTMI", "Correct or remove it")
             elif not context.incomplete:
                 self.report.add(source, place, "typeIrrelevantDtmiOrTerm", f"'{item[:80]}' is not defined", "Remove it, or add its context")
-        elif context.version == 2 and (item in metamodel.reserved_terms(2) or item in _UNIT_TERMS):
+        elif context.version == 2 and not context.incomplete and (item in metamodel.reserved_terms(2) or item in _UNIT_TERMS):
             self.report.add(source, place, "typeIrrelevantDtmiOrTerm", f"'{item}' is a word of the language, not a type", "Remove it")
         elif context.version >= 3 and ":" in item:
             self.report.add(source, place, "typeNotDtmiNorTerm", f"'{item[:80]}' is neither a term nor a DTMI", "Remove it")
