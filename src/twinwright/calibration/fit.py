@@ -19,8 +19,6 @@ from twinwright.simulation.definition import ModelDefinition
 from twinwright.simulation.protocol import ModelError, SimulationModel
 from twinwright.simulation.registry import load_model
 
-_DIFFERENCE = 1e-6  # relative step of the derivative of a prediction
-
 
 class Problem:
     """A model with its data: what it predicts at the observations for given values of the free parameters.
@@ -153,16 +151,34 @@ def _block_diagonal(first: Array, second: Array) -> Array:
 
 
 def _parameter_variance(problem: Problem, at: dict[str, float], predicted: Array, covariance: Array) -> Array:
-    """What the uncertainty of the parameters adds to each prediction: g' C g, with g by differences (the delta method)."""
-    gradient = np.zeros((predicted.size, len(at)))
-    for column, (name, value) in enumerate(at.items()):
-        spread = float(np.sqrt(max(covariance[column, column], 0.0)))
-        if spread == 0:
-            continue
-        step = max(_DIFFERENCE * abs(value), 1e-3 * spread)
+    """What the uncertainty of the parameters adds to each prediction.
+
+    The model is run one standard deviation to either side along each principal direction of the covariance, and the squared
+    half-differences are summed: exact for a linear model, and unlike a derivative not thrown by a switch inside the model. (Sigma
+    points: Julier & Uhlmann, "Unscented filtering and nonlinear estimation", Proc. IEEE 92 (2004).)
+    """
+    total = np.zeros_like(predicted)
+    if not at:
+        return total
+    spread = np.sqrt(np.diag(covariance).clip(min=0))
+    scale = np.where(spread > 0, spread, 1.0)
+    lengths, directions = np.linalg.eigh(covariance / np.outer(scale, scale))
+    for length, direction in zip(lengths, directions.T, strict=True):
+        if length > 1e-12:
+            total += _half_difference(problem, at, predicted, np.sqrt(length) * direction * spread) ** 2
+    return total
+
+
+def _half_difference(problem: Problem, at: dict[str, float], predicted: Array, shift: Array) -> Array:
+    """Half of what lies between the predictions on both sides; the whole of one side where the model diverges on the other."""
+    sides = []
+    for sign in (1.0, -1.0):
+        moved = {name: value + sign * by for (name, value), by in zip(at.items(), shift.tolist(), strict=True)}
         try:
-            gradient[:, column] = (problem.predict_all(at | {name: value - step}) - predicted) / -step
+            sides.append(problem.predict_all(moved))
         except ModelError as error:
             if error.kind != "nan":
                 raise
-    return np.asarray(np.sum((gradient @ covariance) * gradient, axis=1).clip(min=0), dtype=np.float64)
+    if not sides:
+        return np.full_like(predicted, np.nan)
+    return (sides[0] - sides[1]) / 2 if len(sides) == 2 else sides[0] - predicted

@@ -95,7 +95,7 @@ def _verdict(outputs: Mapping[str, Any], where: str | None) -> tuple[str, bool]:
     typical = f"its typical error in {name} is {_quantity(metrics['rmse'], unit)}"
     if where is None:
         return f"Not validated: {typical}, but on data that the fit saw.", False
-    against = f"against {_quantity(worst['baseline']['rmse'], unit)} for holding the last value ({_number(metrics['skill'])} skill)"
+    against = f"against {_quantity(worst['baseline']['rmse'], unit)} for holding the last value (skill {_number(metrics['skill'])})"
     if metrics["skill"] is None:
         return f"On {where} {typical}; the baseline has no error to compare with.", False
     if metrics["skill"] <= 0:
