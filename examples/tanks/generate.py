@@ -17,14 +17,14 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE / "models"))
 
-from tanks import HEIGHT, out, rhs  # noqa: E402
+from tanks import RIM, out, rhs  # noqa: E402
 
 START = datetime(2026, 3, 1, 8, tzinfo=UTC)
 STEP = 4.0  # s
 SAMPLES = 1024
 SUBSTEPS = 4
-TRUTH = (0.052, 0.048, 0.050, 0.035, 0.2)  # k1, k2, k3 in V**0.5/s, k4 in 1/s, spill
-LEVELS = (4.0, 5.2)  # V, upper and lower at the start
+TRUTH = (0.020, 0.021, 0.045, 0.040, 0.6, 0.3, 0.2, 0.7)  # k1, k2, k3, k4, dead, laminar, weir, spill, in the units of tanks.yaml
+LEVELS = (6.0, 5.2)  # V, upper and lower at the start
 PUMP = 3.2  # V, around which it moves
 SINES = ((1.4, 1900.0, 0.3), (0.9, 610.0, 1.1), (0.5, 233.0, 2.0))  # amplitude in V, period in s, phase
 NOISE = 0.05  # V
@@ -58,7 +58,7 @@ def rows(samples: int = SAMPLES) -> list[tuple[str, float, float]]:
         moment = START + timedelta(seconds=index * STEP)
         voltage = pump(index * STEP)
         level = out(0.0, levels, [voltage], TRUTH)[0] + noise.gauss(0.0, NOISE)
-        result.append((moment.strftime("%Y-%m-%dT%H:%M:%SZ"), voltage, round(min(max(level, 0.0), HEIGHT), 4)))
+        result.append((moment.strftime("%Y-%m-%dT%H:%M:%SZ"), voltage, round(min(max(level, 0.0), RIM), 4)))
         levels = advance(levels, voltage)
     return result
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import math
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from types import ModuleType
 
 import pytest
 
+from twinwright import schema
 from twinwright.documents import Problems, load
 from twinwright.simulation.definition import parse_model
 from twinwright.telemetry.contract import ContractSpec
@@ -29,6 +31,11 @@ def module_at(path: Path) -> ModuleType:
 def generator(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.setattr(sys, "path", list(sys.path))
     return module_at(EXAMPLES / "tanks" / "generate.py")
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*/schema/*.json")), ids=lambda path: path.stem)
+def test_interfaces_are_valid(path: Path) -> None:
+    assert schema.load([json.loads(path.read_text("utf-8"))])
 
 
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*/contracts/*.yaml")), ids=lambda path: path.stem)
@@ -62,16 +69,18 @@ def test_the_record_differs_from_its_model_by_the_stated_noise(generator: Module
     assert spread == pytest.approx(0.05, rel=0.1)  # 1024 samples: the standard error of the spread is 2.2 %
 
 
-@pytest.mark.parametrize("pump", [0.0, 3.2, 12.0])
-def test_tanks_settle_where_inflow_is_outflow_and_never_above_their_walls(generator: ModuleType, pump: float) -> None:
+@pytest.mark.parametrize("pump", [0.0, 0.5, 2.0, 12.0])
+def test_tanks_settle_where_inflow_is_outflow_and_never_above_their_rims(generator: ModuleType, pump: float) -> None:
     levels = [4.0, 5.0]
-    for _ in range(3000):
+    for _ in range(5000):
         levels = generator.advance(levels, pump)
-    k1, k2, k3, k4, spill = generator.TRUTH
-    upper = min((k4 * pump / k1) ** 2, 10.0)
-    over = spill * max(0.0, k4 * pump - k1 * math.sqrt(10.0))
-    lower = min(((k2 * math.sqrt(upper) + over) / k3) ** 2, 10.0)
-    assert levels == pytest.approx([upper, lower], abs=0.1)  # V; a step may end just above the wall
+    k1, k2, k3, k4, dead, laminar, weir, spill = generator.TRUTH
+    inflow = k4 * max(pump - dead, 0.0)
+    upper, lower = (max(level, 0.0) for level in levels)  # V; a step may end just below the bottom
+    outlet, over = math.sqrt(upper) + laminar * upper, weir * max(upper - 10.0, 0.0)
+    assert inflow == pytest.approx(k1 * outlet + over, abs=1e-4)
+    assert lower == pytest.approx(min(((k2 * outlet + spill * over) / k3) ** 2, 10.0), abs=0.2)  # V; a step may end above the rim
+    assert upper < 10.0 + inflow / weir
 
 
 def test_the_load_approaches_the_runnable_tasks_with_its_time_constant() -> None:

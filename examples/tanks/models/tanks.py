@@ -1,29 +1,27 @@
-"""Two tanks in series with overflow: Torricelli's law for the orifices, a ceiling for the walls.
+"""Two tanks in series: Torricelli's law at the outlets, a weir at the upper rim, a ceiling at the lower one.
 
-The equations are those of the cascaded-tanks benchmark (M. Schoukens and J. P. Noel, "Three benchmarks addressing open
-challenges in nonlinear system identification", IFAC-PapersOnLine 50(1), 2017), with the overflow written as flow.
+After the cascaded-tanks benchmark: M. Schoukens and J. P. Noel, "Three benchmarks addressing open challenges in nonlinear
+system identification", IFAC-PapersOnLine 50(1), 2017. Added to its equations: a pump that gives nothing below some voltage, and
+a laminar share (proportional to the head) of the flow through the long outlet of the upper tank.
 """
 
 import math
 
-HEIGHT = 10.0  # V, of both tanks
+RIM = 10.0  # V, of both tanks
 
 
 def rhs(t, x, u, p):
-    """dx/dt in V/s, from x = [upper, lower] in V, u = [pump] in V, p = [k1, k2, k3, k4, spill]."""
-    upper = min(max(x[0], 0.0), HEIGHT)
-    lower = min(max(x[1], 0.0), HEIGHT)
-    filling = p[3] * u[0] - p[0] * math.sqrt(upper)
-    spilled = 0.0
-    if x[0] >= HEIGHT and filling > 0.0:  # full: the rest goes over the wall, and partly into the lower tank
-        spilled = p[4] * filling
-        filling = 0.0
-    rising = p[1] * math.sqrt(upper) - p[2] * math.sqrt(lower) + spilled
-    if x[1] >= HEIGHT and rising > 0.0:
+    """dx/dt in V/s, from x = [upper, lower] in V, u = [pump] in V, p = [k1, k2, k3, k4, dead, laminar, weir, spill]."""
+    upper = max(x[0], 0.0)
+    lower = max(x[1], 0.0)
+    outlet = math.sqrt(upper) + p[5] * upper
+    spilled = p[6] * max(x[0] - RIM, 0.0)
+    rising = p[1] * outlet - p[2] * math.sqrt(lower) + p[7] * spilled
+    if x[1] >= RIM and rising > 0.0:
         rising = 0.0
-    return [filling, rising]
+    return [p[3] * max(u[0] - p[4], 0.0) - p[0] * outlet - spilled, rising]
 
 
 def out(t, x, u, p):
-    """The sensor: the lower tank's level in V, at most its height."""
-    return [min(x[1], HEIGHT)]
+    """The sensor at the lower tank, in V: it says no more than the rim."""
+    return [min(x[1], RIM)]
