@@ -108,6 +108,10 @@ class ModelDefinition:
     def from_data(cls, data: Mapping[str, Any]) -> ModelDefinition:
         return msgspec.convert(dict(data), cls)
 
+    def with_artefacts(self, artefacts: dict[str, bytes]) -> ModelDefinition:
+        """The same definition with the bytes of its artefacts."""
+        return replace(self, artefacts=artefacts)
+
     @property
     def artefact_digest(self) -> str:
         """SHA-256 over all that decides what the model computes: artefact bytes, ports, states, order, options and step.

@@ -1,0 +1,197 @@
+"""A request becomes runs: `now`, `promoted`, replayed inputs, sweep points and ensemble members turn into plain numbers."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twinwright.clock import SECOND
+from twinwright.errors import UsageError
+from twinwright.simulation.definition import InputPort, ModelDefinition
+from twinwright.simulation.digest import digest, engine_versions, platform_tag
+from twinwright.simulation.observed_inputs import Observed, base_input, changed_input, initial_value
+from twinwright.simulation.parameters import ParameterLookup, ParameterSet, draw, in_own_units, member_seed
+from twinwright.simulation.protocol import Floats
+from twinwright.simulation.scenario import InputChange, Quantity, Scenario
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedRun:
+    """One run with everything decided; running it needs nothing else. `times` are seconds from `start` (microseconds)."""
+
+    definition: ModelDefinition
+    scenario: Scenario
+    start: int
+    times: Floats
+    inputs: Floats  # (n, n_inputs), in the units of the ports
+    parameters: Mapping[str, float]
+    states: Mapping[str, float]  # initial values that the definition does not give
+    seed: int
+    parameter_set: str | None
+    sweep: Mapping[str, float]
+    member: int | None
+    warnings: tuple[str, ...]
+
+    @property
+    def grid(self) -> NDArray[np.int64]:
+        """The times of the samples in microseconds."""
+        return self.start + np.rint(self.times * SECOND).astype(np.int64)
+
+    @property
+    def digest(self) -> str:
+        """Covers artefact (with ports, solver and step), parameters, initial states, grid, input bytes, seed, engines, platform.
+
+        Not limits, constraints, names, the calendar time, the executor, or who asked.
+        """
+        return run_digest(self.definition, self.parameters, self.states, self.times, self.inputs, self.seed)
+
+    def payload(self) -> dict[str, Any]:
+        """What `worker.run` takes."""
+        return {
+            "model": self.definition.as_data(),
+            "parameters": dict(self.parameters),
+            "states": dict(self.states),
+            "times": self.times,
+            "inputs": self.inputs,
+            "seed": self.seed,
+        }
+
+
+def run_digest(
+    definition: ModelDefinition,
+    parameters: Mapping[str, float],
+    states: Mapping[str, float],
+    times: Floats,
+    inputs: Floats,
+    seed: int,
+) -> str:
+    """See ResolvedRun.digest."""
+    return digest(
+        {
+            "artefact": definition.artefact_digest,
+            "parameters": {name: float(value) for name, value in parameters.items()},
+            "states": {name: float(value) for name, value in states.items()},
+            "times": times,
+            "inputs": inputs,
+            "seed": seed,
+            "engines": engine_versions(),
+            "platform": platform_tag(),
+        }
+    )
+
+
+def resolve(
+    scenario: Scenario, definition: ModelDefinition, observed: Observed, parameters_for: ParameterLookup, now: int
+) -> list[ResolvedRun]:
+    """The runs that a scenario asks for: every point of its sweep, for every member of its ensemble.
+
+    Raises UsageError, NotFoundError, UnitError where inputs, initial states or parameters can't be had.
+    """
+    start = now if scenario.start is None else scenario.start
+    grid = _grid(scenario, definition, start)
+    warnings: list[str] = []
+    base, parameter_set = _parameters(scenario, definition, observed, parameters_for, warnings)
+    states = {one.name: initial_value(one, observed, start) for one in definition.states if one.start is None}
+    plain = _Inputs(definition, observed, start, grid, warnings)
+    runs = []
+    for point in _sweep_points(scenario.sweep):
+        changes, swept = _apply(scenario, definition, point)
+        inputs = plain.sample(changes)
+        for member in range(scenario.ensemble_size) if scenario.ensemble_size else (None,):
+            seed = scenario.seed if member is None else member_seed(scenario.seed, member)
+            drawn = {} if member is None else draw(definition, parameter_set, seed)
+            runs.append(
+                ResolvedRun(
+                    definition=definition,
+                    scenario=scenario,
+                    start=start,
+                    times=(grid - start) / SECOND,
+                    inputs=inputs,
+                    parameters={**base, **drawn, **swept},
+                    states=states,
+                    seed=seed,
+                    parameter_set=parameter_set.id if parameter_set else None,
+                    sweep=point,
+                    member=member,
+                    warnings=(),
+                )
+            )
+    # Warnings of the inputs are of the whole request: what was replayed is the same for every run of it.
+    return [replace(run, warnings=tuple(dict.fromkeys(warnings))) for run in runs]
+
+
+class _Inputs:
+    """Samples each input once: the points of a sweep scale and shift what was sampled."""
+
+    def __init__(self, definition: ModelDefinition, observed: Observed, start: int, grid: NDArray[np.int64], warnings: list[str]) -> None:
+        self.definition, self.observed, self.start, self.grid, self.warnings = definition, observed, start, grid, warnings
+        self.bases: dict[tuple[str, float | None, str | None], Floats] = {}
+
+    def sample(self, changes: Mapping[str, InputChange]) -> Floats:
+        columns = [self._column(port, changes.get(port.name, InputChange())) for port in self.definition.inputs]
+        return np.ascontiguousarray(np.column_stack(columns)) if columns else np.empty((self.grid.size, 0))
+
+    def _column(self, port: InputPort, change: InputChange) -> Floats:
+        origin = replace(change, scale=1.0, add=0.0)
+        key = (port.name, change.constant, change.unit)
+        if key not in self.bases:
+            self.bases[key] = base_input(port, origin, self.observed, self.start, self.grid, self.warnings.append)
+        return changed_input(port, change, self.bases[key])
+
+
+def _grid(scenario: Scenario, definition: ModelDefinition, start: int) -> NDArray[np.int64]:
+    step = round(definition.step * SECOND)
+    if scenario.horizon < step:
+        raise UsageError(
+            f"the horizon of {scenario.horizon / SECOND:g} s is shorter than one step of {definition.name} ({definition.step:g} s)",
+            where=scenario.file,
+            remedy="Lengthen `horizon`",
+        )
+    return start + step * np.arange(scenario.horizon // step + 1, dtype=np.int64)
+
+
+def _parameters(
+    scenario: Scenario, definition: ModelDefinition, observed: Observed, parameters_for: ParameterLookup, warnings: list[str]
+) -> tuple[dict[str, float], ParameterSet | None]:
+    declared = definition.defaults()
+    if not isinstance(scenario.parameters, str):
+        return {**declared, **in_own_units(definition, scenario.parameters)}, None
+    found = parameters_for(observed.principal, definition.name, scenario.parameters)
+    if found is None:
+        warnings.append(f"no parameters are promoted for {definition.name}: the values declared in {definition.file} are used")
+        return declared, None
+    if found.model_version != definition.version:
+        warnings.append(f"parameter set {found.id} is of version {found.model_version} of {definition.name}, this is {definition.version}")
+    known = {name: quantity for name, quantity in found.values.items() if definition.parameter(name)}
+    gone = sorted(set(found.values) - set(known))
+    warnings += [f"parameter set {found.id} has '{name}', which {definition.name} does not declare any more" for name in gone]
+    return {**declared, **in_own_units(definition, known)}, found
+
+
+def _sweep_points(sweep: Mapping[str, tuple[float, ...]]) -> Iterator[dict[str, float]]:
+    for values in itertools.product(*sweep.values()):
+        yield dict(zip(sweep, values, strict=True))
+
+
+def _apply(scenario: Scenario, definition: ModelDefinition, point: Mapping[str, float]) -> tuple[dict[str, InputChange], dict[str, float]]:
+    """The input changes and parameter values of one sweep point."""
+    changes = dict(scenario.inputs)
+    swept: dict[str, float] = {}
+    for name, value in point.items():
+        port, dot, what = name.partition(".")
+        if not dot:
+            swept |= in_own_units(definition, {name: Quantity(value)})
+            continue
+        change = changes.get(port, InputChange())
+        if what == "constant":
+            changes[port] = replace(change, constant=value, series=None)
+        elif what == "scale":
+            changes[port] = replace(change, scale=value)
+        else:
+            changes[port] = replace(change, add=value)
+    return changes, swept
