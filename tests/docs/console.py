@@ -32,7 +32,7 @@ class Step:
 
 
 def steps(text: str) -> Iterator[Step]:
-    """Every command of a page. `$ ` begins one, a backslash continues it, and other lines are its output.
+    """Every command of a page. `$ ` begins one, `> ` or a backslash continues it, and other lines are its output.
 
     `...` stands for any output. A block that begins with ```console exit=1 holds commands that end so.
     """
@@ -49,8 +49,8 @@ def _steps_of(lines: list[str], code: int, first: int) -> Iterator[Step]:
         line, command = first + index, lines[index].removeprefix("$ ")
         assert lines[index].startswith("$ "), f"line {line}: a block begins with a command"
         index += 1
-        while command.endswith("\\"):
-            command += "\n" + lines[index]
+        while command.endswith("\\") or (index < len(lines) and lines[index].startswith("> ")):
+            command += "\n" + lines[index].removeprefix("> ")
             index += 1
         begin = index
         while index < len(lines) and not lines[index].startswith("$ "):

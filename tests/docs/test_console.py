@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 from console import run, steps
 
@@ -16,6 +19,10 @@ $ printf 'one\\ntwo\\n' \\
   | sort
 one
 two
+$ cat <<END
+> word
+> END
+word
 ```
 Some words, and a block that is only shown:
 ```text
@@ -39,13 +46,13 @@ def test_commands_share_a_shell_and_are_compared(page: Path, tmp_path: Path) -> 
 
 
 def test_a_step_knows_its_line_and_exit_code(page: Path) -> None:
-    assert [(step.line, step.code) for step in steps(PAGE)] == [(3, 0), (4, 0), (6, 0), (16, 1)]
+    assert [(step.line, step.code) for step in steps(PAGE)] == [(3, 0), (4, 0), (6, 0), (10, 0), (20, 1)]
 
 
 @pytest.mark.parametrize(
     ("right", "wrong", "said"),
     [
-        ("two\n```", "three\n```", "should say"),
+        ("\nword\n```", "\nother\n```", "should say"),
         ("$ false", "$ true", "ended with 0, not 1"),
         ("$ pwd", "$ exit 3", "never finished"),
         ("$ pwd", "$ nosuchcommand", "ended with 127"),
@@ -62,5 +69,12 @@ def test_what_a_page_leaves_running_is_ended(page: Path, tmp_path: Path) -> None
     page.write_text("```console\n$ sleep 600 > /dev/null 2>&1 & echo $! > pid\n```\n")
     assert run(page, tmp_path) == []
     pid = int((tmp_path / "pid").read_text())
-    state = Path(f"/proc/{pid}/stat")
-    assert not state.exists() or state.read_text().split()[2] == "Z"
+    assert wait_until(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
+
+
+def wait_until(done: Callable[[], bool], seconds: float = 10.0) -> bool:
+    """Whether it comes true; a process that was killed is gone a moment later."""
+    deadline = time.monotonic() + seconds
+    while not done() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return done()
