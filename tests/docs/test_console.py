@@ -69,7 +69,14 @@ def test_what_a_page_leaves_running_is_ended(page: Path, tmp_path: Path) -> None
     page.write_text("```console\n$ sleep 600 > /dev/null 2>&1 & echo $! > pid\n```\n")
     assert run(page, tmp_path) == []
     pid = int((tmp_path / "pid").read_text())
-    assert wait_until(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
+    assert wait_until(lambda: gone(pid))
+
+
+def gone(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 def wait_until(done: Callable[[], bool], seconds: float = 10.0) -> bool:
