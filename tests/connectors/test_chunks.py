@@ -141,6 +141,21 @@ def test_csv_comes_whole_from_any_cut_with_its_header(tmp_path, table, size, del
     check(path, "csv", expected, size, delimiter)
 
 
+@anywhere
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(['5" pipe', 'x"', 'a""b', '"q\n"', '"a""\n"', '"x"y', "z"]), st.sampled_from(["1", '"2\n"', 'q"'])),
+        max_size=10,
+    ),
+    sizes,
+)
+def test_a_stray_quote_within_a_bare_field_does_not_swallow_records(tmp_path, table, size):
+    path = write(tmp_path, ("a,b\n" + "".join(f"{a},{b}\n" for a, b in table)).encode())
+    expected = list(csv.DictReader(io.StringIO(path.read_text(), newline="")))
+    assert len(expected) == len(table)
+    check(path, "csv", expected, size)
+
+
 def test_blank_lines_around_and_within_csv_are_no_rows_and_positions_reach_the_end(tmp_path):
     path = write(tmp_path, b"\r\n\na,b\n\n\n1,2\n" + b"\n" * 100 + b"3,4\n\n \n\n")
     check(path, "csv", [{"a": "1", "b": "2"}, {"a": "3", "b": "4"}], 4)
