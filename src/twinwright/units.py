@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from twinwright.errors import UnitError
@@ -56,77 +55,56 @@ _DEFINITIONS = (
 _SPELLINGS = {"a": "year", "%": "percent", "d": "day", "t": "tonne", "degC": "degC", "deg": "degree"}
 
 
-def _dtdl_names() -> dict[str, str | None]:
-    """DTDL v2 units and the QuantitativeTypes extension's (language specification, semantic types and units)."""
-    table: dict[str, str | None] = {
-        "centimetrePerSecondSquared": "cm/s**2", "gForce": "standard_gravity", "metrePerSecondSquared": "m/s**2",
-        "degreeOfArc": "degree", "minuteOfArc": "arcminute", "secondOfArc": "arcsecond", "radian": "radian", "turn": "turn",
-        "radianPerSecondSquared": "radian/s**2", "degreePerSecond": "degree/s", "radianPerSecond": "radian/s",
-        "revolutionPerMinute": "rpm", "revolutionPerSecond": "rps",
-        "acre": "acre", "hectare": "hectare", "squareCentimetre": "cm**2", "squareFoot": "ft**2", "squareInch": "inch**2",
-        "squareKilometre": "km**2", "squareMetre": "m**2", "squareMillimetre": "mm**2",
-        "partsPerMillion": "ppm", "partsPerBillion": "ppb", "partsPerTrillion": "ppt", "partsPerQuadrillion": "ppq",
-        "percent": "percent", "unity": None,
-        "gramPerCubicMetre": "g/m**3", "kilogramPerCubicMetre": "kg/m**3", "microgramPerCubicMetre": "ug/m**3",
-        "milligramPerCubicMetre": "mg/m**3",
-        "astronomicalUnit": "astronomical_unit", "foot": "foot", "inch": "inch", "mile": "mile", "nauticalMile": "nautical_mile",
-        "ampereHour": "A*hour", "milliampereHour": "mA*hour", "coulomb": "coulomb",
-        "britishThermalUnit": "Btu", "kiloBritishThermalUnit": "kBtu", "electronvolt": "eV", "megaelectronvolt": "MeV",
-        "britishThermalUnitPerHour": "Btu/hour", "kiloBritishThermalUnitPerHour": "kBtu/hour", "gigajoulePerHour": "GJ/hour",
-        "joulePerHour": "J/hour", "joulePerSecond": "J/s", "kilojoulePerHour": "kJ/hour", "kilojoulePerSecond": "kJ/s",
-        "kilowattHourPerYear": "kWh/year", "megajoulePerHour": "MJ/hour", "horsepower": "horsepower",
-        "tonOfRefrigeration": "refrigeration_ton",
-        "newton": "newton", "ounce": "force_ounce", "pound": "force_pound", "ton": "force_ton", "newtonMetre": "N*m",
-        "footcandle": "footcandle", "lux": "lux", "wattPerSquareMetre": "W/m**2", "candelaPerSquareMetre": "cd/m**2",
-        "lumen": "lumen", "candela": "candela", "maxwell": "maxwell", "weber": "weber", "gauss": "gauss", "tesla": "tesla",
-        "massPound": "pound", "slug": "slug", "tonne": "metric_ton",
-        "gramPerHour": "g/hour", "gramPerSecond": "g/s", "kilogramPerHour": "kg/hour", "kilogramPerSecond": "kg/s",
-        "massPoundPerHour": "pound/hour",
-        "bar": "bar", "millibar": "mbar", "decapascal": "daPa", "hectopascal": "hPa", "kilopascal": "kPa", "pascal": "Pa",
-        "inchesOfMercury": "inHg", "inchesOfWater": "inH2O", "millimetresOfMercury": "mmHg", "poundPerSquareInch": "psi",
-        "bel": "bel", "decibel": "decibel",
-        "degreeCelsius": "degC", "degreeFahrenheit": "degF", "kelvin": "kelvin",
-        "day": "day", "hour": "hour", "microsecond": "us", "millisecond": "ms", "minute": "minute", "nanosecond": "ns",
-        "second": "second", "year": "year",
-        "centimetrePerSecond": "cm/s", "kilometrePerHour": "km/hour", "kilometrePerSecond": "km/s", "knot": "knot",
-        "metrePerHour": "m/hour", "metrePerSecond": "m/s", "milePerHour": "mile/hour", "milePerSecond": "mile/s",
-        "cubicCentimetre": "cm**3", "cubicFoot": "ft**3", "cubicInch": "inch**3", "cubicMetre": "m**3",
-        "fluidOunce": "fluid_ounce", "gallon": "gallon", "litre": "liter", "millilitre": "ml",
-        "cubicFootPerMinute": "ft**3/minute", "cubicMetrePerHour": "m**3/hour", "cubicMetrePerMinute": "m**3/minute",
-        "cubicMetrePerSecond": "m**3/s", "gallonPerHour": "gallon/hour", "gallonPerMinute": "gallon/minute",
-    }  # fmt: skip
-    for prefixes, name, unit in (
-        ("giga mega kilo milli -", "voltAmpere", "volt_ampere"),
-        ("giga mega kilo milli -", "voltAmpereReactive", "volt_ampere_reactive"),
-        ("giga mega kilo -", "voltAmpereHour", "volt_ampere*hour"),
-        ("giga mega kilo -", "voltAmpereReactiveHour", "volt_ampere_reactive*hour"),
-        ("tera giga mega kilo milli -", "wattHour", "watt_hour"),
-        ("giga mega kilo milli micro -", "watt", "watt"),
-        ("giga mega kilo -", "joule", "joule"),
-        ("giga mega kilo milli -", "hertz", "hertz"),
-        ("giga mega kilo -", "becquerel", "becquerel"),
-        ("micro milli nano pico -", "farad", "farad"),
-        ("kilo micro milli -", "ampere", "ampere"),
-        ("micro milli -", "henry", "henry"),
-        ("micro milli -", "gray", "gray"),
-        ("micro milli -", "sievert", "sievert"),
-        ("kilo mega milli -", "ohm", "ohm"),
-        ("kilo mega micro milli -", "volt", "volt"),
-        ("centi kilo micro milli nano -", "metre", "meter"),
-        ("kilo micro milli -", "gram", "gram"),
-        ("kibi mebi gibi tebi exbi zebi yobi -", "bit", "bit"),
-        ("kibi mebi gibi tebi exbi zebi yobi -", "byte", "byte"),
-    ):
-        for prefix in prefixes.replace("-", "").split(" "):
-            table[prefix + name] = prefix + unit
-    for name in [name for name in table if name.endswith(("bit", "byte"))]:
-        table[f"{name}PerSecond"] = f"{table[name]}/second"
-    for size in ("litre", "millilitre"):
-        table.update({f"{size}Per{time}": f"{table[size]}/{time.lower()}" for time in ("Hour", "Minute", "Second")})
-    return table
-
-
-DTDL_UNITS: Mapping[str, str | None] = MappingProxyType(_dtdl_names())
+# DTDL v2 units and those of the QuantitativeTypes extension (language specification, semantic types and units), in the
+# spelling that `canonical` gives: a schema is loaded without pint. `pound`, `ounce` and `ton` are forces.
+DTDL_UNITS: Mapping[str, str | None] = {
+    "acre": "acre", "ampere": "A", "ampereHour": "A*h", "astronomicalUnit": "au", "bar": "bar", "becquerel": "Bq", "bel": "bel",
+    "bit": "bit", "bitPerSecond": "bit/s", "britishThermalUnit": "Btu", "britishThermalUnitPerHour": "Btu/h", "byte": "B",
+    "bytePerSecond": "B/s", "candela": "cd", "candelaPerSquareMetre": "cd/m**2", "centimetre": "cm", "centimetrePerSecond": "cm/s",
+    "centimetrePerSecondSquared": "cm/s**2", "coulomb": "C", "cubicCentimetre": "cm**3", "cubicFoot": "ft**3",
+    "cubicFootPerMinute": "ft**3/min", "cubicInch": "in**3", "cubicMetre": "m**3", "cubicMetrePerHour": "m**3/h",
+    "cubicMetrePerMinute": "m**3/min", "cubicMetrePerSecond": "m**3/s", "day": "day", "decapascal": "daPa", "decibel": "dB",
+    "degreeCelsius": "degC", "degreeFahrenheit": "degF", "degreeOfArc": "degree", "degreePerSecond": "deg/s", "electronvolt": "eV",
+    "exbibit": "Eibit", "exbibitPerSecond": "Eibit/s", "exbibyte": "EiB", "exbibytePerSecond": "EiB/s", "farad": "F", "fluidOunce": "floz",
+    "foot": "ft", "footcandle": "fc", "gallon": "gal", "gallonPerHour": "gal/h", "gallonPerMinute": "gal/min", "gauss": "G",
+    "gForce": "g_0", "gibibit": "Gibit", "gibibitPerSecond": "Gibit/s", "gibibyte": "GiB", "gibibytePerSecond": "GiB/s",
+    "gigabecquerel": "GBq", "gigahertz": "GHz", "gigajoule": "GJ", "gigajoulePerHour": "GJ/h", "gigavoltAmpere": "GVA",
+    "gigavoltAmpereHour": "GVA*h", "gigavoltAmpereReactive": "Gvar", "gigavoltAmpereReactiveHour": "Gvar*h", "gigawatt": "GW",
+    "gigawattHour": "GWh", "gram": "g", "gramPerCubicMetre": "g/m**3", "gramPerHour": "g/h", "gramPerSecond": "g/s", "gray": "Gy",
+    "hectare": "ha", "hectopascal": "hPa", "henry": "H", "hertz": "Hz", "horsepower": "hp", "hour": "h", "inch": "in",
+    "inchesOfMercury": "inHg", "inchesOfWater": "inH2O", "joule": "J", "joulePerHour": "J/h", "joulePerSecond": "J/s", "kelvin": "K",
+    "kibibit": "Kibit", "kibibitPerSecond": "Kibit/s", "kibibyte": "KiB", "kibibytePerSecond": "KiB/s", "kiloampere": "kA",
+    "kilobecquerel": "kBq", "kiloBritishThermalUnit": "kBtu", "kiloBritishThermalUnitPerHour": "kBtu/h", "kilogram": "kg",
+    "kilogramPerCubicMetre": "kg/m**3", "kilogramPerHour": "kg/h", "kilogramPerSecond": "kg/s", "kilohertz": "kHz", "kilojoule": "kJ",
+    "kilojoulePerHour": "kJ/h", "kilojoulePerSecond": "kJ/s", "kilometre": "km", "kilometrePerHour": "km/h", "kilometrePerSecond": "km/s",
+    "kiloohm": "kohm", "kilopascal": "kPa", "kilovolt": "kV", "kilovoltAmpere": "kVA", "kilovoltAmpereHour": "h*kVA",
+    "kilovoltAmpereReactive": "kvar", "kilovoltAmpereReactiveHour": "h*kvar", "kilowatt": "kW", "kilowattHour": "kWh",
+    "kilowattHourPerYear": "kWh/a", "knot": "kn", "litre": "l", "litrePerHour": "l/h", "litrePerMinute": "l/min", "litrePerSecond": "l/s",
+    "lumen": "lm", "lux": "lx", "massPound": "lb", "massPoundPerHour": "lb/h", "maxwell": "Mx", "mebibit": "Mibit",
+    "mebibitPerSecond": "Mibit/s", "mebibyte": "MiB", "mebibytePerSecond": "MiB/s", "megabecquerel": "MBq", "megaelectronvolt": "MeV",
+    "megahertz": "MHz", "megajoule": "MJ", "megajoulePerHour": "MJ/h", "megaohm": "Mohm", "megavolt": "MV", "megavoltAmpere": "MVA",
+    "megavoltAmpereHour": "h*MVA", "megavoltAmpereReactive": "Mvar", "megavoltAmpereReactiveHour": "h*Mvar", "megawatt": "MW",
+    "megawattHour": "MWh", "metre": "m", "metrePerHour": "m/h", "metrePerSecond": "m/s", "metrePerSecondSquared": "m/s**2",
+    "microampere": "uA", "microfarad": "uF", "microgram": "ug", "microgramPerCubicMetre": "ug/m**3", "microgray": "uGy",
+    "microhenry": "uH", "micrometre": "um", "microsecond": "us", "microsievert": "uSv", "microvolt": "uV", "microwatt": "uW", "mile": "mi",
+    "milePerHour": "mi/h", "milePerSecond": "mi/s", "milliampere": "mA", "milliampereHour": "h*mA", "millibar": "mbar", "millifarad": "mF",
+    "milligram": "mg", "milligramPerCubicMetre": "mg/m**3", "milligray": "mGy", "millihenry": "mH", "millihertz": "mHz",
+    "millilitre": "ml", "millilitrePerHour": "ml/h", "millilitrePerMinute": "ml/min", "millilitrePerSecond": "ml/s", "millimetre": "mm",
+    "millimetresOfMercury": "mmHg", "milliohm": "mohm", "millisecond": "ms", "millisievert": "mSv", "millivolt": "mV",
+    "millivoltAmpere": "mVA", "millivoltAmpereReactive": "mvar", "milliwatt": "mW", "milliwattHour": "mWh", "minute": "min",
+    "minuteOfArc": "arcmin", "nanofarad": "nF", "nanometre": "nm", "nanosecond": "ns", "nauticalMile": "nmi", "newton": "N",
+    "newtonMetre": "m*N", "ohm": "ohm", "ounce": "ozf", "partsPerBillion": "ppb", "partsPerMillion": "ppm", "partsPerQuadrillion": "ppq",
+    "partsPerTrillion": "ppt", "pascal": "Pa", "percent": "percent", "picofarad": "pF", "pound": "lbf", "poundPerSquareInch": "psi",
+    "radian": "rad", "radianPerSecond": "rad/s", "radianPerSecondSquared": "rad/s**2", "revolutionPerMinute": "rpm",
+    "revolutionPerSecond": "rps", "second": "s", "secondOfArc": "arcsec", "sievert": "Sv", "slug": "slug", "squareCentimetre": "cm**2",
+    "squareFoot": "ft**2", "squareInch": "in**2", "squareKilometre": "km**2", "squareMetre": "m**2", "squareMillimetre": "mm**2",
+    "tebibit": "Tibit", "tebibitPerSecond": "Tibit/s", "tebibyte": "TiB", "tebibytePerSecond": "TiB/s", "terawattHour": "TWh",
+    "tesla": "T", "ton": "force_ton", "tonne": "tonne", "tonOfRefrigeration": "refrigeration_ton", "turn": "turn", "unity": None,
+    "volt": "V", "voltAmpere": "VA", "voltAmpereHour": "h*VA", "voltAmpereReactive": "var", "voltAmpereReactiveHour": "h*var", "watt": "W",
+    "wattHour": "Wh", "wattPerSquareMetre": "W/m**2", "weber": "Wb", "year": "year", "yobibit": "Yibit", "yobibitPerSecond": "Yibit/s",
+    "yobibyte": "YiB", "yobibytePerSecond": "YiB/s", "zebibit": "Zibit", "zebibitPerSecond": "Zibit/s", "zebibyte": "ZiB",
+    "zebibytePerSecond": "ZiB/s",
+}  # fmt: skip
 
 # QUDT (qudt.org/vocab/unit) and UCUM (ucum.org) names of the common units, where pint has no such name.
 _OTHER_NAMES: Mapping[str, str | None] = {
@@ -214,8 +192,7 @@ def dtdl_unit(name: str, *, where: str | None = None) -> str | None:
     if name not in DTDL_UNITS:
         remedy = _suggestion(name, DTDL_UNITS)
         raise UnitError(f"'{name[:80]}' is not a DTDL unit", where=where, remedy=remedy)
-    spelling = DTDL_UNITS[name]
-    return None if spelling is None else _canonical(spelling)
+    return DTDL_UNITS[name]
 
 
 def compatible(a: str | None, b: str | None) -> bool:

@@ -10,7 +10,17 @@ from twinwright.schema.metamodel import StandardSchema
 from twinwright.schema.parser import Node, Reference
 from twinwright.schema.resolve import Model
 
-_SCALED_DECIMAL = e.Object((e.Field("scale", e.Primitive("integer")), e.Field("value", e.Primitive("decimal"))))
+
+def _object_of(schema: str, *names: str) -> e.Object:
+    return e.Object(tuple(e.Field(name, e.Primitive(schema)) for name in names))
+
+
+# Standard schemas that are Objects: of DTDL v4, and of the IoT Central extension.
+_STANDARD_OBJECTS = {
+    "scaledDecimal": e.Object((e.Field("scale", e.Primitive("integer")), e.Field("value", e.Primitive("decimal")))),
+    "geopoint": _object_of("double", "lat", "lon", "alt"),
+    "vector": _object_of("double", "x", "y", "z"),
+}
 
 
 class Builder:
@@ -82,7 +92,7 @@ class Builder:
         item = node.elements[member][0]
         if isinstance(item, StandardSchema):
             if item.kind == "object":
-                return _SCALED_DECIMAL
+                return _STANDARD_OBJECTS[item.name]
             return e.Primitive(item.name) if item.kind == "primitive" else e.Geospatial(item.name)
         return self._complex(self._model.by_id[item.dtmi] if isinstance(item, Reference) else item)
 

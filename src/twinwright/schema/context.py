@@ -8,6 +8,7 @@ from typing import Any
 
 from twinwright.documents import Location
 from twinwright.schema import dtmi
+from twinwright.schema.metamodel import StandardSchema
 from twinwright.schema.sources import Report, Source, kind
 
 LANGUAGE = "dtmi:dtdl:context;"
@@ -15,14 +16,32 @@ LIMITLESS = "dtmi:dtdl:context;4#limitless"
 CORE_LIMITS = "dtmi:dtdl:context;4#limits"
 QUANTITATIVE_TYPES = "dtmi:dtdl:extension:quantitativeTypes"
 
+_RESULTS: Mapping[str, tuple[str, ...]] = dict.fromkeys(("Result", "NormalResult", "ErrorResult", "Error", "ErrorMessage"), ())
+_MQTT = ("commandTopic", "telemetryTopic", "payloadFormat", "cmdServiceGroupId", "telemServiceGroupId")
+
 # Extension -> the co-types it defines and the members each of them brings. QuantitativeTypes has tables of its own.
 EXTENSIONS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     QUANTITATIVE_TYPES: {},
     "dtmi:dtdl:extension:historization": {"Historized": ()},
     "dtmi:dtdl:extension:annotation": {"ValueAnnotation": ("annotates",)},
     "dtmi:dtdl:extension:overriding": {"Override": ("overrides",)},
+    "dtmi:dtdl:extension:mqtt": {
+        "Mqtt": _MQTT,
+        "Cacheable": ("ttl",),
+        "Idempotent": (),
+        "Indexed": ("index",),
+        "Transparent": (),
+        **_RESULTS,
+    },
+    "dtmi:dtdl:extension:requirement": {"Required": ()},
     "dtmi:iotcentral:context": {},
 }
+_EXTENSION_VERSIONS: Mapping[str, tuple[str, ...]] = {
+    "dtmi:dtdl:extension:mqtt": ("1", "2", "3"),
+    "dtmi:dtdl:extension:requirement": ("1",),
+    "dtmi:iotcentral:context": ("2",),
+}
+_IOT_CENTRAL_SCHEMAS = ("geopoint", "vector")
 LIMIT_EXTENSIONS = frozenset({"dtmi:dtdl:limits:onvif"})
 
 
@@ -50,7 +69,8 @@ def active(value: Any, outer: Context, options: Options, source: Source, locatio
     specifiers = value if isinstance(value, list) else [value]
     if not all(isinstance(item, str) for item in specifiers):
         found = next(item for item in specifiers if not isinstance(item, str))
-        report.add(source, place, "invalidContextSpecifier", f"a context is a DTMI, not {kind(found)}", "Write it as dtmi:dtdl:context;3")
+        code = "disallowedLocalContext" if isinstance(found, dict) else "invalidContext"
+        report.add(source, place, code, f"a context is a DTMI, not {kind(found)}", "Write it as dtmi:dtdl:context;3")
         return outer
     _check_order(specifiers, source, place, report)
     context = outer
@@ -67,26 +87,33 @@ def cotypes(context: Context) -> Mapping[str, tuple[str, ...]]:
     return found
 
 
+def extension_schemas(context: Context) -> Mapping[str, StandardSchema]:
+    """The schemas that the extensions in force define, by term and by DTMI."""
+    found: dict[str, StandardSchema] = {}
+    for name in _IOT_CENTRAL_SCHEMAS if "dtmi:iotcentral:context" in context.extensions else ():
+        found[name] = found[f"dtmi:iotcentral:schema:{name};2"] = StandardSchema(name, "object")
+    return found
+
+
 def _with(specifier: str, context: Context, options: Options, source: Source, place: Location, report: Report) -> Context:
     if specifier.startswith(LANGUAGE):
         return _language(specifier, context, options, source, place, report)
     name, _, version = specifier.partition(";")
     if not dtmi.is_dtmi(specifier, 3) or not version:
-        code, remedy = (
-            ("missingContextVersion", "Append its version, as in ;1")
-            if specifier.startswith("dtmi:")
-            else ("nonDtmiContextSpecifier", "Write a DTMI")
+        code = (
+            "invalidContextSpecifier" if version else "missingContextVersion" if dtmi.is_dtmi(specifier, 3) else "nonDtmiContextSpecifier"
         )
-        report.add(source, place, code, f"'{specifier[:120]}' is not a DTMI with a version", remedy)
+        report.add(source, place, code, f"'{specifier[:120]}' is not a DTMI with a version", "Write it as dtmi:example:context;1")
         return context
     if name in LIMIT_EXTENSIONS:
         return Context(context.version, context.extensions, context.incomplete, True)
-    if name in EXTENSIONS:
+    if name in EXTENSIONS and version in _EXTENSION_VERSIONS.get(name, ("1", "2")):
         return Context(context.version, context.extensions | {name}, context.incomplete, context.limited)
     allowed = options.allow_undefined_extensions
     if not (context.version == 2 if allowed is None else allowed):
         remedy = "Correct its name, or allow undefined extensions"
-        report.add(source, place, "unresolvableContextSpecifier", f"the extension '{specifier}' is not defined here", remedy)
+        code = "unresolvableContextVersion" if name in EXTENSIONS else "unresolvableContextSpecifier"
+        report.add(source, place, code, f"the extension '{specifier}' is not defined here", remedy)
     return Context(context.version, context.extensions, True, context.limited)
 
 

@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from twinwright.documents import Location
-from twinwright.schema import dtmi
+from twinwright.schema import dtmi, metamodel
 from twinwright.schema.metamodel import NAME, Member
 from twinwright.schema.sources import Report, Source, kind
 
 _LANGUAGE = re.compile(r"[a-z]{2,4}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?")
 _TYPES: dict[str, type] = {"string": str, "integer": int, "boolean": bool}
 _ARTICLES = {"string": "a string", "integer": "an integer", "boolean": "a boolean"}
+_MISPLACED = {"@id": "Id", "@context": "Context", "@graph": "Graph", "@language": "Language"}
 _INTEGER_LIMIT = 2**31
 
 
@@ -81,7 +82,7 @@ def localizable(value: Any, member: Member, place: Place) -> dict[str, str]:
     elif isinstance(value, dict):
         found = _language_map(value, place)
     else:
-        place.fail("langStringNotStringOrObject", f"'{member.name}' is {kind(value)}", 'Write a string or {"en": "..."}')
+        place.fail("langStringElementNotStringOrObject", f"'{member.name}' is {kind(value)}", 'Write a string or {"en": "..."}')
         return {}
     if member.max_length is not None and any(len(text) > member.max_length for text in found.values()):
         place.fail("langStringValueTooLong", f"'{member.name}' is longer than {member.max_length} characters", "Shorten it")
@@ -95,7 +96,10 @@ def choice(value: Any, member: Member, place: Place) -> str | None:
         return None
     if not isinstance(inner, str) or inner not in member.choices:
         terms = ", ".join(name for name in member.choices if ":" not in name)
-        code = "notRequiredValue" if isinstance(inner, str) else "refNotStringOrObject"
+        known = isinstance(inner, str) and (
+            inner in metamodel.standard_schemas(place.version) or inner in metamodel.reserved_terms(place.version)
+        )
+        code = "notRequiredValue" if known else "badDtmiOrTerm" if isinstance(inner, str) else "refNotStringOrObject"
         place.fail(code, f"'{member.name}' is {inner!r:.60}", f"It must be one of: {terms}")
         return None
     return inner.rpartition(":")[2].partition(";")[0]
@@ -119,7 +123,8 @@ def _literal_object(value: dict[str, Any], wanted: str, place: Place) -> str | i
     for key in value:
         strict = place.version >= 3
         if not key.startswith("@") or (strict and key not in ("@value", "@type")) or key in ("@id", "@context", "@graph"):
-            place.fail("valueObjectInvalidProp", f"'{key[:60]}' is not part of a value object", "Keep @value and @type only", key)
+            code = _MISPLACED.get(key, "Keyword" if key.startswith("@") else "InvalidProp")
+            place.fail(f"valueObject{code}", f"'{key[:60]}' is not part of a value object", "Keep @value and @type only", key)
             return None
     if "@value" not in value:
         place.fail(f"{wanted}ObjectNoValue", "the value object has no @value", "Add @value")
@@ -179,7 +184,8 @@ def _tagged(item: Any, index: int, place: Place) -> tuple[str, str] | None:
     strict = place.version >= 3
     for key in item:
         if not key.startswith("@") or (strict and key not in ("@value", "@language")) or key in ("@id", "@context", "@graph"):
-            place.fail("langStringElementInvalidProp", f"'{key[:60]}' is not part of a text", "Keep @value and @language only", index, key)
+            code = {"@type": "Type", **_MISPLACED}.get(key, "Keyword" if key.startswith("@") else "InvalidProp")
+            place.fail(f"langStringElement{code}", f"'{key[:60]}' is not part of a text", "Keep @value and @language only", index, key)
             return None
     language = item.get("@language", "en")
     if not isinstance(language, str) or not _LANGUAGE.fullmatch(language):
@@ -200,7 +206,10 @@ def _language_map(value: dict[str, Any], place: Place) -> dict[str, str]:
     found: dict[str, str] = {}
     for code, text in value.items():
         if not _LANGUAGE.fullmatch(code):
-            place.fail("langStringInvalidCode", f"'{code[:40]}' is not a language code", "Write it as en or en-US", code)
+            problem = {"@value": "langTagValueInLangMap"}.get(
+                code, "langMapObjKeyword" if code.startswith("@") else "langStringInvalidCode"
+            )
+            place.fail(problem, f"'{code[:40]}' is not a language code", "Write it as en or en-US", code)
         elif not isinstance(text, str):
             place.fail("langStringValueNotString", f"the text is {kind(text)}", "Write a string", code)
         else:

@@ -59,6 +59,7 @@ class _Types:
     semantic: str | None = None
     cotypes: list[str] = field(default_factory=list)
     informal: bool = False
+    written: bool = True
 
 
 class Parser:
@@ -88,6 +89,8 @@ class Parser:
             )
             return
         inner = {key: value for key, value in data.items() if key != "@context"}
+        for keyword in (key for key in inner if key.startswith("@") and key not in ("@id", "@type") and outer.version >= 3):
+            fail(source, (*location, keyword), "topLevelKeywordDisallowed", f"'{keyword[:60]}' is not a keyword here", "Remove it")
         node = self.element(inner, ("Interface",), outer, source, location, None)
         if node is not None:
             self.nodes.append(node)
@@ -102,9 +105,10 @@ class Parser:
             if context.version > outer.version:
                 message = f"DTDL {context.version} inside DTDL {outer.version}"
                 remedy = "Raise the version of the enclosing element"
-                self.report.add(source, (*location, "@context"), "invalidContextSpecifierForVersion", message, remedy)
+                self.report.add(source, (*location, "@context"), "disallowedVersionDefinition", message, remedy)
         table = metamodel.classes(context.version, context.limited)
-        types = self._types(data, classes, context, source, location)
+        top = partition is None
+        types = self._types(data, classes, context, source, location, top)
         if types.material is None or types.material not in table:
             if types.material is not None:
                 message = f"there is no {types.material} in DTDL {context.version}"
@@ -113,7 +117,7 @@ class Parser:
         cls = table[types.material]
         node = Node(cls, context.version, context.limited, source, location, None, types.semantic)
         node.partition = node if partition is None or cls.name == "Interface" else partition
-        node.id = self._id(data, node)
+        node.id = self._id(data, node, top)
         for name, member in self._members(data, node, types, context):
             self._member(data[name], (*location, name), node, member, context)
         self._required(node)
@@ -121,15 +125,18 @@ class Parser:
             self._unit(data, node)
         return node
 
-    def _types(self, data: dict[str, Any], classes: tuple[str, ...], context: Context, source: Source, location: Location) -> _Types:
+    def _types(
+        self, data: dict[str, Any], classes: tuple[str, ...], context: Context, source: Source, location: Location, top: bool
+    ) -> _Types:
         types, place = _Types(), (*location, "@type")
         table = metamodel.classes(context.version, context.limited)
         if "@type" not in data:
+            types.written = False
             optional = [name for name in classes if name in table and not table[name].type_required]
             if len(optional) == 1:
                 types.material = optional[0]
             else:
-                self.report.add(source, location, "missingType", "'@type' is missing", f"Add one of: {', '.join(classes)}")
+                self.report.add(source, location, "badType", "'@type' is missing", f"Add one of: {', '.join(classes)}")
             return types
         written = data["@type"]
         items = written if isinstance(written, list) else [written]
@@ -141,11 +148,16 @@ class Parser:
             self._type(item, types, context, source, place)
         if types.material is None:
             self.report.add(
-                source, place, "badType", f"none of {', '.join(items)[:80]} is allowed here", f"Add one of: {', '.join(classes)}"
+                source,
+                place,
+                "layerMissingMaterialType",
+                f"none of {', '.join(items)[:80]} is allowed here",
+                f"Add one of: {', '.join(classes)}",
             )
         elif types.material not in classes:
             remedy = f"It must be one of: {', '.join(classes)}"
-            self.report.add(source, place, "badType", f"{types.material} is not allowed here", remedy)
+            code = "typeNotRootable" if top else "badType"
+            self.report.add(source, place, code, f"{types.material} is not allowed here", remedy)
             types.material = None
         return types
 
@@ -190,11 +202,12 @@ class Parser:
                 f"Did you mean {near[0]}?" if near and near[0] != item else hint,
             )
 
-    def _id(self, data: dict[str, Any], node: Node) -> str | None:
+    def _id(self, data: dict[str, Any], node: Node, top: bool) -> str | None:
         place = (*node.location, "@id")
         if "@id" not in data:
             if node.cls.id_required:
-                self.report.add(node.source, node.location, "missingRequiredId", f"the {node.cls.name} has no '@id'", "Add a DTMI")
+                code = "missingTopLevelId" if top else "missingRequiredId"
+                self.report.add(node.source, node.location, code, f"the {node.cls.name} has no '@id'", "Add a DTMI")
             return None
         value = data["@id"]
         limits = metamodel.LIMITS[node.version] if node.limited else metamodel.NO_LIMITS
@@ -229,19 +242,18 @@ class Parser:
         place = (*node.location, name)
         if name.startswith("@"):
             if node.version >= 3 or name == "@graph":
-                self.report.add(node.source, place, "keywordDisallowed", f"'{name[:60]}' is not a keyword here", "Remove it")
+                code = "graphDisallowed" if name == "@graph" else "keywordDisallowed"
+                self.report.add(node.source, place, code, f"'{name[:60]}' is not a keyword here", "Remove it")
             return
         if types.informal and (node.version == 2 or context.incomplete) and ":" not in name:
             return
-        invalid = name.startswith("dtmi:") and not dtmi.is_dtmi(name)
-        if types.informal and (node.version == 2 or (context.incomplete and name.startswith("dtmi:") and not invalid)):
+        if types.informal and (node.version == 2 or (context.incomplete and dtmi.is_dtmi(name))):
             return
         near = get_close_matches(name, [*node.cls.members, "unit"], 1)
         remedy = f"Did you mean '{near[0]}'?" if near and near[0] != name else "Remove it"
         if name == "unit":
             remedy = "Add a semantic type such as Temperature beside the class in @type"
-        code = "propertyInvalidDtmi" if invalid else "propertyIrrelevantDtmiOrTerm" if name.startswith("dtmi:") else "propertyUndefinedTerm"
-        code = "propertyNotDtmiNorTerm" if ":" in name and not name.startswith("dtmi:") else code
+        code = _unknown_code(name, node.version, types)
         self.report.add(node.source, place, code, f"'{name[:60]}' is not a member of {node.cls.name}", remedy)
 
     def _member(self, value: Any, location: Location, node: Node, member: Member, context: Context) -> None:
@@ -284,7 +296,7 @@ class Parser:
             remedy = f"Write {' or '.join(member.classes)} or a DTMI"
             self.report.add(node.source, place, "refNotStringOrObject", f"'{member.name}' is {kind(item)}", remedy)
             return None
-        standard = metamodel.standard_schemas(node.version).get(item) if member.kind == "schema" else None
+        standard = self._standard(item, node.version, context) if member.kind == "schema" else None
         if standard is not None:
             return standard
         if not dtmi.is_dtmi(item, node.version) or dtmi.is_reserved(item):
@@ -295,6 +307,9 @@ class Parser:
             self.report.add(node.source, place, code, f"'{item[:120]}' is not {'a schema' if names else 'a DTMI'}", remedy)
             return None
         return Reference(item, place)
+
+    def _standard(self, item: str, version: int, context: Context) -> StandardSchema | None:
+        return metamodel.standard_schemas(version).get(item) or contexts.extension_schemas(context).get(item)
 
     def _required(self, node: Node) -> None:
         for member in node.cls.members.values():
@@ -334,9 +349,19 @@ class Parser:
         if unit is None or unit not in allowed:
             near = get_close_matches(unit or "", allowed, 1)
             remedy = f"Did you mean '{near[0]}'?" if near else f"Use one of: {', '.join(sorted(allowed))}"
-            fail(node.source, (*node.location, key), "notRequiredValue", f"{inner!r:.60} is not a {wanted}", remedy)
+            code = "notRequiredType" if unit in _UNIT_TERMS else "badDtmiOrTerm"
+            fail(node.source, (*node.location, key), code, f"{inner!r:.60} is not a {wanted}", remedy)
             return
         node.unit = unit
+
+
+def _unknown_code(name: str, version: int, types: _Types) -> str:
+    """Which rule a member breaks that its class does not have (specification, "All members other than those listed")."""
+    if version >= 3 and ":" in name and not dtmi.is_dtmi(name):
+        return "propertyInvalidDtmi" if name.startswith("dtmi:") else "propertyNotDtmiNorTerm"
+    if not types.informal:
+        return "noTypeThatAllows" if types.written else "inferredTypeDoesNotAllow"
+    return "propertyIrrelevantDtmiOrTerm" if ":" in name or name in metamodel.reserved_terms(version) else "propertyUndefinedTerm"
 
 
 def _term(name: str, prefix: str, version: int) -> str:

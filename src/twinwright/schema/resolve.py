@@ -109,7 +109,8 @@ class Model:
                     self.report.add(node.source, place, "badType", message, f"It must be one of: {', '.join(member.classes)}")
                 elif target.version > node.version or (member.same_version and target.version != node.version):
                     message = f"a {node.cls.name} of DTDL {node.version} has a {target.cls.name} of DTDL {target.version}"
-                    self.report.add(node.source, place, "disallowedVersionReference", message, "Write both in one version")
+                    code = "disallowedVersionReference" if isinstance(item, Reference) else "disallowedVersionDefinition"
+                    self.report.add(node.source, place, code, message, "Write both in one version")
 
     def _check_cycles(self) -> bool:
         """Find paths from an element to itself; those through a complex schema are allowed in v4."""
@@ -131,7 +132,8 @@ class Model:
                 if state.get(target) == 1:
                     found = True
                     message = f"{target.cls.name} {target.id or ''} contains itself through '{member}'".replace("  ", " ")
-                    self._fail(node, (member,), "recursiveStructureNarrow", message, "Break the cycle")
+                    code = "recursiveStructureNarrow" if member == "extends" else "recursiveStructureWide"
+                    self._fail(node, (member,), code, message, "Break the cycle")
                 elif target not in state:
                     state[target] = 1
                     stack.append((target, self._edges(target)))
@@ -216,7 +218,7 @@ class Model:
                 depth = self._schema_depth(node, schema_depth, set())
                 if depth > limits.schema_depth:
                     message = f"schemas are nested {depth} deep"
-                    self._fail(node, (), "excessiveDepthNarrow", message, f"At most {limits.schema_depth} levels")
+                    self._fail(node, (), "excessiveDepthWide", message, f"At most {limits.schema_depth} levels")
 
     def _check_extends(self, node: Node, limits: Limits, memo: dict[Node, int]) -> None:
         depth = self._extends_depth(node, memo)

@@ -154,7 +154,7 @@ def _plain(source: Source, report: Report) -> bool:
     while pending:
         value, location = pending.pop()
         if isinstance(value, dict | list) and len(location) >= MAX_DEPTH:
-            report.add(source, location[:8], "excessiveDepth", f"nested deeper than {MAX_DEPTH}", "Make the document flatter")
+            report.add(source, location[:8], "excessiveDepthWide", f"nested deeper than {MAX_DEPTH}", "Make the document flatter")
             return False
         if isinstance(value, dict):
             for key, child in value.items():

@@ -1,0 +1,312 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from twinwright import schema
+from twinwright.errors import NotFoundError, SchemaError
+from twinwright.schema import dtmi
+
+QUANTITATIVE = {3: "dtmi:dtdl:extension:quantitativeTypes;1", 4: "dtmi:dtdl:extension:quantitativeTypes;2"}
+
+
+def interface(id: str = "dtmi:t:A;1", version: int = 3, **members: Any) -> dict[str, Any]:
+    context = [f"dtmi:dtdl:context;{version}", *([QUANTITATIVE[version]] if version > 2 else [])]
+    return {"@context": context, "@id": id, "@type": "Interface", **members}
+
+
+def prop(name: str = "p", schema: Any = "double", **members: Any) -> dict[str, Any]:
+    return {"@type": "Property", "name": name, "schema": schema, **members}
+
+
+def codes(documents: Any, **options: Any) -> list[str]:
+    with pytest.raises(SchemaError) as caught:
+        schema.load(documents, **options)
+    return [problem.code.removeprefix("dtmi:dtdl:parsingError:") for problem in caught.value.problems]
+
+
+@pytest.fixture
+def plant() -> schema.Ontology:
+    base = interface(
+        "dtmi:t:Base;1",
+        contents=[prop("site", "string", writable=True), {"@type": "Relationship", "name": "feeds", "target": "dtmi:t:Base;1"}],
+    )
+    motor = interface(
+        "dtmi:t:Motor;1", contents=[prop("speed", "double") | {"@type": ["Property", "AngularVelocity"], "unit": "revolutionPerMinute"}]
+    )
+    pump = interface(
+        "dtmi:t:Pump;1",
+        extends="dtmi:t:Base;1",
+        contents=[
+            {"@type": ["Telemetry", "Pressure"], "name": "pressure", "schema": "double", "unit": "kilopascal"},
+            {"@type": "Component", "name": "motor", "schema": "dtmi:t:Motor;1"},
+            {
+                "@type": "Command",
+                "name": "stop",
+                "request": {"name": "ramp", "schema": "duration"},
+                "response": {"name": "ok", "schema": "boolean"},
+            },
+        ],
+    )
+    return schema.load([pump, motor, base])
+
+
+def test_paths_have_inherited_ones_and_those_of_components(plant: schema.Ontology) -> None:
+    paths = plant.paths("dtmi:t:Pump;1")
+    assert list(paths) == ["site", "pressure", "motor/speed"]
+    assert (paths["pressure"].kind, paths["pressure"].unit, paths["pressure"].semantic_type) == ("telemetry", "kPa", "Pressure")
+    assert (paths["motor/speed"].kind, paths["motor/speed"].unit, paths["motor/speed"].writable) == ("property", "rpm", False)
+    assert paths["site"].writable
+    assert paths["site"].schema == schema.Primitive("string")
+
+
+def test_an_ontology_answers_what_follows_from_inheritance(plant: schema.Ontology) -> None:
+    assert plant.is_subtype("dtmi:t:Pump;1", "dtmi:t:Base;1")
+    assert plant.is_subtype("dtmi:t:Pump;1", "dtmi:t:Pump;1")
+    assert not plant.is_subtype("dtmi:t:Base;1", "dtmi:t:Pump;1")
+    assert plant.relationships("dtmi:t:Pump;1")["feeds"].target == "dtmi:t:Base;1"
+    assert plant.components("dtmi:t:Pump;1")["motor"].schema == "dtmi:t:Motor;1"
+    command = plant.interface("dtmi:t:Pump;1").contents["stop"]
+    assert isinstance(command, schema.Command)
+    assert command.request is not None
+    assert command.request.schema == schema.Primitive("duration")
+    assert plant.interface("dtmi:t:Pump;1").own == {"pressure", "motor", "stop"}
+
+
+def test_an_unknown_interface_names_the_nearest(plant: schema.Ontology) -> None:
+    with pytest.raises(NotFoundError, match="dtmi:t:Pump;1"):
+        plant.paths("dtmi:t:Pumps;1")
+
+
+def test_a_problem_says_file_line_path_and_remedy() -> None:
+    text = json.dumps(interface(contents=[prop(), prop("bad name", "strng", writeable=True)]), indent=2)
+    with pytest.raises(SchemaError) as caught:
+        schema.load(("schema/a.json", text))
+    lines = text.splitlines()
+    found = {problem.code.rpartition(":")[2]: problem for problem in caught.value.problems}
+    assert set(found) == {"stringInvalid", "badDtmiOrTerm", "noTypeThatAllows"}
+    assert "strng" in lines[found["badDtmiOrTerm"].line - 1]
+    assert "bad name" in lines[found["stringInvalid"].line - 1]
+    assert "writeable" in lines[found["noTypeThatAllows"].line - 1]
+    assert found["badDtmiOrTerm"].path == "$.contents[1].schema"
+    assert found["badDtmiOrTerm"].remedy == "Did you mean 'string'?"
+    assert found["noTypeThatAllows"].remedy == "Did you mean 'writable'?"
+    assert found["noTypeThatAllows"].file == "schema/a.json"
+
+
+@pytest.mark.parametrize(
+    ("document", "code"),
+    [
+        ({}, "missingContext"),
+        ({"@context": "dtmi:iotcentral:context;2"}, "missingDtdlContext"),
+        ({"@context": "dtmi:dtdl:context;3", "@graph": []}, "topLevelGraphDisallowed"),
+        ({"@context": "dtmi:dtdl:context;9", "@id": "dtmi:t:A;1", "@type": "Interface"}, "unrecognizedContextVersion"),
+        ({"@context": "dtmi:dtdl:context;3", "@id": "dtmi:t:A;1"}, "badType"),
+        ({"@context": ["dtmi:dtdl:context;3", "dtmi:x:y;1"], "@id": "dtmi:t:A;1", "@type": "Interface"}, "unresolvableContextSpecifier"),
+        (interface("dtmi:dtdl:A;1"), "reservedId"),
+        (interface(contents=[prop(), prop()]), "nonUniquePropertyValue"),
+        (interface(contents=[prop(unit="volt")]), "noTypeThatAllows"),
+        (interface(contents=[prop() | {"@type": ["Property", "Pressure"]}]), "missingSupplementalObjectProperty"),
+        (interface(contents=[prop(unit="volt") | {"@type": ["Property", "Pressure"]}]), "notRequiredType"),
+        (interface(contents=[prop(schema="string", unit="bar") | {"@type": ["Property", "Pressure"]}]), "notRequiredType"),
+        (interface(contents=[{"@type": ["Command", "Pressure"], "name": "c", "unit": "bar"}]), "invalidCotype"),
+        (interface(version=2, contents=[prop(unit="hectopascal") | {"@type": ["Property", "Pressure"]}]), "notRequiredType"),
+        (interface(version=2, contents=[prop(schema="point")]), "excludedType"),
+        (interface(extends="dtmi:t:A;1"), "recursiveStructureNarrow"),
+        (interface(extends="dtmi:t:B;1"), "unresolvedReference"),
+        (interface(contents=[prop(schema={"@type": "Enum", "valueSchema": "integer", "enumValues": [{"name": "a",
+        "enumValue": "x"}]})]), "integerNotInteger"),
+        (interface(contents=[{"@type": "Relationship", "name": "r", "minMultiplicity": 2}]), "valueNotExact"),
+        (interface(contents=[{"@type": "Relationship", "name": "r", "maxMultiplicity": 0}]), "valueBelowMin"),
+        (interface(version=2, contents=[{"@type": "Relationship", "name": "r", "maxMultiplicity": 501}]), "valueAboveMax"),
+        (interface(version=2, contents=[prop(f"p{i}") for i in range(301)]), "objectCountAboveMax"),
+        (interface(displayName={"english": "A"}), "langStringInvalidCode"),
+        (interface(contents=[prop(name=None)]), "propertyValueNull"),
+        (interface(contents=[{"@type": "Thing", "name": "x"}]), "layerMissingMaterialType"),
+        ({"@context": "dtmi:dtdl:context;3", "@id": "dtmi:t:A;1", "@type": "Telemetry"}, "typeNotRootable"),
+        ({"@context": "dtmi:dtdl:context;3", "@type": "Interface"}, "missingTopLevelId"),
+        (interface(contents=[{"@type": ["Property", "Telemetry"], "name": "p", "schema": "double"}]), "multipleMaterialTypes"),
+        (interface(**{"@value": 1}), "topLevelKeywordDisallowed"),
+        (interface(**{"name": "x", "dtmi:dtdl:property:name;3": "y"}), "noTypeThatAllows"),
+        (interface(contents=[{"@type": "Command", "name": "c", "request": {"name": "r", "schema": "double", "x": 1}}]),
+        "inferredTypeDoesNotAllow"),
+        (interface(contents=[{"@type": "Command", "name": "c", "commandType": "hasty"}]), "badDtmiOrTerm"),
+        (interface(contents=[prop(schema={"@type": "Enum", "valueSchema": "double"})]), "notRequiredValue"),
+        (interface(displayName={"@value": "A"}), "langTagValueInLangMap"),
+        (interface(comment={"@value": "A", "@id": "x"}), "valueObjectId"),
+        (interface(displayName=[{"@value": "A", "x": 1}]), "langStringElementInvalidProp"),
+        ([1], "notJsonObject"),
+        (7, "notJsonObject"),
+    ],
+)  # fmt: skip
+def test_each_kind_of_mistake_has_its_code(document: Any, code: str) -> None:
+    assert code in codes(document)
+
+
+def test_every_problem_of_the_set_is_told_at_once() -> None:
+    found = codes([interface("dtmi:t:A;1", contents=[prop("1")]), interface("dtmi:t:B;1", nonsense=1), interface("dtmi:t:A;1")])
+    assert found.count("stringInvalid") == 1
+    assert {"noTypeThatAllows", "duplicateDefinition"} <= set(found)
+
+
+def test_later_versions_than_allowed_are_refused() -> None:
+    assert codes(interface(version=4), max_version=3) == ["disallowedContextVersion"]
+    assert schema.load(interface(version=3), max_version=3).interfaces
+
+
+def test_undefined_extensions_are_allowed_in_v2_and_refused_later_unless_told() -> None:
+    def document(version: int) -> dict[str, Any]:
+        return {"@context": [f"dtmi:dtdl:context;{version}", "dtmi:x:y;1"], "@id": "dtmi:t:A;1", "@type": "Interface"}
+
+    assert schema.load(document(2)).interfaces
+    assert codes(document(2), allow_undefined_extensions=False) == ["unresolvableContextSpecifier"]
+    assert codes(document(3)) == ["unresolvableContextSpecifier"]
+    assert schema.load(document(3), allow_undefined_extensions=True).interfaces
+
+
+def test_a_resolver_is_asked_until_nothing_is_missing() -> None:
+    shelf = {"dtmi:t:B;1": interface("dtmi:t:B;1", extends="dtmi:t:C;1"), "dtmi:t:C;1": interface("dtmi:t:C;1", contents=[prop("deep")])}
+    asked: list[list[str]] = []
+
+    def resolver(wanted: list[str]) -> dict[str, Any]:
+        asked.append(wanted)
+        return {name: shelf[name] for name in wanted if name in shelf}
+
+    ontology = schema.load(interface(extends="dtmi:t:B;1"), resolver=resolver)
+    assert asked == [["dtmi:t:B;1"], ["dtmi:t:C;1"]]
+    assert "deep" in ontology.paths("dtmi:t:A;1")
+    with pytest.raises(SchemaError, match="dtmi:t:D;1"):
+        schema.load(interface(extends="dtmi:t:D;1"), resolver=lambda wanted: None)
+
+
+def test_a_schema_may_contain_itself_in_v4_only() -> None:
+    tree = {
+        "@id": "dtmi:t:tree;1",
+        "@type": "Object",
+        "fields": [{"name": "children", "schema": {"@type": "Array", "elementSchema": "dtmi:t:tree;1"}}],
+    }
+    assert "recursiveStructureWide" in codes(interface(version=3, schemas=[tree]))
+    ontology = schema.load(interface(version=4, schemas=[tree], contents=[prop("root", "dtmi:t:tree;1")]))
+    root = ontology.paths("dtmi:t:A;1")["root"].schema
+    assert not schema.check_value({"children": [{"children": []}]}, root, ontology.schemas)
+    assert schema.check_value({"children": [{"children": [3]}]}, root, ontology.schemas)[0].path == "$.children[0].children[0]"
+
+
+def test_a_diamond_inherits_each_content_once() -> None:
+    top = interface("dtmi:t:Top;1", contents=[prop("x")])
+    left, right = (interface(f"dtmi:t:{name};1", extends="dtmi:t:Top;1") for name in ("Left", "Right"))
+    ontology = schema.load([top, left, right, interface("dtmi:t:Bottom;1", extends=["dtmi:t:Left;1", "dtmi:t:Right;1"])])
+    assert list(ontology.paths("dtmi:t:Bottom;1")) == ["x"]
+
+
+def test_texts_in_every_form_come_out_by_language() -> None:
+    written = interface(displayName=[{"@value": "Pumpe", "@language": "de"}, "Pump"], description={"en": "A pump"})
+    found = schema.load(written).interface("dtmi:t:A;1")
+    assert found.display_name == {"de": "Pumpe", "en": "Pump"}
+    assert found.description == {"en": "A pump"}
+
+
+def test_scaled_decimal_is_an_object_of_two_fields() -> None:
+    found = schema.load(interface(version=4, contents=[prop("d", "scaledDecimal")])).paths("dtmi:t:A;1")["d"].schema
+    assert not schema.check_value({"scale": -2, "value": "12.5"}, found)
+
+
+def test_extensions_bring_their_types_members_and_schemas() -> None:
+    contexts = ["dtmi:dtdl:context;3", "dtmi:dtdl:extension:historization;1", "dtmi:dtdl:extension:annotation;1"]
+    noted = {"@type": ["Property", "ValueAnnotation"], "name": "note", "annotates": "p", "schema": "string"}
+    document = interface(contents=[prop() | {"@type": ["Property", "Historized"]}, noted]) | {"@context": contexts}
+    assert set(schema.load(document).paths("dtmi:t:A;1")) == {"p", "note"}
+    assert codes(document | {"@context": ["dtmi:dtdl:context;3", "dtmi:dtdl:extension:historization;9"]})[0] == "unresolvableContextVersion"
+    central = {"@context": ["dtmi:iotcentral:context;2", "dtmi:dtdl:context;2"], "@id": "dtmi:t:A;1", "@type": "Interface"}
+    place = (
+        schema.load(central | {"contents": [{"@type": "Telemetry", "name": "at", "schema": "geopoint"}]}).paths("dtmi:t:A;1")["at"].schema
+    )
+    assert not schema.check_value({"lat": 59.3, "lon": 18.1, "alt": 20}, place)
+
+
+def test_files_are_validated_for_the_command_line(tmp_path: Path) -> None:
+    good, bad, missing = tmp_path / "good.json", tmp_path / "bad.json", tmp_path / "none.json"
+    good.write_text(json.dumps(interface()))
+    bad.write_text('{\n  "@context": "dtmi:dtdl:context;3",\n  oops\n}')
+    assert schema.validate_files([good]) == {"valid": True, "errors": []}
+    answer = schema.validate_files([good, bad, missing])
+    assert not answer["valid"]
+    assert [(error["file"], error["line"]) for error in answer["errors"]] == [(str(missing), None), (str(bad), 3)]
+    assert all({"file", "path", "code", "message", "remedy"} <= error.keys() for error in answer["errors"])
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        "[" * 100_000, '{"a": NaN}', '{"a": 1, "a": 2}', b"\xff\xfe", '{"@context":', "null", "", {1: 2}, {"@context": {1: 2}}, None,
+        interface(contents=[prop(name=float("nan"))]), interface(contents=[[[[]]]]),
+        '{"@context":"dtmi:dtdl:context;3","@id":' + "9" * 5000 + "}",
+    ],
+)  # fmt: skip
+def test_hostile_documents_are_refused_with_a_reason(document: Any) -> None:
+    with pytest.raises(SchemaError) as caught:
+        schema.load(document)
+    assert all(problem.message and problem.remedy for problem in caught.value.problems)
+
+
+def test_deep_nesting_in_parsed_data_is_refused() -> None:
+    deep: Any = "double"
+    for _ in range(50_000):
+        deep = {"@type": "Array", "elementSchema": deep}
+    assert codes(interface(contents=[prop(schema=deep)])) == ["excessiveDepthWide"]
+
+
+_WORDS = st.sampled_from(
+    ["@id", "@type", "@context", "@value", "@language", "name", "schema", "contents", "extends", "fields", "mapKey",
+    "mapValue", "enumValues", "unit",
+     "enumValue", "valueSchema", "elementSchema", "Interface", "Property", "Object", "Map", "Enum", "Array",
+     "Component", "Temperature", "double",
+     "dtmi:t:A;1", "dtmi:t:B;1", "dtmi:dtdl:context;2", "dtmi:dtdl:context;3", "dtmi:dtdl:context;4",
+     "dtmi:dtdl:property:name;3", "degreeCelsius"]
+)  # fmt: skip
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | _WORDS | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_WORDS, inner, max_size=5),
+    max_leaves=30,
+)
+
+
+@given(
+    _JSON,
+    st.sampled_from(["contents", "extends", "schemas", "displayName", "comment", "@context", "@type", "@id"]),
+    st.sampled_from([2, 3, 4]),
+)
+@settings(max_examples=400, deadline=None)
+def test_any_json_is_an_ontology_or_a_schema_error(value: Any, member: str, version: int) -> None:
+    for document in (interface(version=version) | {member: value}, value, json.dumps(interface(version=version) | {member: value})):
+        try:
+            ontology = schema.load(document)
+        except SchemaError as error:
+            assert all(problem.message and problem.remedy for problem in error.problems)
+        else:
+            assert all(ontology.paths(name) is not None for name in ontology.interfaces)
+
+
+@pytest.mark.parametrize(
+    ("text", "v2", "later"),
+    [
+        ("dtmi:a:b;1", True, True), ("dtmi:a:b", False, True), ("dtmi:a:b;1.2", False, True), ("dtmi:a_;1", False, False),
+        ("dtmi:1a;1", False, False),
+        ("dtmi:a;0", False, False), ("dtmi:a;1234567890", False, False), ("urn:a;1", False, False), ("dtmi:a;1\n", False, False),
+    ],
+)  # fmt: skip
+def test_identifiers_follow_the_grammar_of_their_version(text: str, v2: bool, later: bool) -> None:
+    assert (dtmi.is_dtmi(text, 2), dtmi.is_dtmi(text, 3)) == (v2, later)
+
+
+def test_an_identifier_comes_apart_and_together() -> None:
+    assert str(dtmi.parse("dtmi:plant:Pump;2.1")) == "dtmi:plant:Pump;2.1"
+    assert dtmi.parse("dtmi:plant:Pump;2.1").version == (2, 1)
+    assert str(dtmi.parse("dtmi:plant:Pump")) == "dtmi:plant:Pump"
+    with pytest.raises(ValueError, match="not a DTMI"):
+        dtmi.parse("pump")
