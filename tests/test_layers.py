@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -34,9 +35,10 @@ def test_a_start_loads_no_heavy_library(module: str) -> None:
 
 def test_the_command_starts_within_half_a_second() -> None:
     command = [str(Path(sys.executable).with_name("twinwright")), "--help"]
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("COV")}  # measuring coverage takes time
     took = []
     for _ in range(5):  # the best of five: other work on the machine only ever makes it slower
         begin = time.perf_counter()
-        subprocess.run(command, check=True, capture_output=True)
+        subprocess.run(command, check=True, capture_output=True, env=environment)
         took.append(time.perf_counter() - begin)
     assert min(took) < 0.5
