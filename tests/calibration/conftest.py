@@ -134,3 +134,13 @@ def observe_lag(reader) -> Callable[..., None]:
         reader.put(twin, "level", times, lag_response(drive, 5.0, 60.0, 1.5, 2.0) + coloured_noise(generator, count, noise, correlation))
 
     return fill
+
+
+@pytest.fixture
+def model_definition() -> Callable[[str], ModelDefinition]:
+    return definition
+
+
+@pytest.fixture(name="lag_response")
+def lag_response_fixture() -> Callable[..., np.ndarray]:
+    return lag_response

@@ -1,7 +1,7 @@
 """What runs in the child process: the model's code, called in a loop by the search. Everything in and out is plain data and arrays.
 
-The whole search is in one child, so that a compiled model is called thousands of times without crossing a process boundary. (Two
-children with half the starts each were slower on models that compile: both pay for the compiler.)
+The whole search is in one child, so that a compiled model is called thousands of times without crossing a process boundary. Starts are
+not spread over several children: compiling costs each of them more than a search of some thousand compiled runs takes.
 """
 
 from __future__ import annotations
