@@ -305,7 +305,7 @@ def test_a_password_comes_from_the_environment_and_a_wrong_one_is_refused(guarde
         source(guarded, username="ann", password_env="PLANT_PASSWORD").open(intake.positions)
 
 
-def test_a_second_platform_with_the_same_client_id_is_told_of(broker, intake):
+def test_a_second_platform_with_the_same_client_id_takes_over_and_the_remedy_names_it(broker, intake):
     one, two = source(broker), source(broker)
     one.open(intake.positions)
     two.open(intake.positions)

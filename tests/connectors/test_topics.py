@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from paho.mqtt.client import topic_matches_sub
 
-from twinwright.connectors.topics import TopicTemplate, check_template
+from twinwright.connectors.topics import TopicTemplate, check_template, covers, widest
 from twinwright.errors import InvalidError
 
 
@@ -74,3 +74,24 @@ def test_a_template_covers_exactly_the_topics_that_its_filter_covers(steps, tail
         return
     template = TopicTemplate.parse(text)
     assert (template.match(topic) is not None) == topic_matches_sub(template.filter, topic)
+
+
+@given(
+    st.lists(step, min_size=1, max_size=3),
+    st.sampled_from(["", "#"]),
+    st.lists(step, min_size=1, max_size=3),
+    st.sampled_from(["", "#"]),
+    st.lists(level, min_size=1, max_size=4),
+)
+def test_what_a_covered_filter_matches_its_cover_matches(wide, wide_tail, narrow, narrow_tail, topic_levels):
+    first = "/".join([*wide, *([wide_tail] if wide_tail else [])]).replace("{x}", "+")
+    second = "/".join([*narrow, *([narrow_tail] if narrow_tail else [])]).replace("{x}", "+")
+    topic = "/".join(topic_levels)
+    if topic and first and second and covers(first, second) and topic_matches_sub(second, topic):
+        assert topic_matches_sub(first, topic)
+
+
+def test_only_the_widest_filters_are_subscribed():
+    assert widest(["plant/+/t", "plant/#", "site/+", "plant/#", "site/a", "+/b", "$SYS/#"]) == ["$SYS/#", "+/b", "plant/#", "site/+"]
+    assert widest(["#", "a/b", "$x/y"]) == ["#", "$x/y"]
+    assert widest(["a/+", "a", "a/#"]) == ["a/#"]

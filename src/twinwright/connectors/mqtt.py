@@ -2,10 +2,13 @@
 
 What was delivered and not acknowledged, the broker delivers again when the session resumes (MQTT 5.0, section 4.4), so no
 message is lost while the platform is away. For 3.1.1 the broker alone limits what is in flight (Mosquitto:
-`max_inflight_messages`, 20 unless raised) and so the size of a batch; in version 5 `receive_maximum` asks for more.
+`max_inflight_messages`), and so the size of a batch; in version 5 `receive_maximum` asks for more.
 
 A lost connection raises from `poll`: the runner opens a new one. An acknowledgement goes only to the connection that its
 message came by; the identifiers of another mean other messages.
+
+A session keeps its subscriptions: after a change of topics, messages of the old ones still come, and are passed over. Topics
+of two contracts that overlap in part (`a/+` and `+/b`) may bring a message twice, which then counts as a duplicate.
 """
 
 from __future__ import annotations
@@ -28,7 +31,7 @@ from pydantic import Field, field_validator
 
 from twinwright.clock import SECOND
 from twinwright.connectors.settings import Duration
-from twinwright.connectors.topics import TopicTemplate, check_template
+from twinwright.connectors.topics import TopicTemplate, check_template, widest
 from twinwright.documents import Spec
 from twinwright.errors import PlatformError, UsageError
 from twinwright.observability.logs import get_logger
@@ -287,7 +290,7 @@ class _Connection:
         if reason.is_failure:
             self._fail(f"it refuses the connection: {reason}")
             return
-        filters = sorted({template.filter for _, template in self._templates})
+        filters = widest(template.filter for _, template in self._templates)
         if not filters:
             self._ready()
         elif self._settings.version == "5":
@@ -346,9 +349,7 @@ class _Connection:
             self._changed.notify_all()
 
     def _error(self, what: str) -> PlatformError:
-        remedy = "Check that the broker runs and that host, port, credentials and `tls` are right"
-        if "taken over" in what.lower():
-            remedy = "Another client has the same client_id: give each platform its own"
+        remedy = "Check that the broker runs, that host, port, credentials and `tls` are right, and that no other client has this client_id"
         return PlatformError(what, where=self._where, remedy=remedy)
 
 

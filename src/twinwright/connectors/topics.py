@@ -8,6 +8,7 @@ match a topic that starts with `$`. A capture `{name}` takes one level, or the p
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -63,6 +64,27 @@ def check_template(text: str) -> list[Problem]:
         for message, remedy in _level_problems(level, last=index == len(levels) - 1):
             wrong(message, remedy)
     return problems
+
+
+def widest(filters: Iterable[str]) -> list[str]:
+    """The filters that no other one covers, sorted. A broker may deliver once for each subscription that matches (MQTT 5.0,
+    section 3.3.4), and what it sends twice would be counted as duplicate.
+    """
+    distinct = sorted(set(filters))
+    return [one for one in distinct if not any(other != one and covers(other, one) for other in distinct)]
+
+
+def covers(wide: str, narrow: str) -> bool:
+    """Whether every topic of the filter `narrow` is one of `wide`."""
+    if narrow.startswith("$") and wide[:1] in ("+", "#"):
+        return False
+    wide_levels, narrow_levels = wide.split("/"), narrow.split("/")
+    for index, level in enumerate(wide_levels):
+        if level == "#":
+            return True
+        if index >= len(narrow_levels) or narrow_levels[index] == "#" or level not in ("+", narrow_levels[index]):
+            return False
+    return len(wide_levels) == len(narrow_levels)
 
 
 def _level_problems(level: str, *, last: bool) -> list[tuple[str, str]]:
