@@ -12,6 +12,7 @@ from types import ModuleType
 import pytest
 
 from twinwright import schema
+from twinwright.connectors.host import HostSampler
 from twinwright.documents import Problems, load
 from twinwright.simulation.definition import parse_model
 from twinwright.telemetry.contract import ContractSpec
@@ -81,6 +82,17 @@ def test_tanks_settle_where_inflow_is_outflow_and_never_above_their_rims(generat
     assert inflow == pytest.approx(k1 * outlet + over, abs=1e-4)
     assert lower == pytest.approx(min(((k2 * outlet + spill * over) / k3) ** 2, 10.0), abs=0.2)  # V; a step may end above the rim
     assert upper < 10.0 + inflow / weir
+
+
+def test_the_contract_of_the_host_takes_all_that_its_connector_says() -> None:
+    """But for the sum of two of its fields; both ways, so that neither side is renamed alone."""
+    problems = Problems()
+    document = load(EXAMPLES / "host" / "contracts" / "host.yaml", problems)
+    assert document is not None
+    contract = document.parse(ContractSpec, problems)
+    assert contract is not None
+    taken = {contract.time.field, *(observation.field for observation in contract.observations)}
+    assert taken == set(HostSampler().sample()) - {"active"}
 
 
 def test_the_load_approaches_the_runnable_tasks_with_its_time_constant() -> None:
