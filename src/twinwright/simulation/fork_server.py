@@ -63,6 +63,7 @@ class _Child:
     pid: int
     pidfd: int
     status: socket.socket
+    watched_with_descendants: bool  # not so for a template: it watches its runs itself, each by its own limit
     limit: int
     own_at_fork: int
     resident_at_fork: int
@@ -121,14 +122,14 @@ class ForkServer:
                 os._exit(70)
         for extra in sockets[1:]:
             extra.close()
-        child = _Child(pid, os.pidfd_open(pid), sockets[0], request.memory_bytes, own, resident)
+        child = _Child(pid, os.pidfd_open(pid), sockets[0], request.do == "run", request.memory_bytes, own, resident)
         self.living[pid] = child
         self.poll.register(child.pidfd, select.POLLIN)
         self.poll.register(child.status, select.POLLIN)
         return True
 
     def _too_large(self, child: _Child) -> bool:
-        family = [child.pid, *containment.descendants(child.pid)]
+        family = [child.pid, *(containment.descendants(child.pid) if child.watched_with_descendants else ())]
         used = sum(containment.own_memory(pid) for pid in family) - child.own_at_fork
         child.peak = max(child.peak, used)
         child.over_memory = child.over_memory or used > child.limit

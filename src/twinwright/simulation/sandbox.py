@@ -89,17 +89,24 @@ class Sandbox:
         with self._lock:
             templates, self._templates = list(self._templates.values()), OrderedDict()
             root, self._root = self._root, None
+        if root:
+            self._end(root, templates)
+
+    @staticmethod
+    def _end(root: _Root, templates: list[_Template]) -> None:
         for template in templates:
             template.close()
-        if root:
-            root.close()
+        root.close()
 
     def _template(self, files: Mapping[str, bytes], prepare: str, payload: Any, limits: Limits) -> tuple[_Template, bool]:
         key = _key(files, prepare, payload, limits)
         with self._lock:
             started = False
-            if self._root is None or not self._root.alive():
+            if self._root is not None and not self._root.alive():
+                self._end(self._root, list(self._templates.values()))
                 self._templates.clear()
+                self._root = None
+            if self._root is None:
                 self._root = _Root()
                 started = True
             template = self._templates.get(key)
