@@ -229,6 +229,15 @@ def test_extensions_bring_their_types_members_and_schemas() -> None:
     assert not schema.check_value({"lat": 59.3, "lon": 18.1, "alt": 20}, place)
 
 
+def test_every_problem_is_told_and_the_first_thousand_with_their_lines() -> None:
+    text = json.dumps(interface(contents=[prop(f"p{i}", "strng") for i in range(1200)]), indent=1)
+    with pytest.raises(SchemaError) as caught:
+        schema.load(text)
+    assert len(caught.value.problems) == 1200
+    assert [problem.line is None for problem in caught.value.problems] == [False] * 1000 + [True] * 200
+    assert text.splitlines()[caught.value.problems[999].line - 1].strip() == '"schema": "strng"'
+
+
 def test_files_are_validated_for_the_command_line(tmp_path: Path) -> None:
     good, bad, missing = tmp_path / "good.json", tmp_path / "bad.json", tmp_path / "none.json"
     good.write_text(json.dumps(interface()))
@@ -259,6 +268,47 @@ def test_deep_nesting_in_parsed_data_is_refused() -> None:
     for _ in range(50_000):
         deep = {"@type": "Array", "elementSchema": deep}
     assert codes(interface(contents=[prop(schema=deep)])) == ["excessiveDepthWide"]
+
+
+def _chain(count: int) -> list[dict[str, Any]]:
+    return [interface(f"dtmi:t:A{i};1", extends=f"dtmi:t:A{i + 1};1") for i in range(count)] + [interface(f"dtmi:t:A{count};1")]
+
+
+def test_inheritance_is_as_deep_as_the_version_allows_and_no_deeper() -> None:
+    assert schema.load(_chain(10)).is_subtype("dtmi:t:A0;1", "dtmi:t:A10;1")
+    assert codes(_chain(11)) == ["excessiveDepthNarrow"]
+    assert set(codes(_chain(2000))) == {"excessiveDepthNarrow", "excessiveCount"}
+
+
+def _objects(count: int, fan: int) -> list[dict[str, Any]]:
+    def target(i: int) -> str:
+        return f"dtmi:t:s{i + 1};1" if i + 1 < count else "double"
+
+    fields = [[{"name": f"f{j}", "schema": target(i)} for j in range(fan)] for i in range(count)]
+    return [{"@id": f"dtmi:t:s{i};1", "@type": "Object", "fields": fields[i]} for i in range(count)]
+
+
+def test_schemas_that_share_others_are_built_once_and_their_depth_is_limited() -> None:
+    assert schema.load(interface(version=4, schemas=_objects(8, 2))).schemas
+    assert codes(interface(version=4, schemas=_objects(9, 2))) == ["excessiveDepthWide"]
+    assert set(codes(interface(version=4, schemas=_objects(8, 30), contents=[prop(schema="dtmi:t:s0;1")]))) == {"excessiveCount"}
+
+
+def test_the_elements_of_an_interface_are_counted_in_all() -> None:
+    many = [prop(f"p{i}") for i in range(50_000)]
+    assert len(schema.load(interface(contents=many)).paths("dtmi:t:A;1")) == 50_000
+    assert codes(interface(contents=[*many, prop("one")])) == ["excessiveCount"]
+
+
+def test_schemas_that_contain_each_other_are_built() -> None:
+    def one(name: str, other: str) -> dict[str, Any]:
+        fields = [{"name": f"f{i}", "schema": f"dtmi:t:{other};1"} for i in range(3)]
+        return {"@id": f"dtmi:t:{name};1", "@type": "Object", "fields": fields}
+
+    ontology = schema.load(interface(version=4, schemas=[one("x", "y"), one("y", "x")], contents=[prop("p", "dtmi:t:y;1")]))
+    found = ontology.paths("dtmi:t:A;1")["p"].schema
+    assert not schema.check_value({"f0": {"f1": {"f2": {}}}}, found, ontology.schemas)
+    assert schema.check_value({"f0": {"f1": {"f2": 5}}}, found, ontology.schemas)[0].path == "$.f0.f1.f2"
 
 
 _WORDS = st.sampled_from(

@@ -29,7 +29,7 @@ class Builder:
     def __init__(self, model: Model) -> None:
         self._model = model
         self._schemas: dict[Node, e.Schema] = {}
-        self._open: set[Node] = set()
+        self._depth = 0
         self._contents: dict[Node, e.Content] = {}
 
     def interfaces(self) -> dict[str, e.Interface]:
@@ -97,15 +97,12 @@ class Builder:
         return self._complex(self._model.by_id[item.dtmi] if isinstance(item, Reference) else item)
 
     def _complex(self, node: Node) -> e.Schema:
-        if node in self._open:
+        if self._depth and node in self._model.recursive:
             return e.SchemaReference(node.id or "")
         if node not in self._schemas:
-            self._open.add(node)
-            built: e.Schema = _COMPLEX[node.cls.name](self, node)
-            self._open.discard(node)
-            if self._open:
-                return built  # inside another schema it may hold a reference that is only right there
-            self._schemas[node] = built
+            self._depth += 1
+            self._schemas[node] = _COMPLEX[node.cls.name](self, node)
+            self._depth -= 1
         return self._schemas[node]
 
     def _array(self, node: Node) -> e.Array:

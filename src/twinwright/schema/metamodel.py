@@ -53,14 +53,15 @@ class Limits:
     fields: int | None
     properties: int | None
     multiplicity: int | None
+    elements: int | None
 
 
 LIMITS: Mapping[int, Limits] = {
-    2: Limits(64, 64, 512, 128, 300, 2, None, 10, 5, 100, 30, 300, 500),
-    3: Limits(512, 512, 512, 128, None, None, 1024, 10, 5, None, None, None, None),
-    4: Limits(512, 512, 512, 128, None, None, 1024, 12, 8, None, None, None, None),
+    2: Limits(64, 64, 512, 128, 300, 2, None, 10, 5, 100, 30, 300, 500, None),
+    3: Limits(512, 512, 512, 128, None, None, 1024, 10, 5, None, None, None, None, 100_000),
+    4: Limits(512, 512, 512, 128, None, None, 1024, 12, 8, None, None, None, None, 100_000),
 }
-NO_LIMITS = Limits(None, None, None, None, None, None, None, None, None, None, None, None, None)
+NO_LIMITS = Limits(*[None] * 14)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,13 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from twinwright.documents import Location
-from twinwright.schema import metamodel
+from twinwright.schema import graph, metamodel
 from twinwright.schema.literals import Place, literal, single
 from twinwright.schema.metamodel import COMPLEX_SCHEMAS, NO_LIMITS, Limits, Member, StandardSchema
 from twinwright.schema.parser import Node, Reference
 from twinwright.schema.sources import Report
 
 _SCHEMA_MEMBERS = ("schema", "elementSchema")
+
+# Limits of this platform, for documents to which those of the language do not apply.
+_DEEPEST_EXTENDS = 64
+_DEEPEST_SCHEMA = 32
+_LARGEST = 1_000_000
+
+_WORTH_COUNTING = 10_000
+_COUNTED = frozenset({"contents", "fields", "enumValues", "request", "response", "properties", "schema", "elementSchema", "mapValue"})
 
 
 class Model:
@@ -22,6 +30,7 @@ class Model:
         self.roots: list[Node] = []
         self.nodes: list[Node] = []
         self.by_id: dict[str, Node] = {}
+        self.recursive: set[Node] = set()  # schemas that contain themselves (v4)
         self._contents: dict[Node, list[Node]] = {}
 
     def add(self, root: Node) -> None:
@@ -50,10 +59,14 @@ class Model:
         for node in self.nodes:
             self._check_references(node)
             self._check_conformance(node)
-        cyclic = self._check_cycles()
-        if cyclic:
+        order, cycles = graph.walk(self.nodes, self._edges)
+        for node, member, target in cycles:
+            code = "recursiveStructureNarrow" if member == "extends" else "recursiveStructureWide"
+            message = " ".join(f"{target.cls.name} {target.id or ''} contains itself through '{member}'".split())
+            self._fail(node, (member,), code, message, "Break the cycle")
+        if cycles or self._too_deep(order):
             return
-        for node in self.nodes:
+        for node in order:
             self._check_counts(node)
             self._check_unique(node)
             if node.cls.name == "Enum":
@@ -62,7 +75,6 @@ class Model:
                 self._check_component(node)
             elif node.cls.name == "Property" and node.version == 2:
                 self._check_no_array(node)
-        self._check_depths()
 
     def linked(self, node: Node, member: str) -> list[Node]:
         """The elements of a member, included or referred to."""
@@ -112,38 +124,16 @@ class Model:
                     code = "disallowedVersionReference" if isinstance(item, Reference) else "disallowedVersionDefinition"
                     self.report.add(node.source, place, code, message, "Write both in one version")
 
-    def _check_cycles(self) -> bool:
-        """Find paths from an element to itself; those through a complex schema are allowed in v4."""
-        state: dict[Node, int] = {}
-        found = False
-        for start in self.nodes:
-            if start in state:
-                continue
-            state[start] = 1
-            stack = [(start, self._edges(start))]
-            while stack:
-                node, edges = stack[-1]
-                step = next(edges, None)
-                if step is None:
-                    state[node] = 2
-                    stack.pop()
-                    continue
-                member, target = step
-                if state.get(target) == 1:
-                    found = True
-                    message = f"{target.cls.name} {target.id or ''} contains itself through '{member}'".replace("  ", " ")
-                    code = "recursiveStructureNarrow" if member == "extends" else "recursiveStructureWide"
-                    self._fail(node, (member,), code, message, "Break the cycle")
-                elif target not in state:
-                    state[target] = 1
-                    stack.append((target, self._edges(target)))
-        return found
-
     def _edges(self, node: Node) -> Iterator[tuple[str, Node]]:
+        """The steps of which no path may come back to its beginning: in v4 it may through a complex schema."""
+        for name, target in self._all_edges(node):
+            if not (node.version == 4 and name in _SCHEMA_MEMBERS and target.cls.name in COMPLEX_SCHEMAS):
+                yield name, target
+
+    def _all_edges(self, node: Node) -> Iterator[tuple[str, Node]]:
         for name in node.elements:
             for target in self.linked(node, name):
-                if not (node.version == 4 and name in _SCHEMA_MEMBERS and target.cls.name in COMPLEX_SCHEMAS):
-                    yield name, target
+                yield name, target
 
     def _check_counts(self, node: Node) -> None:
         for name, items in node.elements.items():
@@ -207,33 +197,59 @@ class Model:
                     self._fail(inner, (name,), "excludedType", "a Property of DTDL 2 can't hold an Array", "Use a Map, or DTDL 3")
                 pending.extend(targets)
 
-    def _check_depths(self) -> None:
-        extends_depth: dict[Node, int] = {}
-        schema_depth: dict[Node, int] = {}
-        for node in self.nodes:
-            limits = _limits(node)
+    def _too_deep(self, order: list[Node]) -> bool:
+        """Depths and total counts. What comes after may recurse and unfold, so nothing does where these are exceeded."""
+        before = len(self.report.problems)
+        extends_depth = graph.depths(order, lambda node: ((1, base) for base in self.linked(node, "extends")))
+        for node in order:
             if node.cls.name == "Interface":
-                self._check_extends(node, limits, extends_depth)
-            elif node.cls.name in COMPLEX_SCHEMAS and limits.schema_depth is not None:
-                depth = self._schema_depth(node, schema_depth, set())
-                if depth > limits.schema_depth:
-                    message = f"schemas are nested {depth} deep"
-                    self._fail(node, (), "excessiveDepthWide", message, f"At most {limits.schema_depth} levels")
+                self._check_extends(node, extends_depth[node])
+        order, cycles = graph.walk(self.nodes, self._all_edges)
+        self.recursive.update(target for _, _, target in cycles)
+        back = {(node, target) for node, _, target in cycles}
+        schema_depth = graph.depths(order, lambda node: self._schema_steps(node, back))
+        sizes = graph.sizes(order, lambda node: (target for _, target in self._all_edges(node) if (node, target) not in back))
+        for node in order:
+            most = _limits(node).schema_depth or _DEEPEST_SCHEMA
+            if node.cls.name in COMPLEX_SCHEMAS and schema_depth[node] > most:
+                message = f"schemas are nested {schema_depth[node]} deep"
+                self._fail(node, (), "excessiveDepthWide", message, f"At most {most} levels")
+            if node.cls.name == "Interface" and sizes[node] > _WORTH_COUNTING:
+                self._check_total(node)
+            if node.cls.name == "Interface" and sizes[node] > _LARGEST:
+                self._fail(node, (), "excessiveCount", f"the Interface unfolds to more than {_LARGEST} elements", "Split it")
+        return len(self.report.problems) > before
 
-    def _check_extends(self, node: Node, limits: Limits, memo: dict[Node, int]) -> None:
-        depth = self._extends_depth(node, memo)
-        if limits.extends_depth is not None and depth > limits.extends_depth:
-            self._fail(node, ("extends",), "excessiveDepthNarrow", f"{depth} levels of extends", f"At most {limits.extends_depth} levels")
+    def _schema_steps(self, node: Node, back: set[tuple[Node, Node]]) -> Iterator[tuple[int, Node | None]]:
+        for name, items in node.elements.items():
+            step = 1 if name in _SCHEMA_MEMBERS else 0
+            if items:
+                yield step, None
+            yield from ((step, target) for target in self.linked(node, name) if (node, target) not in back)
+
+    def _check_extends(self, node: Node, depth: int) -> None:
+        limits = _limits(node)
+        most = limits.extends_depth or _DEEPEST_EXTENDS
+        if depth > most:
+            self._fail(node, ("extends",), "excessiveDepthNarrow", f"{depth} levels of extends", f"At most {most} levels")
         if limits.extends_total is not None:
             count = self._extends_count(node, limits.extends_total)
             if count > limits.extends_total:
                 message = f"more than {limits.extends_total} interfaces are extended in all"
                 self._fail(node, ("extends",), "excessiveCount", message, "Flatten the hierarchy")
 
-    def _extends_depth(self, node: Node, memo: dict[Node, int]) -> int:
-        if node not in memo:
-            memo[node] = max((1 + self._extends_depth(base, memo) for base in self.linked(node, "extends")), default=0)
-        return memo[node]
+    def _check_total(self, interface: Node) -> None:
+        """The values of all members below an interface, those of shared elements once."""
+        most = _limits(interface).elements
+        seen, pending, count = {interface}, [interface], 0
+        while pending and most is not None and count <= most:
+            node = pending.pop()
+            count += sum(len(items) for name, items in node.elements.items() if name in _COUNTED)
+            targets = {target for _, target in self._all_edges(node)} - seen
+            seen |= targets
+            pending.extend(targets)
+        if most is not None and count > most:
+            self._fail(interface, (), "excessiveCount", f"the Interface has more than {most} elements in all", "Split it")
 
     def _extends_count(self, node: Node, limit: int) -> int:
         """Values of all `extends` members below: those of one interface count once however often it is reached."""
@@ -244,22 +260,6 @@ class Model:
             pending.extend(base for base in bases if base not in seen)
             seen.update(bases)
         return count
-
-    def _schema_depth(self, node: Node, memo: dict[Node, int], open_nodes: set[Node]) -> int:
-        if node in memo:
-            return memo[node]
-        if node in open_nodes:
-            return 0
-        open_nodes.add(node)
-        deepest = 0
-        for name, items in node.elements.items():
-            step = 1 if name in _SCHEMA_MEMBERS else 0
-            deepest = max(deepest, step if items else 0)
-            for target in self.linked(node, name):
-                deepest = max(deepest, step + self._schema_depth(target, memo, open_nodes))
-        open_nodes.discard(node)
-        memo[node] = deepest
-        return deepest
 
 
 def _references(node: Node) -> Iterator[tuple[str, Reference]]:

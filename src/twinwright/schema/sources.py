@@ -15,6 +15,7 @@ from twinwright.documents import Location, json_path
 from twinwright.errors import Problem
 
 MAX_DEPTH = 128
+MAX_LINES = 1000
 MAX_BYTES = 64 * 1024 * 1024
 _SPACE = re.compile(r"[ \t\r\n]*")
 _CODE = "dtmi:dtdl:parsingError:"
@@ -45,7 +46,9 @@ class Report:
         key = (id(source), location, code, message)
         if key not in self._seen:
             self._seen.add(key)
-            self.problems.append(Problem(message, remedy, source.name, source.line(location), json_path(location), _CODE + code))
+            # Looking up a line reads the text up to it, so a document wrong in thousands of places names the first ones only.
+            line = source.line(location) if len(self.problems) < MAX_LINES else None
+            self.problems.append(Problem(message, remedy, source.name, line, json_path(location), _CODE + code))
 
 
 class _DuplicateKeyError(ValueError):
