@@ -4,6 +4,7 @@ import csv
 import gzip
 import io
 import json
+from pathlib import Path
 
 import polars as pl
 import pyarrow as pa
@@ -301,3 +302,16 @@ def test_lines_of_line_protocol_are_cut_at_lines(tmp_path):
     bodies = [payload.body for payload, _ in read_chunks(path, "line-protocol", how=Chunking(200))]
     assert len(bodies) > 3
     assert "".join(body.decode() for body in bodies).split("\n") == lines
+
+
+SKAB = Path(__file__).parents[2] / "../shared/data/skab"
+
+
+@pytest.mark.skipif(not SKAB.is_dir(), reason="needs the SKAB records beside the repository")
+def test_records_of_a_test_bed_come_whole():
+    for path in sorted(SKAB.glob("*.csv")):
+        with path.open(newline="") as file:
+            expected = list(csv.DictReader(file, delimiter=";"))
+        assert len(expected) > 100
+        how = Chunking(20_000, ";")
+        assert [row for payload, _ in read_chunks(path, "csv", how=how) for row in rows_of(payload.body, "csv", ";")] == expected

@@ -5,12 +5,14 @@ import itertools
 import json
 import os
 import time
+from collections import deque
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
+from tests.connectors.conformance import Case, SourceConformance
 
 from twinwright.clock import SECOND, ManualClock, from_iso, to_iso
 from twinwright.connectors.host import Counters, HostBinding, HostSampler, HostSettings, HostSource, ThisMachine, host_id, next_tick
@@ -168,6 +170,36 @@ def test_a_machine_without_that_file_gives_none():
 def test_the_name_of_the_host_can_be_a_twin():
     assert host_id()
     assert set(host_id()) <= set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")
+
+
+class Fed:
+    """A sampler whose samples a test feeds."""
+
+    def __init__(self, documents):
+        self.documents = documents
+
+    def every(self, seconds, stop, *, observations):
+        while not stop.is_set():
+            if self.documents:
+                yield self.documents.popleft()
+            else:
+                stop.wait(0.01)
+
+
+class TestHost(SourceConformance):
+    @pytest.fixture
+    def case(self):
+        documents, fed = deque(), itertools.count()
+
+        def feed(count):
+            marks = [f"<{next(fed)}>" for _ in range(count)]
+            documents.extend({"mark": mark} for mark in marks)
+            return [mark.encode() for mark in marks]
+
+        def make():
+            return HostSource("host", HostSettings(), (Bound("c", "json", HostBinding()),), sampler=lambda: Fed(documents))
+
+        return Case(make=make, feed=feed, survives=False)  # the past of a machine can't be read again
 
 
 def source(*contracts, **settings):

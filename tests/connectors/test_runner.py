@@ -202,7 +202,6 @@ def test_a_delivery_refused_as_wrong_usage_holds_the_source_unacknowledged_until
     assert line["contract"] == "c"
     assert source.closed == 1
     wrong[0] = False
-    runner._thread.join(5)
     runner.start()
     assert intake.wait_for(lambda i: len(i.deliveries) == 5)
     assert intake.bodies == names(5)

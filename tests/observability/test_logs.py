@@ -150,6 +150,7 @@ def test_a_secret_is_redacted_by_its_key_at_any_depth(lines, key):
         "mqtt://user:hunter2hunter2@broker:1883",
         "GET /?token=hunter2hunter2&x=1",
         "password: hunter2hunter2",
+        "open http://127.0.0.1:8080/?code=hunter2hunter2",
     ],
 )
 def test_a_secret_in_a_value_or_message_is_redacted_by_its_form(lines, text):
@@ -165,8 +166,9 @@ def test_a_secret_in_a_value_or_message_is_redacted_by_its_form(lines, text):
 
 
 def test_a_commit_token_is_not_a_secret(lines):
-    logs.get_logger("x").info("committed", token=17, user="ann", tokens_seen=None)
+    logs.get_logger("x").info("committed", token=17, user="ann", code="NotFound")
     assert lines()[0]["token"] == 17
+    assert lines()[0]["code"] == "NotFound"
     assert lines()[0]["user"] == "ann"
 
 

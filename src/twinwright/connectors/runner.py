@@ -108,7 +108,9 @@ class SourceRunner:
     def start(self) -> None:
         """Start the thread; does nothing while it runs. A held source is tried afresh."""
         if self._thread is not None and self._thread.is_alive():
-            return
+            if self._state != "held":
+                return
+            self._thread.join()  # its last act was to say so
         self._stop.clear()
         self._failures = 0
         self._become("starting", None)

@@ -31,13 +31,13 @@ MAX_DEPTH: Final = 6
 _ROOT: Final = "twinwright"
 
 _SECRET_KEY: Final = re.compile(
-    r"token|passw|passphrase|secret|api[-_]?key|authori[sz]ation|cookie|credential|private[-_]?key|^code$|^pwd$|bearer",
+    r"token|passw|passphrase|secret|api[-_]?key|authori[sz]ation|cookie|credential|private[-_]?key|one[-_]?time|^pwd$|bearer",
     re.IGNORECASE,
 )
 _SECRET_TEXT: Final = re.compile(
     r"(?P<scheme>\b(?:bearer|basic|digest)\s+)[A-Za-z0-9._~+/=-]{6,}"
     r"|(?P<userinfo>://[^\s/:@]*:)[^\s/@]+(?=@)"
-    r"|(?P<pair>\b(?:password|passwd|token|secret|api[-_]?key)\s*[=:]\s*)[^\s&,;]+",
+    r"|(?P<pair>\b(?:password|passwd|token|secret|api[-_]?key)\s*[=:]\s*|[?&]code=)[^\s&,;]+",
     re.IGNORECASE,
 )
 
