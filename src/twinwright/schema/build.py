@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import Any
 
 from twinwright import units
@@ -45,7 +46,7 @@ class Builder:
         contents = [self._content(content) for content in self._model.contents(node)]
         own = frozenset(content.values["name"] for content in self._model.linked(node, "contents"))
         extends = tuple(base.id or "" for base in self._model.linked(node, "extends"))
-        by_name = {content.name: content for content in contents}
+        by_name = MappingProxyType({content.name: content for content in contents})
         return e.Interface(
             id=node.id or "",
             version=node.version,
