@@ -228,7 +228,8 @@ def test_every_sample_comes_once_in_order_with_the_twin_it_is_of(intake):
     one.open(intake.positions)
     deliveries = gather(one, intake, 5)
     one.close()
-    assert all(payload.captures == {"twin": "rack-1"} for d in deliveries for payload in d.payloads)
+    payloads = [payload for delivery in deliveries for payload in delivery.payloads]
+    assert all(payload.captures == {"twin": "rack-1"} and json.loads(payload.body)["twin"] == "rack-1" for payload in payloads)
     seen = times(deliveries)
     assert seen == sorted(set(seen))
     assert all(from_iso(ts) % 100_000 == 0 for ts in seen)

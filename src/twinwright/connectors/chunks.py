@@ -35,6 +35,7 @@ MAX_ELEMENT_BYTES: Final = 64 * 1024 * 1024
 _HEAD_BYTES: Final = 64 * 1024
 _COMPRESSED: Final = {".gz": "gzip", ".zst": "zstd", ".zstd": "zstd"}
 _LINES: Final = frozenset({"json", "cloudevents", "line-protocol", "csv"})
+_USUAL_DELIMITERS: Final = ",;\t|"
 _BOM: Final = b"\xef\xbb\xbf"
 
 Progress = Callable[[int, int], None]
@@ -43,10 +44,13 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Chunking:
-    """How to cut: `chunk_bytes` a piece, the `delimiter` of CSV, and the `captures` that go with each payload."""
+    """How to cut: `chunk_bytes` a piece, the `delimiter` of CSV, and the `captures` that go with each payload.
+
+    The delimiter only tells where a quoted field may begin; without one it is any of the usual four.
+    """
 
     chunk_bytes: int = CHUNK_BYTES
-    delimiter: str = ","
+    delimiter: str | None = None
     captures: Mapping[str, str] | None = None
 
 
@@ -187,10 +191,11 @@ def _array(path: Path, start: int, inside: int, how: Chunking) -> Iterator[_Span
 
 
 def _csv(path: Path, start: int, how: Chunking) -> Iterator[_Span]:
-    quoted = _quoted_fields(how.delimiter)
+    delimiters = how.delimiter or _USUAL_DELIMITERS
+    quoted = _quoted_fields(delimiters)
 
     def border(buffer: bytes) -> int:
-        return _after_last_record(buffer, how.delimiter, quoted)
+        return _after_last_record(buffer, delimiters, quoted)
 
     with _open(path) as file:
         header, header_end = _csv_header(file, quoted, path)
@@ -284,9 +289,9 @@ def _is_line_of_more(inside: bytes) -> bool:
     return closed and bool(inside[end:].strip())
 
 
-def _quoted_fields(delimiter: str) -> re.Pattern[bytes]:
+def _quoted_fields(delimiters: str) -> re.Pattern[bytes]:
     """A quoted field of CSV, from a quote at the start of a field to its end, or that of the buffer."""
-    before = b"[" + re.escape(delimiter.encode()) + rb"\r\n]"
+    before = b"[" + re.escape(delimiters.encode()) + rb"\r\n]"
     return re.compile(rb"(?:(?<=" + before + rb')|\A)"(?:[^"]++|"")*+(?:"|\Z)')
 
 
@@ -294,7 +299,7 @@ def _blank_quoted(quoted: re.Pattern[bytes], buffer: bytes) -> bytes:
     return quoted.sub(lambda match: b"x" * len(match[0]), buffer) if b'"' in buffer else buffer
 
 
-def _after_last_record(buffer: bytes, delimiter: str, quoted: re.Pattern[bytes]) -> int:
+def _after_last_record(buffer: bytes, delimiters: str, quoted: re.Pattern[bytes]) -> int:
     """Where the last whole record of CSV ends, in a buffer that begins with one.
 
     Vectorised where every quote that opens stands at the start of a field (then a newline ends a record if an even number of
@@ -306,16 +311,16 @@ def _after_last_record(buffer: bytes, delimiter: str, quoted: re.Pattern[bytes])
     quotes = np.flatnonzero(chars == ord('"'))
     opening = quotes[::2]
     before = chars[opening[opening > 0] - 1]
-    if not _at_field_start(before, delimiter).all():
+    if not _at_field_start(before, delimiters).all():
         return _blank_quoted(quoted, buffer).rfind(b"\n") + 1
     newlines = np.flatnonzero(chars == ord("\n"))
     ends = newlines[np.searchsorted(quotes, newlines) % 2 == 0]
     return int(ends[-1]) + 1 if ends.size else 0
 
 
-def _at_field_start(chars: NDArray[np.uint8], delimiter: str) -> NDArray[np.bool_]:
+def _at_field_start(chars: NDArray[np.uint8], delimiters: str) -> NDArray[np.bool_]:
     starts = np.zeros(256, np.bool_)
-    starts[[ord(delimiter), ord("\n"), ord("\r"), ord('"')]] = True
+    starts[list(f'{delimiters}\n\r"'.encode())] = True
     return starts[chars]
 
 

@@ -41,10 +41,13 @@ class FilesSettings(Spec):
 
 
 class FilesBinding(Spec):
-    """`path`: a template with `*`, `?`, `**/` and `{captures}` (part of one name). `delimiter`: of CSV, one character."""
+    """`path`: a template with `*`, `?`, `**/` and `{captures}` (part of one name).
+
+    `delimiter`: of CSV, only where it is none of `, ; |` and tab.
+    """
 
     path: str = Field(min_length=1)
-    delimiter: str = Field(default=",", min_length=1, max_length=1, pattern=r"^[\x00-\x7f]$")
+    delimiter: str | None = Field(default=None, min_length=1, max_length=1, pattern=r"^[\x00-\x7f]$")
     chunk_bytes: int = Field(default=CHUNK_BYTES, ge=1_024, le=16 * 1024 * 1024)
 
     @field_validator("path")

@@ -202,7 +202,7 @@ def host_id() -> str:
 class HostSettings(Spec):
     """`interval` between samples; `twin`: what the capture `{twin}` is (default: the host's name).
 
-    `observations`: how often an interval the tasks are counted. `buffer`: samples kept while the store is away; past it the
+    The twin is a field of the payload too. `observations`: how often an interval the tasks are counted. `buffer`: samples kept while the store is away; past it the
     oldest go, with a line in the log. `disk`: a path on the file system to watch.
     """
 
@@ -305,7 +305,7 @@ class HostSource:
     def _collect(self, sampler: HostSampler) -> None:
         try:
             for document in sampler.every(self._settings.interval / SECOND, self._stop, observations=self._settings.observations):
-                self._keep(json.dumps(document).encode())
+                self._keep(json.dumps({**self._captures, **document}).encode())
         except Exception as error:  # noqa: BLE001 - handed to the runner by the next poll
             with self._changed:
                 self._failure = error
