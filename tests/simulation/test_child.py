@@ -125,7 +125,8 @@ def test_a_run_has_no_environment_descriptors_network_or_folder_of_ours(python, 
         code = (
             "import os, socket\n"
             "def f(t, u, p):\n"
-            "    print(sorted(os.environ), os.getcwd(), [os.readlink(f'/proc/self/fd/{n}') for n in range(3)], len(os.listdir('/proc/self/fd')))\n"
+            "    held = [os.readlink(f'/proc/self/fd/{n}') for n in range(3)]\n"
+            "    print(sorted(os.environ), os.getcwd(), held, len(os.listdir('/proc/self/fd')))\n"
             "    try: socket.create_connection(('127.0.0.1', 9), 1)\n"
             "    except OSError as error: print('socket:', error.errno)\n"
             "    return (len(os.environ),)"

@@ -100,20 +100,20 @@ class OdeModel:
     def derivatives(self, state: State, inputs: Floats) -> Floats:
         """The right-hand side at a state with inputs (n_inputs,): per second, in the units of the states."""
         result = np.empty(self.shape.states)
-        self.kernel.derive(state.time, state.values, inputs, state.parameters, result)
+        self.kernel.derive(state.time, _compilable(state.values), _compilable(inputs), _compilable(state.parameters), result)
         return result
 
     def advance(self, state: State, times: Floats, inputs: Floats) -> Advance:
-        times, inputs = np.ascontiguousarray(times, np.float64), np.ascontiguousarray(inputs, np.float64)
+        times, inputs, parameters = _compilable(times), _compilable(inputs), _compilable(state.parameters)
         states = np.empty((times.size, self.shape.states))
         states[0] = state.values
         with np.errstate(all="ignore"):
             if self.solver.method == "rk4":
-                rows = self.kernel.integrate(times, inputs, self.max_step, state.parameters, states)
+                rows = self.kernel.integrate(times, inputs, self.max_step, parameters, states)
             else:
-                rows = self._solve(times, inputs, state.parameters, states)
+                rows = self._solve(times, inputs, parameters, states)
             check_finite("state", [one.name for one in self.definition.states], times[: rows + 1], states[: rows + 1])
-            outputs = self._outputs(times, states, inputs, state.parameters)
+            outputs = self._outputs(times, states, inputs, parameters)
         check_finite("output", [one.name for one in self.definition.outputs], times, outputs)
         return Advance(State(float(times[-1]), states[-1].copy(), state.parameters), outputs, states)
 
@@ -142,7 +142,7 @@ class OdeModel:
 
             def rhs(t: float, x: Floats, i: int = i, start: float = start, span: float = span, rise: Floats = rise) -> Floats:
                 u = inputs[i] + (t - start) / span * rise
-                self.kernel.derive(t, np.ascontiguousarray(x, np.float64), u, parameters, dx)
+                self.kernel.derive(t, _compilable(x), u, parameters, dx)
                 return dx.copy()
 
             found = solve_ivp(
@@ -162,6 +162,11 @@ class OdeModel:
             if not np.isfinite(states[i + 1]).all():
                 return i + 1
         return int(times.size)
+
+
+def _compilable(values: Floats) -> Floats:
+    """As the compiled loops take them: contiguous, and writeable (what is read from a file or a packet is not)."""
+    return np.require(values, np.float64, ["C_CONTIGUOUS", "WRITEABLE"])
 
 
 def _functions(definition: ModelDefinition, folder: Path) -> tuple[FunctionType, FunctionType | None]:
