@@ -281,8 +281,6 @@ def guarded(broker):
     made = subprocess.run(["mosquitto_passwd", "-b", str(users), "ann", "right"], capture_output=True, check=False)
     assert made.returncode == 0, made.stderr
     users.chmod(0o644)
-    acl = broker.folder / "acl"
-    acl.write_text("user ann\ntopic readwrite plant/#\n")
     conf = broker.folder / "mosquitto.conf"
     conf.write_text(conf.read_text().replace("allow_anonymous true", f"allow_anonymous false\npassword_file {users}"))
     broker.stop()

@@ -200,10 +200,10 @@ def host_id() -> str:
 
 
 class HostSettings(Spec):
-    """`interval` between samples; `twin`: what the capture `{twin}` is (default: the host's name).
+    """`interval` between samples; `observations`: how often an interval the tasks are counted.
 
-    The twin is a field of the payload too. `observations`: how often an interval the tasks are counted. `buffer`: samples kept while the store is away; past it the
-    oldest go, with a line in the log. `disk`: a path on the file system to watch.
+    `twin`: what the capture and the field `twin` are (default: the host's name). `buffer`: samples kept while the store is
+    away; past it the oldest go, with a line in the log. `disk`: a path on the file system to watch.
     """
 
     interval: Duration = 5 * SECOND
