@@ -63,6 +63,7 @@ def parameter_set(
     dataset = evaluation.dataset
     judged = calibration.holdout or calibration.train
     estimates = _estimates(calibration)
+    places = [place for place, name in enumerate(calibration.free.names) if model.parameter(name)]
     state_units = {state.name: state.unit for state in model.states}
     return {
         "model": model.name,
@@ -85,8 +86,8 @@ def parameter_set(
             for one in model.parameters
         },
         "initial_states": {name: {**estimates[name], "unit": unit} for name, unit in state_units.items() if name in estimates},
-        "order": list(calibration.free.names),
-        "covariance": np.asarray(found["covariance"]).tolist(),
+        "order": [calibration.free.names[place] for place in places],
+        "covariance": np.asarray(found["covariance"])[np.ix_(places, places)].tolist(),
         "deviation": dict(zip(dataset.observed, map(float, found["deviation"]), strict=True)),
         "quantile": float(found["quantile"]),
         "metrics": {

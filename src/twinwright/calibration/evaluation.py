@@ -20,6 +20,7 @@ from twinwright.simulation.definition import ModelDefinition
 from twinwright.simulation.protocol import ModelError
 
 ENTRY = "twinwright.calibration.fit:run"  # by name: this process need not load what the child works with
+PREPARE = "twinwright.simulation.worker:prepare"  # a model that was run before is compiled already
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +112,9 @@ def evaluate(
     """Fit `free` (if any) on the training part in a child process, and predict the whole dataset. Raises ModelError."""
     names = list(dataset.observed)
     columns = [port.name for port in model.outputs]
+    definition = model.as_data()
     payload = {
-        "definition": model.as_data(),
+        "definition": definition,
         "inputs": dataset.inputs,
         "step": dataset.step,
         "columns": [columns.index(name) for name in names],
@@ -132,7 +134,7 @@ def evaluate(
         "free": {"names": list(free.names), "start": free.start, "low": free.low, "high": free.high},
         "options": asdict(options),
     }
-    outcome = run_in_child(ENTRY, payload, limits=limits, files=model.artefacts)
+    outcome = run_in_child(ENTRY, payload, limits=limits, files=model.artefacts, prepare=PREPARE, prepare_payload={"model": definition})
     if isinstance(outcome, Failure):
         raise ModelError(
             outcome.kind,
@@ -140,8 +142,32 @@ def evaluate(
             remedy="Run one scenario of it with `twinwright simulate` to see where, or narrow the bounds of its parameters",
         )
     found = outcome.result
+    if not _is_sound(found, [one.times.size for one in dataset.observed.values()], len(free.names)):
+        raise ModelError(
+            "refused",
+            f"what came back from the run of {model.name} on the data of {dataset.twin} is not an answer to what was asked",
+            remedy="Its code must leave the process that runs it alone",
+        )
     half = dict(zip(names, found["half_band"], strict=True)) if "half_band" in found else None
     return Evaluation(dataset, found, dict(zip(names, found["predictions"], strict=True)), half, outcome.cost.wall_seconds)
+
+
+def _is_sound(found: Any, sizes: list[int], free: int) -> bool:
+    """The child ran code that is not ours: only arrays of the shape that was asked for, with numbers in them, go further."""
+    if not isinstance(found, dict) or not all(isinstance(one, str) for one in found.get("warnings", [None])):
+        return False
+    shapes: list[tuple[str, tuple[int, ...]]] = [(name, (free,)) for name in ("values", "low", "high", "at_bound")] if free else []
+    arrays = [(found.get(name), shape) for name, shape in [*shapes, *([("covariance", (free, free))] if free else [])]]
+    for name in ("predictions", "half_band"):
+        if name in found or name == "predictions":
+            each = found.get(name)
+            if not isinstance(each, list) or len(each) != len(sizes):
+                return False
+            arrays += [(one, (size,)) for one, size in zip(each, sizes, strict=True)]
+    if not all(isinstance(one, np.ndarray) and one.shape == shape for one, shape in arrays):
+        return False
+    numbers = [*found["predictions"], *([found["values"], found["covariance"]] if free else [])]
+    return all(bool(np.isfinite(one).all()) for one in numbers)
 
 
 def choose_free(model: ModelDefinition, dataset: Dataset, only: Sequence[str] | None, values: Mapping[str, float]) -> FreeParameters:

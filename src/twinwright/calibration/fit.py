@@ -15,9 +15,8 @@ import numpy as np
 from twinwright.calibration.estimate import FreeParameters, Optimum, SearchOptions, search
 from twinwright.calibration.metrics import Array
 from twinwright.calibration.uncertainty import LEVEL, Uncertainty, assess
-from twinwright.simulation.definition import ModelDefinition
+from twinwright.simulation import worker
 from twinwright.simulation.protocol import ModelError, SimulationModel
-from twinwright.simulation.registry import load_model
 
 
 class Problem:
@@ -77,7 +76,7 @@ def _scale(values: Array) -> float:
 
 def run(payload: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     """Fit the free parameters (if any) on the training part and predict everything, with the prediction band. Raises ModelError."""
-    model = load_model(ModelDefinition.from_data(payload["definition"]), folder)
+    model = worker.model(payload["definition"], folder)
     problem = Problem(model, payload)
     result: dict[str, Any] = {"warnings": list(model.warnings)}
     known = payload["known"]

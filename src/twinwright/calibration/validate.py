@@ -30,6 +30,8 @@ from twinwright.errors import UsageError
 from twinwright.governance.principals import Principal
 from twinwright.simulation.child import Limits
 from twinwright.simulation.definition import ModelDefinition
+from twinwright.simulation.parameters import in_own_units
+from twinwright.simulation.scenario import Quantity
 from twinwright.twins.series import SeriesReader
 
 WARM_UP_STEPS = 100  # at least this long before the window, where there are data
@@ -49,10 +51,16 @@ class Validation:
 
 
 def known_of(model: ModelDefinition, parameter_set: Mapping[str, Any] | None) -> Known:
-    """The values of a parameter set with what is known of their uncertainty, or the declared ones."""
+    """The values of a parameter set with what is known of their uncertainty, or the declared ones. Raises UnitError.
+
+    What was learned of another artefact gives only start values: its parameters and errors may mean something else here.
+    """
     if parameter_set is None:
         return Known(model.defaults())
-    values = model.defaults() | {name: one["value"] for name, one in parameter_set["parameters"].items() if model.parameter(name)}
+    stored = {name: one for name, one in parameter_set["parameters"].items() if model.parameter(name)}
+    values = model.defaults() | in_own_units(model, {name: Quantity(one["value"], one["unit"]) for name, one in stored.items()})
+    if parameter_set["artefact_digest"] != model.artefact_digest:
+        return Known(values)
     lasting = [(place, name) for place, name in enumerate(parameter_set["order"]) if _lasts(model, name)]
     places = [place for place, _ in lasting]
     covariance = np.asarray(parameter_set["covariance"], dtype=np.float64)[np.ix_(places, places)] if places else np.zeros((0, 0))
