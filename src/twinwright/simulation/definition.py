@@ -16,6 +16,7 @@ from twinwright.documents import Document, Location, Problems
 from twinwright.errors import UnitError
 from twinwright.simulation import registry
 from twinwright.simulation.declaration import ModelSpec, Range, duration_seconds
+from twinwright.simulation.protocol import SimulationModel
 from twinwright.simulation.user_code import split_reference
 
 MAX_ARTEFACT_BYTES = 64 * 1024 * 1024
@@ -135,14 +136,11 @@ class ModelDefinition:
 def parse_model(document: Document, folder: Path, problems: Problems) -> ModelDefinition | None:
     """The model that a document declares, its artefacts read from `folder`. What is wrong goes into `problems`."""
     before = len(problems)
-    kind = document.data.get("kind") if isinstance(document.data, dict) else None
-    model_class = registry.kinds().get(kind) if isinstance(kind, str) else None
-    if kind is not None and model_class is None:
-        known = ", ".join(sorted(registry.kinds()))
-        problems.add(document.problem(("kind",), f"'{kind}' is not a kind of model", f"Installed kinds: {known}", "unknown_kind"))
+    model_class = _kind(document, problems)
+    if model_class is None:
         return None
-    spec = document.parse(model_class.Spec if model_class else ModelSpec, problems)
-    if spec is None or model_class is None or not isinstance(spec, ModelSpec):
+    spec = document.parse(model_class.Spec, problems)
+    if not isinstance(spec, ModelSpec):
         return None
     _check_names(spec, document, problems)
     _check_units(spec, document, problems)
@@ -150,6 +148,23 @@ def parse_model(document: Document, folder: Path, problems: Problems) -> ModelDe
     if len(problems) == before:
         model_class.check(spec, document, artefacts, problems)
     return _definition(spec, document.file, artefacts) if len(problems) == before else None
+
+
+def _kind(document: Document, problems: Problems) -> type[SimulationModel] | None:
+    """The kind of model that a document is of: it decides which fields there are."""
+    if not isinstance(document.data, dict):
+        document.parse(ModelSpec, problems)
+        return None
+    kinds = registry.kinds()
+    known = f"Installed kinds: {', '.join(sorted(kinds))}"
+    kind = document.data.get("kind")
+    if kind is None:
+        problems.add(document.problem((), "'kind' is missing", f"Add `kind: ...`. {known}", "missing"))
+    elif not isinstance(kind, str) or kind not in kinds:
+        problems.add(document.problem(("kind",), f"'{kind}' is not a kind of model", known, "unknown_kind"))
+    else:
+        return kinds[kind]
+    return None
 
 
 def check_model(definition: ModelDefinition, paths: Mapping[str, Any], problems: Problems, document: Document) -> None:
