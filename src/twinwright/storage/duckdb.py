@@ -211,9 +211,21 @@ class DuckDBStore:
         return self._arrow(principal, duckdb_sql.latest(selection, self._catalogue.tables, self._catalogue.retractions)).cast(RECORD_SCHEMA)
 
     def readings(
-        self, principal: Principal, table: ReadingTable, *, hours: Sequence[int] | None = None, after: int | None = None
+        self,
+        principal: Principal,
+        table: ReadingTable,
+        *,
+        hours: Sequence[int] | None = None,
+        after: int | None = None,
+        without: Retraction | None = None,
     ) -> pa.Table:
-        return self._arrow(principal, duckdb_sql.readings(table, self._catalogue.tables, self._catalogue.retractions, hours, after))
+        retractions = [*self._catalogue.retractions, *([without] if without else [])]
+        return self._arrow(principal, duckdb_sql.readings(table, self._catalogue.tables, retractions, hours, after))
+
+    def hidden_by(self, principal: Principal, retraction: Retraction) -> tuple[int, int]:
+        query = duckdb_sql.hidden_by(retraction, self._catalogue.tables)
+        superseded, retracted = self._rows(principal, query.text, query.values)[0]
+        return int(superseded), int(retracted)
 
     def hours(self, principal: Principal, contract: str) -> list[int]:
         found: set[int] = set()
@@ -233,8 +245,8 @@ class DuckDBStore:
         for (number,) in numbers:  # one at a time: a window may be larger than memory
             commit, source, revision, at, frames, *counts = self._rows(
                 principal,
-                f"SELECT j.commit, source, revision, made_at, frames, {_COUNTS} FROM journal j JOIN journal_counts c ON j.commit = c.commit "
-                "WHERE j.commit = ?",
+                f"SELECT j.commit, source, revision, made_at, frames, {_COUNTS} "
+                "FROM journal j JOIN journal_counts c ON j.commit = c.commit WHERE j.commit = ?",
                 [number],
             )[0]
             yield JournalEntry(commit, contract, source, revision, at, bytes(frames), Counts(*counts))
@@ -298,7 +310,9 @@ class DuckDBStore:
 
     def versions(self, principal: Principal, kind: str, id: str) -> Iterator[Record]:
         rows = self._rows(
-            principal, "SELECT kind, id, body, commit, made_at, principal FROM records WHERE kind = ? AND id = ? ORDER BY commit", [kind, id]
+            principal,
+            "SELECT kind, id, body, commit, made_at, principal FROM records WHERE kind = ? AND id = ? ORDER BY commit",
+            [kind, id],
         )
         return iter([_record(row) for row in rows])
 

@@ -144,12 +144,16 @@ def _all_records(selection: Selection, tables: Sequence[ReadingTable], retractio
     )
     if selection.known_at is not None:
         query.add(" AND commit <= ?", selection.known_at)
+    if selection.source is not None:
+        query.add(" AND source = ?", selection.source)
     if selection.paths is not None:
         query.add(" AND path IN (SELECT unnest(?::VARCHAR[]))", list(selection.paths))
     _narrow(selection, query)
     if selection.lane != "observed":
         return
     for table in tables:
+        if selection.source not in (None, table.source):
+            continue
         prefixes = ["readings"] + (["sightings"] if sightings_matter(table, tables, retractions) else [])
         for j, column in enumerate(table.columns):
             if selection.paths is None or column.path in selection.paths:
@@ -222,3 +226,23 @@ def _in_hours(hours: Sequence[int], query: Query) -> None:
     query.add(" AND time >= ? AND time < ?", hours[0] * HOUR, (hours[-1] + 1) * HOUR)
     if hours[-1] - hours[0] + 1 != len(hours):
         query.add(f" AND time // {HOUR} IN (SELECT unnest(?::BIGINT[]))", list(hours))
+
+
+def hidden_by(retraction: Retraction, tables: Sequence[ReadingTable]) -> Query:
+    """(superseded, retracted): hidden (twin, time) at which the replay's commit says something, and says nothing."""
+    query = Query().add("WITH hidden AS (")
+    _keys(query, [t for t in tables if t.contract == retraction.contract and t.revision < retraction.below], "origin BETWEEN ? AND ?",
+          retraction.first, retraction.last)  # fmt: skip
+    query.add("), said AS (")
+    _keys(query, [t for t in tables if t.contract == retraction.contract], "commit = ?", retraction.commit)
+    return query.add(
+        ") SELECT count(*) FILTER (WHERE s.twin IS NOT NULL), count(*) FILTER (WHERE s.twin IS NULL) "
+        "FROM hidden h LEFT JOIN said s ON h.twin = s.twin AND h.time = s.time"
+    )
+
+
+def _keys(query: Query, tables: Sequence[ReadingTable], condition: str, *values: int) -> None:
+    query.add("SELECT 0 AS twin, 0 AS time WHERE false")
+    for table in tables:
+        for prefix in ("readings", "sightings"):
+            query.add(f" UNION SELECT twin, time FROM {prefix}_{table.number} WHERE {condition}", *values)

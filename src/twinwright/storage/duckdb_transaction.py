@@ -56,11 +56,11 @@ class DuckDBTransaction:
         self._con.execute("INSERT INTO journal VALUES (?, ?, ?, ?, ?, ?)", values)
         self._con.execute("INSERT INTO journal_counts VALUES (?, ?, ?, ?, ?, ?, ?)", [self.commit, *_row(counts)])
 
-    def recount_journal(self, commit: int, counts: Counts) -> None:
+    def adjust_journal(self, commit: int, change: Counts) -> None:
         self._con.execute(
-            "UPDATE journal_counts SET received = ?, accepted = ?, duplicate = ?, dead_lettered = ?, late = ?, conflict = ? "
-            "WHERE commit = ?",
-            [*_row(counts), commit],
+            "UPDATE journal_counts SET received = received + ?, accepted = accepted + ?, duplicate = duplicate + ?, "
+            "dead_lettered = dead_lettered + ?, late = late + ?, conflict = conflict + ? WHERE commit = ?",
+            [*_row(change), commit],
         )
 
     def move_position(self, contract: str, stream: str, start: int, next: int) -> None:
@@ -107,6 +107,12 @@ class DuckDBTransaction:
         self._con.execute(
             "UPDATE dead_letters SET status = ?, closed = ? WHERE status = 'open' AND id IN (SELECT unnest(?::BIGINT[]))",
             [status, self.commit, list(ids)],
+        )
+
+    def close_dead_letters_of(self, contract: str, first: int, last: int, status: str) -> None:
+        self._con.execute(
+            "UPDATE dead_letters SET status = ?, closed = ? WHERE status = 'open' AND contract = ? AND origin BETWEEN ? AND ?",
+            [status, self.commit, contract, first, last],
         )
 
     def count(self, counts: Counts, *, source: str = "", detail: str = "") -> None:

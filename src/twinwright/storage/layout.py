@@ -164,3 +164,4 @@ class Selection:
     end: int | None = None
     known_at: int | None = None
     good_only: bool = False
+    source: str | None = None

@@ -49,8 +49,8 @@ class Transaction(Protocol):
 
     def journal(self, contract: str, source: str, revision: int, frames: bytes, counts: Counts) -> None: ...
 
-    def recount_journal(self, commit: int, counts: Counts) -> None:
-        """What the payloads of a journal entry stand for after a retry or replay."""
+    def adjust_journal(self, commit: int, change: Counts) -> None:
+        """What the payloads of a journal entry stand for has changed by this, through a retry or replay."""
         ...
 
     def move_position(self, contract: str, stream: str, start: int, next: int) -> None:
@@ -64,6 +64,10 @@ class Transaction(Protocol):
     def add_dead_letters(self, letters: Sequence[DeadLetter]) -> None: ...
 
     def close_dead_letters(self, ids: Sequence[int], status: str) -> None: ...
+
+    def close_dead_letters_of(self, contract: str, first: int, last: int, status: str) -> None:
+        """All open ones that arrived at origins first..last."""
+        ...
 
     def count(self, counts: Counts, *, source: str = "", detail: str = "") -> None:
         """Added to this commit's line of the log. Raises StoreError when the sum is not conserved."""
@@ -124,9 +128,20 @@ class Store(RecordStore, Protocol):
         ...
 
     def readings(
-        self, principal: Principal, table: ReadingTable, *, hours: Sequence[int] | None = None, after: int | None = None
+        self,
+        principal: Principal,
+        table: ReadingTable,
+        *,
+        hours: Sequence[int] | None = None,
+        after: int | None = None,
+        without: Retraction | None = None,
     ) -> pa.Table:
-        """Visible rows of one reading table (sightings aside), of some hours of event time, or of later commits than `after`."""
+        """Visible rows of one reading table, of some hours of event time, of later commits than `after`, or as they would be
+        if `without` had been retracted as well."""
+        ...
+
+    def hidden_by(self, principal: Principal, retraction: Retraction) -> tuple[int, int]:
+        """Of the readings that a replay hid: at how many (twin, time) its commit says something else, and at how many nothing."""
         ...
 
     def hours(self, principal: Principal, contract: str) -> list[int]:

@@ -14,6 +14,7 @@ from twinwright import units
 from twinwright.clock import SECOND, parse_duration
 from twinwright.documents import Document, Problems, Spec
 from twinwright.errors import UnitError, UsageError
+from twinwright.schema import Enum, PathInfo, Primitive, Schema
 from twinwright.storage.layout import ColumnType, ReadingColumn, ReadingTable
 
 Format = Literal["json", "csv", "parquet", "arrow"]
@@ -195,8 +196,8 @@ def parse_contract(document: Document, problems: Problems) -> ContractSpec | Non
     return document.parse(ContractSpec, problems)
 
 
-def compile_contract(spec: ContractSpec, paths: Mapping[str, Any], document: Document, problems: Problems) -> Contract | None:
-    """Check a contract against the paths of its twins (`schema.PathInfo` by path) and compile it; None when it has problems."""
+def compile_contract(spec: ContractSpec, paths: Mapping[str, PathInfo], document: Document, problems: Problems) -> Contract | None:
+    """Check a contract against the paths of its twins by path and compile it; None when it has problems."""
     before = len(problems)
     template = _template(spec, document, problems)
     columns = [_column(spec, index, paths, document, problems) for index in range(len(spec.observations))]
@@ -222,7 +223,7 @@ def _template(spec: ContractSpec, document: Document, problems: Problems) -> Tem
         return None
 
 
-def _column(spec: ContractSpec, index: int, paths: Mapping[str, Any], document: Document, problems: Problems) -> ReadingColumn | None:
+def _column(spec: ContractSpec, index: int, paths: Mapping[str, PathInfo], document: Document, problems: Problems) -> ReadingColumn | None:
     observation = spec.observations[index]
     place = ("observations", index)
     info = paths.get(observation.path)
@@ -261,10 +262,11 @@ def _unit(
         return None
 
 
-def column_type(schema: Any) -> ColumnType | None:
+def column_type(schema: Schema) -> ColumnType | None:
     """How values of a DTDL schema are stored; None for what a contract can't fill."""
-    name = schema if isinstance(schema, str) else getattr(schema, "value_schema", None) or getattr(schema, "name", "")
-    return _COLUMN_TYPES.get(str(name))
+    if isinstance(schema, Primitive):
+        return _COLUMN_TYPES.get(schema.name)
+    return _COLUMN_TYPES.get(schema.value_schema) if isinstance(schema, Enum) else None
 
 
 _COLUMN_TYPES: Mapping[str, ColumnType] = {

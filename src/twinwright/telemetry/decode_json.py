@@ -42,7 +42,8 @@ class JsonDecoder:
         self._scalar_types: tuple[pa.DataType, ...] = (pa.string(), pa.int64())
 
     def decode(self, payloads: Sequence[Payload]) -> Decoded:
-        if len(payloads) == 1 and (fast := self._lines_of_one(payloads[0].body)) is not None:
+        fast = self._lines_of_one(payloads[0].body) if len(payloads) == 1 else self._one_line_each(payloads)
+        if fast is not None:
             return fast
         elements, owner, undecodable = self._elements(payloads)
         if not elements:
@@ -70,6 +71,17 @@ class JsonDecoder:
             return lines[row]
 
         return Decoded(count, columns, np.zeros(count, np.int32), raw)
+
+    def _one_line_each(self, payloads: Sequence[Payload]) -> Decoded | None:
+        """So do many payloads that are one plain document each."""
+        buffer = b"\n".join([payload.body for payload in payloads])
+        count = len(payloads)
+        if not buffer.startswith(b"{") or buffer.count(b"\n{") != count - 1 or buffer.count(b"\n") != count - 1:
+            return None
+        columns = self._fast(buffer, count)
+        if columns is None:
+            return None
+        return Decoded(count, columns, np.arange(count, dtype=np.int32), lambda row: payloads[row].body)
 
     def _elements(self, payloads: Sequence[Payload]) -> tuple[list[bytes], list[int], list[Undecodable]]:
         """Each document on a line of its own."""

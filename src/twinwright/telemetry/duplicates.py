@@ -174,8 +174,9 @@ class SeenReadings:
             self._held[hour] = self._turn
 
     def _insert(self, rows: Loaded, verdict: NDArray[np.uint8]) -> None:
-        while (self._count + len(rows[0])) * 2 > len(self._key):
-            self._rebuild(len(self._key) * 2, self._hour != _EMPTY)
+        needed = (self._count + len(rows[0])) * 2
+        if needed > len(self._key):
+            self._rebuild(1 << needed.bit_length(), self._hour != _EMPTY)
         self._count += _insert(self._key, self._content, self._paths, self._revision, self._hour, *rows, verdict, self._latest_only)
 
     def _make_room(self, coming: int, needed: Sequence[int]) -> None:
@@ -192,13 +193,12 @@ class SeenReadings:
                 keep.add(hour)
             else:
                 del self._held[hour]
-        self._rebuild(len(self._key), np.isin(self._hour, np.fromiter(keep, np.int32, len(keep))))
+        chosen = np.isin(self._hour, np.fromiter(keep, np.int32, len(keep)))
+        self._rebuild(max(1 << 12, 1 << (4 * int(chosen.sum())).bit_length()), chosen)
 
     def _rebuild(self, size: int, chosen: NDArray[np.bool_]) -> None:
         rows = (self._key[chosen], self._content[chosen], self._paths[chosen], self._revision[chosen], self._hour[chosen])
-        while size > 1 << 12 and len(rows[0]) * 4 < size:
-            size //= 2
-        self._clear(max(size, 1 << 12))
+        self._clear(size)
         nothing = np.empty(len(rows[0]), np.uint8)
         self._count = _insert(self._key, self._content, self._paths, self._revision, self._hour, *rows, nothing, self._latest_only)
 

@@ -118,15 +118,15 @@ class ContractIntake:
             yield (*prints, revision, (time // HOUR).astype(np.int32))
 
 
-def received_counts(prepared: Prepared, written: Written, letters: Sequence[int], payloads: int) -> list[Counts]:
-    """The counts of each payload of a batch; `letters` are the payloads that its dead letters came from."""
-    owner = prepared.payload_of(written.readings.row)
+def counts_by_delivery(prepared: Prepared, written: Written, letters: Sequence[int], delivery_of: NDArray[np.int64]) -> list[Counts]:
+    """The counts of each delivery of a batch. `letters` are the payloads its dead letters came from, `delivery_of` maps payloads."""
+    owner = delivery_of[prepared.payload_of(written.readings.row)]
+    size = int(delivery_of[-1]) + 1 if len(delivery_of) else 0
 
-    def per_payload(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
-        return np.bincount(owner[mask], minlength=payloads)
+    def total(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
+        return np.bincount(owner[mask], minlength=size)
 
-    accepted, duplicate = per_payload(~written.duplicate), per_payload(written.duplicate)
-    late, conflict = per_payload(written.late), per_payload(written.conflict)
-    dead = np.bincount(np.array(letters, np.int64), minlength=payloads)
+    accepted, duplicate, late, conflict = (total(mask) for mask in (~written.duplicate, written.duplicate, written.late, written.conflict))
+    dead = np.bincount(delivery_of[np.array(letters, np.int64)], minlength=size)
     received = accepted + duplicate + dead
     return [Counts(*(int(x) for x in row)) for row in zip(received, accepted, duplicate, dead, late, conflict, strict=True)]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from twinwright.errors import UsageError
+from twinwright.errors import TooLargeError
 
 Reason = Literal[
     "malformed",
@@ -102,7 +102,7 @@ class Receipt:
         }
 
 
-def check_size(body: bytes, *, where: str) -> None:
-    """Raises UsageError for a payload past the limit, before anything of it is taken."""
-    if len(body) > MAX_PAYLOAD_BYTES:
-        raise UsageError(f"a payload of {len(body)} bytes", where=where, remedy=f"Split it: at most {MAX_PAYLOAD_BYTES} bytes each")
+def check_size(size: int, *, where: str) -> None:
+    """Raises TooLargeError for a payload past the limit, before anything of it is taken."""
+    if size > MAX_PAYLOAD_BYTES:
+        raise TooLargeError(f"a payload of {size} bytes", where=where, remedy=f"Split it: at most {MAX_PAYLOAD_BYTES} bytes each")

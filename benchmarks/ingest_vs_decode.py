@@ -1,0 +1,161 @@
+"""Ingest to durable, with journal and duplicate search, against bare decoding and against the engine's own append.
+
+`ingest_vs_decode`: payloads of six values through the whole pipeline, against msgspec decoding the same payloads to typed
+structs. `ingest_vs_append`: the same, against DuckDB appending and committing the same rows from Arrow. Interleaved.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import msgspec
+import numpy as np
+import pyarrow as pa
+
+from twinwright.clock import SystemClock
+from twinwright.documents import Problems, parse_text
+from twinwright.governance.principals import LOCAL_ADMIN
+from twinwright.observability.metrics import Metrics
+from twinwright.schema import PathInfo, Primitive
+from twinwright.storage.duckdb import DuckDBStore
+from twinwright.storage.layout import Lifetime
+from twinwright.telemetry.contract import compile_contract, parse_contract
+from twinwright.telemetry.payloads import Delivery, Payload
+from twinwright.telemetry.pipeline import Pipeline
+from twinwright.twins.registry import TwinRegistry
+from twinwright.twins.state import StateCache
+
+BATCH = 50_000
+TWINS = 1_000
+FIELDS = ("pressure", "flow", "speed", "current", "voltage", "temperature")
+UNITS = ("kPa", "l/min", "rpm", "A", "V", "degC")
+
+
+class Reading(msgspec.Struct):
+    """What a bare decoder would make of one payload."""
+
+    ts: str
+    id: str
+    pressure: float
+    flow: float
+    speed: float
+    current: float
+    voltage: float
+    temperature: float
+
+
+def payloads(start: int, count: int, rng: random.Random, repeats: float = 0.05) -> list[bytes]:
+    """Payloads of six values, one a second of each of the twins; a share of them is sent twice."""
+    made: list[bytes] = []
+    for index in range(start, start + count):
+        seconds = 1_772_352_000 + index // TWINS
+        stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
+        values = {name: round(rng.uniform(0, 1_000), 3) for name in FIELDS}
+        made.append(json.dumps({"ts": f"{stamp}.{index % 1_000:03d}Z", "id": f"pump-{index % TWINS}", **values}).encode())
+    for _ in range(int(count * repeats)):
+        made[rng.randrange(count)] = made[rng.randrange(count)]
+    return made
+
+
+def platform(folder: Path, twins: int = TWINS) -> tuple[DuckDBStore, StateCache, Pipeline]:
+    """A store with one contract and its pipeline, as `up` would build them."""
+    observations = [{"path": name, "field": name, "unit": unit, "range": [-10, 10_000]} for name, unit in zip(FIELDS, UNITS, strict=True)]
+    text = json.dumps({"name": "pump", "twin": "{id}", "time": {"field": "ts"}, "observations": observations})
+    problems = Problems()
+    document = parse_text(text, "pump.yaml", problems)
+    assert document is not None
+    spec = parse_contract(document, problems)
+    paths = {n: PathInfo(n, "property", Primitive("double"), u, None, False) for n, u in zip(FIELDS, UNITS, strict=True)}
+    assert spec is not None
+    contract = compile_contract(spec, paths, document, problems)
+    assert contract is not None, problems
+    store = DuckDBStore(folder / "store.duckdb")
+    lifetimes = [Lifetime(number + 1, f"pump-{number}", "dtmi:bench:Pump;1") for number in range(twins)]
+    with store.transaction(LOCAL_ADMIN, "apply") as transaction:
+        transaction.create_reading_table(contract.name, contract.source, contract.revision, contract.columns)
+        transaction.declare_twins(lifetimes)
+    state = StateCache(store, LOCAL_ADMIN)
+    pipeline = Pipeline(store, LOCAL_ADMIN, state, SystemClock(), Metrics.create())
+    pipeline.configure({contract.name: contract}, TwinRegistry(lifetimes, {"dtmi:bench:Pump;1": paths}))
+    return store, state, pipeline
+
+
+def decode_bare(batch: list[bytes]) -> float:
+    """Seconds that msgspec takes to decode the payloads, typed."""
+    decoder = msgspec.json.Decoder(Reading)
+    started = time.perf_counter()
+    for payload in batch:
+        decoder.decode(payload)
+    return time.perf_counter() - started
+
+
+def append_bare(connection: duckdb.DuckDBPyConnection, rows: pa.Table) -> float:
+    """Seconds that DuckDB takes to append and commit the rows."""
+    started = time.perf_counter()
+    connection.execute("BEGIN")
+    connection.register("fresh", rows)
+    connection.execute("INSERT INTO readings SELECT * FROM fresh")
+    connection.unregister("fresh")
+    connection.execute("COMMIT")
+    return time.perf_counter() - started
+
+
+def measure(quick: bool) -> list[dict[str, Any]]:
+    """Rates in payloads per second, from the median of interleaved rounds."""
+    rounds = 8 if quick else 24
+    rng = random.Random(7)
+    ours, decoding, appending = [], [], []
+    with tempfile.TemporaryDirectory() as folder:
+        store, _state, pipeline = platform(Path(folder))
+        engine = duckdb.connect(str(Path(folder) / "bare.duckdb"))
+        engine.execute(
+            'CREATE TABLE readings ("commit" BIGINT, origin BIGINT, twin INTEGER, "time" BIGINT, correction BIGINT, marks TINYINT, bad0 BIGINT, '
+            + ", ".join(f"v{j} DOUBLE" for j in range(len(FIELDS)))
+            + ")"
+        )
+        depth = 3  # deliveries in flight, as a file or a broker keeps them: decoding one overlaps committing another
+        for index in range(rounds):
+            batches = [payloads((index * depth + part) * BATCH, BATCH, rng) for part in range(depth)]
+            deliveries = [Delivery("pump", tuple(Payload(body) for body in batch)) for batch in batches]
+            started = time.perf_counter()
+            futures = [pipeline.submit_soon(delivery) for delivery in deliveries]
+            receipts = [future.result() for future in futures]
+            ours.append((time.perf_counter() - started) / depth)
+            assert sum(receipt.received for receipt in receipts) == depth * BATCH
+            decoding.append(decode_bare(batches[0]))
+            rows = _rows(index, rng)
+            appending.append(append_bare(engine, rows))
+        pipeline.close()
+        store.close()
+    middle = [BATCH / float(np.median(seconds[2:])) for seconds in (ours, decoding, appending)]
+    return [
+        {"name": name, "ours": round(middle[0]), "rival": round(rival), "ratio": round(middle[0] / rival, 4), "unit": "payloads/s", "better": "higher"}
+        for name, rival in (("ingest_vs_decode", middle[1]), ("ingest_vs_append", middle[2]))
+    ]
+
+
+def _rows(index: int, rng: random.Random) -> pa.Table:
+    generator = np.random.default_rng(rng.randrange(2**32))
+    columns = {
+        "commit": np.full(BATCH, index),
+        "origin": np.full(BATCH, index),
+        "twin": (np.arange(BATCH) % TWINS).astype(np.int32),
+        "time": 1_772_352_000_000_000 + np.arange(BATCH) * 1_000 + index * BATCH * 1_000,
+        "correction": np.zeros(BATCH, np.int64),
+        "marks": np.zeros(BATCH, np.int8),
+        "bad0": np.zeros(BATCH, np.int64),
+        **{f"v{j}": np.round(generator.uniform(0, 1_000, BATCH), 3) for j in range(len(FIELDS))},
+    }
+    return pa.table(columns)
+
+
+if __name__ == "__main__":
+    for result in measure("--quick" in sys.argv):
+        print(json.dumps(result))

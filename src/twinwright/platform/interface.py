@@ -1,0 +1,163 @@
+"""The surface in Python: what `twinwright.open(workspace)` gives. The command line, REST and the console are thin layers over it.
+
+Times are ISO 8601 texts in and out; results are plain data with the fixed fields of the design's table. Methods raise
+`TwinwrightError` and nothing else on purpose.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+from twinwright.governance.principals import Principal
+from twinwright.telemetry.payloads import Payload, Receipt
+
+Progress = Callable[[int, int], None]  # done, total
+
+
+class Platform(Protocol):
+    """Every method acts as `principal` (default: the one the platform was opened as)."""
+
+    def as_principal(self, principal: Principal) -> Platform:
+        """The same platform, acting as someone else: what the API does for each request."""
+        ...
+
+    def close(self) -> None: ...
+
+    # workspace
+    def plan(self) -> dict[str, Any]:
+        """`changes[] migrations[] breaking cost`: what applying the folder would change."""
+        ...
+
+    def apply(self) -> dict[str, Any]:
+        """Do it, in one audited transaction. Raises RefusedError for breaking changes, WorkspaceError."""
+        ...
+
+    # telemetry
+    def ingest(self, files: Sequence[str], contract: str, *, progress: Progress | None = None) -> dict[str, Any]:
+        """Load files; the receipt of all of them."""
+        ...
+
+    def push(self, contract: str, payloads: Sequence[Payload]) -> Receipt:
+        """Take payloads of one contract, durable on return. Raises BusyError, TooLargeError, NotFoundError."""
+        ...
+
+    def replay(self, *, start: str | None = None, end: str | None = None, contract: str | None = None) -> dict[str, Any]:
+        """Reprocess the journal by receive time under the applied contracts: a receipt, plus `superseded retracted`."""
+        ...
+
+    def dead_letters(self, *, contract: str | None = None, reason: str | None = None, limit: int = 100) -> dict[str, Any]:
+        """`total by_reason items[]{id reason detail contract position at payload}`."""
+        ...
+
+    def dead_letter(self, id: int) -> dict[str, Any]: ...
+
+    def retry_dead_letters(self, ids: Sequence[int] | None = None, *, contract: str | None = None) -> dict[str, Any]:
+        """Read them again under the applied contracts (None: all open ones): a receipt, plus `still_refused`."""
+        ...
+
+    # twins
+    def state(
+        self,
+        twin: str | None = None,
+        *,
+        as_of: str | None = None,
+        known_at: str | None = None,
+        lane: str = "observed",
+        facts: bool = False,
+        after: int | None = None,
+    ) -> dict[str, Any]:
+        """The document of a twin in ADT shape, or `value[]` of all. `known_at` is a time or a commit number."""
+        ...
+
+    def twins(self) -> list[dict[str, Any]]:
+        """`$dtId`, `$model`, `newest` (time of the newest observation or None) of every twin, without values."""
+        ...
+
+    def history(
+        self,
+        twin: str,
+        path: str,
+        *,
+        start: str | None = None,
+        end: str | None = None,
+        every: str | None = None,
+        agg: str = "mean",
+        unit: str | None = None,
+        known_at: str | None = None,
+        after: int | None = None,
+    ) -> dict[str, Any]:
+        """`twin path times[] values[] unit quality[] source[]`; with `every` resampled by `agg` (mean min max sum count first last)."""
+        ...
+
+    def relationships(self, twin: str | None = None) -> list[dict[str, Any]]: ...
+
+    def interfaces(self) -> list[dict[str, Any]]:
+        """The applied DTDL documents."""
+        ...
+
+    def paths(self, twin: str) -> list[dict[str, Any]]:
+        """`path kind type unit` of everything the twin's interface lets be observed."""
+        ...
+
+    def reconcile(self) -> dict[str, Any]:
+        """Recompute state from history and compare: `checked inconsistent repaired`."""
+        ...
+
+    def kpi(self, *, window: str = "PT1H") -> dict[str, Any]:
+        """Per KPI `value target met`, and `counts{received,accepted,duplicate,dead_lettered}` since creation."""
+        ...
+
+    def status(self) -> dict[str, Any]:
+        """`connectors[]{name up detail} contracts[]{name freshness_seconds watermark} commit store_bytes version uptime_seconds`."""
+        ...
+
+    # simulation
+    def models(self) -> list[dict[str, Any]]: ...
+
+    def scenarios(self) -> list[dict[str, Any]]: ...
+
+    def simulate(self, scenario: str | Mapping[str, Any], *, executor: str | None = None) -> dict[str, Any]:
+        """`runs[]{id status failure digest seconds outputs}`. A mapping is a scenario given inline."""
+        ...
+
+    def runs(self) -> list[dict[str, Any]]: ...
+
+    def run(self, id: str, *, outputs: bool = True) -> dict[str, Any]: ...
+
+    def verify_run(self, id: str) -> dict[str, Any]: ...
+
+    def compare_runs(self, first: str, second: str) -> dict[str, Any]: ...
+
+    # calibration
+    def calibrate(
+        self,
+        model: str,
+        *,
+        twin: str,
+        start: str | None = None,
+        end: str | None = None,
+        holdout: float = 0.3,
+        only: Sequence[str] | None = None,
+        parameters: str | None = None,
+    ) -> dict[str, Any]: ...
+
+    def validate(
+        self, model: str, *, twin: str, start: str | None = None, end: str | None = None, parameters: str | None = None
+    ) -> dict[str, Any]: ...
+
+    def promote(self, model: str, id: str) -> dict[str, Any]: ...
+
+    def parameter_sets(self, model: str | None = None) -> list[dict[str, Any]]: ...
+
+    def parameter_set(self, id: str) -> dict[str, Any]: ...
+
+    def validations(self) -> list[dict[str, Any]]: ...
+
+    def report(self, id: str) -> str:
+        """The self-contained HTML report of a calibration or validation."""
+        ...
+
+    def metrics(self) -> bytes:
+        """The Prometheus text exposition."""
+        ...

@@ -1,0 +1,290 @@
+"""The pipeline: deliveries in, one durable transaction per micro-batch, receipts out.
+
+Two threads, so that decoding the next micro-batch overlaps committing the last: `prepare` touches no state, `commit` is the only
+one that does. Deliveries that wait together for the same contract share a transaction and each gets its own receipt. Queues are
+bounded: when they are full, `submit` says so.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+
+import numpy as np
+
+from twinwright.clock import Clock
+from twinwright.errors import BusyError, NotFoundError, PlatformError
+from twinwright.governance.principals import Principal
+from twinwright.observability.logs import get_logger
+from twinwright.observability.metrics import Metrics
+from twinwright.storage.layout import Counts, ReadingTable
+from twinwright.storage.protocol import Store
+from twinwright.telemetry import journal
+from twinwright.telemetry.batches import Prepared, decoder_of, prepare
+from twinwright.telemetry.contract import Contract
+from twinwright.telemetry.decode import Decoder
+from twinwright.telemetry.intake import ContractIntake, Written, counts_by_delivery
+from twinwright.telemetry.payloads import Delivery, Payload, Receipt, check_size
+from twinwright.twins.registry import TwinRegistry
+from twinwright.twins.state import StateCache
+
+_log = get_logger("telemetry")
+QUEUE_BYTES = 64 * 1024 * 1024
+QUEUE_DELIVERIES = 20_000
+BATCH_BYTES = 12 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    delivery: Delivery
+    future: Future[Receipt]
+    size: int
+    since: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    contract: Contract
+    waiting: tuple[_Waiting, ...]
+    prepared: Prepared
+    frames: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class _Setup:
+    """What is applied now; replaced whole when that changes."""
+
+    contracts: Mapping[str, Contract]
+    decoders: Mapping[str, Decoder]
+    tables: Mapping[str, ReadingTable]
+    registry: TwinRegistry
+
+
+class Pipeline:
+    """Built on a store and its state cache; `configure` says which contracts are applied."""
+
+    def __init__(self, store: Store, principal: Principal, state: StateCache, clock: Clock, metrics: Metrics) -> None:
+        self._store, self._principal, self._state, self._clock, self._metrics = store, principal, state, clock, metrics
+        self._setup = _Setup({}, {}, {}, TwinRegistry([], {}))
+        self._intakes: dict[str, ContractIntake] = {}
+        self._in: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
+        self._out: queue.Queue[_Ready | None] = queue.Queue(maxsize=2)
+        self._pending_lock = threading.Lock()
+        self._pending_bytes = self._pending = 0
+        self._closed = False
+        self._threads = [
+            threading.Thread(target=run, name=f"twinwright-{run.__name__.strip('_')}") for run in (self._prepare, self._commit)
+        ]
+        for thread in self._threads:
+            thread.daemon = True
+            thread.start()
+
+    def configure(self, contracts: Mapping[str, Contract], registry: TwinRegistry) -> None:
+        """Take what is applied as the truth from the next micro-batch on; one that was prepared under another revision is fenced off."""
+        tables = {table.contract: table for table in self._store.reading_tables(self._principal)}  # the newest revision comes last
+        with self._state.lock:
+            self._intakes.clear()
+            self._setup = _Setup(contracts, {name: decoder_of(contract) for name, contract in contracts.items()}, tables, registry)
+
+    @property
+    def contracts(self) -> Mapping[str, Contract]:
+        return self._setup.contracts
+
+    @property
+    def registry(self) -> TwinRegistry:
+        return self._setup.registry
+
+    def contract(self, name: str) -> Contract:
+        """Raises NotFoundError for a contract that is not applied."""
+        try:
+            return self._setup.contracts[name]
+        except KeyError:
+            names = ", ".join(sorted(self._setup.contracts)) or "none"
+            raise NotFoundError(
+                f"there is no contract '{name}'", remedy=f"Applied are: {names}. Run `twinwright apply` after adding one"
+            ) from None
+
+    def intake(self, name: str) -> ContractIntake:
+        """The state of one contract; call with the state's lock held."""
+        if name not in self._intakes:
+            contract, table = self.contract(name), self._setup.tables[name]
+            self._intakes[name] = ContractIntake(self._store, self._principal, contract, table, self._state.of(name))
+        return self._intakes[name]
+
+    def forget(self, name: str) -> None:
+        """The set of readings of a contract changed by other means than its intake (a replay)."""
+        with self._state.lock:
+            self._intakes.pop(name, None)
+
+    # --- in ----------------------------------------------------------------------------------------------------------
+
+    def submit(self, delivery: Delivery) -> Receipt:
+        """Blocks until the delivery is durable. Raises BusyError when full, FenceError when its position is not current."""
+        return self.submit_soon(delivery).result()
+
+    def submit_soon(self, delivery: Delivery) -> Future[Receipt]:
+        """The same without waiting; deliveries are committed in the order of submission."""
+        self.contract(delivery.contract)
+        sizes = [len(payload.body) for payload in delivery.payloads]
+        check_size(max(sizes, default=0), where=delivery.contract)
+        size = sum(sizes)
+        with self._pending_lock:
+            if self._closed:
+                raise PlatformError("the platform is stopping", remedy="Deliver again when it is back")
+            full = self._pending_bytes + size > QUEUE_BYTES or self._pending >= QUEUE_DELIVERIES
+            if full and self._pending:
+                raise BusyError("the ingestion queue is full")
+            self._pending_bytes += size
+            self._pending += 1
+        self._metrics.queue_depth.set(self._pending)
+        waiting = _Waiting(delivery, Future(), size, time.perf_counter())
+        self._in.put(waiting)
+        return waiting.future
+
+    def close(self) -> None:
+        """Commit what was submitted, then stop."""
+        with self._pending_lock:
+            if self._closed:
+                return
+            self._closed = True
+        self._in.put(None)
+        for thread in self._threads:
+            thread.join()
+
+    # --- the two threads ---------------------------------------------------------------------------------------------
+
+    def _prepare(self) -> None:
+        stopping = False
+        while not stopping:
+            first = self._in.get()
+            if first is None:
+                break
+            group = [first]
+            size = first.size
+            while size < BATCH_BYTES and not stopping:
+                try:
+                    following = self._in.get_nowait()
+                except queue.Empty:
+                    break
+                if following is None:
+                    stopping = True
+                else:
+                    group.append(following)
+                    size += following.size
+            for name in dict.fromkeys(waiting.delivery.contract for waiting in group):
+                self._ready([waiting for waiting in group if waiting.delivery.contract == name])
+        self._out.put(None)
+
+    def _ready(self, group: Sequence[_Waiting]) -> None:
+        try:
+            self._out.put(self._prepared(group))
+        except Exception as error:  # noqa: BLE001 - whatever it is belongs to these deliveries, not to the thread
+            self._fail(group, error)
+
+    def _prepared(self, group: Sequence[_Waiting]) -> _Ready:
+        setup = self._setup
+        contract = self.contract(group[0].delivery.contract)
+        payloads: list[Payload] = [payload for waiting in group for payload in waiting.delivery.payloads]
+        prepared = prepare(contract, setup.decoders[contract.name], payloads, setup.registry, self._clock.now())
+        return _Ready(contract, tuple(group), prepared, journal.pack(payloads))
+
+    def _commit(self) -> None:
+        while (ready := self._out.get()) is not None:
+            try:
+                receipts = self._write(ready)
+            except Exception as error:  # noqa: BLE001 - rolled back whole: now each delivery by itself
+                self._one_by_one(ready, error)
+            else:
+                self._answer(ready.waiting, receipts)
+
+    def _one_by_one(self, ready: _Ready, error: Exception) -> None:
+        """A delivery that can't be committed (fenced off, say) does not take its neighbours along."""
+        if len(ready.waiting) == 1 and self._setup.contracts.get(ready.contract.name) is ready.contract:
+            self._fail(ready.waiting, error)
+            return
+        for waiting in ready.waiting:
+            try:
+                receipts = self._write(self._prepared([waiting]))
+            except Exception as own:  # noqa: BLE001 - it is this delivery's answer
+                self._fail([waiting], own)
+            else:
+                self._answer([waiting], receipts)
+
+    def _write(self, ready: _Ready) -> list[Receipt]:
+        started = time.perf_counter()
+        contract, prepared = ready.contract, ready.prepared
+        positions = [waiting.delivery.position for waiting in ready.waiting if waiting.delivery.position]
+        where = f"{positions[0].stream}@{positions[0].start}" if positions else ""
+        letters, owners = prepared.dead_letters(where)
+        with self._state.lock:
+            intake = self.intake(contract.name)
+            try:
+                with self._store.transaction(self._principal, "ingest") as transaction:
+                    transaction.require_revision(contract.name, contract.revision)
+                    for position in positions:
+                        transaction.move_position(contract.name, position.stream, position.start, position.next)
+                    written = intake.write(transaction, prepared.readings)
+                    transaction.add_dead_letters(letters)
+                    counts = written.counts(len(letters))
+                    transaction.journal(contract.name, contract.source, contract.revision, ready.frames, counts)
+                    transaction.count(counts, source=contract.source)
+            except BaseException:
+                self._intakes.pop(contract.name, None)
+                raise
+            intake.fold(transaction.commit, written)
+            self._state.folded(contract.name, len(prepared.readings))
+        self._observe(contract, counts, letters_by_reason([letter.reason for letter in letters]), time.perf_counter() - started)
+        return self._receipts(ready, written, owners, [letter.reason for letter in letters], transaction.commit)
+
+    def _receipts(self, ready: _Ready, written: Written, owners: Sequence[int], reasons: Sequence[str], token: int) -> list[Receipt]:
+        delivery_of = np.repeat(np.arange(len(ready.waiting)), [len(waiting.delivery.payloads) for waiting in ready.waiting])
+        totals = counts_by_delivery(ready.prepared, written, owners, delivery_of)
+        dead: list[dict[str, int]] = [{} for _ in ready.waiting]
+        for owner, reason in zip(owners, reasons, strict=True):
+            counter = dead[delivery_of[owner]]
+            counter[reason] = counter.get(reason, 0) + 1
+        now = time.perf_counter()
+        return [
+            Receipt(c.received, c.accepted, c.duplicate, c.late, c.conflict, by_reason, token, now - waiting.since)
+            for c, by_reason, waiting in zip(totals, dead, ready.waiting, strict=True)
+        ]
+
+    # --- out ---------------------------------------------------------------------------------------------------------
+
+    def _answer(self, group: Sequence[_Waiting], receipts: Sequence[Receipt]) -> None:
+        self._release(group)
+        for waiting, receipt in zip(group, receipts, strict=True):
+            waiting.future.set_result(receipt)
+
+    def _fail(self, group: Sequence[_Waiting], error: Exception) -> None:
+        self._release(group)
+        _log.warning("a delivery was not taken", contract=group[0].delivery.contract, deliveries=len(group), error=str(error))
+        for waiting in group:
+            waiting.future.set_exception(error)
+
+    def _release(self, group: Sequence[_Waiting]) -> None:
+        with self._pending_lock:
+            self._pending_bytes -= sum(waiting.size for waiting in group)
+            self._pending -= len(group)
+        self._metrics.queue_depth.set(self._pending)
+
+    def _observe(self, contract: Contract, counts: Counts, by_reason: Mapping[str, int], seconds: float) -> None:
+        metrics, name = self._metrics, contract.name
+        metrics.readings_received.labels(contract=name).inc(counts.received)
+        metrics.readings_accepted.labels(contract=name).inc(counts.accepted)
+        metrics.readings_duplicate.labels(contract=name).inc(counts.duplicate)
+        metrics.readings_late.labels(contract=name).inc(counts.late)
+        metrics.readings_conflict.labels(contract=name).inc(counts.conflict)
+        for reason, count in by_reason.items():
+            metrics.readings_dead_lettered.labels(contract=name, reason=reason).inc(count)
+        metrics.commit_seconds.observe(seconds)
+        metrics.ingest_batch_seconds.labels(contract=name).observe(seconds)
+
+
+def letters_by_reason(reasons: Sequence[str]) -> dict[str, int]:
+    """How many of each."""
+    return {reason: reasons.count(reason) for reason in sorted(set(reasons))}

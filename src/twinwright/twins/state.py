@@ -1,0 +1,97 @@
+"""State as a function of history, cached: the cells of every source, materialised at a cadence and loaded at a restart."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+
+import pyarrow as pa
+
+from twinwright.governance.principals import Principal
+from twinwright.observability.logs import get_logger
+from twinwright.storage.layout import ReadingTable, Selection
+from twinwright.storage.protocol import CELL_SCHEMA, Store
+from twinwright.twins.cells import SourceCells
+
+_log = get_logger("twins")
+MATERIALISE_EVERY = 5_000_000  # readings folded since the last time
+
+
+class StateCache:
+    """One `SourceCells` per contract. Folding and reading take the same lock; both are short."""
+
+    def __init__(self, store: Store, principal: Principal) -> None:
+        self._store = store
+        self._principal = principal
+        self._cells: dict[str, SourceCells] = {}
+        self._changed: set[str] = set()
+        self._since = 0
+        self.lock = threading.RLock()
+
+    def of(self, contract: str) -> SourceCells:
+        """The cells of a contract, loaded when first asked for: what was materialised, then the tail of the log."""
+        with self.lock:
+            if contract not in self._cells:
+                self._cells[contract] = self._load(contract)
+            return self._cells[contract]
+
+    def folded(self, contract: str, readings: int) -> None:
+        """Note that a contract's cells are ahead of what is materialised; past the cadence, materialise."""
+        self._changed.add(contract)
+        self._since += readings
+        if self._since >= MATERIALISE_EVERY:
+            self.materialise()
+
+    def materialise(self) -> None:
+        """Write the changed cells to the store, so that a restart folds only what came after."""
+        with self.lock:
+            for contract in sorted(self._changed):
+                cells = self._cells[contract]
+                twins = sorted(cells.dirty)
+                with self._store.transaction(self._principal, "materialise") as transaction:
+                    transaction.save_cells(contract, transaction.commit, cells.table(twins), replace=False)
+                cells.dirty.clear()
+            self._changed.clear()
+            self._since = 0
+
+    def recompute(self, contract: str) -> None:
+        """Something was taken away: make the cells of a contract anew from history, and materialise them."""
+        with self.lock:
+            cells = self._from_history(contract)
+            with self._store.transaction(self._principal, "materialise") as transaction:
+                transaction.save_cells(contract, transaction.commit, cells.table(), replace=True)
+            cells.dirty.clear()
+            self._cells[contract] = cells
+            self._changed.discard(contract)
+
+    def tables(self, twins: Sequence[int] | None = None) -> list[tuple[str, pa.Table]]:
+        """(contract, CELL_SCHEMA) of every contract that has readings."""
+        with self.lock:
+            contracts = {table.contract for table in self._store.reading_tables(self._principal)}
+            return [(contract, self.of(contract).table(twins)) for contract in sorted(contracts)]
+
+    def _tables_of(self, contract: str) -> list[ReadingTable]:
+        return [table for table in self._store.reading_tables(self._principal) if table.contract == contract]
+
+    def _load(self, contract: str) -> SourceCells:
+        through, saved = self._store.cells(self._principal, contract)
+        if any(r.commit > through and r.contract == contract for r in self._store.retractions(self._principal)):
+            return self._from_history(contract)  # stopped between a replay and its materialisation
+        cells = SourceCells()
+        tables = self._tables_of(contract)
+        cells.load(saved, {column.path: column.type for table in tables for column in table.columns})
+        for table in tables:
+            tail = self._store.readings(self._principal, table, after=through)
+            cells.fold(table, tail)
+            if len(tail):
+                self._changed.add(contract)
+                _log.debug("folded the tail", contract=contract, readings=len(tail), after=through)
+        return cells
+
+    def _from_history(self, contract: str) -> SourceCells:
+        tables = self._tables_of(contract)
+        cells = SourceCells()
+        if tables:
+            latest = self._store.latest(self._principal, Selection(source=tables[0].source))
+            cells.load(latest.select(CELL_SCHEMA.names), {column.path: column.type for table in tables for column in table.columns})
+        return cells
