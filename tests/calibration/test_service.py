@@ -16,6 +16,7 @@ from twinwright.errors import ForbiddenError, NotFoundError, StoreError, UsageEr
 from twinwright.governance.principals import LOCAL_ADMIN, Principal
 from twinwright.simulation.child import Limits
 from twinwright.simulation.protocol import ModelError
+from twinwright.storage.duckdb import DuckDBStore
 
 START = from_iso("2026-03-01T08:00:00Z")
 READER = Principal("guest", frozenset({"reader"}))
@@ -338,7 +339,7 @@ def test_a_fit_that_takes_too_long_is_ended(fit, service, model_definition):
         ({"holdout": 1.0}, r"a holdout of 1\. Give a share"),
         ({"holdout": -0.1}, "a holdout of -0.1"),
         ({"starts": 0}, "0 starts"),
-        ({"end": 40}, "At least 10 are needed"),
+        ({"end": 40}, "At least 9 are needed"),
     ],
 )
 def test_wrong_input_is_told_with_its_remedy(fit, options, message):
@@ -390,3 +391,19 @@ def test_reports_are_written_where_they_are_asked_for(fit, service):
     found = fit()
     assert Path(found["report"]) == service.reports / f"{found['id']}.html"
     assert Path(found["report"]).read_text(encoding="utf-8").startswith("<!doctype html>")
+
+
+def test_a_set_survives_the_store_on_disc(service, observe_lag, clock, tmp_path):
+    observe_lag()
+    store = DuckDBStore(tmp_path / "store.duckdb", clock)
+    found = replace(service, records=store).calibrate(LOCAL_ADMIN, "lag", twin="lag-1", end=later(1000), starts=2)
+    store.close()
+    again = DuckDBStore(tmp_path / "store.duckdb", clock)
+    try:
+        reopened = replace(service, records=again)
+        assert reopened.promote(LOCAL_ADMIN, "lag", found["id"][:8])["promoted"]
+        promoted = reopened.sets.promoted(LOCAL_ADMIN, "lag")
+        assert promoted["parameters"] == found["parameters"]
+        assert [look.first for look in reopened.sets.looks_of(LOCAL_ADMIN, promoted)] == [True]
+    finally:
+        again.close()

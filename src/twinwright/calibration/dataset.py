@@ -2,13 +2,13 @@
 
 The model is run freely on its grid over the whole window with the observed inputs; its prediction is interpolated to the times of the
 observations. Observations are never interpolated, so a gap in them is left out rather than bridged. An input is held (or interpolated,
-as the model declares) between its readings; a long silence of an input is told in `notes`.
+as the model declares) between its readings, as in every other run; gaps in an input are told in `notes`.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,15 +18,18 @@ from twinwright.calibration.metrics import Array
 from twinwright.clock import SECOND, to_iso
 from twinwright.errors import TooLargeError, UsageError
 from twinwright.governance.principals import Principal
-from twinwright.simulation.definition import InputPort, ModelDefinition
+from twinwright.simulation.definition import ModelDefinition
+from twinwright.simulation.observed_inputs import Observed as History
+from twinwright.simulation.observed_inputs import base_input, initial_value
+from twinwright.simulation.scenario import InputChange
 from twinwright.twins.series import Series, SeriesReader
 
 MAX_GRID = 5_000_000
-MIN_TRAIN = 10
+MIN_TRAIN = 8
 MIN_TRAIN_PER_PARAMETER = 3
 MIN_JUDGED = 5
-LOOK_BACK = 3_600 * SECOND  # how far before a window the last value of a port is looked for (an input's, also as far as the window is long)
-_SILENCE = 20  # usual intervals between two readings of an input that make a silence worth telling
+LOOK_BACK = 3_600 * SECOND  # how far before a window the last value of an output is looked for, which the baseline holds
+_FINER = 1.9  # how many times finer than the step an input may be read before that is worth telling
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +131,7 @@ def build(
     """Read a window for a model, with up to `look_back` microseconds before it. Nothing is kept back yet.
 
     The origin is the first time from which every input, and every state that starts where it was observed, is known. Raises
-    UsageError (no source or no readings for an input, nothing observed of any output), NotFoundError and UnitError (from the reader).
+    UsageError (no readings of an input, nothing observed of any output), NotFoundError and UnitError (from the reader).
     """
     if start is not None and end is not None and end <= start:
         raise UsageError(f"the window ends ({to_iso(end)}) before it begins ({to_iso(start)})", remedy="Give --from before --to")
@@ -152,37 +155,36 @@ def build(
             else "Add `property:` to an output of the model file",
         )
     known_from = min(int(one.times[0]) for one in observed.values())
-    begin = known_from if read_from is None else max(read_from, known_from)
-    far = None if start is None else begin - max(LOOK_BACK, (end or begin) - begin)
-    inputs = {port.name: _input(reader, principal, port, twin, far, end, where) for port in model.inputs}
-    states = {
-        state.name: reader.series(principal, twin, state.property, start=read_from, end=end, unit=state.unit).only_good()
-        for state in model.states
-        if state.start is None and state.property is not None
-    }
-    origin = max([begin, *(_first(name, series, where) for name, series in (inputs | states).items())])
     last = max(int(one.times[-1]) for one in observed.values())
+    begin = known_from if read_from is None else max(read_from, known_from)
+    past = History(reader, principal, twin)
+    driving = {port.name: past.series(port.property or port.name, port.unit, begin, last) for port in model.inputs}
+    begins = [state for state in model.states if state.start is None]
+    driving |= {state.name: past.series(state.property or state.name, state.unit, begin, last) for state in begins}
+    origin = max([begin, *(_first(name, series, where) for name, series in driving.items())])
     count = max(int(np.ceil(max(last - origin, 0) / SECOND / model.step)) + 1, 2)
     if count > MAX_GRID:
         raise TooLargeError(f"{count} steps of {model.step:g} s", where=where, remedy=f"At most {MAX_GRID} fit: narrow --from and --to")
     grid = origin + np.round(np.arange(count) * model.step * SECOND).astype(np.int64)
     used = {name: _from(one, origin) for name, one in observed.items()}
-    if not any(one.times.size for one in used.values()):
-        raise UsageError(f"no output was observed after {to_iso(origin)}, from when the inputs are known", where=where, remedy="Move --to")
-    columns = [_on_grid(inputs[port.name], port, grid) for port in model.inputs]
+    used = {name: one for name, one in used.items() if one.times.size}
+    notes = _notes(driving, [port.name for port in model.inputs], model.step, origin, begin if start is None else max(begin, start))
+    columns = [base_input(port, InputChange(), past, origin, grid, notes.append) for port in model.inputs]
+    inputs = np.column_stack(columns) if columns else np.zeros((count, 0))
+    starts = {state.name: initial_value(state, past, origin) for state in begins}
     return Dataset(
         model=model.name,
         twin=twin,
         origin=origin,
         step=model.step,
-        inputs=np.column_stack(columns) if columns else np.zeros((count, 0)),
-        observed={name: one for name, one in used.items() if one.times.size},
-        state_starts={name: float(np.interp(origin, series.times, series.values)) for name, series in states.items()},
+        inputs=inputs,
+        observed=used,
+        state_starts=starts,
         train=Window(origin, last + 1),
         judged=None,
-        digest=_digest([*inputs.items(), *states.items(), *used.items()]),
+        digest=_digest(origin, inputs, starts, used),
         previous={name: float(history[name].values[before - 1]) for name, before in _before(history, origin).items() if before},
-        notes=tuple(_notes(inputs, origin, last, start, begin)),
+        notes=tuple(notes),
     )
 
 
@@ -199,53 +201,37 @@ def _from(observed: Observed, origin: int | None) -> Observed:
     return Observed(observed.times[first:], observed.values[first:], observed.unit)
 
 
-def _input(
-    reader: SeriesReader, principal: Principal, port: InputPort, twin: str, start: int | None, end: int | None, where: str
-) -> Series:
-    if port.property is None:
-        raise UsageError(
-            f"the input '{port.name}' names no property, so nothing observed can be replayed into it",
-            where=where,
-            remedy=f"Add `property:` to inputs.{port.name} in the model file",
-        )
-    return reader.series(principal, twin, port.property, start=start, end=end, unit=port.unit).only_good()
-
-
 def _first(name: str, series: Series, where: str) -> int:
     if not series.times.size:
         raise UsageError(
-            f"nothing was observed of '{name}' in the window",
+            f"nothing was observed of '{name}' by the end of the window",
             where=where,
             remedy="The model is driven by it: widen --from and --to, or check with `twinwright history`",
         )
     return int(series.times[0])
 
 
-def _on_grid(series: Series, port: InputPort, grid: NDArray[np.int64]) -> Array:
-    """An input at the grid's times: the last reading at or before each, or the line between its neighbours."""
-    if port.hold == "linear":
-        return np.asarray(np.interp(grid, series.times, series.values), dtype=np.float64)
-    return series.values[np.searchsorted(series.times, grid, side="right") - 1]
-
-
-def _digest(used: Iterable[tuple[str, Series | Observed]]) -> str:
-    digest = hashlib.sha256()
-    for name, one in used:
-        digest.update(f"{name}\0{one.unit}\0{one.times.size}\0".encode())
+def _digest(origin: int, inputs: Array, starts: Mapping[str, float], observed: Mapping[str, Observed]) -> str:
+    """SHA-256 over what the run was driven by and compared with."""
+    digest = hashlib.sha256(f"{origin}\0{inputs.shape}\0{sorted(starts.items())}".encode())
+    digest.update(np.ascontiguousarray(inputs, dtype="<f8").tobytes())
+    for name, one in observed.items():
+        digest.update(f"\0{name}\0{one.unit}\0{one.times.size}\0".encode())
         digest.update(np.ascontiguousarray(one.times, dtype="<i8").tobytes())
         digest.update(np.ascontiguousarray(one.values, dtype="<f8").tobytes())
     return digest.hexdigest()
 
 
-def _notes(inputs: dict[str, Series], origin: int, last: int, start: int | None, begin: int) -> list[str]:
+def _notes(driving: Mapping[str, Series], inputs: Sequence[str], step: float, origin: int, wanted: int) -> list[str]:
     notes = []
-    if start is not None and origin > max(begin, start):
+    if origin > wanted:
         notes.append(f"the run begins at {to_iso(origin)}, from when every input is known")
-    for name, series in inputs.items():
-        first = max(int(np.searchsorted(series.times, origin, side="right")) - 1, 0)
-        times = np.append(series.times[first:], max(last, int(series.times[-1])))
-        intervals = np.diff(times)
-        if intervals.size > 2 and intervals.max() > _SILENCE * np.median(intervals):
-            at = to_iso(int(times[intervals.argmax()]))
-            notes.append(f"the input {name} was silent for {intervals.max() / SECOND:g} s from {at}: its last value was held")
+    for name in inputs:
+        intervals = np.diff(driving[name].times)
+        usual = float(np.median(intervals)) / SECOND if intervals.size else step
+        if usual * _FINER < step:
+            notes.append(
+                f"the input {name} was read every {usual:g} s but the model takes one value per step of {step:g} s: "
+                "what happened in between is lost; declare a shorter `step`"
+            )
     return notes
