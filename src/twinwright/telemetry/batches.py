@@ -94,10 +94,9 @@ def _shifted(decoded: Decoded, by: int) -> Decoded:
     return Decoded(decoded.count, decoded.columns, decoded.owner + np.int32(by), decoded.raw, undecodable)
 
 
-def rows_of(table: ReadingTable, readings: Readings, commit: int, origin: NDArray[np.int64] | int, marks: NDArray[np.int8]) -> pa.Table:
+def rows_of(table: ReadingTable, readings: Readings, commit: int, origins: NDArray[np.int64], marks: NDArray[np.int8]) -> pa.Table:
     """Readings as rows of their table."""
     count = len(readings)
-    origins = np.full(count, origin, np.int64) if isinstance(origin, int) else origin
     arrays = [
         pa.array(np.full(count, commit, np.int64)),
         pa.array(origins),

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from twinwright.clock import HOUR
 from twinwright.governance.principals import Principal
-from twinwright.storage.layout import CONFLICT, LATE, MASK_BITS, Counts, ReadingTable
+from twinwright.storage.layout import CONFLICT, LATE, MASK_BITS, Counts, ReadingTable, Retraction
 from twinwright.storage.protocol import Store, Transaction
 from twinwright.telemetry.batches import Prepared, rows_of
 from twinwright.telemetry.contract import Contract
@@ -41,9 +41,22 @@ class Written:
 
 
 class ContractIntake:
-    """Writes prepared batches of one contract; used under the writer's lock only."""
+    """Writes prepared batches of one contract; used under the writer's lock only.
 
-    def __init__(self, store: Store, principal: Principal, contract: Contract, table: ReadingTable, cells: SourceCells) -> None:
+    `without` is a retraction that the store will know when the transaction at hand commits (a replay's own).
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        principal: Principal,
+        contract: Contract,
+        table: ReadingTable,
+        cells: SourceCells,
+        *,
+        without: Retraction | None = None,
+    ) -> None:
+        self._without = without
         self.contract = contract
         self.table = table
         self.cells = cells
@@ -53,20 +66,21 @@ class ContractIntake:
         self._fingerprints = Fingerprints()
         self._seen = SeenReadings(store.hours(principal, contract.name), self._load, latest_only=self._by_order)
 
-    def write(self, transaction: Transaction, readings: Readings, origin: NDArray[np.int64] | int | None = None) -> Written:
+    def write(self, transaction: Transaction, readings: Readings, origin: int | None = None) -> Written:
         """Settle duplicates and append. After a failure of the transaction call `forget`."""
         if len(readings) == 0:
             none = np.zeros(0, np.bool_)
             return Written(readings, none, none, none)
+        origins = np.full(len(readings), transaction.commit if origin is None else origin, np.int64)
         verdict = self._seen.add(*self._fingerprint(readings), readings.time, self.contract.revision)
         if self._by_order:
-            order = (np.int64(transaction.commit) << _ORDER_BITS) + np.arange(len(readings), dtype=np.int64)
+            order = (origins << _ORDER_BITS) + np.arange(len(readings), dtype=np.int64)
             readings = Readings(readings.row, readings.twin, readings.time, order, readings.present, readings.bad, readings.values)
         duplicate = verdict == DUPLICATE
         late = ~duplicate & self._late(readings.time)
         conflict = verdict == CLASH
         marks = (late * LATE + conflict * CONFLICT).astype(np.int8)
-        rows = rows_of(self.table, readings, transaction.commit, transaction.commit if origin is None else origin, marks)
+        rows = rows_of(self.table, readings, transaction.commit, origins, marks)
         if duplicate.any():
             transaction.append_readings(self.table, rows.filter(pa.array(duplicate)), sightings=True)
             transaction.append_readings(self.table, rows.filter(pa.array(~duplicate)))
@@ -100,7 +114,7 @@ class ContractIntake:
         for table in self._store.reading_tables(self._principal):
             if table.contract != self.contract.name:
                 continue
-            rows = self._store.readings(self._principal, table, hours=hours)
+            rows = self._store.readings(self._principal, table, hours=hours, without=self._without)
             if len(rows) == 0:
                 continue
             if self._by_order:

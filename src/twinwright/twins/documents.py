@@ -1,0 +1,104 @@
+"""Twin documents in the shape of Azure Digital Twins: what a reader is shown of a state.
+
+Nothing is shown for `removed`. For `bad` the last good value is, with the quality and time of the bad one in `$metadata`. Values
+are in the unit of their property, `$metadata` names it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from twinwright import units
+from twinwright.clock import to_iso
+from twinwright.schema import PathInfo
+from twinwright.storage.layout import Lifetime
+from twinwright.storage.protocol import BAD, GOOD, REMOVED
+
+Cell = Mapping[str, Any]  # a row of RECORD_SCHEMA
+DECLARED_SOURCE = "api"
+DECLARED_TIME = 0  # a value declared with a twin that has no beginning
+
+
+def winners(cells: Iterable[Cell]) -> dict[tuple[int, str], Cell]:
+    """Law 2 over the sources: per (twin, path) the cell greatest in (event time, source name)."""
+    best: dict[tuple[int, str], Cell] = {}
+    for cell in cells:
+        key = (cell["twin"], cell["path"])
+        held = best.get(key)
+        if held is None or (cell["time"], cell["source"]) > (held["time"], held["source"]):
+            best[key] = cell
+    return best
+
+
+def value_of(cell: Cell, info: PathInfo | None) -> Any:
+    """The value of a good cell, in the unit of its property."""
+    if cell["type"] == "VARCHAR":
+        return cell["txt"]
+    if cell["type"] == "BOOLEAN":
+        return bool(cell["int"])
+    value = cell["num"] if cell["type"] == "DOUBLE" else cell["int"]
+    if info is None or value is None:
+        return value
+    affine = units.converter(cell["unit"], info.unit)
+    return value if affine.is_identity else affine.apply(float(value))
+
+
+def document(
+    lifetime: Lifetime,
+    cells: Sequence[Cell],
+    last_good: Mapping[str, Cell],
+    paths: Mapping[str, PathInfo],
+    times: Mapping[int, int],
+    *,
+    facts: bool,
+) -> dict[str, Any]:
+    """One twin. `cells` are its winners, `last_good` the good cells behind bad ones, `times` the time of each commit.
+
+    With `facts` everything that depends on how the data arrived is left out, and equal histories give equal bytes.
+    """
+    metadata: dict[str, Any] = {"$model": lifetime.interface}
+    body: dict[str, Any] = {"$dtId": lifetime.twin, "$metadata": metadata}
+    for cell in sorted(cells, key=lambda one: one["path"]):
+        if cell["kind"] == REMOVED:
+            continue
+        shown = cell if cell["kind"] == GOOD else last_good.get(cell["path"])
+        component, _, name = cell["path"].rpartition("/")
+        owner, notes = _place(body, metadata, component)
+        info = paths.get(cell["path"])
+        notes[name] = _notes(cell, info, times, facts=facts)
+        if shown is not None:
+            owner[name] = value_of(shown, info)
+    if not facts:
+        body["$etag"] = _etag(body)
+    return body
+
+
+def _place(body: dict[str, Any], metadata: dict[str, Any], component: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Where a value and its notes go: on the twin, or in the component's own object."""
+    owner, notes = body, metadata
+    for step in component.split("/") if component else ():
+        owner = owner.setdefault(step, {"$metadata": {}})
+        notes = owner["$metadata"]
+    return owner, notes
+
+
+def _notes(cell: Cell, info: PathInfo | None, times: Mapping[int, int], *, facts: bool) -> dict[str, Any]:
+    notes: dict[str, Any] = {}
+    if not (cell["source"] == DECLARED_SOURCE and cell["time"] == DECLARED_TIME):
+        notes["sourceTime"] = to_iso(cell["time"])
+    notes["source"] = cell["source"]
+    notes["quality"] = "good" if cell["kind"] != BAD else "bad"
+    if info is not None and info.unit is not None:
+        notes["unit"] = info.unit
+    if not facts and cell["commit"] in times:
+        notes["lastUpdateTime"] = to_iso(times[cell["commit"]])
+    return notes
+
+
+def _etag(body: Mapping[str, Any]) -> str:
+    digest = hashlib.blake2b(msgspec.json.encode(body, order="deterministic"), digest_size=12).hexdigest()
+    return f'W/"{digest}"'

@@ -1,0 +1,259 @@
+"""Reads of the twins: documents from the cell cache or, as of a time or as known at a commit, from history; and series."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+
+from twinwright import units
+from twinwright.clock import HOUR, SECOND, to_iso
+from twinwright.errors import NotFoundError, UsageError
+from twinwright.governance.principals import Principal
+from twinwright.schema import Ontology, PathInfo
+from twinwright.storage.layout import Lane, Selection
+from twinwright.storage.protocol import BAD, GOOD, Store
+from twinwright.twins import documents
+from twinwright.twins.documents import Cell
+from twinwright.twins.registry import TwinRegistry
+from twinwright.twins.series import Series
+from twinwright.twins.state import StateCache
+
+AGGREGATES = ("mean", "min", "max", "sum", "count", "first", "last")
+MAX_POINTS = 5_000_000
+_PER = {"s": SECOND, "min": 60 * SECOND, "h": HOUR}
+
+
+class TwinReads:
+    """Bitemporal reads for one set of applied interfaces and twins. `rates` are the greatest plausible rates: (source, path) ->
+    (value, unit, microseconds)."""
+
+    def __init__(
+        self,
+        store: Store,
+        state: StateCache,
+        ontology: Ontology,
+        registry: TwinRegistry,
+        rates: Mapping[tuple[str, str], tuple[float, str | None, int]] | None = None,
+    ) -> None:
+        self._store, self._state, self._ontology, self._registry = store, state, ontology, registry
+        self._rates = rates or {}
+
+    # --- documents ---------------------------------------------------------------------------------------------------
+
+    def document(
+        self, principal: Principal, twin: str, *, as_of: int | None, known_at: int | None, lane: Lane, facts: bool
+    ) -> dict[str, Any]:
+        """One twin. Raises NotFoundError."""
+        lifetime = self._registry.current(twin)
+        if as_of is not None:
+            lives = [life for life in self._registry.lifetimes_of(twin) if life.since is None or life.since <= as_of]
+            if not lives or (lives[-1].until is not None and lives[-1].until <= as_of):
+                raise NotFoundError(f"'{twin}' did not exist at {to_iso(as_of)}", remedy="Ask for a time inside its lifetime")
+            lifetime = lives[-1]
+        return self._documents(principal, (lifetime.number,), as_of, known_at, lane, facts=facts)[0]
+
+    def documents(self, principal: Principal, *, as_of: int | None, known_at: int | None, lane: Lane, facts: bool) -> list[dict[str, Any]]:
+        """All twins, by id."""
+        numbers = tuple(self._registry.current(twin).number for twin in sorted(self._registry.twins))
+        return self._documents(principal, numbers, as_of, known_at, lane, facts=facts)
+
+    def _documents(
+        self, principal: Principal, numbers: tuple[int, ...], as_of: int | None, known_at: int | None, lane: Lane, *, facts: bool
+    ) -> list[dict[str, Any]]:
+        end = None if as_of is None else as_of + 1
+        selection = Selection(lifetimes=numbers, lane=lane, end=end, known_at=known_at)
+        cells = self.cells(principal, selection)
+        by_twin: dict[int, list[Cell]] = {number: [] for number in numbers}
+        for (number, _), cell in cells.items():
+            by_twin[number].append(cell)
+        bad = [cell for cell in cells.values() if cell["kind"] == BAD]
+        last_good: dict[int, dict[str, Cell]] = {}
+        if bad:
+            behind = Selection(
+                lifetimes=tuple({cell["twin"] for cell in bad}),
+                paths=tuple({cell["path"] for cell in bad}),
+                lane=lane,
+                end=end,
+                known_at=known_at,
+                good_only=True,
+            )
+            for cell in self._store.latest(principal, behind).to_pylist():
+                last_good.setdefault(cell["twin"], {})[cell["path"]] = cell
+        times = {} if facts else self._commit_times(principal, {cell["commit"] for cell in cells.values()})
+        result = []
+        for number in numbers:
+            lifetime = self._registry.lifetime(number)
+            paths = self._ontology.paths(lifetime.interface)
+            result.append(documents.document(lifetime, by_twin[number], last_good.get(number, {}), paths, times, facts=facts))
+        return result
+
+    def cells(self, principal: Principal, selection: Selection) -> dict[tuple[int, str], Cell]:
+        """The winning record of each (twin, path): from the cache for the observed present, else from history."""
+        if selection.end is not None or selection.known_at is not None or selection.lane != "observed":
+            return documents.winners(self._store.latest(principal, selection).to_pylist())
+        found: list[Cell] = []
+        by_contract = self._columns(principal)
+        for contract, table in self._state.tables(selection.lifetimes):
+            source, columns = by_contract[contract]
+            for row in table.to_pylist():
+                unit, type_ = columns[row["path"], row["revision"]]
+                found.append({**row, "source": source, "unit": unit, "type": type_})
+        declared = Selection(lifetimes=selection.lifetimes, source=documents.DECLARED_SOURCE)
+        found += self._store.latest(principal, declared).to_pylist()
+        return documents.winners(found)
+
+    def _columns(self, principal: Principal) -> dict[str, tuple[str, dict[tuple[str, int], tuple[str | None, str]]]]:
+        result: dict[str, tuple[str, dict[tuple[str, int], tuple[str | None, str]]]] = {}
+        for table in self._store.reading_tables(principal):
+            _, columns = result.setdefault(table.contract, (table.source, {}))
+            columns.update({(column.path, table.revision): (column.unit, column.type) for column in table.columns})
+        return result
+
+    def _commit_times(self, principal: Principal, numbers: set[int]) -> dict[int, int]:
+        if not numbers:
+            return {}
+        if len(numbers) <= 32:
+            return {n: commit.at for n in numbers for commit in self._store.commits(principal, first=n, last=n)}
+        return {commit.number: commit.at for commit in self._store.commits(principal, first=min(numbers), last=max(numbers))}
+
+    # --- series ------------------------------------------------------------------------------------------------------
+
+    def info(self, twin: str, path: str) -> PathInfo:
+        """What the twin's interface says of a path. Raises NotFoundError naming the nearest."""
+        paths = self._ontology.paths(self._registry.current(twin).interface)
+        if path not in paths:
+            from difflib import get_close_matches
+
+            near = get_close_matches(path, list(paths), 1)
+            remedy = f"Did you mean '{near[0]}'?" if near else f"It has: {', '.join(sorted(paths)[:20]) or 'none'}"
+            raise NotFoundError(f"'{twin}' has no path '{path}'", remedy=remedy)
+        return paths[path]
+
+    def unit_of(self, twin: str, path: str) -> str | None:
+        return self.info(twin, path).unit
+
+    def records(self, principal: Principal, twin: str, path: str, *, start: int | None, end: int | None, known_at: int | None) -> pa.Table:
+        """The current record of every key of one path, in order of (time, source): RECORD_SCHEMA. Raises NotFoundError."""
+        self.info(twin, path)
+        numbers = tuple(life.number for life in self._registry.lifetimes_of(twin))
+        found = self._store.history(principal, Selection(numbers, (path,), start=start, end=end, known_at=known_at))
+        return found.sort_by([("time", "ascending"), ("source", "ascending")]) if len(numbers) > 1 else found
+
+    def series(
+        self,
+        principal: Principal,
+        twin: str,
+        path: str,
+        *,
+        start: int | None = None,
+        end: int | None = None,
+        unit: str | None = None,
+        known_at: int | None = None,
+    ) -> Series:
+        """Numbers for models and charts; where several sources speak of one time, the greatest name is heard (law 2)."""
+        info = self.info(twin, path)
+        rows = self.records(principal, twin, path, start=start, end=end, known_at=known_at)
+        wanted = info.unit if unit is None else units.canonical(unit, where=path)
+        values, good = numbers(rows, wanted, path)
+        times = np.asarray(rows["time"].to_numpy(), np.int64)
+        last = np.append(times[1:] != times[:-1], True)[: len(times)]
+        return Series(times[last], values[last], good[last], wanted)
+
+    def history(
+        self,
+        principal: Principal,
+        twin: str,
+        path: str,
+        *,
+        start: int | None,
+        end: int | None,
+        every: int | None,
+        agg: str,
+        unit: str | None,
+        known_at: int | None,
+    ) -> dict[str, Any]:
+        """`times values unit quality source` as lists; resampled into windows of `every` microseconds aligned to the epoch."""
+        info = self.info(twin, path)
+        wanted = info.unit if unit is None else units.canonical(unit, where=path)
+        rows = self.records(principal, twin, path, start=start, end=end, known_at=known_at)
+        rows = rows.filter(pa.compute.not_equal(rows["kind"], 2))
+        if len(rows) > MAX_POINTS and every is None:
+            raise UsageError(f"{len(rows)} points", where=path, remedy=f"Narrow the time or resample: at most {MAX_POINTS}")
+        times = np.asarray(rows["time"].to_numpy(), np.int64)
+        if every is not None:
+            return {"twin": twin, "path": path, **self._resampled(rows, times, every, agg, wanted, path)}
+        types = set(rows["type"].unique().to_pylist())
+        if types <= {"DOUBLE", "BIGINT"}:
+            numeric, good = numbers(rows, wanted, path)
+            whole = types == {"BIGINT"} and all(units.converter(u, wanted).is_identity for u in rows["unit"].unique().to_pylist())
+            values: list[Any] = [(int(value) if whole else float(value)) if ok else None for value, ok in zip(numeric, good, strict=True)]
+        else:
+            values = [documents.value_of(row, None) if row["kind"] == GOOD else None for row in rows.to_pylist()]
+        return {
+            "twin": twin,
+            "path": path,
+            "times": [to_iso(time) for time in times.tolist()],
+            "values": values,
+            "unit": wanted,
+            "quality": self._quality(rows, times, path),
+            "source": rows["source"].to_pylist(),
+        }
+
+    def _resampled(self, rows: pa.Table, times: Any, every: int, agg: str, unit: str | None, path: str) -> dict[str, Any]:
+        if every <= 0:
+            raise UsageError("the window is empty", where="every", remedy="Write it as PT1M, PT1H ...")
+        if agg not in AGGREGATES:
+            raise UsageError(f"there is no aggregate '{agg}'", where="agg", remedy=f"Use one of {', '.join(AGGREGATES)}")
+        values, good = numbers(rows, unit, path)
+        frame = pl.DataFrame({"window": times // every * every, "value": values, "good": good})
+        chosen = pl.col("value").filter("good")
+        grouped = frame.group_by("window", maintain_order=True).agg(value=getattr(chosen, agg)(), good=pl.col("good").all()).sort("window")
+        return {
+            "times": [to_iso(time) for time in grouped["window"].to_list()],
+            "values": grouped["value"].to_list(),
+            "unit": None if agg == "count" else unit,
+            "quality": ["good" if ok else "bad" for ok in grouped["good"].to_list()],
+            "source": [None] * len(grouped),
+        }
+
+    def _quality(self, rows: pa.Table, times: Any, path: str) -> list[str]:
+        """good, bad, or `rate`: further from its good neighbour of the same source than the contract's rate allows."""
+        quality = np.where(np.asarray(rows["kind"].to_numpy()) == BAD, "bad", "good").astype(object)
+        for source in rows["source"].unique().to_pylist():
+            limit = self._rates.get((source, path))
+            if limit is None:
+                continue
+            mine = np.flatnonzero((np.array(rows["source"].to_pylist()) == source) & (quality == "good"))
+            if len(mine) < 2:
+                continue
+            values, _ = numbers(rows, limit[1], path)
+            rate = np.abs(np.diff(values[mine])) / np.diff(times[mine]) * limit[2]
+            quality[mine[1:][rate > limit[0]]] = "rate"
+        return [str(mark) for mark in quality]
+
+
+def numbers(rows: pa.Table, unit: str | None, path: str) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """(values in `unit` with NaN where bad, good). Raises UsageError for text."""
+    types = set(rows["type"].unique().to_pylist())
+    if "VARCHAR" in types:
+        raise UsageError("the values are text, not numbers", where=path, remedy="Choose a numeric path, or leave out unit and resampling")
+    good = np.asarray(rows["kind"].to_numpy()) == GOOD
+    values = rows["num"].to_numpy(zero_copy_only=False).astype(np.float64)
+    whole = rows["int"].to_numpy(zero_copy_only=False).astype(np.float64)
+    values = np.where(np.isnan(values), whole, values) if len(values) else values
+    names = rows["unit"].to_pylist()
+    for name in set(names):
+        affine = units.converter(name, unit)
+        if not affine.is_identity:
+            mine = np.array([other == name for other in names])
+            values[mine] = affine.apply(values[mine])
+    return np.where(good, values, np.nan), good
+
+
+def per_microseconds(per: str) -> int:
+    """How long the period of a contract's rate is."""
+    return _PER[per]
