@@ -299,6 +299,9 @@ def test_a_model_that_raises_is_told_by_its_kind(fit, service, model_definition)
         "{'predictions': [], 'warnings': []}",
         "{'predictions': [p['values'][0]], 'warnings': [1]}",
         "{'predictions': [p['values'][0]], 'warnings': []}",
+        "{'predictions': [p['values'][0]], 'warnings': [], 'deviation': 'wide'}",
+        "{'predictions': [p['values'][0]], 'warnings': [], 'deviation': ['wide']}",
+        "{'predictions': [p['values'][0]], 'warnings': [], 'deviation': [0.1], 'findings': [], 'quantile': '2'}",
         "{'predictions': [p['values'][0] * float('nan')], 'warnings': []}",
     ],
 )

@@ -153,21 +153,37 @@ def evaluate(
 
 
 def _is_sound(found: Any, sizes: list[int], free: int) -> bool:
-    """The child ran code that is not ours: only arrays of the shape that was asked for, with numbers in them, go further."""
-    if not isinstance(found, dict) or not all(isinstance(one, str) for one in found.get("warnings", [None])):
+    """The child ran code that is not ours: only what has the shape and type that was asked for goes further."""
+    if not isinstance(found, dict) or not _all_of(str, found.get("warnings")):
         return False
-    shapes: list[tuple[str, tuple[int, ...]]] = [(name, (free,)) for name in ("values", "low", "high", "at_bound")] if free else []
-    arrays = [(found.get(name), shape) for name, shape in [*shapes, *([("covariance", (free, free))] if free else [])]]
-    for name in ("predictions", "half_band"):
-        if name in found or name == "predictions":
-            each = found.get(name)
-            if not isinstance(each, list) or len(each) != len(sizes):
-                return False
-            arrays += [(one, (size,)) for one, size in zip(each, sizes, strict=True)]
-    if not all(isinstance(one, np.ndarray) and one.shape == shape for one, shape in arrays):
+    deviation = found.get("deviation")
+    if deviation is not None and not (_all_of(float, deviation) and len(deviation) == len(sizes)):
         return False
-    numbers = [*found["predictions"], *([found["values"], found["covariance"]] if free else [])]
-    return all(bool(np.isfinite(one).all()) for one in numbers)
+    each = [name for name in ("predictions", "half_band") if name in found or name == "predictions"]
+    if not all(isinstance(found.get(name), list) and len(found[name]) == len(sizes) for name in each):
+        return False
+    shaped: list[tuple[Any, tuple[int, ...]]] = [(one, (size,)) for name in each for one, size in zip(found[name], sizes, strict=True)]
+    if free:
+        if deviation is None or not _all_of(str, found.get("findings")) or not _all_of(float, [found.get(name) for name in _NUMBERS]):
+            return False
+        shaped += [(found.get(name), (free,)) for name in ("values", "low", "high", "at_bound")]
+        shaped.append((found.get("covariance"), (free, free)))
+    if not all(isinstance(one, np.ndarray) and one.shape == shape and one.dtype.kind in "fb" for one, shape in shaped):
+        return False
+    finite = [*found["predictions"], *([found["values"], found["covariance"]] if free else [])]
+    return all(bool(np.isfinite(one).all()) for one in finite)
+
+
+_NUMBERS = ("quantile", "effective_count", "starts_run", "starts_agreeing", "evaluations", "converged")
+
+
+def _all_of(kind: type, values: Any) -> bool:
+    """A list of text, or of finite numbers."""
+    if not isinstance(values, list):
+        return False
+    if kind is str:
+        return all(isinstance(one, str) for one in values)
+    return all(isinstance(one, int | float) and bool(np.isfinite(one)) for one in values)
 
 
 def choose_free(model: ModelDefinition, dataset: Dataset, only: Sequence[str] | None, values: Mapping[str, float]) -> FreeParameters:
