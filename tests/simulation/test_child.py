@@ -158,6 +158,18 @@ def test_global_random_numbers_repeat_with_the_seed(python):
     assert same[0] == same[1] != other
 
 
+def test_compiled_random_numbers_repeat_with_the_seed(simple):
+    definition = simple("return (np.random.normal(),)", "import numpy as np")
+    payload, rest = request(definition)
+    same = [run_in_child(ENTRY, payload, **rest).result["outputs"].tobytes() for _ in range(2)]
+    assert same[0] == same[1] != run_in_child(ENTRY, {**payload, "seed": 1}, **rest).result["outputs"].tobytes()
+
+
+def test_hashes_of_text_are_equal_in_every_process(python, sandbox):
+    definition = python("def f(t, u, p): return (hash('pump') % 1000003,)")
+    assert run(definition).result["outputs"].tobytes() == run(definition, None, sandbox).result["outputs"].tobytes()
+
+
 def test_daemons_that_a_model_starts_die_with_the_run(python):
     code = (
         "import os, time\n"

@@ -34,7 +34,7 @@ from twinwright.simulation.protocol import FailureKind, ModelError
 
 PACKET = 64 * 1024
 REQUEST, RESULT, LOG = "request.bin", "result.bin", "log.txt"
-_FASTEST_POLL, _SLOWEST_POLL = 0.01, 0.5
+_FASTEST_POLL, _RUN_POLL, _TEMPLATE_POLL = 0.01, 0.05, 0.5  # seconds between looks at resident memory
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -63,7 +63,7 @@ class _Child:
     pid: int
     pidfd: int
     status: socket.socket
-    watched_with_descendants: bool  # not so for a template: it watches its runs itself, each by its own limit
+    is_run: bool  # is watched with its descendants; a template watches its runs itself, each by its own limit
     limit: int
     own_at_fork: int
     resident_at_fork: int
@@ -103,7 +103,8 @@ class ForkServer:
         if not self.living:
             return 3600.0
         age = time.monotonic() - max(child.since for child in self.living.values())
-        return min(max(age / 20, _FASTEST_POLL), 0.05 if self.network_cut or age < 1 else _SLOWEST_POLL)
+        runs = any(child.is_run for child in self.living.values())
+        return min(max(age / 20, _FASTEST_POLL), _RUN_POLL if runs else _TEMPLATE_POLL)
 
     def _accept(self) -> bool:
         packet, descriptors, _, _ = socket.recv_fds(self.control, PACKET, 2)
@@ -129,7 +130,7 @@ class ForkServer:
         return True
 
     def _too_large(self, child: _Child) -> bool:
-        family = [child.pid, *(containment.descendants(child.pid) if child.watched_with_descendants else ())]
+        family = [child.pid, *(containment.descendants(child.pid) if child.is_run else ())]
         used = sum(containment.own_memory(pid) for pid in family) - child.own_at_fork
         child.peak = max(child.peak, used)
         child.over_memory = child.over_memory or used > child.limit

@@ -11,6 +11,7 @@ Method: E. Hairer, S. P. Norsett, G. Wanner, Solving Ordinary Differential Equat
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import FunctionType
@@ -254,6 +255,15 @@ def make_derive(function: Any, load: Callable[[int], Any], shape: Shape) -> Call
             dx[j] = result[j]
 
     return derive
+
+
+def _seed(seed: int) -> None:
+    random.seed(seed)
+    np.random.seed(seed)
+
+
+seed_compiled: Callable[[int], None] = _jit(_seed)
+"""Seeds the generators that compiled code has of its own, for models that draw from the global ones."""
 
 
 def build_kernel(rhs: FunctionType, output: FunctionType | None, shape: Shape) -> Kernel:

@@ -137,7 +137,7 @@ class _Root:
         code = f"import sys; sys.path[:] = {sys.path!r}; from twinwright.simulation import fork_server; fork_server.main()"
         with theirs:
             self.process = subprocess.Popen(  # noqa: S603 -- our own interpreter and code
-                [sys.executable, "-I", "-c", code, str(self.directory)],
+                [sys.executable, "-s", "-P", "-c", code, str(self.directory)],
                 stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,

@@ -20,10 +20,11 @@ def warm_up() -> None:
     import scipy.integrate
     import scipy.optimize  # noqa: F401
 
-    from twinwright.simulation.kernels import Shape, build_kernel
+    from twinwright.simulation.kernels import Shape, build_kernel, seed_compiled
     from twinwright.simulation.registry import kinds
 
     kinds()
+    seed_compiled(0)
     build_kernel(_decay, None, Shape(1, 1, 1, 1, (0.0,)))  # type: ignore[arg-type]
 
 
@@ -49,9 +50,17 @@ def run(payload: dict[str, Any], folder: Path) -> dict[str, Any]:
 
     Gives `outputs` (n, n_outputs), `states` (n, n_states), `warnings`.
     """
-    random.seed(payload["seed"])
-    np.random.seed(payload["seed"] % 2**32)
     one = model(payload["model"], folder)
+    _seed(payload["seed"])
     state = one.initial(payload["parameters"], payload["states"])
     result = one.advance(state, payload["times"], payload["inputs"])
     return {"outputs": result.outputs, "states": result.states, "warnings": list(one.warnings)}
+
+
+def _seed(seed: int) -> None:
+    """Seed every global generator, for models that draw from them: the interpreter's, NumPy's and those of compiled code."""
+    from twinwright.simulation.kernels import seed_compiled
+
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    seed_compiled(seed % 2**32)
