@@ -164,6 +164,10 @@ class SourceCells:
                 grown[: old[0], : old[1]] = getattr(self, name)
             setattr(self, name, grown)
 
+    def become(self, other: SourceCells) -> None:
+        """Take the place of `other`, for those who hold on to this one."""
+        self.__dict__.update(vars(other))
+
     # --- reading and keeping -----------------------------------------------------------------------------------------
 
     def table(self, twins: Sequence[int] | None = None) -> pa.Table:

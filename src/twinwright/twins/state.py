@@ -61,8 +61,25 @@ class StateCache:
             with self._store.transaction(self._principal, "materialise") as transaction:
                 transaction.save_cells(contract, transaction.commit, cells.table(), replace=True)
             cells.dirty.clear()
-            self._cells[contract] = cells
+            if contract in self._cells:
+                self._cells[contract].become(cells)  # whoever folds into them goes on doing so
+            else:
+                self._cells[contract] = cells
             self._changed.discard(contract)
+
+    def reconcile(self, contract: str) -> tuple[int, int]:
+        """(cells checked, cells that were not what history says). Those are repaired."""
+        with self.lock:
+            order = [("twin", "ascending"), ("path", "ascending")]
+            held = self.of(contract).table().sort_by(order).to_pylist()
+            true = self._from_history(contract).table().sort_by(order).to_pylist()
+            facts = [{(row["twin"], row["path"]): _fact(row) for row in rows} for rows in (held, true)]
+            keys = facts[0].keys() | facts[1].keys()
+            wrong = sum(facts[0].get(key) != facts[1].get(key) for key in keys)
+            if wrong:
+                _log.warning("state differs from history: repairing", contract=contract, cells=wrong)
+                self.recompute(contract)
+            return len(keys), wrong
 
     def tables(self, twins: Sequence[int] | None = None) -> list[tuple[str, pa.Table]]:
         """(contract, CELL_SCHEMA) of every contract that has readings."""
@@ -95,3 +112,8 @@ class StateCache:
             latest = self._store.latest(self._principal, Selection(source=tables[0].source))
             cells.load(latest.select(CELL_SCHEMA.names), {column.path: column.type for table in tables for column in table.columns})
         return cells
+
+
+def _fact(row: dict[str, object]) -> tuple[object, ...]:
+    """A cell less its bookkeeping: equal histories make equal facts."""
+    return tuple(row[name] for name in ("time", "correction", "revision", "kind", "num", "int", "txt"))
