@@ -1,0 +1,1 @@
+"""REST: the surface of the platform over HTTP, guarded from the first byte."""

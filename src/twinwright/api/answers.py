@@ -1,0 +1,186 @@
+"""The shapes of answers, for `/openapi.json`: what the platform returns is sent as it is, and tests hold it to these."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Answer(BaseModel):
+    """Fields that are always there; more may come."""
+
+    model_config = ConfigDict(extra="allow", populate_by_name=True)
+
+
+class ErrorDetail(Answer):
+    code: str
+    message: str
+    target: str | None = Field(None, description="The place in the request or document.")
+
+
+class Error(Answer):
+    code: str = Field(description="What kind of error it is; stable.")
+    message: str = Field(description="What is wrong, where, and what to do.")
+    target: str | None = None
+    details: list[ErrorDetail] = Field(default_factory=list)
+    correlation_id: str | None = Field(None, description="Find it in the platform's log by this id.")
+
+
+class ErrorBody(Answer):
+    """The error object of every answer that is not a success."""
+
+    error: Error
+
+
+class Health(Answer):
+    status: str = Field(examples=["ok"])
+
+
+class Receipt(Answer):
+    """received = accepted + duplicate + the sum of dead_lettered, exactly, in readings."""
+
+    received: int
+    accepted: int
+    duplicate: int
+    late: int = Field(description="Of the accepted: behind the watermark by more than the contract allows.")
+    conflict: int = Field(description="Of the accepted: contradicting another of equal version.")
+    dead_lettered: dict[str, int] = Field(description="Refused readings by reason; kept whole.")
+    token: int = Field(description="The commit that made it durable: give it as Twinwright-After to read what was written.")
+    seconds: float
+
+
+class TwinDocument(Answer):
+    """A twin in the shape of Azure Digital Twins; its properties stand beside these fields."""
+
+    id: str = Field(alias="$dtId")
+    etag: str = Field(alias="$etag")
+    metadata: dict[str, Any] = Field(alias="$metadata", description="$model, and of each property its unit, quality and times.")
+
+
+class Relationship(Answer):
+    id: str = Field(alias="$relationshipId")
+    source: str = Field(alias="$sourceId")
+    target: str = Field(alias="$targetId")
+    name: str = Field(alias="$relationshipName")
+
+
+class Relationships(Answer):
+    value: list[Relationship]
+
+
+class Model(Answer):
+    id: str
+    decommissioned: bool
+    model: dict[str, Any] | None = Field(None, description="The DTDL document, where it was asked for.")
+
+
+class Models(Answer):
+    value: list[Model]
+
+
+class TwinSummary(Answer):
+    id: str = Field(alias="$dtId")
+    model: str = Field(alias="$model")
+    newest: str | None = Field(description="The time of the newest observation.")
+
+
+class Twins(Answer):
+    value: list[TwinSummary]
+
+
+class Path(Answer):
+    path: str
+    kind: str
+    type: str
+    unit: str | None
+
+
+class Paths(Answer):
+    value: list[Path]
+
+
+class History(Answer):
+    """Arrays of one length; times are UTC. A value that is not known or not finite is null."""
+
+    twin: str
+    path: str
+    times: list[str]
+    values: list[Any]
+    unit: str | None
+
+
+class Scenarios(Answer):
+    value: list[dict[str, Any]]
+
+
+class RunSummary(Answer):
+    id: str
+    status: str = Field(examples=["ok", "failed"])
+    failure: dict[str, Any] | None
+    digest: str
+    seconds: float
+
+
+class Runs(Answer):
+    value: list[RunSummary]
+
+
+class RunAnswers(Answer):
+    runs: list[RunSummary]
+
+
+class Verification(Answer):
+    id: str
+    verified: bool
+    digest: str
+    reason: str | None = None
+
+
+class DeadLetter(Answer):
+    id: int
+    reason: str
+    contract: str
+    payload: Any = Field(description="The reading or payload as it was received.")
+
+
+class DeadLetters(Answer):
+    total: int
+    by_reason: dict[str, int]
+    items: list[DeadLetter]
+
+
+class RetryReceipt(Answer):
+    received: int
+    accepted: int
+    duplicate: int
+    still_refused: int
+    token: int
+
+
+class Kpis(Answer):
+    counts: dict[str, int] = Field(description="received, accepted, duplicate and dead_lettered since creation.")
+
+
+class ParameterSet(Answer):
+    id: str
+    model: str
+    parameters: dict[str, Any] = Field(description="By name: value, low and high of its interval, unit.")
+    metrics: dict[str, Any] = Field(description="Errors on training data, holdout and of the baseline.")
+    warnings: list[str]
+
+
+class ParameterSets(Answer):
+    value: list[ParameterSet]
+
+
+class Validations(Answer):
+    value: list[dict[str, Any]]
+
+
+class Status(Answer):
+    connectors: list[dict[str, Any]]
+    contracts: list[dict[str, Any]]
+    commit: int
+    version: str
+    uptime_seconds: float

@@ -1,0 +1,78 @@
+"""The ASGI application: routes behind a guard behind a boundary.
+
+Boundary (correlation id, safe headers, metrics, no traceback)
+  Guard (Host, Origin, credential; http and websocket)
+    routes -> Workers -> Platform
+    whatever `console` mounts
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from starlette.types import ASGIApp
+
+from twinwright.api import errors
+from twinwright.api.boundary import Boundary
+from twinwright.api.routes import health, login, operations, simulation, telemetry, twins
+from twinwright.api.security import AllowedHosts, Guard
+from twinwright.api.serving import Serving
+from twinwright.api.tokens import TokenAuthority
+from twinwright.observability.metrics import Metrics
+from twinwright.platform.interface import Platform
+
+Extension = Callable[[FastAPI, Serving], None]
+_TITLE: Final = "Twinwright"
+_DESCRIPTION: Final = (
+    "Digital twins you can trust. Twins and models have the shape of Azure Digital Twins' data plane, everything else is under `/v1`. "
+    'Every answer that is not a success is `{"error": {"code", "message"}}`. Times are ISO 8601 with a zone, durations ISO 8601, values in '
+    "the unit named beside them."
+)
+
+
+def create_app(
+    platform: Platform,
+    *,
+    tokens: TokenAuthority,
+    metrics: Metrics,
+    allowed_hosts: Iterable[str] = (),
+    console: Extension | None = None,
+) -> ASGIApp:
+    """Serve a platform. `allowed_hosts` are names beside the loopback's; `console` (`twinwright.console.mount`) adds the web console.
+
+    `metrics` are those that `platform.metrics()` shows. The platform stays the caller's to close.
+    """
+    serving = Serving(platform, tokens)
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        yield
+        serving.close()
+
+    app = FastAPI(
+        title=_TITLE, description=_DESCRIPTION, openapi_url=None, docs_url=None, redoc_url=None, lifespan=lifespan, redirect_slashes=False
+    )
+    app.state.serving = serving
+    errors.register(app)
+    for router in (health.router, login.router, twins.data_plane, twins.router, telemetry.router, simulation.router, operations.router):
+        app.include_router(router)
+    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
+    if console is not None:
+        console(app, serving)
+    return Boundary(Guard(app, tokens=tokens, hosts=AllowedHosts.of(allowed_hosts)), metrics=metrics)
+
+
+def _openapi(app: FastAPI) -> dict[str, Any]:
+    """The description of the API, made once. Operations need the bearer token unless they say otherwise."""
+    if app.openapi_schema is None:
+        schema = get_openapi(title=app.title, version="1", description=app.description, routes=app.routes)
+        schema["components"]["securitySchemes"] = {"bearer": {"type": "http", "scheme": "bearer", "description": "The admin token."}}
+        schema["security"] = [{"bearer": []}]
+        for path in ("/healthz", "/readyz", "/login"):
+            schema["paths"][path]["get"]["security"] = []
+        app.openapi_schema = schema
+    return app.openapi_schema

@@ -1,0 +1,114 @@
+"""The one place where exceptions become answers: the error object of Azure Digital Twins for every refusal and every failure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, Final, cast
+
+import msgspec
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from twinwright.documents import json_path
+from twinwright.errors import BusyError, ForbiddenError, InvalidError, TwinwrightError, UsageError
+from twinwright.observability.logs import current_correlation, get_logger
+
+_log = get_logger("api")
+
+_CODES: Final = {404: "NotFound", 405: "MethodNotAllowed", 408: "RequestTimeout", 413: "TooLarge"}
+_REMEDIES: Final = {404: "See /openapi.json for what there is", 405: "The header Allow names the methods of this resource"}
+
+
+class MisdirectedError(ForbiddenError):
+    """A Host that this server does not answer to: a name rebound by a hostile page, or one that is missing in the settings."""
+
+    code = "MisdirectedRequest"
+    http_status = 421
+
+
+class HeadersTooLargeError(UsageError):
+    """Request line or headers past the limit."""
+
+    code = "RequestHeaderFieldsTooLarge"
+    http_status = 431
+
+
+class RequestTimeoutError(UsageError):
+    """A request that did not arrive in time."""
+
+    code = "RequestTimeout"
+    http_status = 408
+
+
+class JsonResponse(Response):
+    """JSON by msgspec: exact for int64, and `null` where a number is not finite."""
+
+    media_type = "application/json"
+
+    def render(self, content: Any) -> bytes:
+        return msgspec.json.encode(content)
+
+
+def error_response(error: TwinwrightError) -> Response:
+    """Status, headers and the body `{"error": {"code", "message", ...}}` of an error that was meant to be told."""
+    told: dict[str, Any] = {"code": error.code, "message": str(error)}
+    if isinstance(error, InvalidError):
+        told["details"] = [{"code": one.code, "message": str(one), "target": one.path} for one in error.problems]
+    elif error.where:
+        told["target"] = error.where
+    return _response(error.http_status, told, _headers_of(error))
+
+
+def unexpected_response(error: BaseException, *, method: str, path: str) -> Response:
+    """500 for what nobody foresaw: the log gets it whole, the client only the id to ask for."""
+    _log.error("request_failed", method=method, path=path, exc_info=error)
+    message = f"the platform failed; its log has the details under {current_correlation()}"
+    return _response(500, {"code": "InternalServerError", "message": message}, {})
+
+
+def register(app: FastAPI) -> None:
+    """Answer every exception that leaves a route with the error object."""
+
+    async def told(_request: Request, error: Exception) -> Response:
+        error = cast(TwinwrightError, error)
+        if error.http_status >= 500:
+            _log.error("request_failed", code=error.code, reason=str(error))
+        return error_response(error)
+
+    async def refused(_request: Request, error: Exception) -> Response:
+        error = cast(HTTPException, error)
+        code, remedy = _CODES.get(error.status_code, "BadRequest"), _REMEDIES.get(error.status_code)
+        message = f"{error.detail}. {remedy}" if remedy else str(error.detail)
+        return _response(error.status_code, {"code": code, "message": message}, dict(error.headers or {}))
+
+    async def invalid(_request: Request, error: Exception) -> Response:
+        error = cast(RequestValidationError, error)
+        details = [_detail(one) for one in error.errors()]
+        message = "; ".join(one["message"] for one in details)
+        return _response(422, {"code": "ValidationFailed", "message": message, "details": details}, {})
+
+    app.add_exception_handler(TwinwrightError, told)
+    app.add_exception_handler(HTTPException, refused)
+    app.add_exception_handler(RequestValidationError, invalid)
+
+
+def _detail(problem: Mapping[str, Any]) -> dict[str, str]:
+    kind, *place = problem["loc"]
+    target = json_path(place) if kind == "body" else ".".join(str(part) for part in place)
+    message = str(problem["msg"]).removeprefix("Value error, ")
+    return {"code": str(problem["type"]), "message": f"{kind} {target}: {message[0].lower()}{message[1:]}", "target": target}
+
+
+def _headers_of(error: TwinwrightError) -> dict[str, str]:
+    if isinstance(error, BusyError):
+        return {"retry-after": str(max(1, math.ceil(error.retry_after)))}
+    if error.http_status == 401:
+        return {"www-authenticate": 'Bearer realm="twinwright"'}
+    return {}
+
+
+def _response(status: int, told: Mapping[str, Any], headers: Mapping[str, str]) -> Response:
+    return JsonResponse({"error": {**told, "correlation_id": current_correlation()}}, status_code=status, headers=dict(headers))

@@ -1,0 +1,124 @@
+"""Scenarios and their runs, parameter sets, validations and reports."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Query, Request
+from fastapi import Path as InPath
+from starlette.responses import HTMLResponse, Response
+
+from twinwright.api import answers
+from twinwright.api.bodies import read_document
+from twinwright.api.errors import JsonResponse
+from twinwright.api.routes import failures
+from twinwright.api.serving import Asking
+from twinwright.errors import UsageError
+
+REPORT_POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'; base-uri 'none'; sandbox"
+Id = Annotated[str, InPath(min_length=1, max_length=128, description="Its id, or a unique prefix of it.")]
+router = APIRouter(prefix="/v1", tags=["simulation"])
+_SCENARIO_BODY: Final = {
+    "requestBody": {
+        "required": True,
+        "description": 'A scenario: by name as {"scenario": "name"}, or given inline with the fields of a scenario file.',
+        "content": {
+            "application/json": {
+                "schema": {
+                    "oneOf": [
+                        {"type": "object", "required": ["scenario"], "properties": {"scenario": {"type": "string"}}},
+                        {"type": "object", "required": ["name", "model", "twin", "from", "horizon"]},
+                    ]
+                }
+            }
+        },
+    }
+}
+
+
+@router.get("/scenarios", response_model=answers.Scenarios, responses=failures(), summary="The scenarios of the workspace")
+async def scenarios(asking: Asking) -> Response:
+    await asking.visible()
+    return JsonResponse({"value": await asking.serving.reads.run(asking.platform.scenarios)})
+
+
+@router.post(
+    "/scenarios",
+    response_model=answers.RunAnswers,
+    responses=failures(400, 404, 408, 413, 415),
+    summary="Run a scenario",
+    description="Answers when all its runs have ended. A run that fails is an answer, not an error.",
+    openapi_extra=_SCENARIO_BODY,
+)
+async def simulate(request: Request, asking: Asking) -> Response:
+    scenario = _scenario(await read_document(request))
+    await asking.visible()
+    return JsonResponse(await asking.serving.runs.run(asking.platform.simulate, scenario))
+
+
+@router.get("/runs", response_model=answers.Runs, responses=failures(), summary="All runs, oldest first, without outputs")
+async def runs(
+    asking: Asking,
+    model: Annotated[str | None, Query(max_length=128, description="Only of this model.")] = None,
+    scenario: Annotated[str | None, Query(max_length=128, description="Only of this scenario.")] = None,
+) -> Response:
+    await asking.visible()
+    found = await asking.serving.reads.run(asking.platform.runs)
+    wanted = {name: value for name, value in (("model", model), ("scenario", scenario)) if value is not None}
+    return JsonResponse({"value": [one for one in found if all(one.get(name) == value for name, value in wanted.items())]})
+
+
+@router.get("/runs/{id}", response_model=answers.RunSummary, responses=failures(404), summary="One run with its provenance")
+async def run(asking: Asking, id: Id, outputs: Annotated[bool, Query(description="With the numbers of its outputs.")] = True) -> Response:
+    await asking.visible()
+    return JsonResponse(await asking.serving.reads.run(asking.platform.run, id, outputs=outputs))
+
+
+@router.post("/runs/{id}/verify", response_model=answers.Verification, responses=failures(404), summary="Repeat a run and compare bytes")
+async def verify(asking: Asking, id: Id) -> Response:
+    return JsonResponse(await asking.serving.runs.run(asking.platform.verify_run, id))
+
+
+@router.get("/parameter-sets", response_model=answers.ParameterSets, responses=failures(404), summary="All parameter sets")
+async def parameter_sets(
+    asking: Asking, model: Annotated[str | None, Query(max_length=128, description="Only of this model.")] = None
+) -> Response:
+    await asking.visible()
+    return JsonResponse({"value": await asking.serving.reads.run(asking.platform.parameter_sets, model)})
+
+
+@router.get("/parameter-sets/{id}", response_model=answers.ParameterSet, responses=failures(404), summary="One parameter set")
+async def parameter_set(asking: Asking, id: Id) -> Response:
+    await asking.visible()
+    return JsonResponse(await asking.serving.reads.run(asking.platform.parameter_set, id))
+
+
+@router.get("/validations", response_model=answers.Validations, responses=failures(), summary="All validations")
+async def validations(asking: Asking) -> Response:
+    await asking.visible()
+    return JsonResponse({"value": await asking.serving.reads.run(asking.platform.validations)})
+
+
+@router.get(
+    "/reports/{id}",
+    response_class=HTMLResponse,
+    responses=failures(404),
+    summary="The report of a calibration or validation",
+    description="One self-contained HTML page; it runs no script and loads nothing.",
+)
+async def report(asking: Asking, id: Id) -> Response:
+    await asking.visible()
+    text = await asking.serving.reads.run(asking.platform.report, id)
+    return HTMLResponse(text, headers={"content-security-policy": REPORT_POLICY})
+
+
+def _scenario(document: Any) -> str | Mapping[str, Any]:
+    """What to run: a name, or the fields of a scenario. Raises UsageError."""
+    if isinstance(document, dict):
+        named = document.get("scenario") if document.keys() == {"scenario"} else document
+        if isinstance(named, (str, dict)) and named:
+            return named
+    raise UsageError(
+        "the body names no scenario", where="body", remedy='Send {"scenario": "name"}, or the fields of a scenario file as JSON'
+    )

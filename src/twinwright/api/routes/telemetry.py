@@ -1,0 +1,107 @@
+"""Telemetry in, receipts out; what was refused, and refused no longer."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Query, Request
+from fastapi import Path as InPath
+from starlette.responses import Response
+
+from twinwright.api import answers
+from twinwright.api.bodies import TELEMETRY_TYPES, read_document, read_telemetry
+from twinwright.api.errors import JsonResponse
+from twinwright.api.routes import failures
+from twinwright.api.serving import MAX_COMMIT, Asking
+from twinwright.errors import UsageError
+from twinwright.telemetry.payloads import REASONS, Payload
+
+MAX_IDS: Final = 10_000
+router = APIRouter(prefix="/v1", tags=["telemetry"])
+_PUSH_BODY: Final = {
+    "requestBody": {
+        "required": True,
+        "description": "A document, an array, one a line, or CSV with its header: as the contract says. Gzip is read as Content-Encoding.",
+        "content": {kind: {"schema": {"type": "string", "format": "binary"}} for kind in TELEMETRY_TYPES},
+    }
+}
+_RETRY_BODY: Final = {
+    "requestBody": {
+        "description": "Which ones; without a body all that are open.",
+        "content": {
+            "application/json": {
+                "schema": {
+                    "type": "object",
+                    "additionalProperties": False,
+                    "properties": {
+                        "ids": {"type": "array", "items": {"type": "integer", "minimum": 0}, "maxItems": MAX_IDS},
+                        "contract": {"type": "string"},
+                    },
+                }
+            }
+        },
+    }
+}
+
+
+@router.post(
+    "/telemetry/{contract}",
+    response_model=answers.Receipt,
+    responses=failures(400, 404, 408, 413, 415),
+    summary="Push telemetry of a contract",
+    description="Answers with exact counts once all is durable; refused readings are kept and counted. With 4xx nothing was taken.",
+    openapi_extra=_PUSH_BODY,
+)
+async def push(request: Request, asking: Asking, contract: Annotated[str, InPath(max_length=128)]) -> Response:
+    body = await read_telemetry(request)
+    receipt = await asking.serving.telemetry.run(asking.platform.push, contract, [Payload(body)])
+    return JsonResponse(receipt.as_json())
+
+
+@router.get("/dead-letters", response_model=answers.DeadLetters, responses=failures(404), summary="What was refused and why")
+async def dead_letters(
+    asking: Asking,
+    contract: Annotated[str | None, Query(max_length=128, description="Only of this contract.")] = None,
+    reason: Annotated[str | None, Query(max_length=32, description=f"Only for this reason: {', '.join(REASONS)}.")] = None,
+    limit: Annotated[int, Query(ge=1, le=1000, description="At most so many items; `total` and `by_reason` count all.")] = 100,
+) -> Response:
+    if reason is not None and reason not in REASONS:
+        raise UsageError(f"'{reason}' is not a reason", where="reason", remedy=f"Use one of {', '.join(REASONS)}")
+    await asking.visible()
+    return JsonResponse(await asking.serving.reads.run(asking.platform.dead_letters, contract=contract, reason=reason, limit=limit))
+
+
+@router.get("/dead-letters/{id}", response_model=answers.DeadLetter, responses=failures(404), summary="One dead letter, whole")
+async def dead_letter(asking: Asking, id: Annotated[int, InPath(ge=0, le=MAX_COMMIT)]) -> Response:
+    await asking.visible()
+    return JsonResponse(await asking.serving.reads.run(asking.platform.dead_letter, id))
+
+
+@router.post(
+    "/dead-letters/retry",
+    response_model=answers.RetryReceipt,
+    responses=failures(400, 404, 408, 413, 415),
+    summary="Read dead letters again, under the contracts applied now",
+    openapi_extra=_RETRY_BODY,
+)
+async def retry(request: Request, asking: Asking) -> Response:
+    ids, contract = _chosen(await read_document(request))
+    return JsonResponse(await asking.serving.telemetry.run(asking.platform.retry_dead_letters, ids, contract=contract))
+
+
+def _chosen(document: Any) -> tuple[list[int] | None, str | None]:
+    """`ids` and `contract` of a retry. Raises UsageError."""
+    if document is None:
+        return None, None
+    if not isinstance(document, dict) or not document.keys() <= {"ids", "contract"}:
+        raise UsageError("the body is not an object of `ids` and `contract`", where="body", remedy='Send {"ids": [1, 2]}, or no body')
+    ids, contract = document.get("ids"), document.get("contract")
+    if ids is not None and not (isinstance(ids, list) and len(ids) <= MAX_IDS and all(_is_id(one) for one in ids)):
+        raise UsageError("`ids` is not a list of ids", where="$.ids", remedy=f"List at most {MAX_IDS} ids of dead letters")
+    if contract is not None and not isinstance(contract, str):
+        raise UsageError("`contract` is not text", where="$.contract", remedy="Name one contract, or leave it out")
+    return ids, contract
+
+
+def _is_id(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_COMMIT

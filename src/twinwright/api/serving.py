@@ -1,0 +1,78 @@
+"""What the handlers share: the platform, acting as whoever asks, and the threads in which it does."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+from typing import Annotated, Final, cast
+
+from fastapi import Depends, Header, Query, Request
+
+from twinwright.api.security import PRINCIPAL
+from twinwright.api.tokens import TokenAuthority
+from twinwright.api.workers import Workers
+from twinwright.errors import BusyError
+from twinwright.platform.interface import Platform
+
+MAX_COMMIT: Final = 2**63 - 1
+WAIT_SECONDS: Final = 5.0
+_POLL_SECONDS: Final = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """One served platform. Reads, telemetry and runs wait in lines of their own: a long simulation blocks neither of the others."""
+
+    platform: Platform
+    tokens: TokenAuthority
+    reads: Workers = field(default_factory=lambda: Workers("reads", threads=12, waiting=116))
+    telemetry: Workers = field(default_factory=lambda: Workers("telemetry", threads=16, waiting=112))
+    runs: Workers = field(default_factory=lambda: Workers("runs", threads=2, waiting=6, retry_after=5.0))
+
+    def close(self) -> None:
+        for workers in (self.reads, self.telemetry, self.runs):
+            workers.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """The platform as the principal of one request may use it."""
+
+    serving: Serving
+    platform: Platform
+    after: int | None
+
+    async def visible(self) -> None:
+        """Wait until reads see the commit that the request names, where the platform's method can't be told itself.
+
+        Raises BusyError for one that does not come within WAIT_SECONDS.
+        """
+        if self.after is None:
+            return
+        deadline = time.monotonic() + WAIT_SECONDS
+        while (await self.serving.reads.run(self.platform.status))["commit"] < self.after:
+            if time.monotonic() > deadline:
+                raise BusyError(f"commit {self.after} is not visible yet")
+            await asyncio.sleep(_POLL_SECONDS)
+
+
+def serving_of(request: Request) -> Serving:
+    return cast(Serving, request.app.state.serving)
+
+
+def caller(
+    request: Request,
+    header: Annotated[
+        int | None,
+        Header(alias="Twinwright-After", ge=0, le=MAX_COMMIT, description="A receipt's token: the answer sees at least that commit."),
+    ] = None,
+    after: Annotated[int | None, Query(ge=0, le=MAX_COMMIT, description="The same as the header Twinwright-After.")] = None,
+) -> Caller:
+    """The dependency of every route: who asks, and what he must be shown at least."""
+    serving = serving_of(request)
+    given = [one for one in (header, after) if one is not None]
+    return Caller(serving, serving.platform.as_principal(request.scope[PRINCIPAL]), max(given, default=None))
+
+
+Asking = Annotated[Caller, Depends(caller)]
