@@ -1,13 +1,14 @@
 """JSON payloads: a document, an array of documents, or one document a line.
 
-The fast reader is Arrow's, on many lines at once with the types that the contract wants. Lines it will not take go, in small
-chunks, to msgspec one at a time; that plain reader defines what a field of the wrong type is.
+Plain lines go to the compiled reader. What it leaves goes to Arrow's, all at once with the types that the contract wants, and what
+that will not take, in small chunks, to msgspec one document at a time; this plain reader defines what a field of the wrong type is.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -19,9 +20,13 @@ from numpy.typing import NDArray
 
 from twinwright.telemetry.contract import FieldKind
 from twinwright.telemetry.decode import POLARS_TYPE, Column, Decoded, Undecodable, concatenate, empty
+from twinwright.telemetry.json_reader import LineReader, Lines
 from twinwright.telemetry.payloads import Payload
 
 _CHUNK = 1_000
+_MOST_LEFT = 0.25  # of the lines by the compiled reader; beyond that they are of another form, and all go to Arrow's
+_MARK = b"\xef\xbb\xbf"  # of byte order: Arrow passes over it, JSON does not know it
+_HUGE = re.compile(rb"\d[eE]\+?\d{3,}\s*[,}\]]|\d{300}")  # perhaps beyond a double, which Arrow does not notice in fields that it ignores
 _INT64 = range(-(2**63), 2**63)
 _ARROW_TYPE: Mapping[FieldKind, pa.DataType] = {
     "number": pa.float64(),
@@ -36,6 +41,7 @@ class JsonDecoder:
 
     def __init__(self, fields: Mapping[str, FieldKind]) -> None:
         self._fields = fields
+        self._reader = LineReader(fields) if LineReader.can_name(fields) else None
         self._document = msgspec.json.Decoder()
         self._array = msgspec.json.Decoder(list[msgspec.Raw])
         self._raw = msgspec.json.Decoder(msgspec.Raw)
@@ -46,42 +52,71 @@ class JsonDecoder:
         if fast is not None:
             return fast
         elements, owner, undecodable = self._elements(payloads)
-        if not elements:
-            return empty(self._fields, undecodable)
-        whole = self._fast(b"\n".join(elements), len(elements))
-        owners = np.array(owner, np.int32)
-        if whole is not None:
-            return Decoded(len(elements), whole, owners, elements.__getitem__, tuple(undecodable))
-        parts = [self._chunk(elements[at : at + _CHUNK], owners[at : at + _CHUNK]) for at in range(0, len(elements), _CHUNK)]
-        return concatenate([*parts, empty(self._fields, undecodable)], self._fields)
+        rest = self._general(elements, np.array(owner, np.int32))
+        return concatenate([rest, empty(self._fields, undecodable)], self._fields) if undecodable else rest
 
     def _lines_of_one(self, body: bytes) -> Decoded | None:
-        """A large payload of plain lines needs no splitting before it is read."""
-        if not body.startswith(b"{") or b"\n" not in body:
+        """A large payload of plain lines needs no splitting before it is read. Its first line shows that it is not one document."""
+        end = body.find(b"\n")
+        if end < 0 or not body.startswith(b"{"):
             return None
-        count = body.count(b"\n") + (not body.endswith(b"\n"))
-        columns = self._fast(body, count)
-        if columns is None:
+        buffer = body if body.endswith(b"\n") else body + b"\n"
+        lines = self._compiled(buffer, buffer.count(b"\n"))
+        if lines is None or lines.starts[lines.rows[0]] != 0:
             return None
-        lines: list[bytes] = []
-
-        def raw(row: int) -> bytes:
-            if not lines:
-                lines.extend(body.split(b"\n"))
-            return lines[row]
-
-        return Decoded(count, columns, np.zeros(count, np.int32), raw)
+        line = _slicer(buffer, lines.starts)
+        left = [(int(at), stripped) for at in lines.left if (stripped := line(int(at)).strip())]
+        elements = [element for _, element in left]
+        rest = self._general(elements, np.array([at for at, _ in left], np.int32))
+        whole = self._in_order(lines, rest, line)
+        undecodable = tuple(Undecodable(0, bad.raw, bad.detail) for bad in whole.undecodable)
+        return Decoded(whole.count, whole.columns, np.zeros(whole.count, np.int32), whole.raw, undecodable)
 
     def _one_line_each(self, payloads: Sequence[Payload]) -> Decoded | None:
         """So do many payloads that are one plain document each."""
-        buffer = b"\n".join([payload.body for payload in payloads])
+        buffer = b"\n".join([*(payload.body for payload in payloads), b""])
         count = len(payloads)
-        if not buffer.startswith(b"{") or buffer.count(b"\n{") != count - 1 or buffer.count(b"\n") != count - 1:
+        lines = self._compiled(buffer, count) if buffer.count(b"\n") == count else None
+        if lines is None:
             return None
-        columns = self._fast(buffer, count)
-        if columns is None:
+        left = [payloads[at] for at in lines.left]
+        elements, owner, undecodable = self._elements(left)
+        rest = self._general(elements, lines.left[owner].astype(np.int32))
+        undecodable = [Undecodable(int(lines.left[bad.payload]), bad.raw, bad.detail) for bad in undecodable]
+        rest = concatenate([rest, empty(self._fields, undecodable)], self._fields) if undecodable else rest
+        return self._in_order(lines, rest, lambda row: payloads[row].body)
+
+    def _compiled(self, buffer: bytes, count: int) -> Lines | None:
+        """What the compiled reader takes, where that is most of it."""
+        if self._reader is None or not (buffer.isascii() or _is_utf8(buffer)):
             return None
-        return Decoded(count, columns, np.arange(count, dtype=np.int32), lambda row: payloads[row].body)
+        lines = self._reader.read(buffer, count)
+        return lines if lines is not None and len(lines.left) <= count * _MOST_LEFT else None
+
+    def _in_order(self, lines: Lines, rest: Decoded, line: Callable[[int], bytes]) -> Decoded:
+        """The lines that were read and what became of the rest, each owned by its line, as they came."""
+        columns = {name: Column(_series(name, kind, lines.columns[name])) for name, kind in self._fields.items()}
+        rows = lines.rows
+        read = Decoded(len(rows), columns, rows.astype(np.int32), lambda row: line(int(rows[row])))
+        if not rest.count:
+            return Decoded(read.count, columns, read.owner, read.raw, rest.undecodable)
+        both = concatenate([read, rest], self._fields)
+        order = np.argsort(both.owner, kind="stable")
+        columns = {
+            name: Column(column.values.gather(order), None if column.wrong is None else column.wrong[order])
+            for name, column in both.columns.items()
+        }
+        return Decoded(both.count, columns, both.owner[order], lambda row: both.raw(int(order[row])), both.undecodable)
+
+    def _general(self, elements: Sequence[bytes], owners: NDArray[np.int32]) -> Decoded:
+        """Documents of any form, each on a line of its own."""
+        if not elements:
+            return empty(self._fields)
+        whole = self._fast(b"\n".join(elements), len(elements))
+        if whole is not None:
+            return Decoded(len(elements), whole, owners, elements.__getitem__)
+        parts = [self._chunk(elements[at : at + _CHUNK], owners[at : at + _CHUNK]) for at in range(0, len(elements), _CHUNK)]
+        return concatenate(parts, self._fields)
 
     def _elements(self, payloads: Sequence[Payload]) -> tuple[list[bytes], list[int], list[Undecodable]]:
         """Each document on a line of its own."""
@@ -117,7 +152,9 @@ class JsonDecoder:
 
     def _fast(self, buffer: bytes, count: int) -> dict[str, Column] | None:
         """Arrow's reader; None where it will not take the buffer, or would take it in another sense than the plain one."""
-        if b"NaN" in buffer or b"Inf" in buffer or (not buffer.isascii() and not _is_utf8(buffer)):
+        if b"NaN" in buffer or b"Inf" in buffer or buffer.startswith(_MARK) or _HUGE.search(buffer):
+            return None
+        if not buffer.isascii() and not _is_utf8(buffer):
             return None
         for scalar in self._scalar_types:
             schema = pa.schema([(name, _ARROW_TYPE.get(kind, scalar)) for name, kind in self._fields.items()])
@@ -130,12 +167,7 @@ class JsonDecoder:
                 return None
             if scalar != self._scalar_types[0]:
                 self._scalar_types = (scalar, self._scalar_types[0])  # most sources keep to one way: try it first next time
-            columns = {}
-            for name, kind in self._fields.items():
-                series = pl.from_arrow(table.column(name))
-                assert isinstance(series, pl.Series)
-                columns[name] = Column(series.cast(POLARS_TYPE[kind]))
-            return columns
+            return {name: Column(_series(name, kind, table.column(name))) for name, kind in self._fields.items()}
         return None
 
     def _chunk(self, elements: Sequence[bytes], owners: NDArray[np.int32]) -> Decoded:
@@ -168,6 +200,16 @@ class JsonDecoder:
         if not isinstance(document, dict):
             return None, f"a JSON object is expected, not {type(document).__name__}"
         return document, ""
+
+
+def _series(name: str, kind: FieldKind, values: pa.Array | pa.ChunkedArray) -> pl.Series:
+    series = pl.from_arrow(values)
+    assert isinstance(series, pl.Series)
+    return series.cast(POLARS_TYPE[kind]).alias(name)
+
+
+def _slicer(buffer: bytes, starts: NDArray[np.int64]) -> Callable[[int], bytes]:
+    return lambda row: buffer[starts[row] : starts[row + 1] - 1]
 
 
 def _is_utf8(buffer: bytes) -> bool:
