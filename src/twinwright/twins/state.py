@@ -25,6 +25,7 @@ class StateCache:
         self._principal = principal
         self._cells: dict[str, SourceCells] = {}
         self._changed: set[str] = set()
+        self._anew: set[str] = set()  # what is materialised of these is out of date in every twin
         self._since = 0
         self.lock = threading.RLock()
 
@@ -47,10 +48,12 @@ class StateCache:
         with self.lock:
             for contract in sorted(self._changed):
                 cells = self._cells[contract]
-                twins = sorted(cells.dirty)
+                anew = contract in self._anew
+                rows = cells.table(None if anew else sorted(cells.dirty))
                 with self._store.transaction(self._principal, "materialise") as transaction:
-                    transaction.save_cells(contract, transaction.commit, cells.table(twins), replace=False)
+                    transaction.save_cells(contract, transaction.commit, rows, replace=anew)
                 cells.dirty.clear()
+                self._anew.discard(contract)
             self._changed.clear()
             self._since = 0
 
@@ -66,6 +69,7 @@ class StateCache:
             else:
                 self._cells[contract] = cells
             self._changed.discard(contract)
+            self._anew.discard(contract)
 
     def reconcile(self, contract: str) -> tuple[int, int]:
         """(cells checked, cells that were not what history says). Those are repaired."""
@@ -93,7 +97,9 @@ class StateCache:
     def _load(self, contract: str) -> SourceCells:
         through, saved = self._store.cells(self._principal, contract)
         if any(r.commit > through and r.contract == contract for r in self._store.retractions(self._principal)):
-            return self._from_history(contract)  # stopped between a replay and its materialisation
+            self._changed.add(contract)  # stopped between a replay and its materialisation
+            self._anew.add(contract)
+            return self._from_history(contract)
         cells = SourceCells()
         tables = self._tables_of(contract)
         cells.load(saved, {column.path: column.type for table in tables for column in table.columns})
