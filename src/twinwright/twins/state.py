@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
+from twinwright.errors import StoreError
 from twinwright.governance.principals import Principal
 from twinwright.observability.logs import get_logger
 from twinwright.storage.layout import ReadingTable, Selection
@@ -41,7 +42,11 @@ class StateCache:
         self._changed.add(contract)
         self._since += readings
         if self._since >= MATERIALISE_EVERY:
-            self.materialise()
+            try:
+                self.materialise()
+            except StoreError as error:  # what was folded is durable all the same: try again a cadence later
+                self._since = 0
+                _log.warning("state was not materialised", contract=contract, error=str(error))
 
     def materialise(self) -> None:
         """Write the changed cells to the store, so that a restart folds only what came after."""
