@@ -1,1 +1,27 @@
-"""Twinwright: digital twins you can trust."""
+"""Twinwright: digital twins you can trust. `open` a workspace and every command is a method of what comes back."""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from twinwright.platform.interface import Platform
+
+try:
+    __version__ = version("twinwright")
+except PackageNotFoundError:  # run from a source tree that is not installed
+    __version__ = "0+unknown"
+
+__all__ = ["__version__", "open"]
+
+
+def open(workspace: str | Path = ".") -> Platform:
+    """The platform of a workspace: in this process, or the running one through its socket, with the same answers.
+
+    Raises NotFoundError for a folder that is not there, StoreError when the store can't be opened. Close it when done.
+    """
+    from twinwright.platform.remote import connect
+
+    return connect(Path(workspace))

@@ -1,0 +1,341 @@
+"""The commands of twins and telemetry, and the one place where errors become exit codes."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from twinwright.cli import output
+from twinwright.errors import PlatformError, TwinwrightError, UsageError
+
+if TYPE_CHECKING:
+    from twinwright.platform.interface import Platform
+
+app = typer.Typer(
+    name="twinwright",
+    help="Digital twins you can trust: telemetry in, state kept true, simulations calibrated, validated and repeatable.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+Workspace = Annotated[Path, typer.Option("--workspace", "-w", help="The workspace folder.", envvar="TWINWRIGHT_WORKSPACE")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
+From = Annotated[str | None, typer.Option("--from", help="Included; ISO 8601 with Z or an offset.")]
+To = Annotated[str | None, typer.Option("--to", help="Not included; ISO 8601 with Z or an offset.")]
+After = Annotated[int | None, typer.Option("--after", help="A receipt's token: wait until its batch can be seen.")]
+KnownAt = Annotated[str | None, typer.Option("--known-at", help="As known at a commit number, or at a time.")]
+HERE = Path()
+
+
+@contextmanager
+def opened(workspace: Path) -> Iterator[Platform]:
+    """The platform of a workspace for one command: the running one, or the store opened here."""
+    import twinwright
+
+    platform = twinwright.open(workspace)
+    try:
+        yield platform
+    finally:
+        platform.close()
+
+
+def main() -> None:
+    """Run the command; whatever goes wrong ends as a sentence and an exit code."""
+    import signal
+
+    from twinwright.cli import models  # noqa: F401 - registers its commands
+
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    as_json = "--json" in sys.argv
+    try:
+        app()
+    except TwinwrightError as error:
+        sys.exit(output.fail(error, as_json))
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except Exception as error:  # noqa: BLE001 - no traceback reaches a user
+        if os.environ.get("TWINWRIGHT_DEBUG"):
+            raise
+        failed = PlatformError(f"{type(error).__name__}: {error}", remedy="Set TWINWRIGHT_DEBUG=1 to see where, and please report it")
+        sys.exit(output.fail(failed, as_json))
+
+
+# --- workspace -------------------------------------------------------------------------------------------------------
+
+
+@app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder to make.")],
+    example: Annotated[str, typer.Option("--example", help="Which example to start from.")] = "starter",
+    as_json: Json = False,
+) -> None:
+    """Make a workspace that runs at once."""
+    from twinwright.cli.examples import copy_example
+
+    copy_example(example, folder)
+    result = {"workspace": str(folder.resolve())}
+    output.finish(result, as_json, lambda r: typer.echo(f"workspace {r['workspace']}\nNext: twinwright up --workspace {folder}"))
+
+
+@app.command()
+def plan(workspace: Workspace = HERE, as_json: Json = False) -> None:
+    """Show what applying the folder would change."""
+    with opened(workspace) as platform:
+        result = platform.plan()
+    output.finish(result, as_json, _show_changes)
+
+
+@app.command()
+def apply(workspace: Workspace = HERE, as_json: Json = False) -> None:
+    """Apply the folder in one audited transaction."""
+    with opened(workspace) as platform:
+        result = platform.apply()
+    output.finish(result, as_json, _show_changes)
+
+
+def _show_changes(result: dict[str, Any]) -> None:
+    rows = [[c["change"], c["kind"], c["id"], c["effect"], c["detail"]] for c in result["changes"]]
+    output.table(["change", "what", "name", "effect", "detail"], rows, empty="nothing to change")
+    if result["breaking"]:
+        typer.echo("There are breaking changes: `twinwright apply` refuses them.")
+
+
+@app.command()
+def up(
+    workspace: Workspace = HERE,
+    port: Annotated[int | None, typer.Option("--port", help="0 takes a free one.")] = None,
+    host: Annotated[str | None, typer.Option("--host", help="Loopback unless told otherwise.")] = None,
+    tls: Annotated[str | None, typer.Option("--tls", help="`auto` makes a certificate of its own.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Start connectors, API and console; stop with Ctrl-C."""
+    from twinwright.cli.up import run
+
+    run(workspace, host=host, port=port, tls=tls, as_json=as_json)
+
+
+# --- telemetry -------------------------------------------------------------------------------------------------------
+
+
+@app.command()
+def ingest(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Files of the contract's format.")],
+    contract: Annotated[str, typer.Option("--contract", help="The contract that reads them.")],
+    workspace: Workspace = HERE,
+    as_json: Json = False,
+) -> None:
+    """Load files; an interrupted load resumes."""
+    with opened(workspace) as platform, output.progress("ingesting", not as_json) as bar:
+        result = platform.ingest([str(file) for file in files], contract, progress=bar)
+    output.finish(result, as_json, output.receipt)
+
+
+@app.command()
+def replay(
+    start: From = None,
+    end: To = None,
+    contract: Annotated[str | None, typer.Option("--contract", help="Only this contract's payloads.")] = None,
+    workspace: Workspace = HERE,
+    as_json: Json = False,
+) -> None:
+    """Read the journal again, by receive time, under the applied contracts."""
+    with opened(workspace) as platform:
+        result = platform.replay(start=start, end=end, contract=contract)
+    output.finish(result, as_json, output.receipt)
+
+
+letters = typer.Typer(help="Readings and payloads that were refused, kept whole.", no_args_is_help=True)
+app.add_typer(letters, name="dead-letters")
+
+
+@letters.command("list")
+def letters_list(
+    contract: Annotated[str | None, typer.Option("--contract")] = None,
+    reason: Annotated[str | None, typer.Option("--reason")] = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=100_000)] = 100,
+    workspace: Workspace = HERE,
+    as_json: Json = False,
+) -> None:
+    """List the open ones."""
+    with opened(workspace) as platform:
+        result = platform.dead_letters(contract=contract, reason=reason, limit=limit)
+
+    def show(r: dict[str, Any]) -> None:
+        rows = [[i["id"], i["reason"], i["contract"], i["detail"], i["position"], i["payload"][:60]] for i in r["items"]]
+        output.table(["id", "reason", "contract", "detail", "position", "payload"], rows, empty="no dead letters")
+        if rows:
+            typer.echo(f"{r['total']} open: " + ", ".join(f"{count} {name}" for name, count in r["by_reason"].items()))
+
+    output.finish(result, as_json, show)
+
+
+@letters.command("show")
+def letters_show(id: Annotated[int, typer.Argument(metavar="ID")], workspace: Workspace = HERE, as_json: Json = False) -> None:
+    """Show one with its whole payload."""
+    with opened(workspace) as platform:
+        result = platform.dead_letter(id)
+    output.finish(result, as_json, output.fields)
+
+
+@letters.command("retry")
+def letters_retry(
+    ids: Annotated[list[int] | None, typer.Argument(metavar="[ID]...", help="All open ones when none is given.")] = None,
+    contract: Annotated[str | None, typer.Option("--contract")] = None,
+    workspace: Workspace = HERE,
+    as_json: Json = False,
+) -> None:
+    """Read them again under the applied contracts."""
+    with opened(workspace) as platform:
+        result = platform.retry_dead_letters(ids or None, contract=contract)
+    output.finish(result, as_json, output.receipt)
+
+
+# --- twins -----------------------------------------------------------------------------------------------------------
+
+
+@app.command()
+def state(
+    twin: Annotated[str | None, typer.Argument(metavar="[TWIN]", help="All twins when none is given.")] = None,
+    as_of: Annotated[str | None, typer.Option("--as-of", help="True of the world at this time.")] = None,
+    known_at: KnownAt = None,
+    lane: Annotated[str, typer.Option("--lane", help="observed, desired, derived or simulated.")] = "observed",
+    facts: Annotated[bool, typer.Option("--facts", help="Leave out what depends on how the data arrived.")] = False,
+    after: After = None,
+    workspace: Workspace = HERE,
+    as_json: Json = False,
+) -> None:
+    """The state of twins: now, as of a time, as known at a commit."""
+    with opened(workspace) as platform:
+        result = platform.state(twin, as_of=as_of, known_at=known_at, lane=lane, facts=facts, after=after)
+    output.finish(result, as_json, lambda r: _show_state([r] if twin else r["value"]))
+
+
+def _show_state(documents: list[dict[str, Any]]) -> None:
+    rows: list[list[Any]] = []
+    for document in documents:
+        before = len(rows)
+        _state_rows(document["$dtId"], "", document, rows)
+        if len(rows) == before:
+            rows.append([document["$dtId"], "-", None, None, None, None])
+    output.table(["twin", "path", "value", "unit", "quality", "time"], rows, empty="no twins")
+
+
+def _state_rows(twin: str, prefix: str, owner: dict[str, Any], rows: list[list[Any]]) -> None:
+    notes = owner["$metadata"]
+    for name, value in owner.items():
+        if isinstance(value, dict) and "$metadata" in value:
+            _state_rows(twin, f"{prefix}{name}/", value, rows)
+    for name, note in notes.items():
+        if isinstance(note, dict):
+            rows.append([twin, prefix + name, owner.get(name), note.get("unit"), note.get("quality"), note.get("sourceTime")])
+
+
+@app.command()
+def history(
+    twin: Annotated[str, typer.Argument(metavar="TWIN")],
+    path: Annotated[str, typer.Argument(metavar="PATH", help="pressure, or motor/speed.")],
+    start: From = None,
+    end: To = None,
+    every: Annotated[str | None, typer.Option("--every", help="Resample into windows such as PT1M.")] = None,
+    agg: Annotated[str, typer.Option("--agg", help="mean, min, max, sum, count, first or last.")] = "mean",
+    unit: Annotated[str | None, typer.Option("--unit", help="Convert to this unit.")] = None,
+    known_at: KnownAt = None,
+    after: After = None,
+    workspace: Workspace = HERE,
+    as_json: Json = False,
+) -> None:
+    """A series of one path of one twin."""
+    with opened(workspace) as platform:
+        result = platform.history(twin, path, start=start, end=end, every=every, agg=agg, unit=unit, known_at=known_at, after=after)
+
+    def show(r: dict[str, Any]) -> None:
+        rows = list(zip(r["times"], r["values"], r["quality"], r["source"], strict=True))
+        head = f"{path} [{r['unit']}]" if r["unit"] else path
+        output.table(["time", head, "quality", "source"], rows, empty="no observations")
+
+    output.finish(result, as_json, show)
+
+
+@app.command()
+def reconcile(workspace: Workspace = HERE, as_json: Json = False) -> None:
+    """Recompute state from history, compare, repair."""
+    with opened(workspace) as platform:
+        result = platform.reconcile()
+    output.finish(result, as_json, output.fields)
+
+
+@app.command()
+def kpi(
+    window: Annotated[str, typer.Option("--window", help="How far back shares are taken.")] = "PT1H",
+    workspace: Workspace = HERE,
+    as_json: Json = False,
+) -> None:
+    """Freshness, refused and late share, simulation success."""
+    with opened(workspace) as platform:
+        result = platform.kpi(window=window)
+
+    def show(r: dict[str, Any]) -> None:
+        rows = [[name, k["value"], k["unit"], k["target"], k["met"]] for name, k in r.items() if name != "counts"]
+        output.table(["kpi", "value", "unit", "target", "met"], rows, empty="no KPIs")
+        typer.echo("since creation: " + ", ".join(f"{name.replace('_', '-')} {count}" for name, count in r["counts"].items()))
+
+    output.finish(result, as_json, show)
+
+
+schemas = typer.Typer(help="DTDL interfaces.", no_args_is_help=True)
+app.add_typer(schemas, name="schema")
+
+
+@schemas.command("validate")
+def schema_validate(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="DTDL documents, judged together.")], as_json: Json = False
+) -> None:
+    """Judge DTDL documents: every problem at once."""
+    from twinwright import schema
+
+    result = schema.validate_files(files)
+
+    def show(r: dict[str, Any]) -> None:
+        for e in r["errors"]:
+            line = f":{e['line']}" if e.get("line") else ""
+            typer.echo(f"{e['file']}{line}: {e['message']} ({e['code']}, {e['path']}). {e.get('remedy') or ''}")
+        typer.echo("valid" if r["valid"] else f"{len(r['errors'])} problems")
+
+    output.finish(result, as_json, show, good=bool(result["valid"]))
+
+
+@schemas.command("diff")
+def schema_diff(
+    old: Annotated[Path, typer.Argument(metavar="OLD", help="A DTDL file or a folder of them.")],
+    new: Annotated[Path, typer.Argument(metavar="NEW")],
+    as_json: Json = False,
+) -> None:
+    """Classify the changes between two versions; exit code 1 when one is breaking."""
+    from dataclasses import asdict
+
+    from twinwright import schema
+
+    before, after = (schema.load(_documents(path)) for path in (old, new))
+    changes = [asdict(change) for change in schema.diff(before, after)]
+    breaking = any(change["effect"] == "breaking" for change in changes)
+
+    def show(r: dict[str, Any]) -> None:
+        rows = [[c["effect"], c["interface"], c["content"], c["what"], c["reason"]] for c in r["changes"]]
+        output.table(["effect", "interface", "content", "change", "why"], rows, empty="no changes")
+
+    output.finish({"changes": changes, "breaking": breaking}, as_json, show, good=not breaking)
+
+
+def _documents(path: Path) -> list[tuple[str, str]]:
+    files = sorted(path.rglob("*.json")) if path.is_dir() else [path]
+    try:
+        return [(str(file), file.read_text(encoding="utf-8")) for file in files]
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"can't be read: {error}", where=str(path), remedy="Name DTDL files in UTF-8") from error

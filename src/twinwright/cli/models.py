@@ -1,0 +1,169 @@
+"""The commands of simulation, calibration and validation."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from twinwright.cli import output
+from twinwright.cli.app import HERE, From, Json, To, Workspace, app, opened
+
+Model = Annotated[str, typer.Argument(metavar="MODEL", help="A model's name or the path of its file.")]
+Twin = Annotated[str, typer.Option("--twin", help="The twin whose history is used.")]
+Parameters = Annotated[str | None, typer.Option("--parameters", help="The id of a parameter set (default: the promoted one).")]
+
+
+@app.command()
+def simulate(
+    scenario: Annotated[str, typer.Argument(metavar="SCENARIO", help="A scenario's name or the path of its file.")],
+    executor: Annotated[str | None, typer.Option("--executor", help="Where runs are executed (default: here).")] = None,
+    workspace: Workspace = HERE,
+    as_json: Json = False,
+) -> None:
+    """Run a scenario and keep the runs. Exit code 1 when a run failed."""
+    with opened(workspace) as platform:
+        result = platform.simulate(scenario, executor=executor)
+
+    def show(r: dict[str, Any]) -> None:
+        for run in r["runs"]:
+            failure = f": {run['failure']['kind']}: {run['failure']['message']}" if run["failure"] else ""
+            sweep = f" {run['sweep']}" if run.get("sweep") else ""
+            typer.echo(f"run {run['id'][:12]}{sweep} {run['status']}{failure} ({run['seconds']:.2f} s, digest {run['digest'][:12]})")
+            rows = [[n, o["unit"], len(o["values"]), *_ends(o["values"])] for n, o in (run["outputs"] or {}).items()]
+            if rows:
+                output.table(["output", "unit", "samples", "first", "last", "min", "max"], rows, empty="")
+            for constraint in run.get("constraints") or []:
+                typer.echo(f"constraint {output.text(constraint)}")
+            for warning in run.get("warnings") or []:
+                typer.echo(f"warning: {output.text(warning)}")
+
+    output.finish(result, as_json, show, good=all(run["status"] == "ok" for run in result["runs"]))
+
+
+def _ends(values: list[float | None]) -> list[float | None]:
+    known = [value for value in values if value is not None]
+    return [known[0], known[-1], min(known), max(known)] if known else [None] * 4
+
+
+runs = typer.Typer(help="The run store.", no_args_is_help=True)
+app.add_typer(runs, name="runs")
+RunId = Annotated[str, typer.Argument(metavar="ID", help="An id or its beginning.")]
+
+
+@runs.command("list")
+def runs_list(workspace: Workspace = HERE, as_json: Json = False) -> None:
+    """All runs, oldest first."""
+    with opened(workspace) as platform:
+        found = platform.runs()
+
+    def show(r: dict[str, Any]) -> None:
+        rows = [[x["id"][:12], x["status"], x["model"], x["twin"], x["scenario"], x["digest"][:12]] for x in r["runs"]]
+        output.table(["id", "status", "model", "twin", "scenario", "digest"], rows, empty="no runs")
+
+    output.finish({"runs": found}, as_json, show)
+
+
+@runs.command("show")
+def runs_show(id: RunId, workspace: Workspace = HERE, as_json: Json = False) -> None:
+    """A run's whole record, with outputs and log."""
+    with opened(workspace) as platform:
+        result = platform.run(id)
+    output.finish(result, as_json, lambda r: output.fields({k: v for k, v in r.items() if k != "outputs"}))
+
+
+@runs.command("verify")
+def runs_verify(id: RunId, workspace: Workspace = HERE, as_json: Json = False) -> None:
+    """Repeat a run and compare bytes. Exit code 1 when they differ."""
+    with opened(workspace) as platform:
+        result = platform.verify_run(id)
+    output.finish(result, as_json, output.fields, good=bool(result["verified"]))
+
+
+@runs.command("compare")
+def runs_compare(
+    first: Annotated[str, typer.Argument(metavar="A")],
+    second: Annotated[str, typer.Argument(metavar="B")],
+    workspace: Workspace = HERE,
+    as_json: Json = False,
+) -> None:
+    """Name the first thing that differs between two runs."""
+    with opened(workspace) as platform:
+        result = platform.compare_runs(first, second)
+    output.finish(result, as_json, output.fields)
+
+
+@app.command()
+def calibrate(
+    model: Model,
+    twin: Twin,
+    start: From = None,
+    end: To = None,
+    holdout: Annotated[float, typer.Option("--holdout", help="The share of time at the end that the fit does not see.")] = 0.3,
+    only: Annotated[str | None, typer.Option("--only", help="Estimate only these, separated by commas.")] = None,
+    parameters: Parameters = None,
+    workspace: Workspace = HERE,
+    as_json: Json = False,
+) -> None:
+    """Fit a model to a twin's history, judged on a holdout."""
+    names = [name.strip() for name in only.split(",")] if only else None
+    with opened(workspace) as platform:
+        result = platform.calibrate(model, twin=twin, start=start, end=end, holdout=holdout, only=names, parameters=parameters)
+
+    def show(r: dict[str, Any]) -> None:
+        typer.echo(f"parameter set {r['id'][:12]}")
+        rows = [[n, p["value"], p["low"], p["high"], p["unit"]] for n, p in r["parameters"].items()]
+        output.table(["parameter", "value", "low 95 %", "high 95 %", "unit"], rows, empty="no parameters")
+        _show_metrics(r["metrics"])
+        _show_rest(r)
+
+    output.finish(result, as_json, show)
+
+
+@app.command()
+def validate(
+    model: Model,
+    twin: Twin,
+    start: From = None,
+    end: To = None,
+    parameters: Parameters = None,
+    workspace: Workspace = HERE,
+    as_json: Json = False,
+) -> None:
+    """Judge a model on a window of a twin's history."""
+    with opened(workspace) as platform:
+        result = platform.validate(model, twin=twin, start=start, end=end, parameters=parameters)
+
+    def show(r: dict[str, Any]) -> None:
+        typer.echo(f"validation {r['id'][:12]}")
+        _show_metrics({"model": r["metrics"], "baseline": r.get("baseline")})
+        _show_rest(r)
+
+    output.finish(result, as_json, show)
+
+
+def _show_metrics(metrics: dict[str, Any]) -> None:
+    columns = [(name, values) for name, values in metrics.items() if isinstance(values, dict)]
+    names = [name for name, value in columns[0][1].items() if not isinstance(value, dict | list)] if columns else []
+    rows = [[name, *(values.get(name) for _, values in columns)] for name in names]
+    output.table(["metric", *(name for name, _ in columns)], rows, empty="no metrics")
+
+
+def _show_rest(result: dict[str, Any]) -> None:
+    for warning in result.get("warnings") or []:
+        typer.echo(f"warning: {warning}")
+    if result.get("report"):
+        typer.echo(f"report {result['report']}")
+
+
+@app.command()
+def promote(
+    model: Model,
+    id: Annotated[str, typer.Argument(metavar="ID", help="A parameter set.")],
+    workspace: Workspace = HERE,
+    as_json: Json = False,
+) -> None:
+    """Make a parameter set the promoted one, if the gate lets it pass. Exit code 1 when it does not."""
+    with opened(workspace) as platform:
+        result = platform.promote(model, id)
+    output.finish(result, as_json, output.fields, good=bool(result["promoted"]))

@@ -1,0 +1,62 @@
+"""The KPI table: freshness, refused and late share, lag, simulation success. Each has a value, a target and whether it is met."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from twinwright.storage.layout import Commit, Counts
+
+DEAD_LETTER_TARGET = 0.01
+LATE_TARGET = 0.05
+RUN_TARGET = 0.95
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """One contract as the KPIs see it; times in microseconds, None where nothing was ever received."""
+
+    contract: str
+    source: str
+    freshness: int
+    newest: int | None
+
+
+def freshness(feed: Feed, now: int) -> float | None:
+    """Seconds between now and the newest event time; negative where the source's clock is ahead."""
+    return None if feed.newest is None else (now - feed.newest) / 1e6
+
+
+def table(
+    feeds: Sequence[Feed], commits: Sequence[Commit], runs: Sequence[Mapping[str, Any]], totals: Mapping[str, Counts], now: int
+) -> dict[str, Any]:
+    """Per KPI `value unit target met`; `counts` since creation. `commits` and `runs` are those of the window."""
+    counts = sum((commit.counts for commit in commits), Counts())
+    kpis: dict[str, Any] = {}
+    for feed in feeds:
+        age = freshness(feed, now)
+        target = feed.freshness / 1e6
+        kpis[f"freshness.{feed.contract}"] = _kpi(age, "s", target, None if age is None else age <= target)
+    kpis["dead_letter_share"] = _share(counts.dead_lettered, counts.received, DEAD_LETTER_TARGET)
+    kpis["late_share"] = _share(counts.late, counts.accepted, LATE_TARGET)
+    succeeded = sum(run.get("status") == "ok" for run in runs)
+    success = succeeded / len(runs) if runs else None
+    kpis["simulation_success"] = _kpi(success, "1", RUN_TARGET, None if success is None else success >= RUN_TARGET)
+    every = sum(totals.values(), Counts())
+    kpis["counts"] = {
+        "received": every.received,
+        "accepted": every.accepted,
+        "duplicate": every.duplicate,
+        "dead_lettered": every.dead_lettered,
+    }
+    return kpis
+
+
+def _share(part: int, whole: int, target: float) -> dict[str, Any]:
+    value = part / whole if whole else None
+    return _kpi(value, "1", target, None if value is None else value <= target)
+
+
+def _kpi(value: float | None, unit: str, target: float, met: bool | None) -> dict[str, Any]:
+    return {"value": value, "unit": unit, "target": target, "met": met}

@@ -1,0 +1,227 @@
+"""What has been applied to a store, and what applying a workspace would change.
+
+The store is the truth: a running platform works with what was applied, not with what lies in the folder. First form: additive
+changes; what would break clients or orphan history is refused with the reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from twinwright import schema
+from twinwright.documents import Problems
+from twinwright.errors import NotFoundError, RefusedError, WorkspaceError
+from twinwright.governance.principals import Principal
+from twinwright.schema import Ontology
+from twinwright.storage.layout import Lifetime
+from twinwright.storage.protocol import GOOD, VALUE_SCHEMA, Store, Transaction
+from twinwright.telemetry.contract import Contract, column_type
+from twinwright.twins.documents import DECLARED_SOURCE, DECLARED_TIME
+from twinwright.twins.registry import TwinRegistry
+from twinwright.workspace import Workspace
+from twinwright.workspace.graph import DeclaredTwin
+from twinwright.workspace.load import compile_contracts, paths_of_twins
+
+KIND, ID = "applied", "workspace"
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """The applied interfaces, twins and contracts, ready to use."""
+
+    digest: str
+    schema_texts: Mapping[str, str]
+    contract_texts: Mapping[str, str]
+    declared: Mapping[str, Mapping[str, Any]]  # twin -> the property values it was declared with
+    ontology: Ontology
+    registry: TwinRegistry
+    contracts: Mapping[str, Contract]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One difference between folder and store. `effect` is additive, compatible or breaking."""
+
+    kind: str
+    id: str
+    change: str
+    effect: str
+    detail: str = ""
+
+
+def read_applied(store: Store, principal: Principal) -> Applied:
+    """What the store holds; of an empty store nothing."""
+    try:
+        body = store.get_record(principal, KIND, ID).body
+    except NotFoundError:
+        body = {"digest": "", "schema": {}, "contracts": {}, "declared": {}}
+    ontology = schema.load(list(body["schema"].items()))
+    lifetimes = store.lifetimes(principal)
+    registry = TwinRegistry(lifetimes, {dtmi: ontology.paths(dtmi) for dtmi in {life.interface for life in lifetimes}})
+    problems = Problems()
+    contracts = compile_contracts(body["contracts"], paths_of_twins(ontology, [life.interface for life in lifetimes]), problems)
+    if problems:  # it was checked when it was applied: another version of Twinwright judges otherwise
+        raise WorkspaceError(problems.items)
+    return Applied(body["digest"], body["schema"], body["contracts"], body["declared"], ontology, registry, contracts)
+
+
+def plan(store: Store, principal: Principal, applied: Applied, workspace: Workspace) -> dict[str, Any]:
+    """`changes[] migrations[] breaking cost`."""
+    changes = list(_changes(store, principal, applied, workspace))
+    rows = sum(change.kind in ("twin", "relationship", "value") for change in changes)
+    return {
+        "changes": [asdict(change) for change in changes],
+        "migrations": [],
+        "breaking": any(change.effect == "breaking" for change in changes),
+        "cost": {"rows": rows, "seconds": round(0.05 + rows * 2e-6, 3), "bytes": rows * 64},
+    }
+
+
+def apply(store: Store, principal: Principal, applied: Applied, workspace: Workspace) -> dict[str, Any]:
+    """Carry the plan out in one audited transaction. Raises RefusedError naming every breaking change."""
+    principal.require_admin()
+    planned = plan(store, principal, applied, workspace)
+    breaking = [change for change in planned["changes"] if change["effect"] == "breaking"]
+    if breaking:
+        reasons = "; ".join(f"{change['kind']} {change['id']}: {change['detail']}" for change in breaking)
+        remedy = "Keep what is applied and add the new beside it, under a new version, name or revision"
+        raise RefusedError(f"{len(breaking)} breaking change(s): {reasons}", where=str(workspace.folder), remedy=remedy)
+    if planned["changes"] or applied.digest != workspace.digest:
+        with store.transaction(principal, "apply") as transaction:
+            _write(transaction, store, principal, applied, workspace)
+            transaction.put_record("audit", f"apply-{transaction.commit}", {"by": principal.name, "changes": planned["changes"]})
+    return {**planned, "token": store.last_commit(principal)}
+
+
+# --- what changes ----------------------------------------------------------------------------------------------------
+
+
+def _changes(store: Store, principal: Principal, applied: Applied, workspace: Workspace) -> Iterator[Change]:
+    yield from _interface_changes(applied, workspace)
+    yield from _twin_changes(applied, workspace)
+    yield from _relationship_changes(store, principal, workspace)
+    yield from _contract_changes(applied, workspace)
+
+
+def _interface_changes(applied: Applied, workspace: Workspace) -> Iterator[Change]:
+    old, new = applied.ontology.interfaces, workspace.ontology.interfaces
+    for dtmi in sorted(set(new) - set(old)):
+        yield Change("interface", dtmi, "add", "additive")
+    for dtmi in sorted(set(old) - set(new)):
+        detail = "it is applied but no longer in the folder; retiring interfaces is not available yet: put it back"
+        yield Change("interface", dtmi, "remove", "breaking", detail)
+    kept = set(old) & set(new)
+    for change in schema.diff(applied.ontology, workspace.ontology):
+        if change.interface in kept:
+            where = f"{change.interface}" + (f" {change.content}" if change.content else "")
+            yield Change("interface", where, "change", change.effect, f"{change.what}: {change.reason}")
+
+
+def _twin_changes(applied: Applied, workspace: Workspace) -> Iterator[Change]:
+    for id, twin in workspace.graph.twins.items():
+        if id not in applied.registry:
+            yield Change("twin", id, "add", "additive", twin.interface)
+            continue
+        life = applied.registry.current(id)
+        if life.interface != twin.interface:
+            yield Change("twin", id, "change", "breaking", f"its interface changes from {life.interface} to {twin.interface}")
+        if life.since != twin.since:
+            yield Change("twin", id, "change", "breaking", "the beginning of its lifetime changes: history may fall outside")
+        for path in _changed(applied.declared.get(id, {}), twin.values):
+            yield Change("value", f"{id} {path}", "change", "additive")
+    for id in applied.registry.twins:
+        if id not in workspace.graph.twins:
+            yield Change("twin", id, "remove", "breaking", "it is applied but no longer in the folder: its history would have no owner")
+
+
+def _changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    return sorted(path for path, value in after.items() if path not in before or before[path] != value)
+
+
+def _relationship_changes(store: Store, principal: Principal, workspace: Workspace) -> Iterator[Change]:
+    old = {(edge.source, edge.id): edge for edge in store.relationships(principal)}
+    new = {(edge.source, edge.id): edge for edge in workspace.graph.relationships}
+    for key, edge in new.items():
+        if key not in old:
+            yield Change("relationship", f"{edge.source} {edge.name} {edge.target}", "add", "additive")
+        elif old[key] != edge:
+            yield Change("relationship", f"{edge.source} {edge.id}", "change", "breaking", "changing a relationship is not available yet")
+    for key, edge in old.items():
+        if key not in new:
+            yield Change("relationship", f"{edge.source} {edge.id}", "remove", "breaking", "removing a relationship is not available yet")
+
+
+def _contract_changes(applied: Applied, workspace: Workspace) -> Iterator[Change]:
+    for name, contract in workspace.contracts.items():
+        old = applied.contracts.get(name)
+        if old is None:
+            yield Change("contract", name, "add", "additive", f"revision {contract.revision}")
+        elif contract.revision > old.revision:
+            detail = f"revision {old.revision} to {contract.revision}; `twinwright replay` reads the journal again under it"
+            yield Change("contract", name, "change", "additive", detail)
+        elif contract.revision < old.revision:
+            detail = f"revision {contract.revision} is older than the applied {old.revision}: raise it"
+            yield Change("contract", name, "change", "breaking", detail)
+        elif contract != old:
+            detail = f"it changed but is still revision {old.revision}: raise `revision` to {old.revision + 1}"
+            yield Change("contract", name, "change", "breaking", detail)
+    for name in applied.contracts:
+        if name not in workspace.contracts:
+            yield Change("contract", name, "remove", "compatible", "nothing more is taken in under it; its history stays")
+
+
+# --- carrying it out -------------------------------------------------------------------------------------------------
+
+
+def _write(transaction: Transaction, store: Store, principal: Principal, applied: Applied, workspace: Workspace) -> None:
+    tables = {(table.contract, table.revision) for table in store.reading_tables(principal)}
+    for contract in workspace.contracts.values():
+        if (contract.name, contract.revision) not in tables:
+            transaction.create_reading_table(contract.name, contract.source, contract.revision, contract.columns)
+    numbers: dict[str, Lifetime] = {}
+    for offset, twin in enumerate(t for t in workspace.graph.twins.values() if t.id not in applied.registry):
+        numbers[twin.id] = Lifetime(applied.registry.highest + 1 + offset, twin.id, twin.interface, twin.since)
+    transaction.declare_twins(list(numbers.values()))
+    known = {(edge.source, edge.id) for edge in store.relationships(principal)}
+    transaction.declare_relationships([edge for edge in workspace.graph.relationships if (edge.source, edge.id) not in known])
+    values = []
+    for twin in workspace.graph.twins.values():
+        life = numbers.get(twin.id) or applied.registry.current(twin.id)
+        values += [
+            _value(life, twin, path, workspace.ontology, transaction.commit)
+            for path in _changed(applied.declared.get(twin.id, {}), twin.values)
+        ]
+    if values:
+        transaction.append_values(pa.Table.from_pylist(values, schema=VALUE_SCHEMA))
+    declared = {twin.id: dict(twin.values) for twin in workspace.graph.twins.values() if twin.values}
+    body = {
+        "digest": workspace.digest,
+        "schema": dict(workspace.schema_texts),
+        "contracts": dict(workspace.contract_texts),
+        "declared": declared,
+    }
+    transaction.put_record(KIND, ID, body)
+
+
+def _value(life: Lifetime, twin: DeclaredTwin, path: str, ontology: Ontology, commit: int) -> dict[str, Any]:
+    """A declared value holds from the beginning of the lifetime; a later declaration corrects it."""
+    value = twin.values[path]
+    info = ontology.paths(twin.interface)[path]
+    type_ = column_type(info.schema) or "VARCHAR"
+    row = dict.fromkeys(VALUE_SCHEMA.names)
+    row |= {"twin": life.number, "path": path, "time": DECLARED_TIME if life.since is None else life.since}
+    row |= {"source": DECLARED_SOURCE, "correction": commit, "revision": 0, "kind": GOOD, "type": type_, "unit": info.unit}
+    column = {"DOUBLE": "num", "BIGINT": "int", "BOOLEAN": "int"}.get(type_, "txt")
+    row |= {"lane": "observed", column: value if column != "txt" or isinstance(value, str) else schema_text(value)}
+    return row
+
+
+def schema_text(value: Any) -> str:
+    """An object, array or map as canonical JSON."""
+    import json
+
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)

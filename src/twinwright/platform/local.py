@@ -1,0 +1,384 @@
+"""The platform in this process: `Platform` on an opened session."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import yaml
+
+from twinwright import __version__
+from twinwright.clock import from_iso, parse_duration, to_iso
+from twinwright.documents import Problems, load, parse_text
+from twinwright.errors import InvalidError, NotFoundError, UsageError
+from twinwright.governance.principals import LOCAL_ADMIN, Principal
+from twinwright.operations import kpi as kpis
+from twinwright.platform.ingest import ingest_files
+from twinwright.platform.interface import Progress
+from twinwright.platform.session import Session
+from twinwright.simulation.definition import ModelDefinition
+from twinwright.simulation.scenario import Scenario, parse_scenario
+from twinwright.storage.layout import LANES, DeadLetter
+from twinwright.telemetry.payloads import Delivery, Payload, Receipt
+from twinwright.workspace.load import check_scenario_in
+
+_PAYLOAD_SHOWN = 4_000
+
+
+class LocalPlatform:
+    """Every method of `Platform`, acting as `principal`."""
+
+    def __init__(self, session: Session, principal: Principal = LOCAL_ADMIN) -> None:
+        self.session = session
+        self.principal = principal
+
+    @classmethod
+    def open(cls, folder: Path) -> LocalPlatform:
+        """Open the workspace's store in this process. Raises StoreError when another process has it."""
+        return cls(Session(folder))
+
+    def as_principal(self, principal: Principal) -> LocalPlatform:
+        return LocalPlatform(self.session, principal)
+
+    def close(self) -> None:
+        self.session.close()
+
+    # --- workspace ---------------------------------------------------------------------------------------------------
+
+    def plan(self) -> dict[str, Any]:
+        return self.session.plan(self.principal)
+
+    def apply(self) -> dict[str, Any]:
+        return self.session.apply(self.principal)
+
+    # --- telemetry ---------------------------------------------------------------------------------------------------
+
+    def ingest(self, files: Sequence[str], contract: str, *, progress: Progress | None = None) -> dict[str, Any]:
+        self.session.apply_first(self.principal)
+        return ingest_files(self.session, self.principal, files, contract, progress).as_json()
+
+    def push(self, contract: str, payloads: Sequence[Payload]) -> Receipt:
+        self.principal.require_write()
+        return self.session.pipeline.submit(Delivery(contract, tuple(payloads)))
+
+    def replay(self, *, start: str | None = None, end: str | None = None, contract: str | None = None) -> dict[str, Any]:
+        pipeline = self.session.pipeline
+        names = [pipeline.contract(contract).name] if contract else sorted(pipeline.contracts)
+        total, superseded, retracted = Receipt(), 0, 0
+        for name in names:
+            done = self.session.reprocessing.replay(self.principal, name, start=_time(start, "from"), end=_time(end, "to"))
+            total, superseded, retracted = total + done.receipt, superseded + done.superseded, retracted + done.retracted
+        return {**total.as_json(), "superseded": superseded, "retracted": retracted}
+
+    def dead_letters(self, *, contract: str | None = None, reason: str | None = None, limit: int = 100) -> dict[str, Any]:
+        by_reason = self.session.store.dead_letter_counts(self.principal, contract=contract)
+        letters = self.session.store.dead_letters(self.principal, contract=contract, reason=reason, limit=limit)
+        total = by_reason.get(reason, 0) if reason else sum(by_reason.values())
+        return {"total": total, "by_reason": by_reason, "items": [_letter(letter, _PAYLOAD_SHOWN) for letter in letters]}
+
+    def dead_letter(self, id: int) -> dict[str, Any]:
+        return _letter(self.session.store.dead_letter(self.principal, id), None)
+
+    def retry_dead_letters(self, ids: Sequence[int] | None = None, *, contract: str | None = None) -> dict[str, Any]:
+        store = self.session.store
+        if ids is None:
+            letters = store.dead_letters(self.principal, contract=contract, limit=1_000_000)
+        else:
+            letters = [letter for letter in (store.dead_letter(self.principal, id) for id in ids) if letter.status == "open"]
+        receipt, still = self.session.reprocessing.retry(self.principal, letters)
+        return {**receipt.as_json(), "still_refused": still}
+
+    # --- twins -------------------------------------------------------------------------------------------------------
+
+    def state(
+        self,
+        twin: str | None = None,
+        *,
+        as_of: str | None = None,
+        known_at: str | None = None,
+        lane: str = "observed",
+        facts: bool = False,
+        after: int | None = None,
+    ) -> dict[str, Any]:
+        if lane not in LANES:
+            raise UsageError(f"there is no lane '{lane}'", where="lane", remedy=f"Use one of {', '.join(LANES)}")
+        self.session.wait_for(self.principal, after)
+        reads, chosen = self.session.served.reads, lane
+        time, commit = _time(as_of, "as-of"), self._commit(known_at)
+        if twin is not None:
+            return reads.document(self.principal, twin, as_of=time, known_at=commit, lane=chosen, facts=facts)
+        return {"value": reads.documents(self.principal, as_of=time, known_at=commit, lane=chosen, facts=facts)}
+
+    def twins(self) -> list[dict[str, Any]]:
+        registry = self.session.served.applied.registry
+        newest: dict[int, int] = {}
+        for _, cells in self.session.state.tables():
+            for number, time in zip(cells["twin"].to_pylist(), cells["time"].to_pylist(), strict=True):
+                newest[number] = max(time, newest.get(number, time))
+        lives = [registry.current(twin) for twin in registry.twins]
+        return [
+            {"$dtId": life.twin, "$model": life.interface, "newest": to_iso(newest[life.number]) if life.number in newest else None}
+            for life in lives
+        ]
+
+    def history(
+        self,
+        twin: str,
+        path: str,
+        *,
+        start: str | None = None,
+        end: str | None = None,
+        every: str | None = None,
+        agg: str = "mean",
+        unit: str | None = None,
+        known_at: str | None = None,
+        after: int | None = None,
+    ) -> dict[str, Any]:
+        self.session.wait_for(self.principal, after)
+        return self.session.served.reads.history(
+            self.principal,
+            twin,
+            path,
+            start=_time(start, "from"),
+            end=_time(end, "to"),
+            every=None if every is None else parse_duration(every, where="every"),
+            agg=agg,
+            unit=unit,
+            known_at=self._commit(known_at),
+        )
+
+    def relationships(self, twin: str | None = None) -> list[dict[str, Any]]:
+        if twin is not None:
+            self.session.served.applied.registry.current(twin)
+        edges = self.session.store.relationships(self.principal)
+        return [
+            {"$relationshipId": e.id, "$sourceId": e.source, "$targetId": e.target, "$relationshipName": e.name, **e.properties}
+            for e in edges
+            if twin in (None, e.source)
+        ]
+
+    def interfaces(self) -> list[dict[str, Any]]:
+        import json
+
+        found: list[dict[str, Any]] = []
+        for text in self.session.served.applied.schema_texts.values():
+            parsed = json.loads(text)
+            found += parsed if isinstance(parsed, list) else [parsed]
+        return found
+
+    def paths(self, twin: str) -> list[dict[str, Any]]:
+        applied = self.session.served.applied
+        infos = applied.ontology.paths(applied.registry.current(twin).interface)
+        return [
+            {"path": info.path, "kind": info.kind, "type": getattr(info.schema, "name", type(info.schema).__name__), "unit": info.unit}
+            for info in infos.values()
+        ]
+
+    def reconcile(self) -> dict[str, Any]:
+        checked = inconsistent = 0
+        for name in sorted({table.contract for table in self.session.store.reading_tables(self.principal)}):
+            seen, wrong = self.session.state.reconcile(name)
+            checked, inconsistent = checked + seen, inconsistent + wrong
+        return {"checked": checked, "inconsistent": inconsistent, "repaired": inconsistent}
+
+    def kpi(self, *, window: str = "PT1H") -> dict[str, Any]:
+        now = self.session.clock.now()
+        since = now - parse_duration(window, where="window")
+        store = self.session.store
+        commits = store.commits(self.principal, first=store.commit_at(self.principal, since) + 1)
+        runs = [record.body for record in store.records(self.principal, "run") if record.at >= since]
+        return kpis.table(self._feeds(), commits, runs, store.counts(self.principal), now)
+
+    def _feeds(self) -> list[kpis.Feed]:
+        feeds = []
+        for contract in self.session.pipeline.contracts.values():
+            cells = self.session.state.of(contract.name)
+            newest = cells.watermark if len(cells) else None
+            feeds.append(kpis.Feed(contract.name, contract.source, contract.freshness, newest))
+        return feeds
+
+    def status(self) -> dict[str, Any]:
+        session, now = self.session, self.session.clock.now()
+        contracts = []
+        for feed in self._feeds():
+            age = kpis.freshness(feed, now)
+            if age is not None:
+                session.metrics.freshness_seconds.labels(contract=feed.contract).set(age)
+            watermark = None if feed.newest is None else to_iso(feed.newest)
+            contracts.append(
+                {"name": feed.contract, "freshness_seconds": age, "target_seconds": feed.freshness / 1e6, "watermark": watermark}
+            )
+        size = sum(path.stat().st_size for path in session.private.glob("store.duckdb*"))
+        session.metrics.store_bytes.set(size)
+        statuses = [source.status() for source in session.sources]
+        return {
+            "connectors": [{"name": s.name, "up": s.state == "up", "state": s.state, "detail": s.error} for s in statuses],
+            "contracts": contracts,
+            "commit": session.store.last_commit(self.principal),
+            "store_bytes": size,
+            "version": __version__,
+            "uptime_seconds": (session.clock.monotonic() - session.started) / 1e6,
+        }
+
+    def metrics(self) -> bytes:
+        self.status()  # sets the gauges that are asked for, not counted
+        return self.session.metrics.render()
+
+    # --- simulation --------------------------------------------------------------------------------------------------
+
+    def models(self) -> list[dict[str, Any]]:
+        return [_model(definition) for definition in self.session.workspace.models.values()]
+
+    def scenarios(self) -> list[dict[str, Any]]:
+        return [{"name": one.name, "model": one.model, "twin": one.twin} for one in self.session.workspace.scenarios.values()]
+
+    def simulate(self, scenario: str | Mapping[str, Any], *, executor: str | None = None) -> dict[str, Any]:
+        if executor not in (None, "local"):
+            raise UsageError(f"there is no executor '{executor}' yet", where="executor", remedy="Leave it out: runs use local processes")
+        chosen = self._scenario(scenario)
+        answer = self.session.served.simulation.simulate(self.principal, chosen, self.session.model(chosen.model))
+        for run in answer["runs"]:
+            self.session.metrics.runs.labels(status=run["status"], kind=self.session.model(chosen.model).kind).inc()
+        return answer
+
+    def _scenario(self, scenario: str | Mapping[str, Any]) -> Scenario:
+        workspace, problems = self.session.workspace, Problems()
+        if isinstance(scenario, str):
+            named = workspace.scenarios.get(scenario)
+            if named is not None:
+                return named
+            path = Path(scenario) if Path(scenario).is_absolute() else self.session.folder / scenario
+            if not path.is_file():
+                names = ", ".join(sorted(workspace.scenarios)) or "none"
+                raise NotFoundError(f"there is no scenario '{scenario}'", remedy=f"Name a file, or one of: {names}")
+            document, folder = load(path, problems, name=scenario), path.parent
+        else:
+            document, folder = parse_text(yaml.safe_dump(dict(scenario)), "scenario", problems), self.session.folder / "scenarios"
+        parsed = parse_scenario(document, problems, folder) if document else None
+        if document is not None and parsed is not None:
+            registry = self.session.served.applied.registry
+            check_scenario_in(parsed, workspace.models, dict.fromkeys(registry.twins), document, problems)
+        if parsed is None or problems:
+            raise InvalidError(problems.items)
+        return parsed
+
+    def runs(self) -> list[dict[str, Any]]:
+        return cast(list[dict[str, Any]], self.session.served.simulation.list(self.principal)["runs"])
+
+    def run(self, id: str, *, outputs: bool = True) -> dict[str, Any]:
+        record = self.session.served.simulation.show(self.principal, id)
+        return record if outputs else {key: value for key, value in record.items() if key != "outputs"}
+
+    def verify_run(self, id: str) -> dict[str, Any]:
+        return self.session.served.simulation.verify(self.principal, id)
+
+    def compare_runs(self, first: str, second: str) -> dict[str, Any]:
+        return self.session.served.simulation.compare(self.principal, first, second)
+
+    # --- calibration -------------------------------------------------------------------------------------------------
+
+    def calibrate(
+        self,
+        model: str,
+        *,
+        twin: str,
+        start: str | None = None,
+        end: str | None = None,
+        holdout: float = 0.3,
+        only: Sequence[str] | None = None,
+        parameters: str | None = None,
+    ) -> dict[str, Any]:
+        return self.session.served.calibration.calibrate(
+            self.principal,
+            self.session.model(model).name,
+            twin=twin,
+            start=_time(start, "from"),
+            end=_time(end, "to"),
+            holdout=holdout,
+            only=only,
+            parameters=parameters,
+        )
+
+    def validate(
+        self, model: str, *, twin: str, start: str | None = None, end: str | None = None, parameters: str | None = None
+    ) -> dict[str, Any]:
+        return self.session.served.calibration.validate(
+            self.principal,
+            self.session.model(model).name,
+            twin=twin,
+            start=_time(start, "from"),
+            end=_time(end, "to"),
+            parameters=parameters,
+        )
+
+    def promote(self, model: str, id: str) -> dict[str, Any]:
+        return self.session.served.calibration.promote(self.principal, self.session.model(model).name, id)
+
+    def parameter_sets(self, model: str | None = None) -> list[dict[str, Any]]:
+        records = self.session.store.records(self.principal, "parameter-set")
+        return [record.body for record in records if model in (None, record.body["model"])]
+
+    def parameter_set(self, id: str) -> dict[str, Any]:
+        return self.session.store.get_record(self.principal, "parameter-set", id).body
+
+    def validations(self) -> list[dict[str, Any]]:
+        return [record.body for record in self.session.store.records(self.principal, "validation")]
+
+    def report(self, id: str) -> str:
+        folder = self.session.private / "reports"
+        names = {path.stem: path for path in folder.glob("*.html")} if folder.is_dir() else {}
+        found = [path for name, path in names.items() if name.removeprefix("validation-").startswith(id) or name == id] if id else []
+        if len(found) != 1:
+            raise NotFoundError(
+                f"there is no report '{id}'" if not found else f"several reports begin with '{id}'",
+                remedy="Give the id of a calibration or validation",
+            )
+        return found[0].read_text(encoding="utf-8")
+
+    def _commit(self, known_at: str | None) -> int | None:
+        """A commit number, or the newest commit at a time. Raises UsageError."""
+        if known_at is None:
+            return None
+        if known_at.isdecimal() and len(known_at) < 16:
+            return int(known_at)
+        return self.session.store.commit_at(self.principal, from_iso(known_at, where="known-at"))
+
+
+def _time(text: str | None, where: str) -> int | None:
+    return None if text is None else from_iso(text, where=where)
+
+
+def _letter(letter: DeadLetter, shown: int | None) -> dict[str, Any]:
+    try:
+        payload, encoding = letter.payload.decode("utf-8"), "utf-8"
+    except UnicodeDecodeError:
+        payload, encoding = base64.b64encode(letter.payload).decode(), "base64"
+    return {
+        "id": letter.id,
+        "contract": letter.contract,
+        "source": letter.source,
+        "revision": letter.revision,
+        "reason": letter.reason,
+        "detail": letter.detail,
+        "position": letter.position,
+        "at": to_iso(letter.at),
+        "status": letter.status,
+        "captures": dict(letter.captures),
+        "encoding": encoding,
+        "payload": payload if shown is None else payload[:shown],
+    }
+
+
+def _model(definition: ModelDefinition) -> dict[str, Any]:
+    return {
+        "name": definition.name,
+        "version": definition.version,
+        "kind": definition.kind,
+        "interface": definition.interface,
+        "inputs": [port.name for port in definition.inputs],
+        "outputs": [port.name for port in definition.outputs],
+        "parameters": {one.name: {"value": one.value, "unit": one.unit} for one in definition.parameters},
+        "assumptions": list(definition.assumptions),
+    }

@@ -1,0 +1,105 @@
+"""The platform behind its socket, and the choice between that and opening the store here."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import msgspec
+
+from twinwright import errors
+from twinwright.errors import PlatformError, TwinwrightError
+from twinwright.governance.principals import Principal
+from twinwright.observability.logs import current_correlation
+from twinwright.platform.interface import Platform, Progress
+from twinwright.platform.server import receipt_of, socket_path
+from twinwright.platform.wire import METHODS, Answer, Request, receive, send
+from twinwright.telemetry.payloads import Payload, Receipt
+
+
+def connect(folder: Path) -> Platform:
+    """A running platform of this workspace if there is one, else the workspace opened in this process."""
+    from twinwright.platform.session import FOLDER
+
+    running = _reach(socket_path(folder / FOLDER))
+    if running is not None:
+        return cast(Platform, RemotePlatform(running))
+    from twinwright.platform.local import LocalPlatform
+
+    return LocalPlatform.open(folder)
+
+
+def _reach(path: Path) -> socket.socket | None:
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        connection.connect(str(path))
+    except OSError:  # nobody there, or left behind by a platform that was killed
+        connection.close()
+        return None
+    return connection
+
+
+class RemotePlatform:
+    """Sends every method of `Platform` through the socket; errors come back as what they were there."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+
+    def close(self) -> None:
+        """Let go of the running platform, which goes on."""
+        self._connection.close()
+
+    def as_principal(self, principal: Principal) -> RemotePlatform:
+        """The socket is its owner's: nobody else can act through it."""
+        raise errors.ForbiddenError(
+            f"the socket can't act as {principal.name}", remedy="Use the HTTP API with a credential of that principal"
+        )
+
+    def push(self, contract: str, payloads: Sequence[Payload]) -> Receipt:
+        data = self._call("push", [contract, [(payload.body, dict(payload.captures)) for payload in payloads]], {}, None)
+        return receipt_of(data)
+
+    def ingest(self, files: Sequence[str], contract: str, *, progress: Progress | None = None) -> dict[str, Any]:
+        absolute = [str(Path(file).resolve()) for file in files]
+        return cast(dict[str, Any], self._call("ingest", [absolute, contract], {}, progress))
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in METHODS:
+            raise AttributeError(name)
+        return lambda *args, **kwargs: self._call(name, list(args), kwargs, None)
+
+    def _call(self, method: str, args: list[Any], kwargs: dict[str, Any], progress: Progress | None) -> Any:
+        try:
+            send(self._connection, Request(method, args, kwargs, current_correlation() or ""))
+            while (frame := receive(self._connection)) is not None:
+                answer = msgspec.msgpack.decode(frame, type=Answer)
+                if answer.progress is not None:
+                    if progress is not None:
+                        progress(*answer.progress)
+                elif answer.error is not None:
+                    raise _error(answer.error)
+                else:
+                    return answer.result
+        except OSError as error:
+            raise PlatformError(f"the platform did not answer: {error}", remedy="See whether `twinwright up` is still running") from error
+        raise PlatformError("the platform went away before it answered", remedy="See whether `twinwright up` is still running")
+
+
+class _RemoteError(TwinwrightError):
+    """An error that happened in the running platform, with its own code and exit code."""
+
+    def __init__(self, data: dict[str, Any]) -> None:
+        super().__init__(data["what"], where=data.get("where"), remedy=data.get("remedy"))
+        self._data = data
+
+    def as_json(self) -> dict[str, Any]:
+        return {key: value for key, value in self._data.items() if key not in ("type", "exit_code")}
+
+
+def _error(data: dict[str, Any]) -> TwinwrightError:
+    """As the class it was where it happened, so that callers tell errors apart in the same way here and there."""
+    kind = getattr(errors, data.get("type", ""), PlatformError)
+    mirrored = type(kind.__name__, (_RemoteError, kind), {"code": data["code"], "exit_code": data.get("exit_code", 3)})
+    return cast(TwinwrightError, mirrored(data))

@@ -1,0 +1,110 @@
+"""The socket of a running platform: commands of the same user speak to it, and get what they would get from a stopped one."""
+
+from __future__ import annotations
+
+import os
+import socketserver
+import threading
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from twinwright.errors import BusyError, PlatformError, TwinwrightError, UsageError
+from twinwright.observability.logs import correlated, get_logger
+from twinwright.platform.interface import Platform
+from twinwright.platform.wire import METHODS, Answer, Request, receive, send
+from twinwright.telemetry.payloads import Payload, Receipt
+
+_log = get_logger("socket")
+MAX_CONNECTIONS = 64
+
+
+def socket_path(private: Path) -> Path:
+    """Where the socket of a workspace is. Unix limits the length of such paths: a long one is kept under the run folder by digest."""
+    path = private / "socket"
+    if len(os.fsencode(path)) < 100:
+        return path
+    import hashlib
+    import tempfile
+
+    digest = hashlib.sha256(os.fsencode(private.resolve())).hexdigest()[:24]
+    return Path(tempfile.gettempdir()) / f"twinwright-{os.getuid()}" / digest
+
+
+class CommandServer:
+    """Serves `platform` until `stop`. Only the user who started it may connect (mode 0600)."""
+
+    def __init__(self, platform: Platform, path: Path) -> None:
+        self._path = path
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.unlink(missing_ok=True)
+        mask = os.umask(0o177)
+        try:
+            self._server = _Server(str(path), _Handler)
+        finally:
+            os.umask(mask)
+        self._server.platform = platform
+        self._thread = threading.Thread(target=self._server.serve_forever, name="twinwright-socket", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Take no more commands and remove the socket."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._path.unlink(missing_ok=True)
+
+
+class _Server(socketserver.ThreadingUnixStreamServer):
+    daemon_threads = True
+    platform: Platform
+    places = threading.BoundedSemaphore(MAX_CONNECTIONS)
+
+
+class _Handler(socketserver.BaseRequestHandler):
+    server: _Server
+
+    def handle(self) -> None:
+        if not self.server.places.acquire(blocking=False):
+            send(self.request, Answer(error=BusyError("too many commands at once").as_json()))
+            return
+        try:
+            while (frame := receive(self.request)) is not None:
+                send(self.request, self._answer(frame))
+        except OSError:
+            pass  # the command went away; what it started has been done or rolled back
+        finally:
+            self.server.places.release()
+
+    def _answer(self, frame: bytes) -> Answer:
+        try:
+            request = msgspec.msgpack.decode(frame, type=Request)
+        except msgspec.DecodeError as error:
+            return Answer(error=UsageError(f"not a request: {error}").as_json())
+        with correlated(request.correlation or None):
+            try:
+                return Answer(result=self._call(request))
+            except TwinwrightError as error:
+                return Answer(error={**error.as_json(), "type": type(error).__name__, "exit_code": error.exit_code})
+            except Exception as error:  # noqa: BLE001 - the caller gets an error, the log the trace
+                _log.exception("command failed", method=request.method)
+                failed = PlatformError(f"{request.method} failed: {type(error).__name__}", remedy="See the log of the platform")
+                return Answer(error={**failed.as_json(), "type": "PlatformError", "exit_code": 3})
+
+    def _call(self, request: Request) -> Any:
+        if request.method not in METHODS:
+            raise UsageError(f"there is no method '{request.method}'", remedy="Both sides must be of one version")
+        if request.method == "push":
+            contract, payloads = request.args
+            return self.server.platform.push(contract, [Payload(body, captures) for body, captures in payloads]).as_json()
+        if request.method == "ingest":
+            return self.server.platform.ingest(*request.args, **request.kwargs, progress=self._progress)
+        return getattr(self.server.platform, request.method)(*request.args, **request.kwargs)
+
+    def _progress(self, done: int, total: int) -> None:
+        send(self.request, Answer(progress=(done, total)))
+
+
+def receipt_of(data: dict[str, Any]) -> Receipt:
+    """A receipt from its JSON."""
+    return Receipt(**data)

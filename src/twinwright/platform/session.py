@@ -1,0 +1,149 @@
+"""An opened store with everything that works on it: caches, pipeline, applied documents, services."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from twinwright.calibration.service import CalibrationService
+from twinwright.clock import Clock, SystemClock
+from twinwright.connectors.runner import SourceRunner
+from twinwright.errors import NotFoundError, StoreError, UsageError
+from twinwright.governance.principals import SYSTEM, Principal
+from twinwright.observability.metrics import Metrics
+from twinwright.platform import applied as applied_documents
+from twinwright.platform.applied import Applied
+from twinwright.simulation.child import Limits
+from twinwright.simulation.definition import ModelDefinition
+from twinwright.simulation.service import SimulationService
+from twinwright.storage.duckdb import DuckDBStore
+from twinwright.storage.layout import Commit
+from twinwright.telemetry.pipeline import Pipeline
+from twinwright.telemetry.replay import Reprocessing
+from twinwright.twins.reads import TwinReads, per_microseconds
+from twinwright.twins.state import StateCache
+from twinwright.workspace import Workspace, load_workspace
+
+FOLDER = ".twinwright"
+_LOCK_PATIENCE = 10.0  # seconds to wait for another command to be done with the store
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What follows from what is applied; replaced whole by an apply."""
+
+    applied: Applied
+    reads: TwinReads
+    simulation: SimulationService
+    calibration: CalibrationService
+
+
+class Session:
+    """Opens the store of a workspace folder. One process at a time; `close` leaves everything durable and materialised."""
+
+    def __init__(self, folder: Path, clock: Clock | None = None) -> None:
+        self.folder = folder
+        self.private = folder / FOLDER
+        if not folder.is_dir():
+            raise NotFoundError(f"there is no workspace at {folder}", remedy="Make one with: twinwright init DIR")
+        self.private.mkdir(mode=0o700, exist_ok=True)
+        self.clock = clock or SystemClock()
+        self.started = self.clock.monotonic()
+        self.metrics = Metrics.create()
+        self.store = self._open_store()
+        self.state = StateCache(self.store, SYSTEM)
+        self.pipeline = Pipeline(self.store, SYSTEM, self.state, self.clock, self.metrics)
+        self.sources: list[SourceRunner] = []
+        self.reprocessing = Reprocessing(self.store, self.state, self.pipeline, self.clock)
+        self._committed = threading.Condition()
+        self.store.on_commit(self._note_commit)
+        self._workspace: Workspace | None = None
+        self.served = self._serve(applied_documents.read_applied(self.store, SYSTEM))
+
+    def _open_store(self) -> DuckDBStore:
+        deadline = time.monotonic() + _LOCK_PATIENCE
+        while True:
+            try:
+                return DuckDBStore(self.private / "store.duckdb", self.clock)
+            except StoreError as error:
+                if "another process" not in error.what or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)
+
+    def _note_commit(self, _commit: Commit) -> None:
+        with self._committed:
+            self._committed.notify_all()
+
+    def close(self) -> None:
+        """Stop the sources, commit what was taken, materialise, close the store."""
+        for source in self.sources:
+            source.stop()
+        self.pipeline.close()
+        with contextlib.suppress(StoreError):  # what is not materialised is folded again at the next start
+            self.state.materialise()
+        self.store.close()
+
+    # --- what is applied ---------------------------------------------------------------------------------------------
+
+    def _serve(self, applied: Applied) -> Served:
+        self.pipeline.configure(applied.contracts, applied.registry)
+        rates = {
+            (contract.source, one.path): (one.max_rate.value, column.unit, per_microseconds(one.max_rate.per))
+            for contract in applied.contracts.values()
+            for one, column in zip(contract.spec.observations, contract.columns, strict=True)
+            if one.max_rate is not None
+        }
+        reads = TwinReads(self.store, self.state, applied.ontology, applied.registry, rates)
+        simulation = SimulationService(reads, self.store, self.private / "runs", self.clock)
+        limits = Limits()
+        calibration = CalibrationService(reads, self.store, self.clock, self.private / "reports", self.model, limits)
+        return Served(applied, reads, simulation, calibration)
+
+    @property
+    def workspace(self) -> Workspace:
+        """The folder, loaded when first needed. Raises WorkspaceError."""
+        if self._workspace is None:
+            self._workspace = load_workspace(self.folder)
+        return self._workspace
+
+    def plan(self, principal: Principal) -> dict[str, object]:
+        return applied_documents.plan(self.store, principal, self.served.applied, load_workspace(self.folder))
+
+    def apply(self, principal: Principal) -> dict[str, object]:
+        """Apply the folder and serve what it says from now on."""
+        workspace = load_workspace(self.folder)
+        result = applied_documents.apply(self.store, principal, self.served.applied, workspace)
+        self._workspace = workspace
+        self.served = self._serve(applied_documents.read_applied(self.store, SYSTEM))
+        return result
+
+    def apply_first(self, principal: Principal) -> None:
+        """A workspace that was never applied is applied as it is: `init` and then `up` or `ingest` just work."""
+        if not self.served.applied.digest:
+            self.apply(principal)
+
+    def model(self, name: str) -> ModelDefinition:
+        """A model of the folder by its name or the path of its file. Raises NotFoundError."""
+        models = self.workspace.models
+        chosen = models.get(name) or models.get(Path(name).stem)
+        if chosen is None:
+            raise NotFoundError(f"there is no model '{name}'", remedy=f"There are: {', '.join(sorted(models)) or 'none'}")
+        return chosen
+
+    # --- waiting -----------------------------------------------------------------------------------------------------
+
+    def wait_for(self, principal: Principal, token: int | None, timeout: float = 30.0) -> None:
+        """Until a read sees commit `token`. Raises UsageError where that commit does not come."""
+        if token is None:
+            return
+        deadline = time.monotonic() + timeout
+        with self._committed:
+            while self.store.last_commit(principal) < token:
+                left = deadline - time.monotonic()
+                if left <= 0 or not self._committed.wait(left):
+                    raise UsageError(f"commit {token} has not come", where="after", remedy="Give the token of a receipt of this workspace")
+        with self.state.lock:
+            return  # the fold of that commit is done when its lock is free

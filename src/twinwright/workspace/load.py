@@ -1,0 +1,226 @@
+"""Loading a workspace folder: each part is parsed, then checked against the parts it speaks of."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from twinwright import schema
+from twinwright.connectors.registry import find_connector, load_connectors
+from twinwright.documents import Document, Problems, Spec, load, parse_text
+from twinwright.errors import Problem, SchemaError, TwinwrightError, WorkspaceError
+from twinwright.schema import Ontology, PathInfo
+from twinwright.simulation.definition import ModelDefinition, check_model, parse_model
+from twinwright.simulation.scenario import Scenario, check_scenario, parse_scenario
+from twinwright.telemetry.connector import Bound
+from twinwright.telemetry.contract import Contract, ContractSpec, compile_contract, parse_contract
+from twinwright.workspace.graph import Graph, parse_graph
+from twinwright.workspace.settings import ConnectorSettings, Settings, load_settings
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """A folder that is in order. `texts` are the applied documents by file name, as they were read."""
+
+    folder: Path
+    settings: Settings
+    ontology: Ontology
+    graph: Graph
+    contracts: Mapping[str, Contract]
+    models: Mapping[str, ModelDefinition]
+    scenarios: Mapping[str, Scenario]
+    schema_texts: Mapping[str, str] = field(default_factory=dict)
+    contract_texts: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def digest(self) -> str:
+        """Of everything that an apply puts into the store."""
+        parts = [*sorted(self.schema_texts.items()), *sorted(self.contract_texts.items()), ("twins", repr(self.graph))]
+        return hashlib.sha256(repr(parts).encode()).hexdigest()
+
+
+def load_workspace(folder: Path) -> Workspace:
+    """Raises WorkspaceError with every problem of the folder."""
+    problems = Problems()
+    if not folder.is_dir():
+        raise WorkspaceError([Problem("there is no such folder", "Make one with: twinwright init DIR", str(folder), code="missing")])
+    settings, toml = load_settings(folder, problems)
+    schema_texts = _texts(folder, "schema", (".json",), problems)
+    ontology = _ontology(schema_texts, problems)
+    graph = _graph(folder, ontology, problems)
+    contract_texts = _texts(folder, "contracts", (".yaml", ".yml"), problems)
+    contracts = compile_contracts(contract_texts, paths_of_twins(ontology, [t.interface for t in graph.twins.values()]), problems)
+    _check_connectors(settings, toml, contracts, contract_texts, problems)
+    models = _models(folder, ontology, problems)
+    scenarios = _scenarios(folder, models, graph, problems)
+    if problems:
+        raise WorkspaceError(problems.items)
+    return Workspace(folder, settings, ontology, graph, contracts, models, scenarios, schema_texts, contract_texts)
+
+
+def paths_of_twins(ontology: Ontology, interfaces: Sequence[str]) -> dict[str, PathInfo]:
+    """Every path that some twin has (without twins: that some interface has)."""
+    paths: dict[str, PathInfo] = {}
+    for dtmi in sorted(set(interfaces)) or sorted(ontology.interfaces):
+        for path, info in ontology.paths(dtmi).items():
+            paths.setdefault(path, info)
+    return paths
+
+
+def compile_contracts(texts: Mapping[str, str], paths: Mapping[str, PathInfo], problems: Problems) -> dict[str, Contract]:
+    """Contracts by name, from their documents by file name."""
+    contracts: dict[str, Contract] = {}
+    sources: dict[str, str] = {}
+    for file, text in texts.items():
+        document = parse_text(text, file, problems)
+        spec = parse_contract(document, problems) if document else None
+        if document is None or spec is None:
+            continue
+        _check_names(document, spec, contracts, sources, problems)
+        contract = compile_contract(spec, paths, document, problems)
+        if contract is not None:
+            contracts[contract.name] = contract
+    return contracts
+
+
+def _check_names(
+    document: Document, spec: ContractSpec, contracts: Mapping[str, Contract], sources: dict[str, str], problems: Problems
+) -> None:
+    if spec.name in contracts:
+        problems.add(document.problem(("name",), f"there is another contract '{spec.name}'", "Rename one", "duplicate_contract"))
+    holder = sources.setdefault(spec.source_name, spec.name)
+    if holder != spec.name:
+        message = f"the source '{spec.source_name}' belongs to the contract '{holder}'"
+        problems.add(
+            document.problem(("source",), message, "Two contracts never share a key: give it its own `source.name`", "shared_source")
+        )
+    if spec.source_name == "api":
+        problems.add(document.problem(("name",), "the source 'api' is that of API writes", "Choose another name", "reserved"))
+
+
+def _texts(folder: Path, part: str, suffixes: tuple[str, ...], problems: Problems) -> dict[str, str]:
+    texts: dict[str, str] = {}
+    for path in sorted((folder / part).rglob("*")) if (folder / part).is_dir() else []:
+        if path.suffix not in suffixes or not path.is_file():
+            continue
+        name = str(path.relative_to(folder))
+        try:
+            texts[name] = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            problems.add(Problem(f"can't be read: {error}", "Save it as UTF-8 and make it readable", name, code="unreadable"))
+    return texts
+
+
+def _ontology(texts: Mapping[str, str], problems: Problems) -> Ontology:
+    try:
+        return schema.load(list(texts.items()))
+    except SchemaError as error:
+        for problem in error.problems:
+            problems.add(problem)
+        return schema.load([])
+
+
+def _graph(folder: Path, ontology: Ontology, problems: Problems) -> Graph:
+    path = folder / "twins.yaml"
+    if not path.exists():
+        return Graph()
+    document = load(path, problems, name=path.name)
+    if document is None or (not ontology.interfaces and problems):
+        return Graph()  # without a schema every twin would be a problem of its own
+    return parse_graph(document, ontology, problems)
+
+
+def _models(folder: Path, ontology: Ontology, problems: Problems) -> dict[str, ModelDefinition]:
+    models: dict[str, ModelDefinition] = {}
+    for path in sorted((folder / "models").glob("*.y*ml")):
+        document = load(path, problems, name=str(path.relative_to(folder)))
+        definition = parse_model(document, path.parent, problems) if document else None
+        if document is None or definition is None:
+            continue
+        if definition.name in models:
+            problems.add(document.problem(("name",), f"there is another model '{definition.name}'", "Rename one", "duplicate_model"))
+        if definition.interface is not None and definition.interface not in ontology.interfaces:
+            message = f"there is no interface {definition.interface}"
+            problems.add(document.problem(("interface",), message, "Name one of schema/*.json", "unknown_interface"))
+        elif definition.interface is not None:
+            check_model(definition, ontology.paths(definition.interface), problems, document)
+        models[definition.name] = definition
+    return models
+
+
+def _scenarios(folder: Path, models: Mapping[str, ModelDefinition], graph: Graph, problems: Problems) -> dict[str, Scenario]:
+    scenarios: dict[str, Scenario] = {}
+    for path in sorted((folder / "scenarios").glob("*.y*ml")):
+        document = load(path, problems, name=str(path.relative_to(folder)))
+        scenario = parse_scenario(document, problems, path.parent) if document else None
+        if document is None or scenario is None:
+            continue
+        check_scenario_in(scenario, models, graph.twins, document, problems)
+        scenarios[scenario.name] = scenario
+    return scenarios
+
+
+def check_scenario_in(
+    scenario: Scenario, models: Mapping[str, ModelDefinition], twins: Mapping[str, object], document: Document, problems: Problems
+) -> None:
+    """A scenario against the models and twins there are."""
+    definition = models.get(scenario.model)
+    if definition is None:
+        known = ", ".join(sorted(models)) or "none is in order"
+        problems.add(document.problem(("model",), f"there is no model '{scenario.model}'", f"There are: {known}", "unknown_model"))
+    else:
+        check_scenario(scenario, definition, problems, document)
+    if scenario.twin not in twins:
+        problems.add(document.problem(("twin",), f"there is no twin '{scenario.twin}'", "Declare it in twins.yaml", "unknown_twin"))
+
+
+def _check_connectors(
+    settings: Settings, toml: Document, contracts: Mapping[str, Contract], texts: Mapping[str, str], problems: Problems
+) -> None:
+    """Every connector has a type that exists and options it knows; every contract that names one binds to it."""
+    kinds = load_connectors()
+    for name, connector in settings.connectors.items():
+        place = ("connectors", name)
+        try:
+            kind = find_connector(connector.type, kinds)
+        except TwinwrightError as error:
+            problems.add(toml.problem((*place, "type"), error.what, error.remedy or "", "unknown_connector"))
+            continue
+        _parse_part(toml, place, connector.options, kind.Settings, problems)
+    for contract in contracts.values():
+        named = contract.spec.source.connector
+        if named is None:
+            continue
+        document = _document_of(contract.name, texts)
+        if named not in settings.connectors:
+            known = ", ".join(sorted(settings.connectors)) or "none"
+            remedy = f"Add [connectors.{named}] to twinwright.toml; there are: {known}"
+            problems.add(document.problem(("source", "connector"), f"there is no connector '{named}'", remedy, "unknown_connector"))
+        elif settings.connectors[named].type in kinds:
+            kind = kinds[settings.connectors[named].type]
+            _parse_part(document, ("source",), contract.spec.source.model_extra or {}, kind.Binding, problems)
+
+
+def _document_of(contract: str, texts: Mapping[str, str]) -> Document:
+    for file, text in texts.items():
+        document = parse_text(text, file, Problems())
+        if document is not None and isinstance(document.data, dict) and document.data.get("name") == contract:
+            return document
+    return Document("contracts", {}, {})
+
+
+def _parse_part(document: Document, place: tuple[str, ...], options: Mapping[str, object], spec: type[Spec], problems: Problems) -> None:
+    lines = {location[len(place) :]: line for location, line in document.lines.items() if location[: len(place)] == place}
+    Document(document.file, dict(options), lines or {(): document.line(place) or 1}).parse(spec, problems)
+
+
+def bindings(connector: ConnectorSettings, name: str, contracts: Mapping[str, Contract]) -> tuple[Bound, ...]:
+    """The contracts that take from a connector, as its class wants them."""
+    kind = find_connector(connector.type, load_connectors())
+    return tuple(
+        Bound(contract.name, contract.spec.format, kind.Binding.model_validate(contract.spec.source.model_extra or {}))
+        for contract in contracts.values()
+        if contract.spec.source.connector == name
+    )

@@ -1,0 +1,121 @@
+"""`twinwright.toml`: what the platform is told beside schema, twins and contracts. The environment goes over the file.
+
+`TWINWRIGHT_API__PORT=9000` sets `port` in `[api]`. Secrets have no place in the file: `TWINWRIGHT_TOKEN` sets the admin's token,
+and connectors name the environment variable that holds theirs.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import ConfigDict, Field
+
+from twinwright.documents import MAX_BYTES, Document, Location, Problems, Spec
+from twinwright.errors import Problem
+
+_TABLE = re.compile(r"^\s*\[\s*([A-Za-z0-9_.\-\"' ]+?)\s*\]")
+_KEY = re.compile(r"^\s*([A-Za-z0-9_\-]+|\"[^\"]+\")\s*=")
+_PREFIX = "TWINWRIGHT_"
+SECTIONS = ("store", "api", "limits")
+
+
+class StoreSettings(Spec):
+    """Where history is kept."""
+
+    engine: Literal["duckdb"] = Field(default="duckdb", description="the embedded engine")
+
+
+class ApiSettings(Spec):
+    """What `up` serves."""
+
+    host: str = Field(default="127.0.0.1", description="loopback unless told otherwise; anything else needs TLS")
+    port: int = Field(default=8420, ge=0, le=65_535, description="0 takes a free one")
+    allowed_hosts: list[str] = Field(default_factory=list, description="further names by which browsers may call this host")
+    console: bool = Field(default=True, description="serve the web console under /console")
+    tls_certificate: str | None = Field(default=None, description="PEM file of the certificate chain")
+    tls_key: str | None = Field(default=None, description="PEM file of the private key")
+
+
+class LimitSettings(Spec):
+    """Bounds of what models may use when a scenario says nothing."""
+
+    run_seconds: float = Field(default=300.0, gt=0, description="wall time of a run")
+    run_memory_mib: int = Field(default=2_048, ge=64, description="resident memory of a run")
+
+
+class ConnectorSettings(Spec):
+    """One `[connectors.NAME]`. What else is in it belongs to the connector's type."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    type: str = Field(description="the connector: host, mqtt, files ...")
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Everything but the type."""
+        return dict(self.model_extra or {})
+
+
+class Settings(Spec):
+    """A `twinwright.toml`. An empty one is valid."""
+
+    store: StoreSettings = Field(default=StoreSettings())
+    api: ApiSettings = Field(default=ApiSettings())
+    limits: LimitSettings = Field(default=LimitSettings())
+    connectors: dict[str, ConnectorSettings] = Field(default_factory=dict, description="sources of telemetry by name")
+
+
+def load_settings(folder: Path, problems: Problems, environment: Mapping[str, str] | None = None) -> tuple[Settings, Document]:
+    """The settings of a folder (defaults where there is no file), and the document they were read from."""
+    document = _read(folder / "twinwright.toml", problems)
+    data = _with_environment(document.data, os.environ if environment is None else environment)
+    document = Document(document.file, data, document.lines)
+    return document.parse(Settings, problems) or Settings(), document
+
+
+def _read(path: Path, problems: Problems) -> Document:
+    empty = Document(path.name, {}, {(): 1})
+    if not path.exists():
+        return empty
+    try:
+        raw = path.read_bytes()
+        if len(raw) > MAX_BYTES:
+            problems.add(Problem(f"larger than {MAX_BYTES} bytes", "Make it smaller", path.name, code="too_large"))
+            return empty
+        text = raw.decode("utf-8")
+        return Document(path.name, tomllib.loads(text), _lines(text))
+    except tomllib.TOMLDecodeError as error:
+        match = re.search(r"line (\d+)", str(error))
+        line = int(match.group(1)) if match else None
+        problems.add(Problem(f"not valid TOML: {error}", "Mend the syntax at this line", path.name, line, code="syntax"))
+    except UnicodeDecodeError as error:
+        problems.add(Problem(f"not UTF-8 (byte {error.start})", "Save the file as UTF-8", path.name, code="encoding"))
+    except OSError as error:
+        problems.add(Problem(f"can't be read: {error.strerror}", "Check its permissions", path.name, code="unreadable"))
+    return empty
+
+
+def _lines(text: str) -> dict[Location, int]:
+    """Where tables and keys are written; the TOML reader keeps no positions."""
+    lines: dict[Location, int] = {(): 1}
+    table: Location = ()
+    for number, line in enumerate(text.splitlines(), 1):
+        if header := _TABLE.match(line):
+            table = tuple(part.strip().strip("\"'") for part in header.group(1).split("."))
+            lines.setdefault(table, number)
+        elif key := _KEY.match(line):
+            lines.setdefault((*table, key.group(1).strip('"')), number)
+    return lines
+
+
+def _with_environment(data: dict[str, Any], environment: Mapping[str, str]) -> dict[str, Any]:
+    merged = {name: dict(value) if isinstance(value, dict) else value for name, value in data.items()}
+    for variable, value in environment.items():
+        section, _, key = variable.removeprefix(_PREFIX).lower().partition("__")
+        if variable.startswith(_PREFIX) and key and section in SECTIONS and isinstance(merged.setdefault(section, {}), dict):
+            merged[section][key] = value.split(",") if key == "allowed_hosts" else value
+    return merged
