@@ -1,0 +1,152 @@
+"""The cell cache is a function of history: through restarts, materialisations, retractions, revisions and growth."""
+
+import pytest
+from tests.telemetry.plant import contract
+
+from twinwright.errors import StoreError
+from twinwright.governance.principals import SYSTEM
+from twinwright.twins import state
+
+
+def reading(twin, second, **fields):
+    return {"id": twin, "ts": f"2026-03-01T07:00:{second:02d}Z", **fields}
+
+
+def shown(rows):
+    """What cells or records say, by twin and path; bookkeeping left out."""
+    return {
+        (row["twin"], row["path"]): (row["time"], row["kind"], *(row[name] for name in ("num", "int", "txt") if row[name] is not None))
+        for row in rows
+    }
+
+
+def retract(plant, first, last, below):
+    with plant.store.transaction(SYSTEM, "replay") as transaction:
+        transaction.retract("pump", first, last, below)
+
+
+EVERYTHING = {"p": 1.5, "q": 2.5, "n": 3, "on": True, "m": "auto"}
+
+
+def test_every_type_of_value_survives_materialising_and_a_restart(plant):
+    plant.send(reading("pump-1", 1, **EVERYTHING), reading("pump-2", 1, p="broken", m=5, n=-1, on=False))
+    before = plant.cells()
+    plant.restart(materialise=True)
+    assert plant.cells() == before
+    assert shown(before) == shown(plant.latest())
+    assert shown(before)[2, "pressure"][1] == 0
+
+
+def test_a_restart_folds_what_came_after_the_materialisation(plant):
+    plant.send(reading("pump-1", 1, **EVERYTHING))
+    plant.state.materialise()
+    plant.send(reading("pump-1", 2, p=9.0), reading("pump-2", 1, m="off"))
+    plant.restart()
+    assert shown(plant.cells()) == shown(plant.latest())
+    assert shown(plant.cells())[1, "pressure"][2] == 9.0
+
+
+def test_materialising_writes_only_what_changed(plant):
+    plant.send(reading("pump-1", 1, p=1.0))
+    plant.state.materialise()
+    last = plant.store.last_commit(SYSTEM)
+    plant.state.materialise()
+    assert plant.store.last_commit(SYSTEM) == last
+    plant.send(reading("pump-2", 1, p=1.0))
+    plant.state.materialise()
+    assert {row["twin"] for row in plant.store.cells(SYSTEM, "pump")[1].to_pylist()} == {1, 2}
+
+
+def test_the_cadence_materialises_by_itself(plant, monkeypatch):
+    monkeypatch.setattr(state, "MATERIALISE_EVERY", 3)
+    plant.send(reading("pump-1", 1, p=1.0), reading("pump-1", 2, p=1.0))
+    assert plant.store.cells(SYSTEM, "pump")[0] == 0
+    plant.send(reading("pump-1", 3, p=1.0))
+    assert plant.store.cells(SYSTEM, "pump")[0] == plant.store.last_commit(SYSTEM)
+
+
+def test_a_failed_materialisation_does_not_undo_or_repeat_the_commit_before_it(plant, monkeypatch):
+    def full(contract, through, rows, *, replace):
+        raise StoreError("no space left on the device")
+
+    monkeypatch.setattr(state, "MATERIALISE_EVERY", 1)
+    monkeypatch.setattr(
+        "twinwright.storage.duckdb_transaction.DuckDBTransaction.save_cells", lambda self, *rest, **named: full(*rest, **named)
+    )
+    receipt = plant.send(reading("pump-1", 1, p=1.0))
+    assert (receipt.received, receipt.accepted) == (1, 1)
+    assert plant.store.counts(SYSTEM)["pump"].received == 1
+    monkeypatch.undo()
+    plant.restart(materialise=True)
+    assert shown(plant.cells()) == shown(plant.latest())
+
+
+def test_a_retracted_winner_gives_way_to_the_one_behind_it(plant):
+    plant.send(reading("pump-1", 1, p=1.0))
+    wrong = plant.send(reading("pump-1", 9, p=9.0), reading("pump-2", 1, m="gone"))
+    retract(plant, wrong.token, wrong.token, 2)
+    plant.state.recompute("pump")
+    assert shown(plant.cells()) == shown(plant.latest()) == {(1, "pressure"): (plant.cells()[0]["time"], 1, 1.0)}
+
+
+def test_what_is_folded_after_a_recomputation_is_shown(plant):
+    plant.send(reading("pump-1", 1, p=1.0))
+    plant.state.recompute("pump")
+    plant.send(reading("pump-1", 2, p=2.0))
+    assert shown(plant.cells())[1, "pressure"][2] == 2.0
+
+
+def test_stopping_between_a_retraction_and_its_materialisation_loses_nothing(plant):
+    plant.send(reading("pump-1", 1, p=1.0))
+    wrong = plant.send(reading("pump-1", 9, p=9.0), reading("pump-2", 9, p=9.0))
+    plant.state.materialise()
+    retract(plant, wrong.token, wrong.token, 2)
+    plant.restart()
+    assert shown(plant.cells()) == shown(plant.latest())
+    plant.send(reading("pump-1", 2, p=2.0))  # touches one twin, and not the other that the retraction did
+    plant.restart(materialise=True)
+    assert shown(plant.cells()) == shown(plant.latest())
+    assert (2, "pressure") not in shown(plant.cells())
+
+
+def test_a_later_revision_adds_paths_to_the_same_cells(make_plant):
+    plant = make_plant(contract(observations=[{"path": "pressure", "field": "p", "unit": "kPa"}]))
+    plant.send(reading("pump-1", 1, p=1.0))
+    plant.raise_revision(contract(revision=2))
+    plant.send(reading("pump-1", 2, **EVERYTHING))
+    assert len(plant.cells()) == 5
+    before = plant.cells()
+    plant.restart(materialise=True)
+    assert plant.cells() == before
+    assert shown(before) == shown(plant.latest())
+
+
+def test_cells_grow_with_twins_and_are_read_by_twin(make_plant):
+    plant = make_plant(twins=[f"pump-{number}" for number in range(50)])
+    plant.send(*(reading(f"pump-{number}", 1, p=float(number)) for number in range(50)))
+    assert len(plant.cells()) == len(plant.state.of("pump")) == 50
+    [(_, some)] = plant.state.tables([3, 9, 500])
+    assert some["num"].to_pylist() == [2.0, 8.0]
+
+
+@pytest.mark.parametrize("values", [("b", "a"), ("a", "b")])
+def test_a_conflict_of_texts_is_settled_by_their_bytes_in_any_order(plant, values):
+    for value in values:
+        plant.send(reading("pump-1", 1, m=value))
+    assert shown(plant.cells())[1, "mode"][2] == "b"
+    assert shown(plant.cells()) == shown(plant.latest())
+
+
+def test_reconciling_finds_and_repairs_a_wrong_cell(plant):
+    plant.send(reading("pump-1", 1, p=1.0), reading("pump-2", 1, p=1.0))
+    assert plant.state.reconcile("pump") == (2, 0)
+    plant.state.of("pump")._correction[0, 0] = 7
+    assert plant.state.reconcile("pump") == (2, 1)
+    assert plant.state.reconcile("pump") == (2, 0)
+
+
+def test_a_contract_without_readings_has_no_cells(plant):
+    assert plant.cells() == []
+    plant.state.recompute("pump")
+    assert plant.cells() == []
+    assert plant.state.reconcile("pump") == (0, 0)
