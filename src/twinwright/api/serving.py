@@ -17,7 +17,7 @@ from twinwright.platform.interface import Platform
 
 MAX_COMMIT: Final = 2**63 - 1
 WAIT_SECONDS: Final = 5.0
-_POLL_SECONDS: Final = 0.02
+_POLL_SECONDS: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Caller:
     after: int | None
 
     async def visible(self) -> None:
-        """Wait until reads see the commit that the request names, where the platform's method can't be told itself.
+        """Wait until reads see the commit that the request names, without holding a thread meanwhile.
 
         Raises BusyError for one that does not come within WAIT_SECONDS.
         """

@@ -14,7 +14,7 @@ from twinwright.api.bodies import read_document
 from twinwright.api.errors import JsonResponse
 from twinwright.api.routes import failures
 from twinwright.api.serving import Asking
-from twinwright.errors import UsageError
+from twinwright.errors import NotFoundError, UsageError
 
 REPORT_POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'; base-uri 'none'; sandbox"
 Id = Annotated[str, InPath(min_length=1, max_length=128, description="Its id, or a unique prefix of it.")]
@@ -54,6 +54,10 @@ async def scenarios(asking: Asking) -> Response:
 async def simulate(request: Request, asking: Asking) -> Response:
     scenario = _scenario(await read_document(request))
     await asking.visible()
+    if isinstance(scenario, str):
+        known = sorted(one["name"] for one in await asking.serving.reads.run(asking.platform.scenarios))
+        if scenario not in known:  # the platform takes the path of a file too: not from here
+            raise NotFoundError(f"there is no scenario '{scenario}'", remedy=f"There are: {', '.join(known) or 'none'}")
     return JsonResponse(await asking.serving.runs.run(asking.platform.simulate, scenario))
 
 
@@ -118,7 +122,17 @@ def _scenario(document: Any) -> str | Mapping[str, Any]:
     if isinstance(document, dict):
         named = document.get("scenario") if document.keys() == {"scenario"} else document
         if isinstance(named, (str, dict)) and named:
+            _check_inline(named)
             return named
     raise UsageError(
         "the body names no scenario", where="body", remedy='Send {"scenario": "name"}, or the fields of a scenario file as JSON'
     )
+
+
+def _check_inline(scenario: str | Mapping[str, Any]) -> None:
+    """A scenario from outside names no file of this machine. Raises UsageError."""
+    inputs = scenario.get("inputs") if isinstance(scenario, dict) else None
+    for name, change in inputs.items() if isinstance(inputs, dict) else ():
+        if isinstance(change, dict) and "series" in change:
+            remedy = "Put the scenario and its series into the workspace, and run it by name"
+            raise UsageError("a scenario given here can't read files", where=f"$.inputs.{name}.series", remedy=remedy)

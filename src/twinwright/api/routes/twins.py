@@ -36,8 +36,9 @@ data_plane = APIRouter(tags=["twins"], dependencies=[Depends(accept_version)])
 
 @data_plane.get("/digitaltwins/{id}", response_model=answers.TwinDocument, responses=failures(400, 404), summary="The document of a twin")
 async def twin(asking: Asking, id: TwinId, as_of: AsOf = None, known_at: KnownAt = None, lane: Lane = "observed") -> Response:
+    await asking.visible()
     read = asking.platform.state
-    document = await asking.serving.reads.run(read, id, as_of=as_of, known_at=known_at, lane=lane, after=asking.after)
+    document = await asking.serving.reads.run(read, id, as_of=as_of, known_at=known_at, lane=lane)
     return JsonResponse(document, headers={"etag": document["$etag"]} if "$etag" in document else None)
 
 
@@ -108,9 +109,10 @@ async def history(
     unit: Annotated[str | None, Query(max_length=64, description="Convert to this unit; default: the property's.")] = None,
     known_at: KnownAt = None,
 ) -> Response:
+    await asking.visible()
     read = asking.platform.history
     options: dict[str, Any] = {"start": start, "end": end, "every": every, "agg": agg, "unit": unit, "known_at": known_at}
-    return JsonResponse(await asking.serving.reads.run(read, twin, path, **options, after=asking.after))
+    return JsonResponse(await asking.serving.reads.run(read, twin, path, **options))
 
 
 def _model(document: dict[str, Any], definition: bool) -> dict[str, Any]:
