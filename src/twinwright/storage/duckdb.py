@@ -18,6 +18,7 @@ from twinwright.errors import NotFoundError, PlatformError, StoreError
 from twinwright.governance.principals import Principal
 from twinwright.storage import duckdb_sql
 from twinwright.storage.duckdb_transaction import DuckDBTransaction
+from twinwright.storage.journal_files import JournalFiles, Place
 from twinwright.storage.layout import (
     Commit,
     Counts,
@@ -66,6 +67,8 @@ class DuckDBStore:
             self._prepare()
             self._catalogue = self._load_catalogue()
             newest = self._con.execute("SELECT number, made_at FROM commits ORDER BY number DESC LIMIT 1").fetchone()
+            kept = self._con.execute('SELECT segment, "offset", length FROM journal ORDER BY commit DESC LIMIT 1').fetchone()
+        self._files = JournalFiles(path.with_suffix(".journal"), Place(*kept) if kept else None)
         self._last, self._last_at = (int(newest[0]), int(newest[1])) if newest else (0, 0)
 
     # --- lifecycle ---------------------------------------------------------------------------------------------------
@@ -110,6 +113,7 @@ class DuckDBStore:
     def close(self) -> None:
         with self._writer, _translated(self._path):
             self._con.close()
+            self._files.close()
 
     # --- writing -----------------------------------------------------------------------------------------------------
 
@@ -118,7 +122,7 @@ class DuckDBStore:
         principal.require_write()
         with self._writer:
             transaction = DuckDBTransaction(
-                self._con, self._last + 1, max(self._last_at, self._clock.now()), principal.name, kind, self._catalogue.copy()
+                self._con, self._files, self._last + 1, max(self._last_at, self._clock.now()), principal.name, kind, self._catalogue.copy()
             )
             with _translated(self._path):
                 self._con.execute("BEGIN")
@@ -243,13 +247,14 @@ class DuckDBStore:
             principal, "SELECT commit FROM journal WHERE contract = ? AND commit BETWEEN ? AND ? ORDER BY commit", [contract, first, last]
         )
         for (number,) in numbers:  # one at a time: a window may be larger than memory
-            commit, source, revision, at, frames, *counts = self._rows(
+            commit, source, revision, at, segment, offset, length, *counts = self._rows(
                 principal,
-                f"SELECT j.commit, source, revision, made_at, frames, {_COUNTS} "
+                f'SELECT j.commit, source, revision, made_at, segment, "offset", length, {_COUNTS} '
                 "FROM journal j JOIN journal_counts c ON j.commit = c.commit WHERE j.commit = ?",
                 [number],
             )[0]
-            yield JournalEntry(commit, contract, source, revision, at, bytes(frames), Counts(*counts))
+            frames = self._files.read(Place(segment, offset, length))
+            yield JournalEntry(commit, contract, source, revision, at, frames, Counts(*counts))
 
     def dead_letters(
         self, principal: Principal, *, contract: str | None = None, reason: str | None = None, status: str = "open", limit: int = 1000

@@ -14,7 +14,7 @@ from twinwright.clock import HOUR
 from twinwright.storage.layout import MASK_BITS, ReadingTable, Retraction, Selection
 from twinwright.storage.protocol import GOOD, REMOVED
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 DDL = """
 CREATE TABLE meta (key VARCHAR PRIMARY KEY, value VARCHAR NOT NULL);
@@ -25,7 +25,7 @@ CREATE TABLE commits (
 CREATE TABLE positions (contract VARCHAR NOT NULL, stream VARCHAR NOT NULL, next BIGINT NOT NULL, PRIMARY KEY (contract, stream));
 CREATE TABLE journal (
     commit BIGINT NOT NULL, contract VARCHAR NOT NULL, source VARCHAR NOT NULL, revision INTEGER NOT NULL, made_at BIGINT NOT NULL,
-    frames BLOB NOT NULL);
+    segment INTEGER NOT NULL, "offset" BIGINT NOT NULL, length BIGINT NOT NULL);
 CREATE TABLE journal_counts (
     commit BIGINT PRIMARY KEY, received BIGINT NOT NULL, accepted BIGINT NOT NULL, duplicate BIGINT NOT NULL,
     dead_lettered BIGINT NOT NULL, late BIGINT NOT NULL, conflict BIGINT NOT NULL);

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from twinwright.errors import FenceError, StoreError
 from twinwright.storage import duckdb_sql
+from twinwright.storage.journal_files import JournalFiles
 from twinwright.storage.layout import Counts, DeadLetter, Lifetime, ReadingColumn, ReadingTable, Relationship, Retraction
 from twinwright.storage.protocol import CELL_SCHEMA, VALUE_SCHEMA
 
@@ -23,9 +24,17 @@ class DuckDBTransaction:
     """Built by the store under its writer lock; `catalogue` is a private copy that replaces the store's at commit."""
 
     def __init__(
-        self, connection: duckdb.DuckDBPyConnection, commit: int, at: int, principal: str, kind: str, catalogue: Catalogue
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        files: JournalFiles,
+        commit: int,
+        at: int,
+        principal: str,
+        kind: str,
+        catalogue: Catalogue,
     ) -> None:
         self._con = connection
+        self._files = files
         self.commit = commit
         self.at = at
         self._principal = principal
@@ -52,8 +61,9 @@ class DuckDBTransaction:
         self._insert("observed_values", rows.add_column(0, "commit", pa.array([self.commit] * len(rows), pa.int64())))
 
     def journal(self, contract: str, source: str, revision: int, frames: bytes, counts: Counts) -> None:
-        values = [self.commit, contract, source, revision, self.at, frames]
-        self._con.execute("INSERT INTO journal VALUES (?, ?, ?, ?, ?, ?)", values)
+        place = self._files.append(frames)
+        values = [self.commit, contract, source, revision, self.at, place.segment, place.offset, place.length]
+        self._con.execute("INSERT INTO journal VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)
         self._con.execute("INSERT INTO journal_counts VALUES (?, ?, ?, ?, ?, ?, ?)", [self.commit, *_row(counts)])
 
     def adjust_journal(self, commit: int, change: Counts) -> None:
