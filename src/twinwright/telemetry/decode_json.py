@@ -27,6 +27,8 @@ _CHUNK = 1_000
 _MOST_LEFT = 0.25  # of the lines by the compiled reader; beyond that they are of another form, and all go to Arrow's
 _MARK = b"\xef\xbb\xbf"  # of byte order: Arrow passes over it, JSON does not know it
 _HUGE = re.compile(rb"\d[eE]\+?\d{3,}\s*[,}\]]|\d{300}")  # perhaps beyond a double, which Arrow does not notice in fields that it ignores
+_NULL_AFTER = re.compile(rb"\}[ \t\r\n]*n")
+_DEEP = 200  # brackets in a line; the plain reader's own limit depends on how deep it is called
 _INT64 = range(-(2**63), 2**63)
 _ARROW_TYPE: Mapping[FieldKind, pa.DataType] = {
     "number": pa.float64(),
@@ -156,6 +158,8 @@ class JsonDecoder:
             return None
         if not buffer.isascii() and not _is_utf8(buffer):
             return None
+        if not _is_object_a_line(buffer, count):
+            return None
         for scalar in self._scalar_types:
             schema = pa.schema([(name, _ARROW_TYPE.get(kind, scalar)) for name, kind in self._fields.items()])
             options = pa.json.ParseOptions(explicit_schema=schema, unexpected_field_behavior="ignore")
@@ -210,6 +214,21 @@ def _series(name: str, kind: FieldKind, values: pa.Array | pa.ChunkedArray) -> p
 
 def _slicer(buffer: bytes, starts: NDArray[np.int64]) -> Callable[[int], bytes]:
     return lambda row: buffer[starts[row] : starts[row + 1] - 1]
+
+
+def _is_object_a_line(buffer: bytes, count: int) -> bool:
+    """Whether no line can go on in the next, and none holds a second value or is nested past what the plain reader takes.
+
+    Arrow reads on over the ends of lines, so that pieces of two payloads would make a reading; a `null` outside of any object
+    crashes it.
+    """
+    if not buffer.startswith(b"{") or not buffer.endswith(b"}") or buffer.count(b"}\n{") != count - 1 or buffer.count(b"\n") != count - 1:
+        return False
+    if _NULL_AFTER.search(buffer):
+        return False
+    if buffer.count(b"{") + buffer.count(b"[") <= count + _DEEP:
+        return True
+    return all(line.count(b"{") + line.count(b"[") <= _DEEP for line in buffer.split(b"\n"))
 
 
 def _is_utf8(buffer: bytes) -> bool:
