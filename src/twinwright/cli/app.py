@@ -60,7 +60,7 @@ def main() -> None:
         sys.exit(output.fail(error, as_json))
     except KeyboardInterrupt:
         sys.exit(130)
-    except Exception as error:  # noqa: BLE001 - no traceback reaches a user
+    except Exception as error:
         if os.environ.get("TWINWRIGHT_DEBUG"):
             raise
         failed = PlatformError(f"{type(error).__name__}: {error}", remedy="Set TWINWRIGHT_DEBUG=1 to see where, and please report it")
@@ -112,13 +112,12 @@ def up(
     workspace: Workspace = HERE,
     port: Annotated[int | None, typer.Option("--port", help="0 takes a free one.")] = None,
     host: Annotated[str | None, typer.Option("--host", help="Loopback unless told otherwise.")] = None,
-    tls: Annotated[str | None, typer.Option("--tls", help="`auto` makes a certificate of its own.")] = None,
     as_json: Json = False,
 ) -> None:
     """Start connectors, API and console; stop with Ctrl-C."""
     from twinwright.cli.up import run
 
-    run(workspace, host=host, port=port, tls=tls, as_json=as_json)
+    run(workspace, host=host, port=port, as_json=as_json)
 
 
 # --- telemetry -------------------------------------------------------------------------------------------------------

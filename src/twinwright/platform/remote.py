@@ -31,6 +31,17 @@ def connect(folder: Path) -> Platform:
     return LocalPlatform.open(folder)
 
 
+def running_platform(folder: Path) -> bool:
+    """Whether a platform of this workspace answers on its socket."""
+    from twinwright.platform.session import FOLDER
+
+    connection = _reach(socket_path(folder / FOLDER))
+    if connection is None:
+        return False
+    connection.close()
+    return True
+
+
 def _reach(path: Path) -> socket.socket | None:
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:

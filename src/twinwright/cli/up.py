@@ -1,0 +1,118 @@
+"""`up`: the sources, the socket, the API and the console of one workspace, started together and stopped in good order."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import signal
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import typer
+
+from twinwright.api.app import Extension, create_app
+from twinwright.api.server import Server
+from twinwright.api.tokens import TokenAuthority
+from twinwright.connectors.registry import find_connector, load_connectors
+from twinwright.connectors.runner import SourceRunner
+from twinwright.errors import MissingExtraError, PlatformError
+from twinwright.governance.principals import LOCAL_ADMIN, SYSTEM
+from twinwright.observability import logs
+from twinwright.platform.local import LocalPlatform
+from twinwright.platform.remote import running_platform
+from twinwright.platform.server import CommandServer, socket_path
+from twinwright.platform.session import Session
+from twinwright.workspace.load import bindings
+from twinwright.workspace.settings import Settings
+
+_log = logs.get_logger("up")
+
+
+def run(folder: Path, *, host: str | None, port: int | None, as_json: bool) -> None:
+    """Until a signal says stop. Raises WorkspaceError before anything starts, PlatformError when one is running already."""
+    logs.configure()
+    if running_platform(folder):
+        raise PlatformError("the platform of this workspace is running already", where=str(folder), remedy="Stop that one first")
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    session = Session(folder)
+    with contextlib.closing(session):
+        settings = session.workspace.settings  # loads and checks the folder whole
+        session.apply_first(LOCAL_ADMIN)
+        _warn_of_changes(session)
+        platform = LocalPlatform(session)
+        with (
+            _commands(platform, session),
+            _server(platform, session, settings, host, port) as (server, tokens),
+            _sources(session, settings),
+        ):
+            login = f"{server.url}/login?code={tokens.new_code()}"
+            typer.echo(json.dumps({"url": server.url, "login": login}) if as_json else login)
+            stop.wait()
+            _log.info("stopping")
+
+
+def _warn_of_changes(session: Session) -> None:
+    if session.served.applied.digest != session.workspace.digest:
+        _log.warning("the folder differs from what is applied", remedy="Run `twinwright plan`, then `twinwright apply`")
+
+
+@contextlib.contextmanager
+def _commands(platform: LocalPlatform, session: Session) -> Iterator[None]:
+    server = CommandServer(platform, socket_path(session.private))
+    try:
+        yield
+    finally:
+        server.stop()
+
+
+@contextlib.contextmanager
+def _server(
+    platform: LocalPlatform, session: Session, settings: Settings, host: str | None, port: int | None
+) -> Iterator[tuple[Server, TokenAuthority]]:
+    api = settings.api
+    tokens = TokenAuthority.of_workspace(session.private, clock=session.clock)
+    app = create_app(
+        platform, tokens=tokens, metrics=session.metrics, allowed_hosts=api.allowed_hosts, console=_console() if api.console else None
+    )
+    certificate, key = (session.folder / name if name else None for name in (api.tls_certificate, api.tls_key))
+    server = Server(app, host or api.host, api.port if port is None else port, ssl_certificate=certificate, ssl_key=key)
+    with server:
+        yield server, tokens
+
+
+def _console() -> Extension | None:
+    """The console, where its extra is installed; without it the API is served alone."""
+    try:
+        from twinwright.console import mount
+    except (ImportError, MissingExtraError):
+        _log.warning("no console", remedy="Install it with: pip install 'twinwright[console]'")
+        return None
+    return mount
+
+
+@contextlib.contextmanager
+def _sources(session: Session, settings: Settings) -> Iterator[None]:
+    kinds = load_connectors()
+    contracts = session.served.applied.contracts
+
+    def position(contract: str, stream: str) -> int:
+        return session.store.position(SYSTEM, contract, stream)
+
+    for name, connector in settings.connectors.items():
+        bound = bindings(connector, name, contracts)
+        if not bound:
+            _log.warning("a connector without a contract", connector=name, remedy=f"Name it in a contract: source: {{connector: {name}}}")
+            continue
+        kind = find_connector(connector.type, kinds)
+        source = kind(name, kind.Settings.model_validate(connector.options), bound)
+        session.sources.append(SourceRunner(source, name, bound, session.pipeline, position, session.metrics, session.clock))
+    for runner in session.sources:
+        runner.start()
+    try:
+        yield
+    finally:
+        for runner in session.sources:
+            runner.stop()
