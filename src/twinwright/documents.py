@@ -80,7 +80,7 @@ class Document:
         except ValidationError as error:
             for detail in error.errors(include_url=False):
                 location = _real_location(detail["loc"], self.data)
-                problems.add(self.problem(location, _message(detail, spec), _remedy(detail, spec), detail["type"]))
+                problems.add(self.problem(location, _message(detail), _remedy(detail, spec), detail["type"]))
             return None
 
 
@@ -108,7 +108,9 @@ def parse_text(text: str, file: str, problems: Problems) -> Document | None:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else None
-        problems.add(Problem(f"not valid YAML: {error.problem or error.context}", "Mend the syntax at this line", file, line, code="syntax"))
+        problems.add(
+            Problem(f"not valid YAML: {error.problem or error.context}", "Mend the syntax at this line", file, line, code="syntax")
+        )
         return None
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         problems.add(Problem(f"not valid YAML: {' '.join(str(error).split())}", "Mend the syntax", file, code="syntax"))
@@ -134,7 +136,11 @@ class _Builder:
     def build(self, node: yaml.Node, location: Location, depth: int) -> Any:
         self.nodes += 1
         if depth > MAX_DEPTH or self.nodes > MAX_NODES:
-            what = f"nested deeper than {MAX_DEPTH}" if depth > MAX_DEPTH else f"more than {MAX_NODES} values (aliases count where they are used)"
+            what = (
+                f"nested deeper than {MAX_DEPTH}"
+                if depth > MAX_DEPTH
+                else f"more than {MAX_NODES} values (aliases count where they are used)"
+            )
             self.fail(node, location, what, "Make the document flatter or split it", "too_large")
             return None
         self.lines[location] = node.start_mark.line + 1
@@ -165,9 +171,11 @@ class _Builder:
             self.fail(node, location, f"the tag {node.tag} is not read here", "Remove the tag", "bad_tag")
             return None
         try:
-            return self.constructor.construct_object(node)  # type: ignore[no-untyped-call]
+            return self.constructor.construct_object(node)
         except (ValueError, yaml.YAMLError):
-            self.fail(node, location, f"'{node.value}' can't be read as {node.tag.rsplit(':', 1)[-1]}", "Quote it to make it text", "bad_scalar")
+            self.fail(
+                node, location, f"'{node.value}' can't be read as {node.tag.rsplit(':', 1)[-1]}", "Quote it to make it text", "bad_scalar"
+            )
             return None
 
 
@@ -178,17 +186,14 @@ def _real_location(location: Sequence[str | int], data: Any) -> Location:
     """Pydantic's location less the union tags it puts between: only steps that exist in the data, and a missing last key."""
     real: list[str | int] = []
     for part in location:
-        if isinstance(data, dict) and part in data:
+        inside = part in data if isinstance(data, dict) else isinstance(data, list) and isinstance(part, int) and part < len(data)
+        if inside:
             data = data[part]
-        elif isinstance(data, list) and isinstance(part, int) and part < len(data):
-            data = data[part]
-        else:
-            continue
-        real.append(part)
+            real.append(part)
     return tuple(real)
 
 
-def _message(detail: Any, spec: type[BaseModel]) -> str:
+def _message(detail: Any) -> str:
     field_name = detail["loc"][-1] if detail["loc"] else ""
     if detail["type"] == "extra_forbidden":
         return f"'{field_name}' is not a field here"

@@ -15,14 +15,12 @@ from twinwright.governance.principals import Principal
 from twinwright.observability.logs import current_correlation
 from twinwright.platform.interface import Platform, Progress
 from twinwright.platform.server import receipt_of, socket_path
-from twinwright.platform.wire import METHODS, Answer, Request, receive, send
+from twinwright.platform.wire import FOLDER, METHODS, Answer, Request, receive, send
 from twinwright.telemetry.payloads import Payload, Receipt
 
 
 def connect(folder: Path) -> Platform:
     """A running platform of this workspace if there is one, else the workspace opened in this process."""
-    from twinwright.platform.session import FOLDER
-
     running = _reach(socket_path(folder / FOLDER))
     if running is not None:
         return cast(Platform, RemotePlatform(running))
@@ -33,8 +31,6 @@ def connect(folder: Path) -> Platform:
 
 def running_platform(folder: Path) -> bool:
     """Whether a platform of this workspace answers on its socket."""
-    from twinwright.platform.session import FOLDER
-
     connection = _reach(socket_path(folder / FOLDER))
     if connection is None:
         return False

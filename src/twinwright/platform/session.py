@@ -16,6 +16,7 @@ from twinwright.governance.principals import SYSTEM, Principal
 from twinwright.observability.metrics import Metrics
 from twinwright.platform import applied as applied_documents
 from twinwright.platform.applied import Applied
+from twinwright.platform.wire import FOLDER
 from twinwright.simulation.child import Limits
 from twinwright.simulation.definition import ModelDefinition
 from twinwright.simulation.service import SimulationService
@@ -27,7 +28,6 @@ from twinwright.twins.reads import TwinReads, per_microseconds
 from twinwright.twins.state import StateCache
 from twinwright.workspace import Workspace, load_workspace
 
-FOLDER = ".twinwright"
 _LOCK_PATIENCE = 10.0  # seconds to wait for another command to be done with the store
 
 

@@ -11,6 +11,7 @@ import msgspec
 from twinwright.errors import PlatformError
 from twinwright.platform.interface import Platform
 
+FOLDER = ".twinwright"  # the private part of a workspace: store, socket, token, runs
 MAX_FRAME = 1 << 30
 _LENGTH = struct.Struct(">I")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -16,7 +16,7 @@ from twinwright.telemetry.decode import Decoded, Decoder, Undecodable, concatena
 from twinwright.telemetry.decode_json import JsonDecoder
 from twinwright.telemetry.decode_tables import CsvDecoder, TableDecoder
 from twinwright.telemetry.evaluate import Readings, Refused, evaluate
-from twinwright.telemetry.payloads import Payload
+from twinwright.telemetry.payloads import MAX_PAYLOAD_BYTES, Payload
 from twinwright.twins.registry import TwinRegistry
 
 _log = get_logger("telemetry")
@@ -46,7 +46,7 @@ class Prepared:
         """The refused, whole, and the payload each came from."""
         letters, owners = [], []
         for bad in self.decoded.undecodable:
-            letters.append(self._letter("malformed", bad.detail, bad.raw, bad.payload, position))
+            letters.append(self._letter(bad.reason, bad.detail, bad.raw, bad.payload, position))
             owners.append(bad.payload)
         for refused in self.refused:
             payload = int(self.decoded.owner[refused.row])
@@ -72,9 +72,24 @@ def decoder_of(contract: Contract) -> Decoder:
 
 def prepare(contract: Contract, decoder: Decoder, payloads: Sequence[Payload], registry: TwinRegistry, received_at: int) -> Prepared:
     """Decode and evaluate. A payload that makes a decoder fail is refused by itself; its neighbours go on."""
-    decoded = _contained(contract, decoder, payloads)
+    decoded = _of_right_size(contract, decoder, payloads)
     readings, refused = evaluate(contract, decoded, payloads, registry, received_at)
     return Prepared(contract, tuple(payloads), decoded, readings, tuple(refused))
+
+
+def _of_right_size(contract: Contract, decoder: Decoder, payloads: Sequence[Payload]) -> Decoded:
+    """A payload past the limit is refused whole and unread."""
+    small = [index for index, payload in enumerate(payloads) if len(payload.body) <= MAX_PAYLOAD_BYTES]
+    if len(small) == len(payloads):
+        return _contained(contract, decoder, payloads)
+    decoded = _contained(contract, decoder, [payloads[index] for index in small]) if small else empty(contract.fields)
+    numbers = np.array(small, np.int32)
+    bad = [replace(one, payload=small[one.payload]) for one in decoded.undecodable]
+    for index in sorted(set(range(len(payloads))) - set(small)):
+        body = payloads[index].body
+        bad.append(Undecodable(index, body, f"{len(body)} bytes, at most {MAX_PAYLOAD_BYTES} are read", "too_large"))
+    owner = numbers[decoded.owner] if decoded.count else decoded.owner
+    return replace(decoded, owner=owner, undecodable=tuple(bad))
 
 
 def _contained(contract: Contract, decoder: Decoder, payloads: Sequence[Payload]) -> Decoded:
@@ -90,7 +105,7 @@ def _contained(contract: Contract, decoder: Decoder, payloads: Sequence[Payload]
 
 
 def _shifted(decoded: Decoded, by: int) -> Decoded:
-    undecodable = tuple(Undecodable(bad.payload + by, bad.raw, bad.detail) for bad in decoded.undecodable)
+    undecodable = tuple(replace(bad, payload=bad.payload + by) for bad in decoded.undecodable)
     return Decoded(decoded.count, decoded.columns, decoded.owner + np.int32(by), decoded.raw, undecodable)
 
 

@@ -15,7 +15,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from twinwright.telemetry.contract import FieldKind
-from twinwright.telemetry.payloads import Payload
+from twinwright.telemetry.payloads import Payload, Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,7 @@ class Undecodable:
     payload: int
     raw: bytes
     detail: str
+    reason: Reason = "malformed"
 
 
 @dataclass(frozen=True, slots=True)

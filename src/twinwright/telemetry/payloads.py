@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from twinwright.errors import TooLargeError
-
 Reason = Literal[
     "malformed",
     "missing_field",
@@ -100,9 +98,3 @@ class Receipt:
             "token": self.token,
             "seconds": round(self.seconds, 6),
         }
-
-
-def check_size(size: int, *, where: str) -> None:
-    """Raises TooLargeError for a payload past the limit, before anything of it is taken."""
-    if size > MAX_PAYLOAD_BYTES:
-        raise TooLargeError(f"a payload of {size} bytes", where=where, remedy=f"Split it: at most {MAX_PAYLOAD_BYTES} bytes each")

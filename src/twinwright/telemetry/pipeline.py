@@ -28,7 +28,7 @@ from twinwright.telemetry.batches import Prepared, decoder_of, prepare
 from twinwright.telemetry.contract import Contract
 from twinwright.telemetry.decode import Decoder
 from twinwright.telemetry.intake import ContractIntake, Written, counts_by_delivery
-from twinwright.telemetry.payloads import Delivery, Payload, Receipt, check_size
+from twinwright.telemetry.payloads import Delivery, Payload, Receipt
 from twinwright.twins.registry import TwinRegistry
 from twinwright.twins.state import StateCache
 
@@ -130,7 +130,6 @@ class Pipeline:
         """The same without waiting; deliveries are committed in the order of submission."""
         self.contract(delivery.contract)
         sizes = [len(payload.body) for payload in delivery.payloads]
-        check_size(max(sizes, default=0), where=delivery.contract)
         size = sum(sizes)
         with self._pending_lock:
             if self._closed:
