@@ -76,9 +76,8 @@ class JsonDecoder:
 
     def _one_line_each(self, payloads: Sequence[Payload]) -> Decoded | None:
         """So do many payloads that are one plain document each."""
-        buffer = b"\n".join([*(payload.body for payload in payloads), b""])
-        count = len(payloads)
-        lines = self._compiled(buffer, count) if buffer.count(b"\n") == count else None
+        bodies = [payload.body for payload in payloads]
+        lines = self._compiled(b"\n".join([*bodies, b""]), len(bodies))  # None where one has a newline in it
         if lines is None:
             return None
         left = [payloads[at] for at in lines.left]
@@ -86,7 +85,7 @@ class JsonDecoder:
         rest = self._general(elements, lines.left[owner].astype(np.int32))
         undecodable = [Undecodable(int(lines.left[bad.payload]), bad.raw, bad.detail) for bad in undecodable]
         rest = concatenate([rest, empty(self._fields, undecodable)], self._fields) if undecodable else rest
-        return self._in_order(lines, rest, lambda row: payloads[row].body)
+        return self._in_order(lines, rest, bodies.__getitem__)
 
     def _compiled(self, buffer: bytes, count: int) -> Lines | None:
         """What the compiled reader takes, where that is most of it."""

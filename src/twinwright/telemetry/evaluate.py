@@ -164,7 +164,7 @@ def _identities(
     texts: tuple[str, ...], names: tuple[str, ...], captured: set[str], decoded: Decoded, payloads: Sequence[Payload]
 ) -> pa.Array:
     """The twin's id of each row. Where a batch's captures are all alike they are one literal."""
-    alike = all(payload.captures == payloads[0].captures for payload in payloads)
+    alike = not captured or all(payload.captures == payloads[0].captures for payload in payloads)
     pieces: list[pl.Series | str] = []
     for index, text in enumerate(texts):
         pieces.append(text)

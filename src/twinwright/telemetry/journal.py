@@ -18,10 +18,11 @@ _CODEC = pa.Codec("zstd", compression_level=1)
 
 def pack(payloads: Sequence[Payload]) -> bytes:
     """One block: an index (lengths, captures) in msgpack, then the bodies end to end."""
-    lengths = [len(payload.body) for payload in payloads]
+    bodies = [payload.body for payload in payloads]
+    lengths = list(map(len, bodies))
     captures = [dict(payload.captures) for payload in payloads] if any(payload.captures for payload in payloads) else []
     index = msgspec.msgpack.encode((lengths, captures))
-    plain = b"".join([index, *(payload.body for payload in payloads)])
+    plain = b"".join([index, *bodies])
     return _HEAD.pack(_VERSION, len(plain), len(index)) + bytes(_CODEC.compress(plain, asbytes=True))
 
 
