@@ -16,7 +16,7 @@ from twinwright.api.server import Server
 from twinwright.api.tokens import TokenAuthority
 from twinwright.connectors.registry import find_connector, load_connectors
 from twinwright.connectors.runner import SourceRunner
-from twinwright.errors import MissingExtraError, PlatformError
+from twinwright.errors import MissingExtraError, PlatformError, TwinwrightError
 from twinwright.governance.principals import LOCAL_ADMIN, SYSTEM
 from twinwright.observability import logs
 from twinwright.platform.local import LocalPlatform
@@ -27,6 +27,7 @@ from twinwright.workspace.load import bindings
 from twinwright.workspace.settings import Settings
 
 _log = logs.get_logger("up")
+_HOUSEKEEPING_SECONDS = 600.0
 
 
 def run(folder: Path, *, host: str | None, port: int | None, as_json: bool) -> None:
@@ -46,10 +47,11 @@ def run(folder: Path, *, host: str | None, port: int | None, as_json: bool) -> N
         with (
             _commands(platform, session),
             _server(platform, session, settings, host, port) as (server, tokens),
-            _sources(session, settings),
+            _sources(session),
         ):
             login = f"{server.url}/login?code={tokens.new_code()}"
             typer.echo(json.dumps({"url": server.url, "login": login}) if as_json else login)
+            threading.Thread(target=_housekeeping, args=(session, stop), name="twinwright-housekeeping", daemon=True).start()
             stop.wait()
             _log.info("stopping")
 
@@ -94,25 +96,51 @@ def _console() -> Extension | None:
 
 
 @contextlib.contextmanager
-def _sources(session: Session, settings: Settings) -> Iterator[None]:
+def _sources(session: Session) -> Iterator[None]:
+    """The connectors of the workspace; an apply starts them anew under what it changed."""
+    changing = threading.Lock()
+
+    def stop() -> None:
+        for runner in session.sources:
+            runner.stop()
+        session.sources.clear()
+
+    def restart() -> None:
+        with changing:
+            stop()
+            session.sources += _runners(session)
+            for runner in session.sources:
+                runner.start()
+
+    restart()
+    session.on_apply.append(restart)
+    try:
+        yield
+    finally:
+        session.on_apply.remove(restart)
+        with changing:
+            stop()
+
+
+def _runners(session: Session) -> Iterator[SourceRunner]:
     kinds = load_connectors()
-    contracts = session.served.applied.contracts
 
     def position(contract: str, stream: str) -> int:
         return session.store.position(SYSTEM, contract, stream)
 
-    for name, connector in settings.connectors.items():
-        bound = bindings(connector, name, contracts)
+    for name, connector in session.workspace.settings.connectors.items():
+        bound = bindings(connector, name, session.served.applied.contracts)
         if not bound:
             _log.warning("a connector without a contract", connector=name, remedy=f"Name it in a contract: source: {{connector: {name}}}")
             continue
         kind = find_connector(connector.type, kinds)
         source = kind(name, kind.Settings.model_validate(connector.options), bound)
-        session.sources.append(SourceRunner(source, name, bound, session.pipeline, position, session.metrics, session.clock))
-    for runner in session.sources:
-        runner.start()
-    try:
-        yield
-    finally:
-        for runner in session.sources:
-            runner.stop()
+        yield SourceRunner(source, name, bound, session.pipeline, position, session.metrics, session.clock)
+
+
+def _housekeeping(session: Session, stop: threading.Event) -> None:
+    while not stop.wait(_HOUSEKEEPING_SECONDS):
+        try:
+            session.expire()
+        except TwinwrightError as error:
+            _log.warning("housekeeping failed", error=str(error))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from twinwright.clock import Clock, SystemClock
 from twinwright.connectors.runner import SourceRunner
 from twinwright.errors import NotFoundError, StoreError, UsageError
 from twinwright.governance.principals import SYSTEM, Principal
+from twinwright.observability.logs import get_logger
 from twinwright.observability.metrics import Metrics
 from twinwright.platform import applied as applied_documents
 from twinwright.platform.applied import Applied
@@ -28,6 +30,7 @@ from twinwright.twins.reads import TwinReads, per_microseconds
 from twinwright.twins.state import StateCache
 from twinwright.workspace import Workspace, load_workspace
 
+_log = get_logger("platform")
 _LOCK_PATIENCE = 10.0  # seconds to wait for another command to be done with the store
 
 
@@ -57,6 +60,7 @@ class Session:
         self.state = StateCache(self.store, SYSTEM)
         self.pipeline = Pipeline(self.store, SYSTEM, self.state, self.clock, self.metrics)
         self.sources: list[SourceRunner] = []
+        self.on_apply: list[Callable[[], None]] = []
         self.reprocessing = Reprocessing(self.store, self.state, self.pipeline, self.clock)
         self._committed = threading.Condition()
         self.store.on_commit(self._note_commit)
@@ -118,12 +122,22 @@ class Session:
         result = applied_documents.apply(self.store, principal, self.served.applied, workspace)
         self._workspace = workspace
         self.served = self._serve(applied_documents.read_applied(self.store, SYSTEM))
+        for listener in self.on_apply:
+            listener()
         return result
 
     def apply_first(self, principal: Principal) -> None:
         """A workspace that was never applied is applied as it is: `init` and then `up` or `ingest` just work."""
         if not self.served.applied.digest:
             self.apply(principal)
+
+    def expire(self) -> None:
+        """Let go of payloads that are older than their contract keeps them."""
+        for contract in self.pipeline.contracts.values():
+            if contract.journal is not None:
+                expired = self.store.expire_journal(SYSTEM, contract.name, self.clock.now() - contract.journal)
+                if expired:
+                    _log.info("expired from the journal", contract=contract.name, entries=expired)
 
     def model(self, name: str) -> ModelDefinition:
         """A model of the folder by its name or the path of its file. Raises NotFoundError."""

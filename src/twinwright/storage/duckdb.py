@@ -256,6 +256,26 @@ class DuckDBStore:
             frames = self._files.read(Place(segment, offset, length))
             yield JournalEntry(commit, contract, source, revision, at, frames, Counts(*counts))
 
+    def unjournalled(self, principal: Principal, contract: str, first: int, last: int) -> int:
+        sources = {table.source for table in self._catalogue.tables if table.contract == contract}
+        rows = self._rows(
+            principal,
+            "SELECT count(*) FROM commits WHERE kind = 'ingest' AND number BETWEEN ? AND ? AND source IN (SELECT unnest(?::VARCHAR[])) "
+            "AND number NOT IN (SELECT commit FROM journal WHERE contract = ?)",
+            [first, last, sorted(sources), contract],
+        )
+        return int(rows[0][0])
+
+    def expire_journal(self, principal: Principal, contract: str, before: int) -> int:
+        old = "SELECT commit FROM journal WHERE contract = ? AND made_at < ?"
+        expired = len(self._rows(principal, old, [contract, before]))
+        if expired:
+            with self.transaction(principal, "expire") as transaction:
+                transaction.expire_journal(contract, before)
+            oldest = self._rows(principal, "SELECT min(segment) FROM journal")[0][0]
+            self._files.drop_before(oldest)
+        return expired
+
     def dead_letters(
         self, principal: Principal, *, contract: str | None = None, reason: str | None = None, status: str = "open", limit: int = 1000
     ) -> list[DeadLetter]:

@@ -66,6 +66,13 @@ class DuckDBTransaction:
         self._con.execute("INSERT INTO journal VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)
         self._con.execute("INSERT INTO journal_counts VALUES (?, ?, ?, ?, ?, ?, ?)", [self.commit, *_row(counts)])
 
+    def expire_journal(self, contract: str, before: int) -> None:
+        """Forget entries made before a time; their frames are the store's to delete once this is durable."""
+        old = "SELECT commit FROM journal WHERE contract = ? AND made_at < ?"
+        self._con.execute(f"DELETE FROM journal_counts WHERE commit IN ({old})", [contract, before])
+        self._con.execute("DELETE FROM journal WHERE contract = ? AND made_at < ?", [contract, before])
+        self._detail.append(f"journal of {contract}")
+
     def adjust_journal(self, commit: int, change: Counts) -> None:
         self._con.execute(
             "UPDATE journal_counts SET received = received + ?, accepted = accepted + ?, duplicate = duplicate + ?, "

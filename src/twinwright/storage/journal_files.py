@@ -44,7 +44,20 @@ class JournalFiles:
                 path.unlink()
 
     def append(self, frames: bytes) -> Place:
-        """Write and flush to the disk. A place is never given twice, so what a roll-back leaves is a gap."""
+        """Write and flush to the disk. A place is never given twice, so what a roll-back leaves is a gap. Raises StoreError."""
+        try:
+            return self._append(frames)
+        except OSError as error:
+            remedy = "Nothing was taken. Make room on the disk: what was not acknowledged is delivered again"
+            raise StoreError(f"the journal can't be written: {error.strerror}", where=str(self._folder), remedy=remedy) from error
+
+    def drop_before(self, oldest: int | None) -> None:
+        """Delete the segments older than `oldest`, the first that an entry still names (None: all but the one being written)."""
+        for path in self._folder.glob("*.frames") if self._folder.is_dir() else ():
+            if int(path.stem) < (self._segment if oldest is None else min(oldest, self._segment)):
+                path.unlink()
+
+    def _append(self, frames: bytes) -> Place:
         if self._end and self._end + len(frames) > self._segment_bytes:
             self.close()
             self._segment, self._end = self._segment + 1, 0

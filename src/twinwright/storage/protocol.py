@@ -152,6 +152,14 @@ class Store(RecordStore, Protocol):
 
     def journal_entries(self, principal: Principal, contract: str, first: int, last: int) -> Iterator[JournalEntry]: ...
 
+    def unjournalled(self, principal: Principal, contract: str, first: int, last: int) -> int:
+        """How many commits of the range took in payloads of the contract that the journal does not hold (any more)."""
+        ...
+
+    def expire_journal(self, principal: Principal, contract: str, before: int) -> int:
+        """Delete what was journalled before a time (microseconds) and give the disk space back; how many entries that were."""
+        ...
+
     def dead_letters(
         self, principal: Principal, *, contract: str | None = None, reason: str | None = None, status: str = "open", limit: int = 1000
     ) -> list[DeadLetter]: ...

@@ -173,6 +173,7 @@ class Contract:
     lateness: int
     skew: int
     freshness: int
+    journal: int | None  # how long payloads are kept; None: not here, the source can be read again
 
     @property
     def name(self) -> str:
@@ -212,6 +213,7 @@ def compile_contract(spec: ContractSpec, paths: Mapping[str, PathInfo], document
         parse_duration(spec.lateness),
         parse_duration(spec.skew),
         parse_duration(spec.freshness),
+        None if spec.journal == "positions" else parse_duration(spec.journal),
     )
 
 

@@ -229,7 +229,8 @@ class Pipeline:
                     written = intake.write(transaction, prepared.readings)
                     transaction.add_dead_letters(letters)
                     counts = written.counts(len(letters))
-                    transaction.journal(contract.name, contract.source, contract.revision, ready.frames, counts)
+                    if contract.journal is not None:
+                        transaction.journal(contract.name, contract.source, contract.revision, ready.frames, counts)
                     transaction.count(counts, source=contract.source)
             except BaseException:
                 self._intakes.pop(contract.name, None)

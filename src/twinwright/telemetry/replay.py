@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from twinwright.clock import Clock
+from twinwright.errors import RefusedError
 from twinwright.governance.principals import Principal
 from twinwright.storage.layout import Counts, DeadLetter, JournalEntry, Retraction
 from twinwright.storage.protocol import Store, Transaction
@@ -41,6 +42,13 @@ class Reprocessing:
         first = 1 if start is None else self._store.commit_at(principal, start - 1) + 1
         last = self._store.last_commit(principal) if end is None else self._store.commit_at(principal, end - 1)
         applied = self._pipeline.contract(contract)
+        missing = self._store.unjournalled(principal, contract, first, last)
+        if missing:  # to retract what can't be read again would be to lose it
+            raise RefusedError(
+                f"{missing} commits of the window are not in the journal (any more)",
+                where=contract,
+                remedy=f"Replay a window that begins later; the contract keeps payloads for {applied.spec.journal}",
+            )
         with self._state.lock:
             with self._store.transaction(principal, "replay") as transaction:
                 retraction = Retraction(transaction.commit, contract, first, last, applied.revision)
