@@ -227,7 +227,7 @@ class DuckDBStore:
         return self._arrow(principal, duckdb_sql.readings(table, self._catalogue.tables, retractions, hours, after))
 
     def hidden_by(self, principal: Principal, retraction: Retraction) -> tuple[int, int]:
-        query = duckdb_sql.hidden_by(retraction, self._catalogue.tables)
+        query = duckdb_sql.hidden_by(retraction, self._catalogue.tables, self._catalogue.retractions)
         superseded, retracted = self._rows(principal, query.text, query.values)[0]
         return int(superseded), int(retracted)
 

@@ -89,7 +89,7 @@ def visible(table: ReadingTable, retractions: Sequence[Retraction], known_at: in
     for r in retractions:
         known = known_at is None or r.commit <= known_at
         if known and r.contract == table.contract and table.revision < r.below:
-            query.add(" AND NOT (origin BETWEEN ? AND ?)", r.first, r.last)
+            query.add(" AND NOT (origin BETWEEN ? AND ? AND commit < ?)", r.first, r.last, r.commit)
 
 
 def sightings_matter(table: ReadingTable, tables: Sequence[ReadingTable], retractions: Sequence[Retraction]) -> bool:
@@ -228,21 +228,26 @@ def _in_hours(hours: Sequence[int], query: Query) -> None:
         query.add(f" AND time // {HOUR} IN (SELECT unnest(?::BIGINT[]))", list(hours))
 
 
-def hidden_by(retraction: Retraction, tables: Sequence[ReadingTable]) -> Query:
+def hidden_by(retraction: Retraction, tables: Sequence[ReadingTable], retractions: Sequence[Retraction]) -> Query:
     """(superseded, retracted): hidden (twin, time) at which the replay's commit says something, and says nothing."""
-    query = Query().add("WITH hidden AS (")
-    _keys(query, [t for t in tables if t.contract == retraction.contract and t.revision < retraction.below], "origin BETWEEN ? AND ?",
-          retraction.first, retraction.last)  # fmt: skip
-    query.add("), said AS (")
-    _keys(query, [t for t in tables if t.contract == retraction.contract], "commit = ?", retraction.commit)
+    earlier = [one for one in retractions if one.commit < retraction.commit]
+    mine = [table for table in tables if table.contract == retraction.contract]
+    query = Query().add("WITH hidden AS (SELECT 0 AS twin, 0 AS time WHERE false")
+    for table in (table for table in mine if table.revision < retraction.below):
+        _add_keys(query, table, earlier)
+        query.add(" AND origin BETWEEN ? AND ? AND commit < ?", retraction.first, retraction.last, retraction.commit)
+    query.add("), said AS (SELECT 0 AS twin, 0 AS time WHERE false")
+    for table in mine:
+        _add_keys(query, table, ())
+        query.add(" AND commit = ?", retraction.commit)
     return query.add(
         ") SELECT count(*) FILTER (WHERE s.twin IS NOT NULL), count(*) FILTER (WHERE s.twin IS NULL) "
         "FROM hidden h LEFT JOIN said s ON h.twin = s.twin AND h.time = s.time"
     )
 
 
-def _keys(query: Query, tables: Sequence[ReadingTable], condition: str, *values: int) -> None:
-    query.add("SELECT 0 AS twin, 0 AS time WHERE false")
-    for table in tables:
-        for prefix in ("readings", "sightings"):
-            query.add(f" UNION SELECT twin, time FROM {prefix}_{table.number} WHERE {condition}", *values)
+def _add_keys(query: Query, table: ReadingTable, retractions: Sequence[Retraction]) -> None:
+    """UNION of the (twin, time) of a table; the caller goes on with the condition. Sightings share these with readings, or are
+    the only trace of a reading whose first sighting another replay hid."""
+    query.add(f" UNION SELECT twin, time FROM (SELECT * FROM readings_{table.number} UNION ALL SELECT * FROM sightings_{table.number})")
+    visible(table, retractions, None, query)

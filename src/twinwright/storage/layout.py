@@ -144,7 +144,7 @@ class Commit:
 
 @dataclass(frozen=True, slots=True)
 class Retraction:
-    """Hides what `contract` said at origins first..last under revisions below `below`, from `commit` on."""
+    """From `commit` on hides what `contract` had said until then at origins first..last under revisions below `below`."""
 
     commit: int
     contract: str

@@ -141,7 +141,7 @@ class Store(RecordStore, Protocol):
         ...
 
     def hidden_by(self, principal: Principal, retraction: Retraction) -> tuple[int, int]:
-        """Of the readings that a replay hid: at how many (twin, time) its commit says something else, and at how many nothing."""
+        """Of the (twin, time) at which a replay hid readings: at how many its commit says something, and at how many nothing."""
         ...
 
     def hours(self, principal: Principal, contract: str) -> list[int]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import polars as pl
 import pyarrow as pa
 from numpy.typing import NDArray
 
@@ -21,6 +22,17 @@ from twinwright.twins.registry import TwinRegistry
 
 _log = get_logger("telemetry")
 _DETAIL_LIMIT = 500
+_POISONED = (
+    ValueError,
+    TypeError,
+    KeyError,
+    OverflowError,
+    RecursionError,
+    ArithmeticError,
+    pa.ArrowException,
+    pl.exceptions.PolarsError,
+    pl.exceptions.PanicException,  # no Exception: it would end the thread
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +107,7 @@ def _of_right_size(contract: Contract, decoder: Decoder, payloads: Sequence[Payl
 def _contained(contract: Contract, decoder: Decoder, payloads: Sequence[Payload]) -> Decoded:
     try:
         return decoder.decode(payloads)
-    except (ValueError, TypeError, KeyError, OverflowError, RecursionError, ArithmeticError, pa.ArrowException) as error:
+    except _POISONED as error:
         if len(payloads) > 1:
             halves = (payloads[: len(payloads) // 2], payloads[len(payloads) // 2 :])
             first, second = (_contained(contract, decoder, half) for half in halves)

@@ -33,7 +33,7 @@ class CsvDecoder:
 
     def _one(self, index: int, body: bytes) -> Decoded:
         bad: list[Undecodable] = []
-        body = body.removeprefix(b"\xef\xbb\xbf")
+        body = body.removeprefix(b"\xef\xbb\xbf").lstrip(b"\r\n")
         header = body.split(b"\n", 1)[0].rstrip(b"\r")
         names, problem = self._names(header, body)
         if problem:
@@ -54,6 +54,8 @@ class CsvDecoder:
             )
         except (pa.ArrowInvalid, pa.ArrowKeyError) as error:
             return empty(self._fields, [Undecodable(index, body, f"not CSV: {error}")])
+        if table.column_names != names:  # a header over several lines, say
+            return empty(self._fields, [Undecodable(index, body, "not CSV: the header is not one plain line")])
         frame = pl.from_arrow(table)
         assert isinstance(frame, pl.DataFrame)
         columns = {}
@@ -63,9 +65,9 @@ class CsvDecoder:
 
         def raw(row: int) -> bytes:
             out = io.StringIO()
-            csv.writer(out, delimiter=self._delimiter, lineterminator="\n").writerows(
-                [names, ["" if v is None else v for v in frame.row(row)]]
-            )
+            cells = ["" if v is None else v for v in frame.row(row)]
+            end = "\r\n" if any("\r" in cell for cell in cells) else "\n"  # what is in the end of a line is quoted in a cell
+            csv.writer(out, delimiter=self._delimiter, lineterminator=end).writerows([names, cells])
             return out.getvalue().encode()
 
         return Decoded(len(frame), columns, np.full(len(frame), index, np.int32), raw, tuple(bad))
@@ -96,23 +98,26 @@ class TableDecoder:
         return concatenate([self._one(index, payload.body) for index, payload in enumerate(payloads)], self._fields)
 
     def _one(self, index: int, body: bytes) -> Decoded:
-        try:
+        try:  # damage may show only where a column is used
             table = _read_table(body, self._format)
-        except (pa.ArrowException, OSError, ValueError) as error:
+            columns = {name: _column(table, name, kind) for name, kind in self._fields.items()}
+        except (pa.ArrowException, OSError, ValueError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
             return empty(self._fields, [Undecodable(index, body, f"not {self._format}: {error}")])
-        columns = {}
-        for name, kind in self._fields.items():
-            if name in table.column_names:
-                series = pl.from_arrow(table.column(name))
-                assert isinstance(series, pl.Series)
-                columns[name] = _from_typed(series, kind)
-            else:
-                columns[name] = Column(pl.Series(name, [None] * table.num_rows, dtype=POLARS_TYPE[kind]))
 
         def raw(row: int) -> bytes:
             return write_table(table.slice(row, 1), self._format)
 
         return Decoded(table.num_rows, columns, np.full(table.num_rows, index, np.int32), raw)
+
+
+def _column(table: pa.Table, name: str, kind: FieldKind) -> Column:
+    if name not in table.column_names:
+        return Column(pl.Series(name, [None] * table.num_rows, dtype=POLARS_TYPE[kind]))
+    column = table.column(name)
+    column.validate(full=True)  # Polars takes it on trust
+    series = pl.from_arrow(column)
+    assert isinstance(series, pl.Series)
+    return _from_typed(series, kind)
 
 
 def _read_table(body: bytes, format: str) -> pa.Table:

@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 from twinwright.clock import HOUR
 from twinwright.storage.layout import MASK_BITS, ReadingColumn
 
-MAX_HELD = 4_000_000  # readings; 29 bytes each at half load is some 230 MB, and only a busy fleet gets there
-_EMPTY = np.iinfo(np.int32).min
+MAX_HELD = 4_000_000  # readings; 32 bytes each at half load is some 270 MB, and only a busy fleet gets there
+_SMALLEST = 1 << 12
+_NO_HOUR = np.iinfo(np.int32).min
 
 NEW, DUPLICATE, CLASH, REPLACES = 0, 1, 2, 3
 
@@ -126,14 +127,13 @@ class SeenReadings:
         self._latest_only = latest_only
         self._max_held = max_held
         self._held: dict[int, int] = {}  # hour -> when it was last written to
+        self._sizes: dict[int, int] = {}  # hour -> how many of its readings are in memory at most
         self._turn = 0
-        self._clear(1 << 12)
+        self._clear(_SMALLEST)
 
     def _clear(self, size: int) -> None:
         self._count = 0
-        self._key, self._content, self._paths = (np.zeros(size, np.uint64) for _ in range(3))
-        self._revision = np.zeros(size, np.int32)
-        self._hour = np.full(size, _EMPTY, np.int32)
+        self._table = np.zeros((size, 4), np.uint64)  # key, content, paths, revision and hour: half a cache line; 0 in the last: free
 
     @property
     def held(self) -> int:
@@ -162,7 +162,8 @@ class SeenReadings:
     def forget(self) -> None:
         """After a roll-back or a retraction: what is visible is in the store, and is read again as it is needed."""
         self._held.clear()
-        self._clear(1 << 12)
+        self._sizes.clear()
+        self._clear(_SMALLEST)
 
     def _hold(self, hours: Sequence[int]) -> None:
         self._turn += 1
@@ -175,9 +176,11 @@ class SeenReadings:
 
     def _insert(self, rows: Loaded, verdict: NDArray[np.uint8]) -> None:
         needed = (self._count + len(rows[0])) * 2
-        if needed > len(self._key):
-            self._rebuild(1 << needed.bit_length(), self._hour != _EMPTY)
-        self._count += _insert(self._key, self._content, self._paths, self._revision, self._hour, *rows, verdict, self._latest_only)
+        if needed > len(self._table):
+            self._rebuild(needed, None)
+        for hour, count in zip(*(part.tolist() for part in np.unique(rows[4], return_counts=True)), strict=True):
+            self._sizes[hour] = self._sizes.get(hour, 0) + count
+        self._count += _insert(self._table, *rows, verdict, self._latest_only)
 
     def _make_room(self, coming: int, needed: Sequence[int]) -> None:
         """Let go of the hours that were written to longest ago, but never of those this batch needs."""
@@ -185,31 +188,50 @@ class SeenReadings:
             return
         keep = set(needed)
         by_age = sorted((hour for hour in self._held if hour not in keep), key=self._held.__getitem__, reverse=True)
-        counts = dict(zip(*(part.tolist() for part in np.unique(self._hour[self._hour != _EMPTY], return_counts=True)), strict=True))
-        room = self._max_held // 2 - coming - sum(counts.get(hour, 0) for hour in keep)
+        room = self._max_held // 2 - coming - sum(self._sizes.get(hour, 0) for hour in keep)
         for hour in by_age:
-            room -= counts.get(hour, 0)
+            room -= self._sizes.get(hour, 0)
             if room > 0:
                 keep.add(hour)
             else:
                 del self._held[hour]
-        chosen = np.isin(self._hour, np.fromiter(keep, np.int32, len(keep)))
-        self._rebuild(max(1 << 12, 1 << (4 * int(chosen.sum())).bit_length()), chosen)
+        if not self._sizes.keys() <= keep:
+            self._sizes = {hour: size for hour, size in self._sizes.items() if hour in keep}
+            chosen = np.isin(_hours(self._table), np.fromiter(keep, np.int32, len(keep)))
+            self._rebuild(4 * int(chosen.sum()), chosen)
 
-    def _rebuild(self, size: int, chosen: NDArray[np.bool_]) -> None:
-        rows = (self._key[chosen], self._content[chosen], self._paths[chosen], self._revision[chosen], self._hour[chosen])
-        self._clear(size)
-        nothing = np.empty(len(rows[0]), np.uint8)
-        self._count = _insert(self._key, self._content, self._paths, self._revision, self._hour, *rows, nothing, self._latest_only)
+    def _rebuild(self, room: int, chosen: NDArray[np.bool_] | None) -> None:
+        """Move what is there, or what is `chosen` of it, to a table of at least `room` places."""
+        old = self._table
+        self._clear(max(_SMALLEST, 1 << (room - 1).bit_length()))
+        self._count = _move(old, np.empty(0, np.bool_) if chosen is None else chosen, self._table)
+
+
+def _hours(table: NDArray[np.uint64]) -> NDArray[np.int32]:
+    """The hour of each place; `_NO_HOUR` where it is free."""
+    return ((table[:, 3] & np.uint64(0xFFFFFFFF)).astype(np.uint32) ^ np.uint32(1 << 31)).view(np.int32)
+
+
+@numba.njit(cache=True, nogil=True)
+def _move(old: Any, chosen: Any, table: Any) -> int:
+    """In the order of the old table, so that what shares a run keeps its order, and neighbours stay near."""
+    mask = np.uint64(len(table) - 1)
+    moved = 0
+    for place in range(len(old)):
+        if old[place, 3] == 0 or (len(chosen) and not chosen[place]):
+            continue
+        at = _mix(old[place, 0]) & mask
+        while table[at, 3] != 0:
+            at = (at + np.uint64(1)) & mask
+        for word in range(4):
+            table[at, word] = old[place, word]
+        moved += 1
+    return moved
 
 
 @numba.njit(cache=True, nogil=True)
 def _insert(
-    keys: Any,
-    contents: Any,
-    paths: Any,
-    revisions: Any,
-    hours: Any,
+    table: Any,
     key: Any,
     content: Any,
     path: Any,
@@ -219,25 +241,25 @@ def _insert(
     latest_only: bool,
 ) -> int:
     """Linear probing; the table's size is a power of two. Readings of one key lie in one run, so a clash is seen on the way."""
-    mask = np.uint64(len(keys) - 1)
+    mask = np.uint64(len(table) - 1)
     added = 0
     for row in range(len(key)):
         at = _mix(key[row]) & mask
         answer = NEW
-        while hours[at] != _EMPTY:
-            if keys[at] == key[row]:
-                if contents[at] == content[row]:
+        while table[at, 3] != 0:
+            if table[at, 0] == key[row]:
+                if table[at, 1] == content[row]:
                     answer = DUPLICATE
                     break
                 if latest_only:
                     answer = REPLACES
                     break
-                if revisions[at] == revision[row] and paths[at] & path[row]:
+                if table[at, 3] >> np.uint64(32) == np.uint64(revision[row]) and table[at, 2] & path[row]:
                     answer = CLASH
             at = (at + np.uint64(1)) & mask
         verdict[row] = NEW if answer == REPLACES else answer
         if answer != DUPLICATE:
-            keys[at], contents[at], paths[at] = key[row], content[row], path[row]
-            revisions[at], hours[at] = revision[row], hour[row]
+            table[at, 0], table[at, 1], table[at, 2] = key[row], content[row], path[row]
+            table[at, 3] = np.uint64(revision[row]) << np.uint64(32) | np.uint64(np.int64(hour[row]) - _NO_HOUR)
             added += answer != REPLACES
     return added

@@ -51,10 +51,10 @@ class Reprocessing:
             )
         with self._state.lock:
             with self._store.transaction(principal, "replay") as transaction:
-                retraction = Retraction(transaction.commit, contract, first, last, applied.revision)
+                retraction = Retraction(transaction.commit, contract, first, last, applied.revision + 1)
                 intake = self._intake_without(principal, retraction)
                 transaction.require_revision(contract, applied.revision)
-                transaction.retract(contract, first, last, applied.revision)
+                transaction.retract(contract, first, last, retraction.below)
                 transaction.close_dead_letters_of(contract, first, last, "replayed")
                 receipt, change = Receipt(token=transaction.commit), Counts()
                 for entry in self._store.journal_entries(principal, contract, first, last):
