@@ -12,7 +12,9 @@ from twinwright.telemetry.payloads import Payload
 FIELDS = {"a": "number", "n": "integer", "on": "boolean", "s": "string", "id": "scalar"}
 PLAIN = b'{"a":1.5,"n":2,"on":true,"s":"x","id":"pump"}'
 
-texts = st.text(st.characters(codec="utf-8"), max_size=6) | st.sampled_from(['"', "\\", "\ud83d\ude00".encode("utf-16", "surrogatepass").decode("utf-16"), "\n", "NaN", "\x00"])
+texts = st.text(st.characters(codec="utf-8"), max_size=6) | st.sampled_from(
+    ['"', "\\", "\ud83d\ude00".encode("utf-16", "surrogatepass").decode("utf-16"), "\n", "NaN", "\x00"]
+)
 scalars = st.one_of(
     st.none(),
     st.booleans(),

@@ -13,13 +13,20 @@ from twinwright.telemetry.timestamps import parse_iso, parse_pattern
 
 quick = settings(max_examples=400, deadline=None, derandomize=True)
 moments = st.datetimes(timezones=st.sampled_from([None, UTC, timezone(timedelta(hours=5, minutes=30)), timezone(timedelta(hours=-11))]))
-pieces = st.lists(st.sampled_from(["2026", "-", "03", "29", "T", " ", "02", ":", "30", "00", ".", "123", "456", "Z", "+", "24", "60", "W10", "1", "z", ","]), max_size=14).map("".join)
+pieces = st.lists(
+    st.sampled_from(
+        ["2026", "-", "03", "29", "T", " ", "02", ":", "30", "00", ".", "123", "456", "Z", "+", "24", "60", "W10", "1", "z", ","]
+    ),
+    max_size=14,
+).map("".join)
 
 
 @st.composite
 def written(draw):
     """A time in one of the usual forms, perhaps with a character changed."""
-    text = draw(moments).isoformat(sep=draw(st.sampled_from("T ")), timespec=draw(st.sampled_from(["auto", "seconds", "milliseconds", "microseconds"])))
+    text = draw(moments).isoformat(
+        sep=draw(st.sampled_from("T ")), timespec=draw(st.sampled_from(["auto", "seconds", "milliseconds", "microseconds"]))
+    )
     text = text.replace("+00:00", "Z") if draw(st.booleans()) else text
     if draw(st.booleans()):
         at = draw(st.integers(0, len(text) - 1))

@@ -1,0 +1,217 @@
+"""CSV, Parquet and Arrow payloads: cells as they are, empty ones missing, bad ones kept apart, each row able to stand alone."""
+
+import csv
+import io
+from datetime import UTC, datetime
+
+import pyarrow as pa
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from twinwright.telemetry.decode_tables import CsvDecoder, TableDecoder, write_table
+from twinwright.telemetry.payloads import Payload
+
+FIELDS = {"id": "scalar", "a": "number", "n": "integer", "on": "boolean", "s": "string"}
+
+
+def cells(decoded):
+    return [[decoded.columns[name].values[row] for name in FIELDS] for row in range(decoded.count)]
+
+
+def wrong(decoded, name):
+    mask = decoded.columns[name].wrong
+    return [] if mask is None else mask.nonzero()[0].tolist()
+
+
+def read(body, delimiter=",", fields=FIELDS):
+    return CsvDecoder(fields, delimiter).decode([Payload(body)])
+
+
+def test_cells_are_read_as_the_contract_wants_them():
+    decoded = read(b"id,a,n,on,s,more\n7,1.5,2,true,x,?\nb,1e3,-4,0,,\n")
+    assert cells(decoded) == [["7", 1.5, 2, True, "x"], ["b", 1000.0, -4, False, None]]
+    assert decoded.undecodable == ()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"id,a\r\np,1\r\n",
+        b"\xef\xbb\xbfid,a\np,1\n",
+        b"id,a\np,1",
+        b'"id","a"\n"p","1"\n',
+        b"a,id\n1,p\n",
+        b"id,a\np, 1 \n",
+    ],
+    ids=["crlf", "bom", "no last newline", "quoted", "other order", "spaces"],
+)
+def test_usual_ways_of_writing_mean_the_same(body):
+    assert cells(read(body)) == [["p", 1.0, None, None, None]]
+
+
+def test_an_empty_cell_is_missing_and_a_blank_one_is_wrong():
+    decoded = read(b'id,a,s\n1,,""\n2,  ,  \n')
+    assert cells(decoded) == [["1", None, None, None, None], ["2", None, None, None, "  "]]
+    assert wrong(decoded, "a") == [1]
+
+
+@pytest.mark.parametrize(
+    ("cell", "name"), [("x", "a"), ("1,5", "a"), ("1.5", "n"), ("9223372036854775808", "n"), ("yes", "on"), ("2", "on")]
+)
+def test_a_cell_of_another_type_is_wrong(cell, name):
+    decoded = read(f'id,{name}\np,"{cell}"\n'.encode())
+    assert wrong(decoded, name) == [0]
+    assert decoded.columns[name].values.to_list() == [None]
+
+
+def test_rows_with_too_many_or_too_few_cells_are_refused_alone():
+    decoded = read(b"id,a\n1,1\n2\n3,3,3\n4,4\n")
+    assert [row[0] for row in cells(decoded)] == ["1", "4"]
+    assert [bad.raw for bad in decoded.undecodable] == [b"id,a\n2\n", b"id,a\n3,3,3\n"]
+    assert decoded.undecodable[0].detail == "1 cells in a row of 2"
+
+
+@pytest.mark.parametrize(
+    ("body", "detail"),
+    [
+        (b"", "the payload is empty"),
+        (b" \n \n", "the payload is empty"),
+        (b"id,a\n1,\xff\n", "not CSV"),
+        (b"id,id\n1,2\n", "names a column twice"),
+        (",".join(map(str, range(20_001))).encode() + b"\n", "more than 20000 columns"),
+    ],
+)
+def test_what_is_no_table_is_refused_whole(body, detail):
+    decoded = read(body)
+    assert decoded.count == 0
+    assert [detail in bad.detail for bad in decoded.undecodable] == [True]
+    assert decoded.undecodable[0].raw == body
+
+
+def test_a_header_alone_is_no_reading():
+    assert (read(b"id,a\n").count, read(b"id,a\n").undecodable) == (0, ())
+
+
+def test_several_payloads_keep_their_own_headers_and_delimiter():
+    decoded = CsvDecoder(FIELDS, ";").decode([Payload(b"id;a\n1;2\n"), Payload(b"a;id\n3;4\nx\n"), Payload(b"id\n5\n")])
+    assert [row[:2] for row in cells(decoded)] == [["1", 2.0], ["4", 3.0], ["5", None]]
+    assert decoded.owner.tolist() == [0, 1, 2]
+    assert [(bad.payload, bad.raw) for bad in decoded.undecodable] == [(1, b"a;id\nx\n")]
+
+
+values = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=5) | st.sampled_from(
+    ["1", ",", '"', "\n", "\r", "\r\n", "a\rb", ";"]
+)
+
+
+@settings(max_examples=250, deadline=None, derandomize=True)
+@given(st.lists(st.tuples(values, values), min_size=1, max_size=4))
+@example([("a\rb", "x")])
+@example([("", "")])
+def test_any_text_comes_through_quoted_and_its_row_stands_alone(rows):
+    out = io.StringIO()
+    csv.writer(out, lineterminator="\n", quoting=csv.QUOTE_ALL).writerows([("id", "s"), *rows])
+    decoded = read(out.getvalue().encode())
+    assert decoded.undecodable == ()
+    assert [(row[0] or "", row[4] or "") for row in cells(decoded)] == rows
+    for row in range(decoded.count):
+        again = read(decoded.raw(row))
+        assert cells(again) == [cells(decoded)[row]]
+
+
+@settings(max_examples=400, deadline=None, derandomize=True)
+@given(
+    st.lists(
+        st.sampled_from([b"id", b"a", b",", b"\n", b"\r", b'"', b"1", b" ", b"\xc3\xa9", b"\xff", b"\0", b"\xef\xbb\xbf", b"id,a\n"]),
+        max_size=20,
+    )
+)
+@example([b'"id', b"\n", b'x",a', b"\n", b"1,2", b"\n"])
+@example([b"\n", b"id,a\n", b"1,2"])
+def test_no_bytes_make_the_decoder_fail_or_lose_count(parts):
+    body = b"".join(parts)
+    good = Payload(b"id,a\np,1\n")
+    decoded = CsvDecoder(FIELDS, ",").decode([good, Payload(body), good])
+    assert [owner for owner in decoded.owner.tolist() if owner != 1] == [0, 2]
+    assert all(bad.payload == 1 for bad in decoded.undecodable)
+
+
+# --- Parquet and Arrow ------------------------------------------------------------------------------------------------
+
+TABLE = pa.table(
+    {
+        "id": pa.array(["p", "q"]).dictionary_encode(),
+        "a": pa.array([1, None], pa.int16()),
+        "n": pa.array([2.0, 2.5]),
+        "on": [True, None],
+        "s": pa.array([datetime(2026, 3, 1, 8, tzinfo=UTC), None], pa.timestamp("us", tz="Europe/Berlin")),
+        "more": [b"x", b"y"],
+    }
+)
+
+
+@pytest.mark.parametrize("format", ["parquet", "arrow"])
+def test_typed_columns_become_what_the_contract_wants(format):
+    decoded = TableDecoder(FIELDS, format).decode([Payload(write_table(TABLE, format)), Payload(write_table(TABLE.slice(1), format))])
+    first, second = ["p", 1.0, 2, True, "2026-03-01T08:00:00.000000Z"], ["q", None, None, None, None]
+    assert cells(decoded) == [first, second, second]
+    assert wrong(decoded, "n") == [1, 2]
+    assert decoded.owner.tolist() == [0, 0, 1]
+    assert cells(TableDecoder(FIELDS, format).decode([Payload(decoded.raw(0))])) == [first]
+
+
+def test_an_arrow_file_is_read_like_a_stream():
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_file(sink, TABLE.schema) as writer:
+        writer.write_table(TABLE)
+    assert TableDecoder(FIELDS, "arrow").decode([Payload(bytes(sink.getvalue()))]).count == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "column"),
+    [
+        ("a", pa.array(["1"])),
+        ("n", pa.array([True])),
+        ("n", pa.array([2**63], pa.uint64())),
+        ("n", pa.array([1e300])),
+        ("on", pa.array([1])),
+        ("s", pa.array([1])),
+        ("s", pa.array([[1]])),
+        ("id", pa.array([{"x": 1}])),
+        ("id", pa.array([b"x"])),
+    ],
+)
+def test_a_column_of_another_type_is_wrong_in_every_row(name, column):
+    decoded = TableDecoder(FIELDS, "arrow").decode([Payload(write_table(pa.table({name: column}), "arrow"))])
+    assert wrong(decoded, name) == [0]
+    assert decoded.columns[name].values.to_list() == [None]
+
+
+def test_naive_times_carry_no_zone_into_text():
+    table = pa.table({"s": pa.array([datetime(2026, 3, 1, 8)], pa.timestamp("ms"))})
+    assert cells(TableDecoder(FIELDS, "parquet").decode([Payload(write_table(table, "parquet"))]))[0][4] == "2026-03-01T08:00:00.000000"
+
+
+def test_numbers_and_booleans_are_scalars_as_text():
+    table = pa.table({"id": pa.array([7])})
+    assert cells(TableDecoder(FIELDS, "arrow").decode([Payload(write_table(table, "arrow"))]))[0][0] == "7"
+
+
+@pytest.mark.parametrize("format", ["parquet", "arrow"])
+@pytest.mark.parametrize("spoil", [lambda body: b"", lambda body: b"junk", lambda body: body[: len(body) // 2], lambda body: body[::-1]])
+def test_a_damaged_table_is_refused_whole_and_alone(format, spoil):
+    good = write_table(TABLE, format)
+    decoded = TableDecoder(FIELDS, format).decode([Payload(good), Payload(spoil(good)), Payload(good)])
+    assert decoded.count == 4
+    assert [(bad.payload, bad.raw) for bad in decoded.undecodable] == [(1, spoil(good))]
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(st.integers(0, 10_000), st.integers(0, 255), st.sampled_from(["parquet", "arrow"]))
+def test_a_changed_byte_never_harms_a_neighbour(at, byte, format):
+    good = write_table(TABLE, format)
+    body = bytearray(good)
+    body[at % len(body)] = byte
+    decoded = TableDecoder(FIELDS, format).decode([Payload(good), Payload(bytes(body)), Payload(good)])
+    assert [owner for owner in decoded.owner.tolist() if owner != 1] == [0, 0, 2, 2]
