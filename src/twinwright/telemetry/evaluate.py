@@ -21,7 +21,7 @@ from twinwright.telemetry.payloads import Payload, Reason
 from twinwright.telemetry.timestamps import parse_iso, parse_pattern
 from twinwright.twins.registry import TwinRegistry
 
-_MAX_MICROS = 253_402_300_800_000_000  # year 10000
+_MIN_MICROS, _MAX_MICROS = -62_135_596_800_000_000, 253_402_300_800_000_000  # the years 1 to 9999: what can be written again
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,14 +116,14 @@ def _event_time(contract: Contract, decoded: Decoded, received_at: int, refusals
         refusals.add(column.wrong, "bad_time", f"the time field '{spec.field}' has the wrong type")
     if spec.format in EPOCH_FORMATS:
         scaled = np.round(column.values.fill_null(0.0).to_numpy() * EPOCH_FORMATS[spec.format])
-        good: NDArray[np.bool_] = np.asarray(np.isfinite(scaled) & (np.abs(scaled) < _MAX_MICROS))
+        good: NDArray[np.bool_] = np.asarray(np.isfinite(scaled) & (np.abs(scaled) <= _MAX_MICROS))
         time = np.where(good, scaled, 0).astype(np.int64)
     elif spec.format == "iso8601":
         time, good = parse_iso(column.values.to_arrow(), spec.zone)
     else:
         time, good = parse_pattern(column.values, spec.format, spec.zone)
     refusals.add(
-        np.logical_not(good),
+        np.logical_not(good & (time >= _MIN_MICROS) & (time < _MAX_MICROS)),
         "bad_time",
         f"'{spec.field}' is not a time in the format {spec.format}" + ("" if spec.zone else " with a zone"),
     )
