@@ -132,10 +132,11 @@ class ContractIntake:
             yield (*prints, revision, (time // HOUR).astype(np.int32))
 
 
-def counts_by_delivery(prepared: Prepared, written: Written, letters: Sequence[int], delivery_of: NDArray[np.int64]) -> list[Counts]:
-    """The counts of each delivery of a batch. `letters` are the payloads its dead letters came from, `delivery_of` maps payloads."""
+def counts_by_delivery(
+    prepared: Prepared, written: Written, letters: Sequence[int], delivery_of: NDArray[np.int64], size: int
+) -> list[Counts]:
+    """The counts of each of `size` deliveries. `letters` are the payloads its dead letters came from, `delivery_of` maps payloads."""
     owner = delivery_of[prepared.payload_of(written.readings.row)]
-    size = int(delivery_of[-1]) + 1 if len(delivery_of) else 0
 
     def total(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
         return np.bincount(owner[mask], minlength=size)

@@ -139,9 +139,9 @@ class Pipeline:
                 raise BusyError("the ingestion queue is full")
             self._pending_bytes += size
             self._pending += 1
+            waiting = _Waiting(delivery, Future(), size, time.perf_counter())
+            self._in.put(waiting)  # under the lock: nothing comes after what `close` puts
         self._metrics.queue_depth.set(self._pending)
-        waiting = _Waiting(delivery, Future(), size, time.perf_counter())
-        self._in.put(waiting)
         return waiting.future
 
     def close(self) -> None:
@@ -189,7 +189,7 @@ class Pipeline:
         contract = self.contract(group[0].delivery.contract)
         payloads: list[Payload] = [payload for waiting in group for payload in waiting.delivery.payloads]
         prepared = prepare(contract, setup.decoders[contract.name], payloads, setup.registry, self._clock.now())
-        return _Ready(contract, tuple(group), prepared, journal.pack(payloads))
+        return _Ready(contract, tuple(group), prepared, journal.pack(payloads, prepared.decoded.joined))
 
     def _commit(self) -> None:
         while (ready := self._out.get()) is not None:
@@ -242,7 +242,7 @@ class Pipeline:
 
     def _receipts(self, ready: _Ready, written: Written, owners: Sequence[int], reasons: Sequence[str], token: int) -> list[Receipt]:
         delivery_of = np.repeat(np.arange(len(ready.waiting)), [len(waiting.delivery.payloads) for waiting in ready.waiting])
-        totals = counts_by_delivery(ready.prepared, written, owners, delivery_of)
+        totals = counts_by_delivery(ready.prepared, written, owners, delivery_of, len(ready.waiting))
         dead: list[dict[str, int]] = [{} for _ in ready.waiting]
         for owner, reason in zip(owners, reasons, strict=True):
             counter = dead[delivery_of[owner]]
