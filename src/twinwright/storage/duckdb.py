@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import threading
+import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,6 +35,7 @@ from twinwright.storage.layout import (
 from twinwright.storage.protocol import CELL_SCHEMA, RECORD_SCHEMA, CommitListener
 from twinwright.storage.records import Record
 
+_LOG_BYTES = "64MB"  # of write-ahead log between two checkpoints: each writes the last row groups again; reading it back takes a second
 _COUNTS = "received, accepted, duplicate, dead_lettered, late, conflict"
 
 
@@ -63,6 +65,7 @@ class DuckDBStore:
         self._local = threading.local()
         self._listeners: list[CommitListener] = []
         self._con = self._connect()
+        weakref.finalize(self, self._con.close)  # at the latest when the interpreter ends: DuckDB complains of connections left open
         with _translated(path):
             self._prepare()
             self._catalogue = self._load_catalogue()
@@ -78,6 +81,7 @@ class DuckDBStore:
             "enable_external_access": "false",
             "allow_community_extensions": "false",
             "preserve_insertion_order": "true",
+            "checkpoint_threshold": _LOG_BYTES,
         }
         with _translated(self._path):
             connection = duckdb.connect(str(self._path), config=config)
