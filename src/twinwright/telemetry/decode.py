@@ -38,14 +38,26 @@ class Undecodable:
 
 
 @dataclass(frozen=True, slots=True)
+class Joined:
+    """The bodies of all payloads in order, each ended by a newline; `lengths` are without it."""
+
+    buffer: bytes
+    lengths: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
 class Decoded:
-    """`count` rows, each from payload `owner[row]`; `raw(row)` is the row as bytes that decode on their own."""
+    """`count` rows, each from payload `owner[row]`; `raw(row)` is the row as bytes that decode on their own.
+
+    `joined` is there where decoding had to join the payloads: who needs them joined again can take it.
+    """
 
     count: int
     columns: Mapping[str, Column]
     owner: NDArray[np.int32]
     raw: Callable[[int], bytes]
     undecodable: tuple[Undecodable, ...] = ()
+    joined: Joined | None = None
 
 
 class Decoder(Protocol):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -19,7 +20,7 @@ import pyarrow.json
 from numpy.typing import NDArray
 
 from twinwright.telemetry.contract import FieldKind
-from twinwright.telemetry.decode import POLARS_TYPE, Column, Decoded, Undecodable, concatenate, empty
+from twinwright.telemetry.decode import POLARS_TYPE, Column, Decoded, Joined, Undecodable, concatenate, empty
 from twinwright.telemetry.json_reader import LineReader, Lines
 from twinwright.telemetry.payloads import Payload
 
@@ -77,7 +78,8 @@ class JsonDecoder:
     def _one_line_each(self, payloads: Sequence[Payload]) -> Decoded | None:
         """So do many payloads that are one plain document each."""
         bodies = [payload.body for payload in payloads]
-        lines = self._compiled(b"\n".join([*bodies, b""]), len(bodies))  # None where one has a newline in it
+        buffer = b"\n".join([*bodies, b""])
+        lines = self._compiled(buffer, len(bodies))  # None where one has a newline in it
         if lines is None:
             return None
         left = [payloads[at] for at in lines.left]
@@ -85,7 +87,7 @@ class JsonDecoder:
         rest = self._general(elements, lines.left[owner].astype(np.int32))
         undecodable = [Undecodable(int(lines.left[bad.payload]), bad.raw, bad.detail) for bad in undecodable]
         rest = concatenate([rest, empty(self._fields, undecodable)], self._fields) if undecodable else rest
-        return self._in_order(lines, rest, bodies.__getitem__)
+        return replace(self._in_order(lines, rest, bodies.__getitem__), joined=Joined(buffer, np.diff(lines.starts) - 1))
 
     def _compiled(self, buffer: bytes, count: int) -> Lines | None:
         """What the compiled reader takes, where that is most of it."""
