@@ -6,11 +6,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from twinwright.console.formats import milliseconds
+from twinwright.console.formats import milliseconds, unit_name
 
 _SEPARATOR: Final = "\u001f"  # between a line's name and its unit, for the tooltip
 _FONT: Final = {"color": "var(--muted)", "fontSize": 11, "fontFamily": "inherit"}
-DIMENSIONLESS: Final = "no unit"
+_TIMES: Final = {  # of the browser's zone, each at the beginning of its period
+    "year": "{yyyy}",
+    "month": "{MMM} {yyyy}",
+    "day": "{d} {MMM}",
+    "hour": "{HH}:{mm}",
+    "minute": "{HH}:{mm}",
+    "second": "{HH}:{mm}:{ss}",
+    "millisecond": "{HH}:{mm}:{ss}.{SSS}",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +37,7 @@ def points(series: Mapping[str, Any]) -> list[tuple[float, Any]]:
 
 def line_chart(lines: Sequence[Line], unit: str | None, span: tuple[float, float] | None = None) -> dict[str, Any]:
     """Lines over time that share one unit; `span` (milliseconds) fixes the time axis."""
-    axis = unit or DIMENSIONLESS
+    axis = unit_name(unit)
     return {
         "animation": False,
         "grid": {"left": 4, "right": 14, "top": 30, "bottom": 4, "containLabel": True},
@@ -40,7 +48,7 @@ def line_chart(lines: Sequence[Line], unit: str | None, span: tuple[float, float
             "splitNumber": 4,
             "axisLine": {"lineStyle": {"color": "var(--rule)"}},
             "axisTick": {"show": False},
-            "axisLabel": {**_FONT, "hideOverlap": True},
+            "axisLabel": {**_FONT, "hideOverlap": True, "formatter": _TIMES},
         },
         "yAxis": {
             "type": "value",

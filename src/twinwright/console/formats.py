@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+import re
+from typing import Any, Final
 
 from twinwright.clock import from_iso
 
-_NARROW = "\u202f"  # a narrow space that does not break: between digits, and between a number and its unit
-_STEPS = ((86_400.0, "d"), (3_600.0, "h"), (60.0, "min"))
+DIMENSIONLESS: Final = "no unit"
+_NARROW: Final = "\u202f"  # a narrow space that does not break, between groups of digits
+_STEPS: Final = ((86_400.0, "d"), (3_600.0, "h"), (60.0, "min"))
 
 
 def number(value: Any, digits: int = 4) -> str:
@@ -32,7 +34,14 @@ def number(value: Any, digits: int = 4) -> str:
 
 def quantity(value: Any, unit: str | None, digits: int = 4) -> str:
     """A number and its unit."""
-    return f"{number(value, digits)}{_NARROW}{unit}" if unit and value is not None else number(value, digits)
+    return f"{number(value, digits)}\u00a0{unit_name(unit)}" if unit and value is not None else number(value, digits)
+
+
+def unit_name(unit: str | None) -> str:
+    """A unit as people write it: `°C` for `degC`, `V^0.5/s` for `V**0.5/s`; DIMENSIONLESS where there is none."""
+    if unit is None:
+        return DIMENSIONLESS
+    return re.sub(r"\bdeg(?=[CF]\b)", "°", unit).replace("**", "^").replace("percent", "%")
 
 
 def duration(seconds: float | None) -> str:

@@ -105,15 +105,21 @@ def pill(text: str, state: str = "") -> None:
     Text("span", text, f"tw-pill {state}")
 
 
-def moment(iso: str | None, *, ago: bool = False) -> None:
+def moment(iso: str | None, *, ago: bool = False) -> Text:
     """A time: in the zone of the browser, with UTC on hover; with `ago` as its age, which keeps counting."""
-    if iso is None:
-        Text("span", "never", "tw-note")
-        return
-    made = Text("time", iso)
-    made.props["datetime"] = iso
+    made = Text("time")
     if ago:
         made.props["data-ago"] = "1"
+    set_moment(made, iso)
+    return made
+
+
+def set_moment(made: Text, iso: str | None) -> None:
+    """Another time for a `moment`, in its place."""
+    made.set_text(iso or "never")
+    if made.props.get("datetime") != iso:
+        made.props["datetime"] = iso
+        made.update()
 
 
 def empty(heading: str, advice: str, command: str = "") -> None:

@@ -11,9 +11,9 @@
     const seconds = Math.max(0, (Date.now() - date) / 1000);
     if (seconds < 2) return "now";
     for (const [size, unit] of [[86400, "d"], [3600, "h"], [60, "min"]]) {
-      if (seconds >= 2 * size) return `${Math.round(seconds / size)}\u202f${unit} ago`;
+      if (seconds >= 2 * size) return `${Math.round(seconds / size)}\u00a0${unit} ago`;
     }
-    return `${Math.round(seconds)}\u202fs ago`;
+    return `${Math.round(seconds)}\u00a0s ago`;
   }
 
   function write(element) {
@@ -39,7 +39,7 @@
     const rows = items.map((item) => {
       const [name, unit] = item.seriesName.split("\u001f");
       const value = item.value[1] === null ? "–" : figures.format(item.value[1]);
-      return `<div class="tw-tip"><span>${escaped(name)}</span><b>${escaped(value)}\u202f${escaped(unit)}</b></div>`;
+      return `<div class="tw-tip"><span>${escaped(name)}</span><b>${escaped(value)}\u00a0${escaped(unit)}</b></div>`;
     });
     return `${rows.join("")}<div class="tw-tip-time">${escaped(shown(date))}<br>${escaped(utc(date))}</div>`;
   }

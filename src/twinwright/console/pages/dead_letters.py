@@ -12,6 +12,7 @@ from twinwright.console.layout import REFRESH_SECONDS, Text, Visit, button, card
 from twinwright.console.live import Region, keep_fresh
 
 SHOWN: Final = 50
+PAYLOAD_SHOWN: Final = 4_000  # characters that a list has of each payload
 MEANINGS: Final = {
     "malformed": "The payload is not of the format that the contract names.",
     "missing_field": "A required field is not there.",
@@ -109,6 +110,7 @@ class _DeadLetters:
         async def show_whole() -> None:
             whole = await self.visit.read(self.visit.platform.dead_letter, letter["id"])
             payload.set_text(whole["payload"])
+            more.delete()
 
         with card(classes="tw-letter"):
             with element("div", "tw-letter-head"):
@@ -118,9 +120,9 @@ class _DeadLetters:
                         Text("span", f"No. {letter['id']}, contract {letter['contract']} r{letter['revision']}, {letter['position']}, ")
                         moment(letter["at"])
                 button("Read again", retry_one, aria_label=f"Read dead letter {letter['id']} again")
-            with element("details", "tw-payload").on("toggle", show_whole):
-                with element("summary"):
-                    Text("span", "Payload")
-                    if letter["encoding"] != "utf-8":
-                        pill(letter["encoding"])
-                payload = Text("pre", letter["payload"])
+            with element("div", "tw-payload"):
+                payload = Text("pre", letter["payload"] or "(empty)")
+                if letter["encoding"] != "utf-8":
+                    pill(letter["encoding"])
+                if len(letter["payload"]) >= PAYLOAD_SHOWN:
+                    more = button("Show it whole", show_whole)

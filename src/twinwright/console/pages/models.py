@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from twinwright.console import formats
-from twinwright.console.charts import DIMENSIONLESS
 from twinwright.console.layout import REFRESH_SECONDS, Text, Visit, card, element, empty, frame, moment, pill, table
 from twinwright.console.live import Region, keep_fresh
 
@@ -74,7 +73,7 @@ def _show_parameters(parameters: Mapping[str, Mapping[str, Any]]) -> None:
                     f"{formats.number(one['low'])} … {formats.number(one['high'])}" if known else "fixed",
                     "n" if known else "n tw-note",
                 )
-                Text("td", one["unit"] or DIMENSIONLESS, "tw-note")
+                Text("td", formats.unit_name(one["unit"]), "tw-note")
 
 
 def _show_metrics(windows: Mapping[str, Mapping[str, Any] | None]) -> None:

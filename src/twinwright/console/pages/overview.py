@@ -9,7 +9,7 @@ from nicegui import ui
 
 from twinwright.clock import SECOND, SystemClock, format_duration, from_iso, to_iso
 from twinwright.console import charts, formats
-from twinwright.console.layout import REFRESH_SECONDS, Text, Visit, card, element, empty, frame, moment, pill, table, tile, told
+from twinwright.console.layout import REFRESH_SECONDS, Text, Visit, card, element, empty, frame, moment, pill, set_moment, table, tile, told
 from twinwright.console.live import Region, keep_fresh
 from twinwright.errors import TwinwrightError
 
@@ -35,6 +35,8 @@ class _Overview:
         self.twin: str | None = None
         self.window = "1 h"
         self._charts: dict[str, Any] = {}
+        self._list_moments: list[tuple[str, Text]] = []
+        self._head_moments: list[tuple[str, Text]] = []
         self._tiles = Region(_show_tiles, "tw-tiles")
         with element("div", "tw-split"):
             with element("div", "tw-side"):
@@ -54,9 +56,12 @@ class _Overview:
         twins = await read(platform.twins)
         if self.twin is None and twins:
             self.twin = max(twins, key=lambda one: one["newest"] or "")["$dtId"]
-        self._twins.show((self.twin, twins))
+        newest = {one["$dtId"]: one["newest"] for one in twins}
+        self._twins.show((self.twin, [(one["$dtId"], one["$model"]) for one in twins]))
         chosen = next((one for one in twins if one["$dtId"] == self.twin), None)
-        self._head.show((chosen, self.window))
+        self._head.show((chosen and (chosen["$dtId"], chosen["$model"]), self.window))
+        for twin, made in self._moments:
+            set_moment(made, newest.get(twin))
         if chosen is not None:
             await self._refresh_paths(chosen)
 
@@ -87,39 +92,47 @@ class _Overview:
                 chart.options.update(options)
                 chart.update()
 
-    def _show_twins(self, shown: tuple[str | None, list[dict[str, Any]]]) -> None:
+    @property
+    def _moments(self) -> list[tuple[str, Text]]:
+        """The times on the page that are told anew in their place, for drawing them again would take the focus away."""
+        return [*self._list_moments, *self._head_moments]
+
+    def _show_twins(self, shown: tuple[str | None, list[tuple[str, str]]]) -> None:
         chosen, twins = shown
+        self._list_moments = []
         if not twins:
             empty("No twins yet", "Declare them in twins.yaml, then apply the workspace.", "twinwright apply")
             return
         with element("div", "tw-list"):
             for twin in twins[:MAX_TWINS]:
-                self._show_twin(twin, twin["$dtId"] == chosen)
+                self._show_twin(*twin, twin[0] == chosen)
         if len(twins) > MAX_TWINS:
             Text("p", f"and {formats.number(len(twins) - MAX_TWINS)} more", "tw-note")
 
-    def _show_twin(self, twin: Mapping[str, Any], chosen: bool) -> None:
+    def _show_twin(self, twin: str, interface: str, chosen: bool) -> None:
         async def choose() -> None:
-            self.twin = twin["$dtId"]
+            self.twin = twin
             await self.refresh()
 
         with element("button", "tw-row", type="button", aria_pressed="true" if chosen else "false").on("click", told(choose)):
             with element("span", "tw-row-main"):
-                Text("span", twin["$dtId"], "tw-strong")
-                Text("span", formats.interface(twin["$model"]), "tw-note")
+                Text("span", twin, "tw-strong")
+                Text("span", formats.interface(interface), "tw-note")
             with element("span", "tw-row-end tw-note"):
-                moment(twin["newest"], ago=True)
+                self._list_moments.append((twin, moment(None, ago=True)))
 
-    def _show_head(self, shown: tuple[Mapping[str, Any] | None, str]) -> None:
-        twin, window = shown
-        if twin is None:
+    def _show_head(self, shown: tuple[tuple[str, str] | None, str]) -> None:
+        chosen, window = shown
+        self._head_moments = []
+        if chosen is None:
             return
+        twin, interface = chosen
         with element("div", "tw-subhead"):
             with element("div"):
-                Text("h2", twin["$dtId"])
+                Text("h2", twin)
                 with element("p", "tw-note"):
-                    Text("span", f"{formats.interface(twin['$model'])}, newest ")
-                    moment(twin["newest"])
+                    Text("span", f"{formats.interface(interface)}, newest ")
+                    self._head_moments.append((twin, moment(None)))
             with element("div", "tw-segments", role="group", aria_label="Window"):
                 for name in WINDOWS:
                     self._show_window(name, name == window)
@@ -154,7 +167,7 @@ class _Overview:
 def _chart(path: str, unit: str | None) -> Any:
     options = charts.line_chart([charts.Line(formats.title(path), [])], unit)
     made = ui.echart(options, renderer="svg").classes("tw-chart")
-    made.props["aria-label"] = f"{formats.title(path)} in {unit or charts.DIMENSIONLESS} over time"
+    made.props["aria-label"] = f"{formats.title(path)} in {formats.unit_name(unit)} over time"
     return made
 
 
@@ -178,7 +191,7 @@ def _show_tiles(kpi: Mapping[str, Any]) -> None:
     tile("Readings received", formats.number(counts["received"]), "since creation")
     tile("Accepted", formats.number(counts["accepted"]), "in the history")
     tile("Duplicate", formats.number(counts["duplicate"]), "already known")
-    tile("Refused", formats.number(counts["dead_lettered"]), "kept whole, with reason")
+    tile("Refused", formats.number(counts["dead_lettered"]), "each with its reason")
     for name, one in kpi.items():
         if name == "counts" or one["value"] is None:
             continue

@@ -111,8 +111,9 @@ class _Runs:
         if run["failure"]:
             with card(f"Failed: {run['failure']['kind']}", classes="tw-failure"):
                 Text("p", run["failure"]["message"])
+        properties = {port["name"]: port["property"] for port in run["definition"]["outputs"]}
         for name, output in run["outputs"].items():
-            _show_output(name, output, observed.get(name))
+            _show_output(properties.get(name) or name, output, observed.get(name))
         _show_findings(run)
         _show_provenance(run)
 
@@ -140,7 +141,7 @@ def _show_output(name: str, output: Mapping[str, Any], observed: Mapping[str, An
                     Text("span", "observed", "observed")
                 Text("span", "simulated", "simulated")
         made = ui.echart(charts.line_chart(lines, output["unit"]), renderer="svg").classes("tw-chart tall")
-        made.props["aria-label"] = f"{formats.title(name)} in {output['unit'] or charts.DIMENSIONLESS} over time"
+        made.props["aria-label"] = f"{formats.title(name)} in {formats.unit_name(output['unit'])} over time"
 
 
 def _show_findings(run: Mapping[str, Any]) -> None:
@@ -168,7 +169,7 @@ def _show_provenance(run: Mapping[str, Any]) -> None:
                 with element("tr"):
                     Text("td", name)
                     Text("td", formats.number(one["value"]), "n")
-                    Text("td", one["unit"] or charts.DIMENSIONLESS)
+                    Text("td", formats.unit_name(one["unit"]))
         facts = {
             "Parameter set": run["parameter_set"] or "as declared or given",
             "Seed": str(run["seed"]),
