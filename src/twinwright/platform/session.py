@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import threading
 import time
@@ -66,6 +67,7 @@ class Session:
         self.store.on_commit(self._note_commit)
         self._workspace: Workspace | None = None
         self.served = self._serve(applied_documents.read_applied(self.store, SYSTEM))
+        atexit.register(self.close)  # a script that forgot to
 
     def _open_store(self) -> DuckDBStore:
         deadline = time.monotonic() + _LOCK_PATIENCE
@@ -83,6 +85,7 @@ class Session:
 
     def close(self) -> None:
         """Stop the sources, commit what was taken, materialise, close the store."""
+        atexit.unregister(self.close)
         for source in self.sources:
             source.stop()
         self.pipeline.close()

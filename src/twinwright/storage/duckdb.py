@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import threading
-import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -65,7 +64,6 @@ class DuckDBStore:
         self._local = threading.local()
         self._listeners: list[CommitListener] = []
         self._con = self._connect()
-        weakref.finalize(self, self._con.close)  # at the latest when the interpreter ends: DuckDB complains of connections left open
         with _translated(path):
             self._prepare()
             self._catalogue = self._load_catalogue()
