@@ -35,14 +35,15 @@ class SourceCells:
         self.paths: dict[str, int] = {}
         self.types: list[ColumnType] = []
         self._slot = np.full(16, -1, np.int32)
-        self._twins: list[int] = []
+        self._twins = np.empty(16, np.int32)
+        self._count = 0
         self._texts: list[dict[int, str]] = []
         self._grow(16, 0)
         self.watermark = _NEVER
         self.dirty: set[int] = set()
 
     def __len__(self) -> int:
-        return len(self._twins)
+        return self._count
 
     # --- folding -----------------------------------------------------------------------------------------------------
 
@@ -148,10 +149,12 @@ class SourceCells:
         slot = self._slot[twin]
         if (slot < 0).any():
             fresh = np.unique(twin[slot < 0])
-            self._slot[fresh] = np.arange(len(self._twins), len(self._twins) + len(fresh), dtype=np.int32)
-            self._twins += fresh.tolist()
-            if len(self._twins) > self._time.shape[0]:
-                self._grow(max(len(self._twins), 2 * self._time.shape[0]), self._time.shape[1])
+            first, self._count = self._count, self._count + len(fresh)
+            self._slot[fresh] = np.arange(first, self._count, dtype=np.int32)
+            if self._count > self._time.shape[0]:
+                self._grow(max(self._count, 2 * self._time.shape[0]), self._time.shape[1])
+                self._twins = np.concatenate([self._twins[:first], np.empty(self._time.shape[0] - first, np.int32)])
+            self._twins[first : self._count] = fresh
             slot = self._slot[twin]
         return slot
 
@@ -173,7 +176,7 @@ class SourceCells:
     def table(self, twins: Sequence[int] | None = None) -> pa.Table:
         """The cells as CELL_SCHEMA, of some lifetimes or all."""
         if twins is None:
-            slots: NDArray[np.int64] = np.arange(len(self._twins), dtype=np.int64)
+            slots: NDArray[np.int64] = np.arange(self._count, dtype=np.int64)
         else:
             known = np.array([t for t in twins if t < len(self._slot)], np.int64)
             slots = self._slot[known].astype(np.int64)
@@ -193,7 +196,7 @@ class SourceCells:
         text = (
             pa.array([texts.get(int(s)) for s in slots], pa.string(), mask=hidden) if type_ == "VARCHAR" else pa.nulls(count, pa.string())
         )
-        twins = np.array(self._twins, np.int32)[slots] if count else np.empty(0, np.int32)
+        twins = self._twins[slots]
         arrays = [
             pa.array(twins),
             pa.array([path] * count, pa.string()),

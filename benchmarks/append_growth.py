@@ -1,0 +1,90 @@
+"""Whether ingestion slows down as the store grows: its rate with much stored (ours) beside its rate with little (the rival).
+
+Everything goes through the whole pipeline: decoding, contract, duplicate search, journal, durable commit. Beside the rate,
+`resident()` samples the memory of the process, which the soak test holds to be bounded.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import sys
+import tempfile
+import time
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+import psutil
+from benchmarks.ingest_vs_decode import BATCH, FIELDS, TWINS, platform
+
+from twinwright.telemetry.payloads import Delivery, Payload, Receipt
+
+START = 1_772_352_000
+IN_FLIGHT = 3
+
+
+def batches(rng: random.Random) -> Iterator[tuple[Payload, ...]]:
+    """Batches of payloads without end: each twin once a second; values repeat from batch to batch, times do not."""
+    tails = [
+        b'", "id": "pump-%d", %s' % (index % TWINS, json.dumps({name: round(rng.uniform(0, 1_000), 3) for name in FIELDS})[1:].encode())
+        for index in range(BATCH)
+    ]
+    second = START
+    while True:
+        heads = [time.strftime('{"ts": "%Y-%m-%dT%H:%M:%SZ', time.gmtime(second + index)).encode() for index in range(BATCH // TWINS)]
+        yield tuple(Payload(heads[index // TWINS] + tail) for index, tail in enumerate(tails))
+        second += BATCH // TWINS
+
+
+def resident() -> int:
+    """Bytes of memory that this process holds."""
+    return int(psutil.Process().memory_info().rss)
+
+
+def grow(folder: Path, readings: int) -> Iterator[tuple[int, float, int]]:
+    """Ingest `readings`, keeping some deliveries in flight; yields (stored, seconds, bytes resident) after each million or less."""
+    store, _state, pipeline = platform(folder)
+    waiting: deque[Future[Receipt]] = deque()
+    source = batches(random.Random(11))
+    stored, spent, every = 0, 0.0, min(1_000_000, readings // 10)
+    following = every
+    while stored < readings:
+        delivery = Delivery("pump", next(source))
+        began = time.perf_counter()
+        waiting.append(pipeline.submit_soon(delivery))
+        while len(waiting) >= IN_FLIGHT or (waiting and stored + BATCH * len(waiting) >= following):
+            receipt = waiting.popleft().result()
+            assert receipt.accepted == BATCH, receipt
+            stored += BATCH
+        spent += time.perf_counter() - began
+        if stored >= following:
+            yield stored, spent, resident()
+            spent, following = 0.0, following + every
+    pipeline.close()
+    store.close()
+
+
+def measure(quick: bool) -> dict[str, Any]:
+    """Readings per second near the end, and near a tenth or a twentieth of it."""
+    little, much = (100_000, 1_000_000) if quick else (1_000_000, 20_000_000)
+    with tempfile.TemporaryDirectory() as folder:
+        steps = list(grow(Path(folder), much))
+    rates = {stored: (stored - before) / spent for (stored, spent, _), (before, _, _) in zip(steps, [(0, 0.0, 0), *steps], strict=False)}
+    near = [rate for stored, rate in rates.items() if little < stored <= 3 * little]  # the first step compiles and opens
+    late = list(rates.values())[-len(near) :]
+    ours, rival = sum(late) / len(late), sum(near) / len(near)
+    return {
+        "name": f"append_growth_{much}_stored",
+        "ours": round(ours),
+        "rival": round(rival),
+        "ratio": round(ours / rival, 3),
+        "unit": "readings/s",
+        "better": "higher",
+    }
+
+
+if __name__ == "__main__":
+    print(json.dumps(measure("--quick" in sys.argv)))
