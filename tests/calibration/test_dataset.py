@@ -46,6 +46,12 @@ def test_inputs_are_interpolated_where_the_model_says_so(reader, lag, data):
     assert data(linear).inputs[:, 0].tolist() == [0, 0.5, 1, 0.5, 0]
 
 
+def test_a_mean_stands_for_the_time_that_ends_with_it_where_the_model_says_so(reader, lag, data):
+    put(reader, drive_at=(0, 5, 10, 15, 20), drive=[1, 2, 3, 4, 5])
+    means = replace(lag, inputs=(replace(lag.inputs[0], hold="next"),))
+    assert data(means).inputs[:, 0].tolist() == [2, 3, 4, 5, 5]
+
+
 def test_an_input_may_have_been_read_last_before_the_window(reader, lag, data):
     put(reader, drive_at=(-100, 12), drive=[7, 8], level_at=(0, 5, 10, 15, 20))
     assert data(lag, START, None).inputs[:, 0].tolist() == [7, 7, 7, 8, 8]

@@ -116,12 +116,13 @@ def test_the_artefact_digest_covers_what_decides_numbers_and_nothing_else(model,
     assert digest("name: tanks", "name: other") == digest("value: 0.5", "value: 0.6") == digest("bounds: [0, 10]", "bounds: [0, 9]") == base
     changed = {
         digest("hold: zero", "hold: linear"),
+        digest("hold: zero", "hold: next"),
         digest("step: PT4S", "step: PT5S"),
         digest("step: PT4S", "step: PT4S\nsolver: {method: RK45}"),
         digest("unit: V, range: [0, 10]}}", "unit: mV, range: [0, 10]}}"),
         digest("name: tanks", "name: tanks", texts.TANKS_PY + "# more"),
     }
-    assert len(changed | {base}) == 6
+    assert len(changed | {base}) == 7
 
 
 @pytest.fixture

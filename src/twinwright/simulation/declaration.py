@@ -12,6 +12,7 @@ from twinwright.errors import UsageError
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=128)]
 Range = tuple[float | None, float | None]
+Hold = Literal["zero", "linear", "next"]
 
 
 def duration_seconds(text: str) -> float:
@@ -39,12 +40,16 @@ class _Ranged(Spec):
 
 
 class InputSpec(_Ranged):
-    """A port that takes values: by default the observed history of `property`."""
+    """A port that takes values: by default the observed history of `property`.
+
+    `hold` is what lies between two readings: `zero` (the earlier one, for what is read at an instant), `linear`, or `next` (the later
+    one, for means over the time that ends with the reading).
+    """
 
     property: str | None = None
     unit: str | None = None
     range: Range | None = None
-    hold: Literal["zero", "linear"] = "zero"
+    hold: Hold = "zero"
 
 
 class StateSpec(Spec):

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
@@ -15,7 +15,7 @@ from twinwright import units
 from twinwright.documents import Document, Location, Problems
 from twinwright.errors import UnitError
 from twinwright.simulation import registry
-from twinwright.simulation.declaration import ModelSpec, Range, duration_seconds
+from twinwright.simulation.declaration import Hold, ModelSpec, Range, duration_seconds
 from twinwright.simulation.protocol import SimulationModel
 from twinwright.simulation.user_code import split_reference
 
@@ -28,7 +28,7 @@ class InputPort:
     property: str | None
     unit: str | None
     range: Range | None
-    hold: Literal["zero", "linear"]
+    hold: Hold
 
 
 @dataclass(frozen=True, slots=True)

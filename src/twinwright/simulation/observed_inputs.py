@@ -110,7 +110,8 @@ def _on_grid(times: NDArray[np.int64], values: Floats, grid: NDArray[np.int64], 
     if hold == "linear":
         origin = grid[0]
         return np.asarray(np.interp((grid - origin) / SECOND, (times - origin) / SECOND, values), np.float64)
-    return np.asarray(values[np.searchsorted(times, grid, side="right") - 1], np.float64)
+    after = np.searchsorted(times, grid, side="right")
+    return np.asarray(values[np.minimum(after, times.size - 1) if hold == "next" else after - 1], np.float64)
 
 
 def _warn_of_gaps(name: str, times: NDArray[np.int64], grid: NDArray[np.int64], warn: Callable[[str], None]) -> None:
