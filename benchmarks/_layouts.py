@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import duckdb
@@ -18,10 +17,25 @@ import pyarrow as pa
 
 ROWS, TWINS, COMMITS, WARM = 50_000, 1_000, 24, 4
 VALUES = [f"v{j}" for j in range(6)]
-WIDE = 'c BIGINT NOT NULL, origin BIGINT NOT NULL, twin INTEGER NOT NULL, "time" BIGINT NOT NULL, correction BIGINT NOT NULL, bad BIGINT NOT NULL'
-FRAMES = os.urandom(1_700_000)  # a compressed block is as random as this
+FIXED = ("c BIGINT", "origin BIGINT", "twin INTEGER", "time BIGINT", "correction BIGINT", "bad BIGINT")
+WIDE = ", ".join([*(f"{column} NOT NULL" for column in FIXED), *(f"{value} DOUBLE" for value in VALUES)])
+BLOCK_BYTES = 1_700_000  # of the journal, compressed
 
-Connection = duckdb.DuckDBPyConnection
+_ALL = "INSERT INTO readings SELECT * FROM fresh"
+_LONG = (f"SELECT c, origin, twin, {j}::SMALLINT, time, correction, 1::TINYINT, v{j} FROM fresh" for j in range(6))
+_NEWEST = f"SELECT twin, max(time), {', '.join(f'arg_max({v}, time)' for v in VALUES)} FROM fresh GROUP BY twin"
+VARIANTS = {
+    "wide": (_ALL,),
+    "long": (f"INSERT INTO observations {' UNION ALL '.join(_LONG)}",),
+    "duplicates apart": (
+        f"{_ALL} WHERE twin % 20 <> 0",
+        "INSERT INTO sightings SELECT * FROM fresh WHERE twin % 20 = 0",
+    ),
+    "duplicates marked": ("INSERT INTO marked SELECT *, twin % 20 = 0 FROM fresh",),
+    "journal inside": (_ALL, "INSERT INTO journal SELECT * FROM block"),
+    "journal beside": (_ALL,),
+    "state upserted": (_ALL, f"INSERT OR REPLACE INTO state {_NEWEST}"),
+}
 
 
 def rows(commit: int) -> pa.Table:
@@ -33,63 +47,37 @@ def rows(commit: int) -> pa.Table:
     return pa.table({**fixed, **times, "bad": np.zeros(ROWS, np.int64), **{v: np.round(random.uniform(0, 1_000, ROWS), 3) for v in VALUES}})
 
 
-def wide(connection: Connection, commit: int, folder: Path) -> None:
-    connection.execute("INSERT INTO readings SELECT * FROM fresh")
-
-
-def long(connection: Connection, commit: int, folder: Path) -> None:
-    parts = [f"SELECT c, origin, twin, {j}::SMALLINT, time, correction, 1::TINYINT, v{j} FROM fresh" for j in range(6)]
-    connection.execute(f"INSERT INTO observations {' UNION ALL '.join(parts)}")
-
-
-def sightings(connection: Connection, commit: int, folder: Path) -> None:
-    connection.execute("INSERT INTO readings SELECT * FROM fresh WHERE twin % 20 <> 0")
-    connection.execute("INSERT INTO sightings SELECT * FROM fresh WHERE twin % 20 = 0")
-
-
-def flagged(connection: Connection, commit: int, folder: Path) -> None:
-    connection.execute("INSERT INTO flagged SELECT *, twin % 20 = 0 FROM fresh")
-
-
-def journal_inside(connection: Connection, commit: int, folder: Path) -> None:
-    wide(connection, commit, folder)
-    connection.execute("INSERT INTO journal VALUES (?, ?)", [commit, FRAMES])
-
-
-def journal_beside(connection: Connection, commit: int, folder: Path) -> None:
+def beside(folder: Path, frames: bytes) -> None:
+    """A block durable in a file of its own."""
     with (folder / "frames").open("ab") as file:
-        file.write(FRAMES)
+        file.write(frames)
         file.flush()
         os.fdatasync(file.fileno())
-    wide(connection, commit, folder)
 
 
-def upserted(connection: Connection, commit: int, folder: Path) -> None:
-    wide(connection, commit, folder)
-    newest = f"SELECT twin, max(time), {', '.join(f'arg_max({v}, time)' for v in VALUES)} FROM fresh GROUP BY twin"
-    connection.execute(f"INSERT OR REPLACE INTO state {newest}")
-
-
-def measured(act: Callable[[Connection, int, Path], None], threshold: str) -> tuple[float, float, float]:
+def measured(variant: str, threshold: str) -> tuple[float, float, float]:
     """(milliseconds of wall time, of processor time, megabytes on the disk)."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         connection = duckdb.connect(str(folder / "bench.duckdb"), config={"checkpoint_threshold": threshold})
-        values = ", ".join(f"{v} DOUBLE" for v in VALUES)
-        for table, more in (("readings", ""), ("sightings", ""), ("flagged", ", again BOOLEAN")):
-            connection.execute(f"CREATE TABLE {table} ({WIDE}, {values}{more})")
         connection.execute(
+            f"CREATE TABLE readings ({WIDE}); CREATE TABLE sightings ({WIDE}); CREATE TABLE marked ({WIDE}, again BOOLEAN);"
             "CREATE TABLE observations (c BIGINT, origin BIGINT, twin INTEGER, path SMALLINT, time BIGINT, correction BIGINT, "
-            "kind TINYINT, value DOUBLE); CREATE TABLE journal (c BIGINT, frames BLOB); "
-            f"CREATE TABLE state (twin INTEGER PRIMARY KEY, time BIGINT, {values})"
+            "kind TINYINT, value DOUBLE); CREATE TABLE journal (c BIGINT, frames BLOB);"
+            f"CREATE TABLE state (twin INTEGER PRIMARY KEY, time BIGINT, {', '.join(f'{v} DOUBLE' for v in VALUES)})"
         )
         wall = cpu = 0.0
         for commit in range(COMMITS):
-            fresh = rows(commit)
+            fresh, frames = rows(commit), os.urandom(BLOCK_BYTES)
+            block = pa.table({"c": [commit], "frames": pa.array([frames], pa.binary())})
             began, used = time.perf_counter(), time.process_time()
+            if variant == "journal beside":
+                beside(folder, frames)
             connection.execute("BEGIN")
             connection.register("fresh", fresh)
-            act(connection, commit, folder)
+            connection.register("block", block)
+            for statement in VARIANTS[variant]:
+                connection.execute(statement)
             connection.unregister("fresh")
             connection.execute("COMMIT")
             if commit >= WARM:
@@ -104,9 +92,9 @@ def measured(act: Callable[[Connection, int, Path], None], threshold: str) -> tu
 def main() -> None:
     """Print the table."""
     for threshold in ("16MB", "64MB"):
-        for act in (wide, long, sightings, flagged, journal_inside, journal_beside, upserted):
-            wall, cpu, size = measured(act, threshold)
-            print(f"{threshold}  {act.__name__:16s} {wall:7.1f} ms wall {cpu:7.1f} ms cpu {size:7.1f} MB", flush=True)
+        for variant in VARIANTS:
+            wall, cpu, size = measured(variant, threshold)
+            print(f"{threshold}  {variant:18s} {wall:7.1f} ms wall {cpu:7.1f} ms cpu {size:7.1f} MB", flush=True)
 
 
 if __name__ == "__main__":

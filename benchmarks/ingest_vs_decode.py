@@ -115,11 +115,9 @@ def measure(quick: bool) -> list[dict[str, Any]]:
     with tempfile.TemporaryDirectory() as folder:
         store, _state, pipeline = platform(Path(folder))
         engine = duckdb.connect(str(Path(folder) / "bare.duckdb"))
-        engine.execute(
-            'CREATE TABLE readings ("commit" BIGINT, origin BIGINT, twin INTEGER, "time" BIGINT, correction BIGINT, marks TINYINT, bad0 BIGINT, '
-            + ", ".join(f"v{j} DOUBLE" for j in range(len(FIELDS)))
-            + ")"
-        )
+        fixed = ("commit BIGINT", "origin BIGINT", "twin INTEGER", "time BIGINT", "correction BIGINT", "marks TINYINT", "bad0 BIGINT")
+        columns = [*(f"{column} NOT NULL" for column in fixed), *(f"v{j} DOUBLE" for j in range(len(FIELDS)))]
+        engine.execute(f"CREATE TABLE readings ({', '.join(columns)})")
         depth = 3  # deliveries in flight, as a file or a broker keeps them: decoding one overlaps committing another
         for index in range(rounds):
             batches = [payloads((index * depth + part) * BATCH, BATCH, rng) for part in range(depth)]
@@ -136,7 +134,14 @@ def measure(quick: bool) -> list[dict[str, Any]]:
         store.close()
     middle = [BATCH / float(np.median(seconds[2:])) for seconds in (ours, decoding, appending)]
     return [
-        {"name": name, "ours": round(middle[0]), "rival": round(rival), "ratio": round(middle[0] / rival, 4), "unit": "payloads/s", "better": "higher"}
+        {
+            "name": name,
+            "ours": round(middle[0]),
+            "rival": round(rival),
+            "ratio": round(middle[0] / rival, 4),
+            "unit": "payloads/s",
+            "better": "higher",
+        }
         for name, rival in (("ingest_vs_decode", middle[1]), ("ingest_vs_append", middle[2]))
     ]
 
