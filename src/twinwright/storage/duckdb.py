@@ -13,7 +13,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from twinwright.clock import HOUR, Clock, SystemClock
+from twinwright.clock import Clock, SystemClock
 from twinwright.errors import NotFoundError, PlatformError, StoreError
 from twinwright.governance.principals import Principal
 from twinwright.storage import duckdb_sql
@@ -237,7 +237,7 @@ class DuckDBStore:
         found: set[int] = set()
         for table in self._catalogue.tables:
             if table.contract == contract:
-                found.update(row[0] for row in self._rows(principal, f"SELECT DISTINCT time // {HOUR} FROM readings_{table.number}"))
+                found.update(row[0] for row in self._rows(principal, f"SELECT DISTINCT {duckdb_sql.HOUR_OF_TIME} FROM readings_{table.number}"))
         return sorted(found)
 
     def position(self, principal: Principal, contract: str, stream: str) -> int:

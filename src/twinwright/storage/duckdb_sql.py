@@ -14,6 +14,8 @@ from twinwright.clock import HOUR
 from twinwright.storage.layout import MASK_BITS, ReadingTable, Retraction, Selection
 from twinwright.storage.protocol import GOOD, REMOVED
 
+HOUR_OF_TIME = f"CASE WHEN time >= 0 THEN time // {HOUR} ELSE -((-time + {HOUR - 1}) // {HOUR}) END"  # `//` rounds towards zero
+
 FORMAT_VERSION = 2
 
 DDL = """
@@ -225,7 +227,7 @@ def _in_hours(hours: Sequence[int], query: Query) -> None:
         return
     query.add(" AND time >= ? AND time < ?", hours[0] * HOUR, (hours[-1] + 1) * HOUR)
     if hours[-1] - hours[0] + 1 != len(hours):
-        query.add(f" AND time // {HOUR} IN (SELECT unnest(?::BIGINT[]))", list(hours))
+        query.add(f" AND {HOUR_OF_TIME} IN (SELECT unnest(?::BIGINT[]))", list(hours))
 
 
 def hidden_by(retraction: Retraction, tables: Sequence[ReadingTable], retractions: Sequence[Retraction]) -> Query:
