@@ -16,6 +16,7 @@ import pyarrow as pa
 from twinwright.clock import Clock, SystemClock
 from twinwright.errors import NotFoundError, PlatformError, StoreError
 from twinwright.governance.principals import Principal
+from twinwright.observability.logs import get_logger
 from twinwright.storage import duckdb_sql
 from twinwright.storage.duckdb_transaction import DuckDBTransaction
 from twinwright.storage.journal_files import JournalFiles, Place
@@ -35,6 +36,7 @@ from twinwright.storage.protocol import CELL_SCHEMA, RECORD_SCHEMA, CommitListen
 from twinwright.storage.records import Record
 
 _LOG_BYTES = "64MB"  # of write-ahead log between two checkpoints: each writes the last row groups again; reading it back takes a second
+_log = get_logger("storage")
 _COUNTS = "received, accepted, duplicate, dead_lettered, late, conflict"
 
 
@@ -142,7 +144,10 @@ class DuckDBStore:
                 transaction.commit, transaction.at, kind, transaction.source, principal.name, transaction.counts, transaction.detail
             )
             for listener in self._listeners:
-                listener(done)
+                try:
+                    listener(done)
+                except Exception as error:  # noqa: BLE001 - it is durable, whatever becomes of those who are told
+                    _log.error("a listener failed", commit=done.number, error=repr(error))
 
     def on_commit(self, listener: CommitListener) -> None:
         self._listeners.append(listener)
@@ -237,7 +242,9 @@ class DuckDBStore:
         found: set[int] = set()
         for table in self._catalogue.tables:
             if table.contract == contract:
-                found.update(row[0] for row in self._rows(principal, f"SELECT DISTINCT {duckdb_sql.HOUR_OF_TIME} FROM readings_{table.number}"))
+                found.update(
+                    row[0] for row in self._rows(principal, f"SELECT DISTINCT {duckdb_sql.HOUR_OF_TIME} FROM readings_{table.number}")
+                )
         return sorted(found)
 
     def position(self, principal: Principal, contract: str, stream: str) -> int:
@@ -367,7 +374,7 @@ def _translated(path: Path) -> Iterator[None]:
         raise
     except duckdb.IOException as error:
         text = str(error)
-        if "lock" in text.lower():
+        if "could not set lock" in text.lower():
             raise StoreError(
                 "the store is open in another process", where=str(path), remedy="Stop it, or speak to it through its socket"
             ) from error
