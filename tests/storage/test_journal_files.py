@@ -1,7 +1,4 @@
-"""Segments of the journal: what a transaction named can be read back; what none named is written over."""
-
-import os
-from pathlib import Path
+"""The journal's files: what a commit names is there, what a crash left is written over, and damage is told."""
 
 import pytest
 
@@ -9,70 +6,61 @@ from twinwright.errors import StoreError
 from twinwright.storage.journal_files import JournalFiles, Place
 
 
-def test_what_was_appended_is_read_back_after_opening_again(tmp_path: Path) -> None:
-    files = JournalFiles(tmp_path / "journal", None)
-    places = [files.append(b"a" * size) for size in (1, 10, 0, 100)]
+@pytest.fixture
+def folder(tmp_path):
+    return tmp_path / "store.journal"
+
+
+def test_frames_are_read_back_from_their_places(folder):
+    files = JournalFiles(folder, None, segment_bytes=10)
+    places = [files.append(frames) for frames in (b"12345", b"67890", b"abc", b"longer than a segment", b"")]
+    assert places[:3] == [Place(1, 0, 5), Place(1, 5, 5), Place(2, 0, 3)]
+    assert [files.read(place) for place in places] == [b"12345", b"67890", b"abc", b"longer than a segment", b""]
     files.close()
-    again = JournalFiles(tmp_path / "journal", places[-1])
-    assert [again.read(place) for place in places] == [b"a" * 1, b"a" * 10, b"", b"a" * 100]
-    assert again.append(b"b").offset == places[-1].end
+    files.close()
+    assert JournalFiles(folder, places[-1]).read(places[3]) == b"longer than a segment"
+
+
+def test_what_no_commit_names_is_written_over_and_later_files_go(folder):
+    files = JournalFiles(folder, None, segment_bytes=10)
+    kept = files.append(b"12345")
+    for frames in (b"67890", b"abcde", b"fghij", b"klmno"):
+        files.append(frames)
+    files.close()
+    again = JournalFiles(folder, kept, segment_bytes=10)
+    assert sorted(path.name for path in folder.iterdir()) == ["000001.frames"]
+    place = again.append(b"XY")
+    assert place == Place(1, 5, 2)
+    assert (again.read(kept), again.read(place)) == (b"12345", b"XY")
     again.close()
 
 
-def test_what_no_transaction_named_is_written_over_after_a_crash(tmp_path: Path) -> None:
-    files = JournalFiles(tmp_path / "journal", None)
-    kept = files.append(b"kept")
-    files.append(b"of a transaction that never was")
-    files.close()
-    again = JournalFiles(tmp_path / "journal", kept)
-    place = again.append(b"new")
-    assert place == Place(1, 4, 3)
-    assert (again.read(kept), again.read(place)) == (b"kept", b"new")
-    again.close()
-
-
-def test_a_place_is_never_given_twice_while_open(tmp_path: Path) -> None:
-    files = JournalFiles(tmp_path / "journal", None)
-    first, second = files.append(b"rolled back"), files.append(b"kept")
-    assert second.offset == first.end
+def test_old_files_are_dropped_but_never_the_one_being_written(folder):
+    files = JournalFiles(folder, None, segment_bytes=4)
+    files.drop_before(None)
+    places = [files.append(b"1234") for _ in range(4)]
+    files.drop_before(3)
+    assert sorted(path.name for path in folder.iterdir()) == ["000003.frames", "000004.frames"]
+    with pytest.raises(StoreError, match="can't be read") as gone:
+        files.read(places[0])
+    assert "backup" in gone.value.remedy
+    files.drop_before(None)
+    assert files.read(places[3]) == b"1234"
     files.close()
 
 
-def test_a_full_segment_is_followed_by_the_next_and_later_orphans_go(tmp_path: Path) -> None:
-    files = JournalFiles(tmp_path / "journal", None, segment_bytes=10)
-    places = [files.append(b"12345678") for _ in range(3)]
-    assert [place.segment for place in places] == [1, 2, 3]
-    assert [files.read(place) for place in places] == [b"12345678"] * 3
-    files.close()
-    JournalFiles(tmp_path / "journal", places[1], segment_bytes=10).close()
-    assert sorted(path.name for path in (tmp_path / "journal").iterdir()) == ["000001.frames", "000002.frames"]
-
-
-def test_the_disk_has_the_bytes_before_the_place_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    synced: list[int] = []
-    real = os.fdatasync
-
-    def fdatasync(file: int) -> None:
-        synced.append(os.fstat(file).st_size)
-        real(file)
-
-    monkeypatch.setattr(os, "fdatasync", fdatasync)
-    files = JournalFiles(tmp_path / "journal", None)
-    assert synced == []
-    assert files.append(b"12345").end == 5
-    assert synced == [5]
-    files.close()
-
-
-def test_a_missing_or_short_file_is_told_with_its_place(tmp_path: Path) -> None:
-    files = JournalFiles(tmp_path / "journal", None)
+def test_a_file_that_ends_too_early_is_told(folder):
+    files = JournalFiles(folder, None)
     place = files.append(b"12345")
+    with (folder / "000001.frames").open("r+b") as file:
+        file.truncate(3)
+    with pytest.raises(StoreError, match="ends too early"):
+        files.read(place)
     files.close()
-    path = tmp_path / "journal" / "000001.frames"
-    path.write_bytes(b"123")
-    with pytest.raises(StoreError, match="ends too early") as short:
-        files.read(place)
-    assert short.value.where == str(path)
-    path.unlink()
-    with pytest.raises(StoreError, match="can't be read"):
-        files.read(place)
+
+
+def test_a_folder_that_can_not_be_written_is_told(tmp_path):
+    (tmp_path / "store.journal").write_text("a file where the folder belongs")
+    with pytest.raises(StoreError, match="journal can't be written") as refused:
+        JournalFiles(tmp_path / "store.journal", None).append(b"x")
+    assert "delivered again" in refused.value.remedy
