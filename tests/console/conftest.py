@@ -23,10 +23,15 @@ MINUTES = 55
 STEP = 5
 FILES = {
     "twinwright.toml": "",
-    "twins.yaml": "\n".join(
-        ["twins:", *(f'  - {{$dtId: pump-{k}, $metadata: {{$model: "dtmi:station:Pump;1"}}}}' for k in range(1, 6))]
-        + ['  - {$dtId: reservoir, $metadata: {$model: "dtmi:station:Reservoir;1"}}']
-    ),
+    "twins.yaml": """
+twins:
+  - {$dtId: pump-1, $metadata: {$model: "dtmi:station:Pump;1"}}
+  - {$dtId: pump-2, $metadata: {$model: "dtmi:station:Pump;1"}}
+  - {$dtId: pump-3, $metadata: {$model: "dtmi:station:Pump;1"}}
+  - {$dtId: pump-4, $metadata: {$model: "dtmi:station:Pump;1"}}
+  - {$dtId: pump-5, $metadata: {$model: "dtmi:station:Pump;1"}}
+  - {$dtId: reservoir, $metadata: {$model: "dtmi:station:Reservoir;1"}}
+""",
     "schema/station.json": json.dumps(
         [
             {

@@ -57,10 +57,9 @@ class Boundary:
         try:
             await self.app(scope, receive, completed)
         except Exception as error:  # noqa: BLE001 - the last place where it can be told to the client
+            _log.error("request_failed", method=scope["method"], path=scope["path"], exc_info=error)
             if status == 0:
-                await unexpected_response(error, method=scope["method"], path=scope["path"])(scope, receive, completed)
-            else:
-                _log.error("answer_broken_off", method=scope["method"], path=scope["path"], exc_info=error)
+                await unexpected_response()(scope, receive, completed)
         self._observe(scope, status, time.perf_counter() - started)
 
     def _observe(self, scope: Scope, status: int, seconds: float) -> None:

@@ -62,9 +62,8 @@ def error_response(error: TwinwrightError) -> Response:
     return _response(error.http_status, told, _headers_of(error))
 
 
-def unexpected_response(error: BaseException, *, method: str, path: str) -> Response:
-    """500 for what nobody foresaw: the log gets it whole, the client only the id to ask for."""
-    _log.error("request_failed", method=method, path=path, exc_info=error)
+def unexpected_response() -> Response:
+    """500 for what nobody foresaw: the boundary logs it whole, the client is given the id to ask for."""
     message = f"the platform failed; its log has the details under {current_correlation()}"
     return _response(500, {"code": "InternalServerError", "message": message}, {})
 
@@ -90,6 +89,10 @@ def register(app: FastAPI) -> None:
         message = "; ".join(one["message"] for one in details)
         return _response(422, {"code": "ValidationFailed", "message": message, "details": details}, {})
 
+    async def unexpected(_request: Request, _error: Exception) -> Response:
+        return unexpected_response()
+
+    app.add_exception_handler(Exception, unexpected)
     app.add_exception_handler(TwinwrightError, told)
     app.add_exception_handler(HTTPException, refused)
     app.add_exception_handler(RequestValidationError, invalid)

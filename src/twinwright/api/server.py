@@ -47,7 +47,7 @@ class Server:
                 where="api.host",
                 remedy="Give a certificate and key, listen on 127.0.0.1, or allow plain HTTP behind a proxy that ends TLS",
             )
-        self._host, self._wanted_port = host, port
+        self._host, self._port = host, port
         config = uvicorn.Config(
             app,
             http="h11",
@@ -70,8 +70,8 @@ class Server:
 
     @property
     def port(self) -> int:
-        """The port that is bound, known once started."""
-        return self._wanted_port if self._socket is None else int(self._socket.getsockname()[1])
+        """The port; where 0 was wanted, the one that was given, once started."""
+        return self._port
 
     @property
     def url(self) -> str:
@@ -81,7 +81,8 @@ class Server:
 
     def start(self) -> None:
         """Bind, serve, and return when the first request would be answered. Raises UsageError (address taken), PlatformError."""
-        self._socket = _bound(self._host, self._wanted_port)
+        self._socket = _bound(self._host, self._port)
+        self._port = int(self._socket.getsockname()[1])
         self._thread = threading.Thread(target=self._serve, name="twinwright-http", daemon=True)
         self._thread.start()
         deadline = time.monotonic() + START_SECONDS

@@ -22,4 +22,5 @@ _MEANINGS: Final = {
 
 def failures(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The error answers that a route may give, beside those that any may."""
-    return {status: {"model": ErrorBody, "description": _MEANINGS[status]} for status in sorted({401, 403, 421, 422, 429, 500, *statuses})}
+    content = {"application/json": {"schema": {"$ref": f"#/components/schemas/{ErrorBody.__name__}"}}}  # whatever a success is made of
+    return {status: {"description": _MEANINGS[status], "content": content} for status in sorted({401, 403, 421, 422, 429, 500, *statuses})}

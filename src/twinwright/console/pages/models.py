@@ -49,9 +49,8 @@ def _show_set(one: Mapping[str, Any]) -> None:
         with element("div"):
             _show_parameters(one["parameters"])
         with element("div"):
-            _show_metrics(
-                {"Training": one["metrics"]["train"], "Holdout": one["metrics"]["holdout"], "Baseline": one["metrics"]["baseline"]}
-            )
+            windows = {"Training": one["metrics"]["train"], "Holdout": one["metrics"]["holdout"], "Baseline": one["metrics"]["baseline"]}
+            _show_metrics(windows, _unit(one["outputs"]["train"]))
     for warning in one["warnings"]:
         with element("p", "tw-warning"):
             pill("warning", "warn")
@@ -76,10 +75,16 @@ def _show_parameters(parameters: Mapping[str, Mapping[str, Any]]) -> None:
                 Text("td", formats.unit_name(one["unit"]), "tw-note")
 
 
-def _show_metrics(windows: Mapping[str, Mapping[str, Any] | None]) -> None:
+def _unit(outputs: Mapping[str, Any]) -> str:
+    """The unit of errors where there is one output; errors of several are not combined where they have units."""
+    return formats.unit_name(next(iter(outputs.values()))["unit"]) if len(outputs) == 1 else "of several outputs"
+
+
+def _show_metrics(windows: Mapping[str, Mapping[str, Any] | None], unit: str) -> None:
     shown = {name: one for name, one in windows.items() if one is not None}
     with table((("Error", ""), *((name, "n") for name in shown)), "Errors"):
-        for metric, label in (("rmse", "RMSE"), ("mae", "MAE"), ("bias", "Bias"), ("r2", "R²"), ("fit", "Fit, %"), ("skill", "Skill")):
+        own = [(metric, f"{label}, {unit}") for metric, label in (("rmse", "RMSE"), ("mae", "MAE"), ("bias", "Bias"))]
+        for metric, label in (*own, ("r2", "R²"), ("fit", "Fit, %"), ("skill", "Skill")):
             with element("tr"):
                 Text("td", label)
                 for one in shown.values():
@@ -100,7 +105,7 @@ def _show_validations(validations: list[dict[str, Any]]) -> None:
                         moment(one["window"]["from"])
                         Text("span", " to ")
                         moment(one["window"]["to"])
-                    Text("td", formats.number(one["metrics"].get("rmse"), 3), "n")
+                    Text("td", f"{formats.number(one['metrics'].get('rmse'), 3)}\u00a0{_unit(one['outputs'])}", "n")
                     Text("td", formats.number(one["metrics"].get("skill"), 3), "n")
                     with element("td"):
                         pill("unseen", "good") if one["unseen"] else pill("seen by the fit", "warn")
