@@ -21,7 +21,9 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from twinwright import errors
+from twinwright.clock import format_duration
 from twinwright.connectors.registry import load_connectors
+from twinwright.connectors.settings import Duration
 from twinwright.documents import Spec
 from twinwright.observability.metrics import Metrics
 from twinwright.simulation.declaration import ModelSpec
@@ -184,8 +186,11 @@ def _spec(spec: type[BaseModel], known: type[BaseModel]) -> list[str]:
     lines = [*about, *(["| field | type | default | |", "|---|---|---|---|"] if fields else ["No fields of its own."])]
     for name, field in fields.items():
         value = field.get_default(call_default_factory=True)
-        default = "required" if field.is_required() else "" if value is None else f"`{_plain(value)}`"
-        lines.append(_row(f"`{field.alias or name}`", f"`{_type_name(field.annotation)}`", default, field.description))
+        duration = typing.get_args(Duration)[1] in field.metadata  # written as PT5S, held as microseconds
+        shown = format_duration(value) if duration and isinstance(value, int) else _plain(value)
+        default = "required" if field.is_required() else "" if value is None else f"`{shown}`"
+        kind = "duration" if duration else _type_name(field.annotation)
+        lines.append(_row(f"`{field.alias or name}`", f"`{kind}`", default, field.description))
     return lines
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-HEAVY = ("numba", "scipy", "nicegui", "matplotlib", "pint", "polars", "fastapi")
+HEAVY = ("numba", "numpy", "scipy", "nicegui", "matplotlib", "pint", "polars", "pyarrow", "duckdb", "pydantic", "fastapi")
 
 
 def loaded_by(module: str) -> set[str]:
@@ -28,7 +28,7 @@ def test_a_room_imports_only_rooms_above_it() -> None:
     assert answer.returncode == 0, answer.stdout
 
 
-@pytest.mark.parametrize("module", ["twinwright", "twinwright.cli"])
+@pytest.mark.parametrize("module", ["twinwright", "twinwright.cli", "twinwright.platform.remote"])
 def test_a_start_loads_no_heavy_library(module: str) -> None:
     assert loaded_by(module) & set(HEAVY) == set()
 

@@ -1,4 +1,4 @@
-"""Makes `console`, beside this file, importable: tests are imported by path, not as packages."""
+"""Makes `page_shell`, beside this file, importable: tests are imported by path, not as packages."""
 
 import sys
 from pathlib import Path

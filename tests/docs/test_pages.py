@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from console import run, steps
+from page_shell import run, steps
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DOCS = REPOSITORY / "docs"

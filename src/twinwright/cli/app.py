@@ -50,8 +50,6 @@ def main() -> None:
     """Run the command; whatever goes wrong ends as a sentence and an exit code."""
     import signal
 
-    from twinwright.cli import models  # noqa: F401 - registers its commands
-
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     as_json = "--json" in sys.argv
     try:
@@ -110,8 +108,8 @@ def _show_changes(result: dict[str, Any]) -> None:
 @app.command()
 def up(
     workspace: Workspace = HERE,
-    port: Annotated[int | None, typer.Option("--port", help="0 takes a free one.")] = None,
-    host: Annotated[str | None, typer.Option("--host", help="Loopback unless told otherwise.")] = None,
+    port: Annotated[int | None, typer.Option("--port", help="0 takes a free one (default: of twinwright.toml).")] = None,
+    host: Annotated[str | None, typer.Option("--host", help="The address to listen on (default: of twinwright.toml).")] = None,
     as_json: Json = False,
 ) -> None:
     """Start connectors, API and console; stop with Ctrl-C."""
@@ -156,9 +154,9 @@ app.add_typer(letters, name="dead-letters")
 
 @letters.command("list")
 def letters_list(
-    contract: Annotated[str | None, typer.Option("--contract")] = None,
-    reason: Annotated[str | None, typer.Option("--reason")] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=100_000)] = 100,
+    contract: Annotated[str | None, typer.Option("--contract", help="Only those of this contract.")] = None,
+    reason: Annotated[str | None, typer.Option("--reason", help="Only those refused for this reason.")] = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=100_000, help="Show no more than so many.")] = 100,
     workspace: Workspace = HERE,
     as_json: Json = False,
 ) -> None:
@@ -176,7 +174,9 @@ def letters_list(
 
 
 @letters.command("show")
-def letters_show(id: Annotated[int, typer.Argument(metavar="ID")], workspace: Workspace = HERE, as_json: Json = False) -> None:
+def letters_show(
+    id: Annotated[int, typer.Argument(metavar="ID", help="As `list` shows it.")], workspace: Workspace = HERE, as_json: Json = False
+) -> None:
     """Show one with its whole payload."""
     with opened(workspace) as platform:
         result = platform.dead_letter(id)
@@ -186,7 +186,7 @@ def letters_show(id: Annotated[int, typer.Argument(metavar="ID")], workspace: Wo
 @letters.command("retry")
 def letters_retry(
     ids: Annotated[list[int] | None, typer.Argument(metavar="[ID]...", help="All open ones when none is given.")] = None,
-    contract: Annotated[str | None, typer.Option("--contract")] = None,
+    contract: Annotated[str | None, typer.Option("--contract", help="Only those of this contract.")] = None,
     workspace: Workspace = HERE,
     as_json: Json = False,
 ) -> None:
@@ -238,7 +238,7 @@ def _state_rows(twin: str, prefix: str, owner: dict[str, Any], rows: list[list[A
 
 @app.command()
 def history(
-    twin: Annotated[str, typer.Argument(metavar="TWIN")],
+    twin: Annotated[str, typer.Argument(metavar="TWIN", help="The twin's id.")],
     path: Annotated[str, typer.Argument(metavar="PATH", help="pressure, or motor/speed.")],
     start: From = None,
     end: To = None,
@@ -313,7 +313,7 @@ def schema_validate(
 @schemas.command("diff")
 def schema_diff(
     old: Annotated[Path, typer.Argument(metavar="OLD", help="A DTDL file or a folder of them.")],
-    new: Annotated[Path, typer.Argument(metavar="NEW")],
+    new: Annotated[Path, typer.Argument(metavar="NEW", help="The same, newer.")],
     as_json: Json = False,
 ) -> None:
     """Classify the changes between two versions; exit code 1 when one is breaking."""

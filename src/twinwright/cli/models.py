@@ -82,8 +82,8 @@ def runs_verify(id: RunId, workspace: Workspace = HERE, as_json: Json = False) -
 
 @runs.command("compare")
 def runs_compare(
-    first: Annotated[str, typer.Argument(metavar="A")],
-    second: Annotated[str, typer.Argument(metavar="B")],
+    first: Annotated[str, typer.Argument(metavar="A", help="An id or its beginning.")],
+    second: Annotated[str, typer.Argument(metavar="B", help="Another.")],
     workspace: Workspace = HERE,
     as_json: Json = False,
 ) -> None:

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 LIMIT_SECONDS = 240
@@ -34,16 +34,18 @@ class Step:
 def steps(text: str) -> Iterator[Step]:
     """Every command of a page. `$ ` begins one, `> ` or a backslash continues it, and other lines are its output.
 
-    `...` stands for any output. A block that begins with ```console exit=1 holds commands that end so.
+    `...` stands for any output. The last command of a block that begins with ```console exit=1 ends so.
     """
     for block in _FENCE.finditer(text):
         option = re.search(r"exit=(\d+)", block["options"])
         code = int(option[1]) if option else 0
         first = text.count("\n", 0, block.start("body")) + 1
-        yield from _steps_of(block["body"].splitlines(), code, first)
+        *before, last = _steps_of(block["body"].splitlines(), first)
+        yield from before
+        yield replace(last, code=code)
 
 
-def _steps_of(lines: list[str], code: int, first: int) -> Iterator[Step]:
+def _steps_of(lines: list[str], first: int) -> Iterator[Step]:
     index = 0
     while index < len(lines):
         line, command = first + index, lines[index].removeprefix("$ ")
@@ -55,7 +57,7 @@ def _steps_of(lines: list[str], code: int, first: int) -> Iterator[Step]:
         begin = index
         while index < len(lines) and not lines[index].startswith("$ "):
             index += 1
-        yield Step(command, "\n".join(lines[begin:index]).strip(), code, line)
+        yield Step(command, "\n".join(lines[begin:index]).strip(), 0, line)
 
 
 def run(page: Path, folder: Path) -> list[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from console import run, steps
+from page_shell import run, steps
 
 PAGE = """# A page
 ```console
@@ -29,6 +29,7 @@ Some words, and a block that is only shown:
 $ no such thing
 ```
 ```console exit=1
+$ true
 $ false
 ```
 """
@@ -46,7 +47,7 @@ def test_commands_share_a_shell_and_are_compared(page: Path, tmp_path: Path) -> 
 
 
 def test_a_step_knows_its_line_and_exit_code(page: Path) -> None:
-    assert [(step.line, step.code) for step in steps(PAGE)] == [(3, 0), (4, 0), (6, 0), (10, 0), (20, 1)]
+    assert [(step.line, step.code) for step in steps(PAGE)] == [(3, 0), (4, 0), (6, 0), (10, 0), (20, 0), (21, 1)]
 
 
 @pytest.mark.parametrize(
@@ -54,6 +55,7 @@ def test_a_step_knows_its_line_and_exit_code(page: Path) -> None:
     [
         ("\nword\n```", "\nother\n```", "should say"),
         ("$ false", "$ true", "ended with 0, not 1"),
+        ("$ true", "$ false", "ended with 1, not 0"),
         ("$ pwd", "$ exit 3", "never finished"),
         ("$ pwd", "$ nosuchcommand", "ended with 127"),
     ],
