@@ -18,25 +18,11 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from benchmarks.ingest_vs_decode import BATCH, FIELDS, TWINS, platform
+from benchmarks.ingest_vs_decode import BATCH, payloads, platform
 
 from twinwright.telemetry.payloads import Delivery, Payload, Receipt
 
-START = 1_772_352_000
 IN_FLIGHT = 3
-
-
-def batches(rng: random.Random) -> Iterator[tuple[Payload, ...]]:
-    """Batches of payloads without end: each twin once a second; values repeat from batch to batch, times do not."""
-    tails = [
-        b'", "id": "pump-%d", %s' % (index % TWINS, json.dumps({name: round(rng.uniform(0, 1_000), 3) for name in FIELDS})[1:].encode())
-        for index in range(BATCH)
-    ]
-    second = START
-    while True:
-        heads = [time.strftime('{"ts": "%Y-%m-%dT%H:%M:%SZ', time.gmtime(second + index)).encode() for index in range(BATCH // TWINS)]
-        yield tuple(Payload(heads[index // TWINS] + tail) for index, tail in enumerate(tails))
-        second += BATCH // TWINS
 
 
 def resident() -> int:
@@ -48,11 +34,12 @@ def grow(folder: Path, readings: int) -> Iterator[tuple[int, float, int]]:
     """Ingest `readings`, keeping some deliveries in flight; yields (stored, seconds, bytes resident) after each million or less."""
     store, _state, pipeline = platform(folder)
     waiting: deque[Future[Receipt]] = deque()
-    source = batches(random.Random(11))
+    rng, made = random.Random(11), 0
     stored, spent, every = 0, 0.0, min(1_000_000, readings // 10)
     following = every
     while stored < readings:
-        delivery = Delivery("pump", next(source))
+        delivery = Delivery("pump", tuple(Payload(body) for body in payloads(made, BATCH, rng, repeats=0.0)))
+        made += BATCH
         began = time.perf_counter()
         waiting.append(pipeline.submit_soon(delivery))
         while len(waiting) >= IN_FLIGHT or (waiting and stored + BATCH * len(waiting) >= following):
