@@ -117,6 +117,7 @@ def parse_text(text: str, file: str, problems: Problems) -> Document | None:
         return None
     builder = _Builder(file, problems)
     data = builder.build(node, (), 0) if node is not None else {}
+    builder.lines.setdefault((), 1)  # an empty document
     return None if builder.failed else Document(file, data, builder.lines)
 
 
@@ -200,7 +201,8 @@ def _message(detail: Any) -> str:
     if detail["type"] == "missing":
         return f"'{field_name}' is missing"
     text = str(detail["msg"]).removeprefix("Value error, ")
-    return f"'{field_name}': {text[0].lower()}{text[1:]}"
+    text = text[0].lower() + text[1:]
+    return f"'{field_name}': {text}" if detail["loc"] else text
 
 
 def _remedy(detail: Any, spec: type[BaseModel]) -> str:
@@ -211,6 +213,8 @@ def _remedy(detail: Any, spec: type[BaseModel]) -> str:
         return f"Did you mean '{near[0]}'?" if near else "Remove it or correct its name"
     if detail["type"] == "missing":
         return f"Add `{detail['loc'][-1]}: ...`"
+    if isinstance(detail["input"], dict):
+        return "Correct one of the fields that it speaks of"
     return f"It is {detail['input']!r} now"[:200]
 
 

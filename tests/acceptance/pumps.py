@@ -112,19 +112,18 @@ def _iso(moment: datetime) -> str:
 def rows(seed: int, count: int = 240) -> list[Row]:
     """Telemetry with each kind of fault in it, in order of time."""
     rng = random.Random(seed)
-    made: list[dict[str, Any]] = []
-    for k in range(count):
-        made.append(
-            {
-                "n": rng.randint(1, 3),
-                "ts": _iso(BEGIN + timedelta(seconds=60 * rng.randint(0, 350))),
-                "rev": rng.choice([None, 0, 0, 1, 2]),
-                "p_bar": rng.randint(0, 64) / 4,
-                "rpm": rng.choice([None, float(rng.randint(0, 4000))]),
-                "m": rng.choice([None, 0, 1, 2]),
-                "starts": rng.choice([None, rng.randint(0, 99)]),
-            }
-        )
+    made: list[dict[str, Any]] = [
+        {
+            "n": rng.randint(1, 3),
+            "ts": _iso(BEGIN + timedelta(seconds=60 * rng.randint(0, 350))),
+            "rev": rng.choice([None, 0, 0, 1, 2]),
+            "p_bar": rng.randint(0, 64) / 4,
+            "rpm": rng.choice([None, float(rng.randint(0, 4000))]),
+            "m": rng.choice([None, 0, 1, 2]),
+            "starts": rng.choice([None, rng.randint(0, 99)]),
+        }
+        for _ in range(count)
+    ]
     for k in range(0, count, 5):  # corrections, most of them to smaller values
         made.append({**made[k], "rev": rng.randint(1, 3), "p_bar": max(0.0, made[k]["p_bar"] - 0.5)})
     for k in range(0, count, 11):  # a bad optional value

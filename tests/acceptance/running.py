@@ -95,7 +95,7 @@ class Up:
         )
         assert self.process.stdout is not None
         first = self.process.stdout.readline()
-        assert first, f"up ended with {self.process.wait()}: {(folder / '.up.log').read_text()[-2000:]}"
+        assert '"url"' in first, first or f"up ended with {self.process.wait()}: {(folder / '.up.log').read_text()[-2000:]}"
         self.url = json.loads(first)["url"]
 
     @property

@@ -33,7 +33,7 @@ def lab_csv(lines: Sequence[str]) -> str:
 def close(found: Any, expected: Any) -> None:
     """Equal, but for the last bits of numbers that were converted."""
     if isinstance(expected, dict):
-        assert list(sorted(found)) == list(sorted(expected))
+        assert sorted(found) == sorted(expected)
         for key in expected:
             close(found[key], expected[key])
     elif isinstance(expected, list):

@@ -69,7 +69,7 @@ WRONG = [
     ("    field: m\n", "    field: m\n    range: [0, 1]\n", 7, "$.observations[1]", "is not a number"),
     ("    field: m\n", "    field: p\n", 8, "$.observations[1].field", "read as number and as string"),
     ("    field: m\n", "    field: ts\n    map: {a: b}\n", 8, "$.observations[1].field", "read as string and as scalar"),
-    ("path: mode", "path: pressure", 1, "$", "observed twice"),
+    ("path: mode", "path: pressure", 7, "$.observations[1].path", "observed twice"),
     ("    field: m\n", "    feld: m\n", 8, "$.observations[1].feld", "not a field"),
 ]
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.exceptions import TyperException
 
 from twinwright.cli import output
 from twinwright.errors import PlatformError, TwinwrightError, UsageError
@@ -53,7 +54,11 @@ def main() -> None:
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     as_json = "--json" in sys.argv
     try:
-        app()
+        sys.exit(app(prog_name="twinwright", standalone_mode=not as_json))
+    except TyperException as error:  # a wrong command line; without --json it has been shown with the usage
+        usage = getattr(getattr(error, "ctx", None), "command_path", "twinwright")
+        wrong = UsageError(error.format_message().rstrip("."), where="command line", remedy=f"See: {usage} --help")
+        sys.exit(output.fail(wrong, as_json))
     except TwinwrightError as error:
         sys.exit(output.fail(error, as_json))
     except KeyboardInterrupt:

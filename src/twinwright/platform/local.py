@@ -21,7 +21,7 @@ from twinwright.platform.session import Session
 from twinwright.simulation.definition import ModelDefinition
 from twinwright.simulation.scenario import Scenario, parse_scenario
 from twinwright.storage.layout import LANES, DeadLetter
-from twinwright.telemetry.payloads import Delivery, Payload, Receipt
+from twinwright.telemetry.payloads import REASONS, Delivery, Payload, Receipt
 from twinwright.workspace.load import check_scenario_in
 
 _PAYLOAD_SHOWN = 4_000
@@ -73,6 +73,8 @@ class LocalPlatform:
         return {**total.as_json(), "superseded": superseded, "retracted": retracted}
 
     def dead_letters(self, *, contract: str | None = None, reason: str | None = None, limit: int = 100) -> dict[str, Any]:
+        if reason is not None and reason not in REASONS:
+            raise UsageError(f"there is no reason '{reason}'", where="reason", remedy=f"Use one of {', '.join(REASONS)}")
         by_reason = self.session.store.dead_letter_counts(self.principal, contract=contract)
         letters = self.session.store.dead_letters(self.principal, contract=contract, reason=reason, limit=limit)
         total = by_reason.get(reason, 0) if reason else sum(by_reason.values())
@@ -342,7 +344,10 @@ class LocalPlatform:
         if known_at is None:
             return None
         if known_at.isdecimal() and len(known_at) < 16:
-            return int(known_at)
+            number, last = int(known_at), self.session.store.last_commit(self.principal)
+            if number > last:  # what it will make known is not known yet: the answer could not be given again
+                raise UsageError(f"there is no commit {number} yet", where="known-at", remedy=f"The newest is {last}")
+            return number
         return self.session.store.commit_at(self.principal, from_iso(known_at, where="known-at"))
 
 

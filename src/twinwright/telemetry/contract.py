@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import ConfigDict, Field, StringConstraints, field_validator, model_validator
+from pydantic import ConfigDict, Field, StringConstraints, field_validator
 
 from twinwright import units
 from twinwright.clock import SECOND, parse_duration
@@ -130,15 +130,6 @@ class ContractSpec(Spec):
     def _journal(cls, text: Any) -> Any:
         return text if text == "positions" else _duration(text)
 
-    @model_validator(mode="after")
-    def _paths_are_distinct(self) -> ContractSpec:
-        seen: set[str] = set()
-        for observation in self.observations:
-            if observation.path in seen:
-                raise ValueError(f"the path '{observation.path}' is observed twice")
-            seen.add(observation.path)
-        return self
-
     @property
     def source_name(self) -> str:
         """Who says so, in every key that this contract writes."""
@@ -194,7 +185,16 @@ class Contract:
 
 def parse_contract(document: Document, problems: Problems) -> ContractSpec | None:
     """The contract as written; what is wrong with it alone goes into `problems`."""
-    return document.parse(ContractSpec, problems)
+    spec = document.parse(ContractSpec, problems)
+    seen: set[str] = set()
+    for index, observation in enumerate(spec.observations if spec else ()):
+        if observation.path in seen:
+            message = f"the path '{observation.path}' is observed twice"
+            place = ("observations", index, "path")
+            problems.add(document.problem(place, message, "Keep one: a source says one value of a path", "duplicate_path"))
+            spec = None
+        seen.add(observation.path)
+    return spec
 
 
 def compile_contract(spec: ContractSpec, paths: Mapping[str, PathInfo], document: Document, problems: Problems) -> Contract | None:

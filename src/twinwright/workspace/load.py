@@ -47,15 +47,17 @@ def load_workspace(folder: Path) -> Workspace:
     if not folder.is_dir():
         raise WorkspaceError([Problem("there is no such folder", "Make one with: twinwright init DIR", str(folder), code="missing")])
     settings, toml = load_settings(folder, problems)
+    before = len(problems)
     schema_texts = _texts(folder, "schema", (".json",), problems)
-    ontology = _ontology(schema_texts, problems)
+    ontology = _ontology(schema_texts, problems) if len(problems) == before else None
     graph = _graph(folder, ontology, problems)
+    paths = None if ontology is None else paths_of_twins(ontology, [twin.interface for twin in graph.twins.values()] if graph else [])
     contract_texts = _texts(folder, "contracts", (".yaml", ".yml"), problems)
-    contracts = compile_contracts(contract_texts, paths_of_twins(ontology, [t.interface for t in graph.twins.values()]), problems)
+    contracts = compile_contracts(contract_texts, paths, problems)
     _check_connectors(settings, toml, contracts, contract_texts, problems)
     models = _models(folder, ontology, problems)
     scenarios = _scenarios(folder, models, graph, problems)
-    if problems:
+    if problems or ontology is None or graph is None:
         raise WorkspaceError(problems.items)
     return Workspace(folder, settings, ontology, graph, contracts, models, scenarios, schema_texts, contract_texts)
 
@@ -69,8 +71,8 @@ def paths_of_twins(ontology: Ontology, interfaces: Sequence[str]) -> dict[str, P
     return paths
 
 
-def compile_contracts(texts: Mapping[str, str], paths: Mapping[str, PathInfo], problems: Problems) -> dict[str, Contract]:
-    """Contracts by name, from their documents by file name."""
+def compile_contracts(texts: Mapping[str, str], paths: Mapping[str, PathInfo] | None, problems: Problems) -> dict[str, Contract]:
+    """Contracts by name, from their documents by file name. Without `paths` they are only read, not checked against twins."""
     contracts: dict[str, Contract] = {}
     sources: dict[str, str] = {}
     for file, text in texts.items():
@@ -79,7 +81,7 @@ def compile_contracts(texts: Mapping[str, str], paths: Mapping[str, PathInfo], p
         if document is None or spec is None:
             continue
         _check_names(document, spec, contracts, sources, problems)
-        contract = compile_contract(spec, paths, document, problems)
+        contract = None if paths is None else compile_contract(spec, paths, document, problems)
         if contract is not None:
             contracts[contract.name] = contract
     return contracts
@@ -113,26 +115,28 @@ def _texts(folder: Path, part: str, suffixes: tuple[str, ...], problems: Problem
     return texts
 
 
-def _ontology(texts: Mapping[str, str], problems: Problems) -> Ontology:
+def _ontology(texts: Mapping[str, str], problems: Problems) -> Ontology | None:
+    """None for a schema with problems: what is checked against it would have a problem of its own at every name."""
     try:
         return schema.load(list(texts.items()))
     except SchemaError as error:
         for problem in error.problems:
             problems.add(problem)
-        return schema.load([])
+        return None
 
 
-def _graph(folder: Path, ontology: Ontology, problems: Problems) -> Graph:
+def _graph(folder: Path, ontology: Ontology | None, problems: Problems) -> Graph | None:
+    """None where it can't be read, or not be checked."""
     path = folder / "twins.yaml"
     if not path.exists():
         return Graph()
     document = load(path, problems, name=path.name)
-    if document is None or (not ontology.interfaces and problems):
-        return Graph()  # without a schema every twin would be a problem of its own
+    if document is None or ontology is None:
+        return None
     return parse_graph(document, ontology, problems)
 
 
-def _models(folder: Path, ontology: Ontology, problems: Problems) -> dict[str, ModelDefinition]:
+def _models(folder: Path, ontology: Ontology | None, problems: Problems) -> dict[str, ModelDefinition]:
     models: dict[str, ModelDefinition] = {}
     for path in sorted((folder / "models").glob("*.y*ml")):
         document = load(path, problems, name=str(path.relative_to(folder)))
@@ -141,38 +145,40 @@ def _models(folder: Path, ontology: Ontology, problems: Problems) -> dict[str, M
             continue
         if definition.name in models:
             problems.add(document.problem(("name",), f"there is another model '{definition.name}'", "Rename one", "duplicate_model"))
-        if definition.interface is not None and definition.interface not in ontology.interfaces:
+        if ontology is None or definition.interface is None:
+            pass
+        elif definition.interface not in ontology.interfaces:
             message = f"there is no interface {definition.interface}"
             problems.add(document.problem(("interface",), message, "Name one of schema/*.json", "unknown_interface"))
-        elif definition.interface is not None:
+        else:
             check_model(definition, ontology.paths(definition.interface), problems, document)
         models[definition.name] = definition
     return models
 
 
-def _scenarios(folder: Path, models: Mapping[str, ModelDefinition], graph: Graph, problems: Problems) -> dict[str, Scenario]:
+def _scenarios(folder: Path, models: Mapping[str, ModelDefinition], graph: Graph | None, problems: Problems) -> dict[str, Scenario]:
     scenarios: dict[str, Scenario] = {}
     for path in sorted((folder / "scenarios").glob("*.y*ml")):
         document = load(path, problems, name=str(path.relative_to(folder)))
         scenario = parse_scenario(document, problems, path.parent) if document else None
         if document is None or scenario is None:
             continue
-        check_scenario_in(scenario, models, graph.twins, document, problems)
+        check_scenario_in(scenario, models, None if graph is None else graph.twins, document, problems)
         scenarios[scenario.name] = scenario
     return scenarios
 
 
 def check_scenario_in(
-    scenario: Scenario, models: Mapping[str, ModelDefinition], twins: Mapping[str, object], document: Document, problems: Problems
+    scenario: Scenario, models: Mapping[str, ModelDefinition], twins: Mapping[str, object] | None, document: Document, problems: Problems
 ) -> None:
-    """A scenario against the models and twins there are."""
+    """A scenario against the models and twins there are (None: that is not known)."""
     definition = models.get(scenario.model)
     if definition is None:
         known = ", ".join(sorted(models)) or "none is in order"
         problems.add(document.problem(("model",), f"there is no model '{scenario.model}'", f"There are: {known}", "unknown_model"))
     else:
         check_scenario(scenario, definition, problems, document)
-    if scenario.twin not in twins:
+    if twins is not None and scenario.twin not in twins:
         problems.add(document.problem(("twin",), f"there is no twin '{scenario.twin}'", "Declare it in twins.yaml", "unknown_twin"))
 
 
