@@ -49,7 +49,7 @@ def check_ingestion() -> None:
 def check_the_past() -> None:
     """Reads as of every event time and known at every commit say what was believed then."""
 
-    @law
+    @settings(law, max_examples=12)
     @given(st.lists(batches, min_size=2, max_size=4))
     def check(steps: list[list[Reading]]) -> None:
         with world() as both:
@@ -83,7 +83,7 @@ def check_order() -> None:
 def check_replay() -> None:
     """A replay hides what older revisions said in its window and nothing else; the past still shows the old belief, at any restart."""
 
-    @law
+    @settings(law, max_examples=10)
     @given(deliveries, batches, st.data())
     def check(steps: list[tuple[list[Reading], str]], later: list[Reading], data: Any) -> None:
         with world() as both:
@@ -128,7 +128,7 @@ def check_a_sighting_outside_the_window_keeps_its_record() -> None:
 def check_a_smaller_correction_wins() -> None:
     """A correction to a smaller value wins in either order of arrival, restarted in between or not."""
 
-    @law
+    @settings(law, max_examples=10)
     @given(st.integers(0, 3), st.integers(0, 3), st.booleans(), st.sampled_from(["nothing", "restart", "materialise and restart"]))
     def check(first: int, corrected: int, swapped: bool, between: str) -> None:
         said = [(("pressure", Said(GOOD, float(value), "kPa")),) for value in (first, corrected)]

@@ -529,8 +529,9 @@ def test_evil_names_come_through_ingestion(make_plant):
 
 def test_a_store_of_another_process_is_refused_with_what_to_do(tmp_path):
     path = tmp_path / "store.duckdb"
-    code = f"from pathlib import Path; from twinwright.storage.duckdb import DuckDBStore; s = DuckDBStore(Path({str(path)!r})); print(1, flush=True); input()"
-    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+    code = "from sys import argv; from pathlib import Path; from twinwright.storage.duckdb import DuckDBStore as Store; "
+    code += "store = Store(Path(argv[1])); print(1, flush=True); input()"
+    with subprocess.Popen([sys.executable, "-c", code, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
         assert other.stdout.readline() == "1\n"
         with pytest.raises(StoreError, match="open in another process") as refused:
             DuckDBStore(path)

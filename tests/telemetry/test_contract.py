@@ -86,7 +86,7 @@ def test_what_is_wrong_is_told_with_line_place_and_remedy(old, new, line, place,
 
 def test_the_nearest_name_is_offered():
     assert "pressure" in problem("path: pressure", "path: presure").remedy
-    assert "'field'" in [one for one in compiled(GOOD.replace("field: m", "feld: m"))[1].items if "feld" in one.message][0].remedy
+    assert "'field'" in next(one for one in compiled(GOOD.replace("field: m", "feld: m"))[1].items if "feld" in one.message).remedy
 
 
 def test_all_problems_come_at_once():

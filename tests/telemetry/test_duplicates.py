@@ -99,7 +99,12 @@ def test_another_revision_that_says_otherwise_is_no_clash():
     assert seen.add(*arrays([(1, 1, 3)]), 2).tolist() == [CLASH]
 
 
-COLUMNS = [ReadingColumn("p", "DOUBLE", "kPa"), ReadingColumn("n", "BIGINT", None), ReadingColumn("on", "BOOLEAN", None), ReadingColumn("s", "VARCHAR", None)]
+COLUMNS = [
+    ReadingColumn("p", "DOUBLE", "kPa"),
+    ReadingColumn("n", "BIGINT", None),
+    ReadingColumn("on", "BOOLEAN", None),
+    ReadingColumn("s", "VARCHAR", None),
+]
 BASE = {"twin": 1, "time": 5, "correction": 0, "present": 15, "bad": 0, "values": (1.0, 1, True, "a")}
 
 
