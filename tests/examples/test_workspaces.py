@@ -85,17 +85,17 @@ def test_tanks_settle_where_inflow_is_outflow_and_never_above_their_rims(generat
 
 
 def test_the_contract_of_the_host_takes_all_that_its_connector_says() -> None:
-    """But for the sum of two of its fields; both ways, so that neither side is renamed alone."""
+    """Both ways, so that neither side is renamed alone."""
     problems = Problems()
     document = load(EXAMPLES / "host" / "contracts" / "host.yaml", problems)
     assert document is not None
     contract = document.parse(ContractSpec, problems)
     assert contract is not None
     taken = {contract.time.field, *(observation.field for observation in contract.observations)}
-    assert taken == set(HostSampler().sample()) - {"active"}
+    assert taken == set(HostSampler().sample())
 
 
-def test_the_load_approaches_the_runnable_tasks_with_its_time_constant() -> None:
+def test_the_load_approaches_the_active_tasks_with_its_time_constant() -> None:
     load = module_at(EXAMPLES / "host" / "models" / "load.py")
     value, step = 0.0, 0.01
     for _ in range(6000):  # one time constant of 60 s
