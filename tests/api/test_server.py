@@ -65,20 +65,8 @@ def test_an_application_that_does_not_start_is_told() -> None:
 
 def test_tls_is_served_with_a_secure_cookie(tmp_path: Path, app: ASGIApp, tokens: object) -> None:
     certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
-    request = [
-        "openssl",
-        "req",
-        "-x509",
-        "-newkey",
-        "rsa:2048",
-        "-nodes",
-        "-days",
-        "1",
-        "-subj",
-        "/CN=localhost",
-        "-addext",
-        "subjectAltName=IP:127.0.0.1",
-    ]
+    subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
+    request = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", *subject]
     subprocess.run([*request, "-keyout", str(key), "-out", str(certificate)], check=True, capture_output=True)
     with Server(app, port=0, ssl_certificate=certificate, ssl_key=key) as server:
         assert server.url.startswith("https://")

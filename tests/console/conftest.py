@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser, sync_playwright
 
 from twinwright.api.app import create_app
 from twinwright.api.server import Server
@@ -174,3 +175,16 @@ def plant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plant]:
     with Server(app, port=0) as server:
         yield Plant(platform, server, tokens)
     platform.close()
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """The machine's Chromium, where `evil.example` means this machine too, as after a rebinding of its name."""
+    program = Path("/usr/bin/chromium")
+    if not program.exists():
+        pytest.skip("no Chromium on this machine")
+    arguments = ["--no-sandbox", "--disable-background-networking", "--host-resolver-rules=MAP evil.example 127.0.0.1"]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=str(program), args=arguments)
+        yield browser
+        browser.close()

@@ -48,6 +48,8 @@ _running = threading.Lock()
 
 def mount(app: FastAPI, serving: Serving) -> None:
     """Put the console under `/console` of an application. Raises RefusedError where another console starts while one runs."""
+    if _running.locked():
+        raise _taken()
     _forget_the_last_one()
     for path, draw in PAGES.items():
         _register(path, draw, serving)
@@ -95,7 +97,7 @@ def _alone(lifespan: Callable[[Any], Any]) -> Callable[[Any], Any]:
     @asynccontextmanager
     async def alone(app: FastAPI) -> AsyncIterator[Any]:
         if not _running.acquire(blocking=False):
-            raise RefusedError("a console runs in this process already", remedy="Stop that server first, or serve this one without")
+            raise _taken()
         try:
             async with lifespan(app) as state:
                 yield state
@@ -103,6 +105,10 @@ def _alone(lifespan: Callable[[Any], Any]) -> Callable[[Any], Any]:
             _running.release()
 
     return alone
+
+
+def _taken() -> RefusedError:
+    return RefusedError("a console runs in this process already", remedy="Stop that server first, or serve this one without")
 
 
 class _WithPolicy:
