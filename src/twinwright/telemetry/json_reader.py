@@ -11,28 +11,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
-import numba
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from twinwright.telemetry.contract import FieldKind
+from twinwright.telemetry.json_numbers import TEN, njit, rounded, scan_number
 
 _NUMBER, _INTEGER, _BOOLEAN, _STRING, _SCALAR = range(5)
 _KINDS: Mapping[FieldKind, int] = {"number": _NUMBER, "integer": _INTEGER, "boolean": _BOOLEAN, "string": _STRING, "scalar": _SCALAR}
 _UNSEEN, _VALUE, _NULL = 0, 1, 2
 _LENGTH_BITS = 24  # a text is kept as where it begins and, in the low bits, how long it is
 _MAX_KEYS = 1024
-_POWERS = 308
-_F = TypeVar("_F")
 _SURE = 280  # with 19 digits before it, a power of ten that surely makes a double
-
-
-def njit(function: _F) -> _F:
-    compiled: _F = numba.njit(cache=True, nogil=True, forceinline=True, _nrt=False)(function)  # type: ignore[call-overload]
-    return compiled
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,123 +101,6 @@ def _gather(data: Any, words: Any, offsets: Any, text: Any) -> None:
             text[at + i] = data[begin + i]
 
 
-# --- numbers ---------------------------------------------------------------------------------------------------------
-
-
-def _powers_of_five() -> NDArray[np.uint64]:
-    """The first 128 bits of 5^q for q in -308..308: truncated, or rounded up where q is negative."""
-    table = []
-    for q in range(-_POWERS, _POWERS + 1):
-        power = 5 ** abs(q)
-        if q < 0:
-            digits = (power - 1).bit_length()
-            power = 2 ** (digits + 127 if q >= -27 else 2 * digits + 128) // power + 1
-        shift = power.bit_length() - 128
-        power = power >> shift if shift > 0 else power << -shift
-        table.append((power >> 64, power & (2**64 - 1)))
-    return np.array(table, np.uint64)
-
-
-_FIVE = _powers_of_five()
-_TEN = np.array([10.0**q for q in range(23)])
-
-
-@njit
-def _product(a: Any, b: Any) -> Any:
-    """The 128 bits of a product, (high, low)."""
-    half, low = np.uint64(32), np.uint64(0xFFFFFFFF)
-    a0, a1, b0, b1 = a & low, a >> half, b & low, b >> half
-    cross = a1 * b0 + (a0 * b0 >> half)
-    other = a0 * b1 + (cross & low)
-    return a1 * b1 + (cross >> half) + (other >> half), a * b
-
-
-@njit
-def _double(digits: Any, exponent: Any) -> Any:
-    """(bits of digits * 10^exponent, whether they are sure). Nothing subnormal, nothing infinite."""
-    if digits == np.uint64(0):
-        return np.uint64(0), True
-    if exponent < -_POWERS or exponent > _POWERS:
-        return np.uint64(0), False
-    zeros = np.uint64(0)
-    w = digits
-    for step in (32, 16, 8, 4, 2, 1):
-        if w >> np.uint64(64 - step) == np.uint64(0):
-            w <<= np.uint64(step)
-            zeros += np.uint64(step)
-    high, low = _product(w, _FIVE[exponent + _POWERS, 0])
-    if high & np.uint64(0x1FF) == np.uint64(0x1FF):
-        more, _ = _product(w, _FIVE[exponent + _POWERS, 1])
-        low += more
-        if more > low:
-            high += np.uint64(1)
-        if low == np.uint64(0xFFFFFFFFFFFFFFFF) and (exponent < -27 or exponent > 55):
-            return np.uint64(0), False
-    top = high >> np.uint64(63)
-    shift = top + np.uint64(9)
-    mantissa = high >> shift
-    power = ((217706 * exponent) >> 16) + 63 + np.int64(top) - np.int64(zeros) + 1023
-    if power <= 0 or power >= 2046:
-        return np.uint64(0), False
-    if low <= np.uint64(1) and -4 <= exponent <= 23 and mantissa & np.uint64(3) == np.uint64(1) and mantissa << shift == high:
-        mantissa &= ~np.uint64(1)  # exactly between two: to even
-    mantissa = (mantissa + (mantissa & np.uint64(1))) >> np.uint64(1)
-    if mantissa >= np.uint64(1) << np.uint64(53):
-        mantissa = np.uint64(1) << np.uint64(52)
-        power += 1
-    return (mantissa & np.uint64((1 << 52) - 1)) | np.uint64(power) << np.uint64(52), True
-
-
-@njit
-def _scan_number(data: Any, at: Any) -> Any:
-    """(end, digits, exponent, negative, whole) of a JSON number; end is -1 for what is none or has more than 19 digits."""
-    negative = data[at] == 45
-    if negative:
-        at += 1
-    begin = at
-    digits = np.uint64(0)
-    while 48 <= data[at] <= 57:
-        digits = digits * np.uint64(10) + np.uint64(data[at] - 48)
-        at += 1
-    count = at - begin
-    exponent = np.int64(0)
-    if count == 0 or (count > 1 and data[begin] == 48):
-        return np.int64(-1), digits, exponent, negative, True
-    whole = True
-    if data[at] == 46:
-        whole = False
-        at += 1
-        point = at
-        while 48 <= data[at] <= 57:
-            digits = digits * np.uint64(10) + np.uint64(data[at] - 48)
-            at += 1
-        exponent = point - at
-        count -= exponent
-        if exponent == 0:
-            return np.int64(-1), digits, exponent, negative, whole
-    if data[at] == 101 or data[at] == 69:
-        whole = False
-        at += 1
-        down = data[at] == 45
-        if down or data[at] == 43:
-            at += 1
-        point = at
-        scale = np.int64(0)
-        while 48 <= data[at] <= 57:
-            scale = scale * 10 + np.int64(data[at] - 48) if scale < 100_000 else scale
-            at += 1
-        if point == at:
-            return np.int64(-1), digits, exponent, negative, whole
-        exponent += -scale if down else scale
-    if count > 19:
-        while data[begin] == 48 or data[begin] == 46:  # zeros in front do not count
-            count -= data[begin] == 48
-            begin += 1
-        if count > 19:
-            return np.int64(-1), digits, exponent, negative, whole
-    return at, digits, exponent, negative, whole
-
-
 # --- texts and what is not asked for ---------------------------------------------------------------------------------
 
 
@@ -280,7 +156,7 @@ def _skip(data: Any, at: Any) -> Any:
             at += 1
         return at + 1
     if c == 45 or 48 <= c <= 57:
-        end, _, exponent, _, _ = _scan_number(data, at)
+        end, _, exponent, _, _ = scan_number(data, at)
         return end if -_SURE < exponent < _SURE else np.int64(-1)
     return _literal(data, at)[0]
 
@@ -309,7 +185,7 @@ def _value(data: Any, at: Any, kind: Any, j: Any, row: Any, words: Any, wholes: 
         state[j, row] = _VALUE
         return end + 1
     if c == 45 or 48 <= c <= 57:
-        end, digits, exponent, negative, whole = _scan_number(data, at)
+        end, digits, exponent, negative, whole = scan_number(data, at)
         if end < 0 or kind in (_STRING, _BOOLEAN):
             return np.int64(-1)
         state[j, row] = _VALUE
@@ -325,12 +201,12 @@ def _value(data: Any, at: Any, kind: Any, j: Any, row: Any, words: Any, wholes: 
             return end
         if digits <= np.uint64(1 << 53) and -22 <= exponent <= 22:
             number = float(np.int64(digits))
-            number = number / _TEN[-exponent] if exponent < 0 else number * _TEN[exponent]
+            number = number / TEN[-exponent] if exponent < 0 else number * TEN[exponent]
             if negative:
                 number = 0.0 if whole and number == 0.0 else -number  # -0 is a whole number, which has one zero
             numbers[j, row] = number
             return end
-        bits, sure = _double(digits, exponent)
+        bits, sure = rounded(digits, exponent)
         if not sure:
             return np.int64(-1)
         words[j, row] = bits | np.uint64(1) << np.uint64(63) if negative else bits
