@@ -60,6 +60,19 @@ def test_signing_in_leads_to_live_charts_with_units(visitor: Visitor) -> None:
     assert visitor.problems == [] and visitor.elsewhere == []
 
 
+def test_hovering_tells_value_unit_and_both_times_and_keeps_the_line(visitor: Visitor) -> None:
+    page = visitor.page
+    chart = page.locator(".tw-chart").first
+    line = chart.locator("path[stroke='var(--accent)'][fill='none']")
+    expect(line).to_have_count(1)
+    chart.hover(position={"x": 220, "y": 90})
+    expect(page.locator(".tw-tip").first).to_have_text(re.compile(r"^Pressure\d+(\.\d+)?\skPa$"))
+    expect(page.locator(".tw-tip-time").first).to_contain_text(re.compile(r"\d\d:\d\d:\d\d.*UTC$"))
+    page.wait_for_timeout(300)
+    expect(line).to_have_count(1)
+    assert line.evaluate("(one) => getComputedStyle(one).stroke") == "rgb(15, 118, 110)"
+
+
 def test_new_telemetry_appears_by_itself(visitor: Visitor, plant: Plant) -> None:
     page = visitor.page
     shown = page.locator(".tw-chart-card", has_text="Bearing temperature").locator(".tw-number")

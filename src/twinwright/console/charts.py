@@ -83,6 +83,7 @@ def _series(line: Line, axis: str) -> dict[str, Any]:
         "showSymbol": few,
         "symbolSize": 5,
         "silent": True,
+        "emphasis": {"disabled": True},  # it would lighten a colour that only the style sheet knows, and the line be gone
         "sampling": "lttb",
         "lineStyle": {"color": colour, "width": 1.5 if line.role == "observed" else 1.8},
         "itemStyle": {"color": colour},
