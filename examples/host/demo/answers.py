@@ -66,7 +66,7 @@ def health(screen: Screen, tw: Platform) -> None:
     """The KPI table."""
     screen.step(
         "How the platform is",
-        "Each figure has a target. The relay saw to it that the share of the refused misses its own; the feed has ended, so freshness grows.",
+        "Each figure has a target. The relay saw to it that too much is refused; the feed has ended, so freshness grows.",
     )
     kpis = {name: one for name, one in tw.kpi().items() if name != "counts"}
     screen.table(["kpi", "value", "unit", "target", "met"], [[n, k["value"], k["unit"], k["target"], k["met"]] for n, k in kpis.items()])

@@ -11,6 +11,7 @@ from demo.stage import Link
 from twinwright.connectors.host import HostSampler, Machine, ThisMachine
 
 TWIN = "host-1"
+COUNTS = 50  # of the tasks in an interval: the more, the nearer their mean is to the truth
 
 
 class WithoutProc:
@@ -63,4 +64,4 @@ class Feed:
             self._failure = error
 
     def _documents(self) -> Iterator[dict[str, Any]]:
-        return self._sampler.every(self._interval, self._stop)
+        return self._sampler.every(self._interval, self._stop, observations=COUNTS)

@@ -55,7 +55,7 @@ def _excited(interval: float, *seconds: float) -> Plan:
 
 
 FULL = _excited(5.0, 10, 40, 40, 30, 15)
-QUICK = _excited(2.0, 4, 14, 12, 10, 6)
+QUICK = _excited(2.0, 2, 12, 10, 10, 6)
 UNDRIVEN = Plan(1.0, (Phase("the machine as it is", 20),), judged=0)  # nothing to identify: long enough for every kind of mischief
 LEAST_WORK, MOST_WORK = 8, 32  # tasks of a burst
 
