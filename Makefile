@@ -34,8 +34,7 @@ demo: setup  ## a live twin of this machine: fed, simulated, calibrated, validat
 	@$(BIN)/python examples/host/demo.py
 
 up: setup  ## start the platform on a workspace that samples this machine (WORKSPACE=, PORT=), until Ctrl-C
-	@test -e $(WORKSPACE)/twinwright.toml || { mkdir -p $(WORKSPACE) && \
-	  cp -r $(addprefix examples/host/,twinwright.toml twins.yaml schema contracts models scenarios) $(WORKSPACE); }
+	@test -e $(WORKSPACE)/twinwright.toml || $(BIN)/twinwright init $(WORKSPACE) --example host >/dev/null
 	@$(BIN)/twinwright apply --workspace $(WORKSPACE)
 	@$(BIN)/twinwright up --workspace $(WORKSPACE) --port $(PORT)
 
