@@ -160,7 +160,7 @@ def test_an_unknown_type_or_encoding_is_refused(client: TestClient, headers: dic
     error_of(client.post("/v1/scenarios", content=b"{}", headers=headers), 415)
 
 
-@pytest.mark.parametrize("body", [b"not gzip", gzip.compress(b"{}")[:-4], b"\x1f\x8b"])
+@pytest.mark.parametrize("body", [b"not gzip", gzip.compress(b"{}", mtime=0)[:-4], b"\x1f\x8b"])
 def test_a_broken_gzip_is_refused_whole(client: TestClient, body: bytes) -> None:
     error_of(client.post("/v1/telemetry/pump", content=body, headers={"content-encoding": "gzip"}), 400)
 
