@@ -98,7 +98,8 @@ class Reprocessing:
         still = 0
         receipt = Receipt()
         with self._state.lock:
-            letters = [letter for letter in letters if self._store.dead_letter(principal, letter.id).status == "open"]  # someone else's by now
+            # someone else may have retried some by now
+            letters = [letter for letter in letters if self._store.dead_letter(principal, letter.id).status == "open"]
             try:
                 with self._store.transaction(principal, "retry") as transaction:
                     transaction.require_revision(name, contract.revision)
