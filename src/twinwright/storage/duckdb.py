@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -63,6 +63,7 @@ class DuckDBStore:
         self._path = path
         self._clock = clock or SystemClock()
         self._writer = threading.RLock()
+        self._swap = threading.Lock()
         self._local = threading.local()
         self._listeners: list[CommitListener] = []
         self._con = self._connect()
@@ -133,13 +134,14 @@ class DuckDBStore:
                 try:
                     yield transaction
                     transaction.finish()
-                    self._con.execute("COMMIT")
+                    with self._swap:  # rows and what the catalogue says of them become visible together
+                        self._con.execute("COMMIT")
+                        self._last, self._last_at = transaction.commit, transaction.at
+                        self._catalogue = transaction.catalogue
                 except BaseException:
                     with contextlib.suppress(duckdb.Error):
                         self._con.execute("ROLLBACK")
                     raise
-            self._last, self._last_at = transaction.commit, transaction.at
-            self._catalogue = transaction.catalogue
             done = Commit(
                 transaction.commit, transaction.at, kind, transaction.source, principal.name, transaction.counts, transaction.detail
             )
@@ -174,6 +176,16 @@ class DuckDBStore:
     def _arrow(self, principal: Principal, query: duckdb_sql.Query) -> pa.Table:
         with _translated(self._path):
             return self._cursor(principal).sql(query.text, params=query.values).to_arrow_table()
+
+    def _consistent(self, principal: Principal, query: Callable[[Catalogue], duckdb_sql.Query]) -> pa.Table:
+        """A read whose rows and retractions are of one moment: again, should a retraction have been committed meanwhile."""
+        while True:
+            with self._swap:
+                known = self._catalogue
+            rows = self._arrow(principal, query(known))
+            with self._swap:
+                if self._catalogue.retractions == known.retractions:
+                    return rows
 
     def last_commit(self, principal: Principal) -> int:
         principal.require_read()
@@ -214,12 +226,10 @@ class DuckDBStore:
         return [Relationship(source, id, name, target, json.loads(properties)) for source, id, name, target, properties in rows]
 
     def history(self, principal: Principal, selection: Selection) -> pa.Table:
-        return self._arrow(principal, duckdb_sql.history(selection, self._catalogue.tables, self._catalogue.retractions)).cast(
-            RECORD_SCHEMA
-        )
+        return self._consistent(principal, lambda known: duckdb_sql.history(selection, known.tables, known.retractions)).cast(RECORD_SCHEMA)
 
     def latest(self, principal: Principal, selection: Selection) -> pa.Table:
-        return self._arrow(principal, duckdb_sql.latest(selection, self._catalogue.tables, self._catalogue.retractions)).cast(RECORD_SCHEMA)
+        return self._consistent(principal, lambda known: duckdb_sql.latest(selection, known.tables, known.retractions)).cast(RECORD_SCHEMA)
 
     def readings(
         self,
@@ -230,8 +240,10 @@ class DuckDBStore:
         after: int | None = None,
         without: Retraction | None = None,
     ) -> pa.Table:
-        retractions = [*self._catalogue.retractions, *([without] if without else [])]
-        return self._arrow(principal, duckdb_sql.readings(table, self._catalogue.tables, retractions, hours, after))
+        also = [without] if without else []
+        return self._consistent(
+            principal, lambda known: duckdb_sql.readings(table, known.tables, [*known.retractions, *also], hours, after)
+        )
 
     def hidden_by(self, principal: Principal, retraction: Retraction) -> tuple[int, int]:
         query = duckdb_sql.hidden_by(retraction, self._catalogue.tables, self._catalogue.retractions)

@@ -16,6 +16,7 @@ from twinwright.storage.layout import Counts, DeadLetter, JournalEntry, Retracti
 from twinwright.storage.protocol import Store, Transaction
 from twinwright.telemetry import journal
 from twinwright.telemetry.batches import decoder_of, prepare
+from twinwright.telemetry.duplicates import MAX_HELD
 from twinwright.telemetry.intake import ContractIntake, Written
 from twinwright.telemetry.payloads import Payload, Receipt
 from twinwright.telemetry.pipeline import Pipeline, letters_by_reason
@@ -49,6 +50,7 @@ class Reprocessing:
                 where=contract,
                 remedy=f"Replay a window that begins later; the contract keeps payloads for {applied.spec.journal}",
             )
+        self._check_size(principal, applied.source, first, last)
         with self._state.lock:
             with self._store.transaction(principal, "replay") as transaction:
                 retraction = Retraction(transaction.commit, contract, first, last, applied.revision + 1)
@@ -66,6 +68,15 @@ class Reprocessing:
             self._state.recompute(contract)
         superseded, retracted = self._store.hidden_by(principal, retraction)
         return Replayed(receipt, superseded, retracted)
+
+    def _check_size(self, principal: Principal, source: str, first: int, last: int) -> None:
+        """A replay finds its own duplicates in memory: its window is bounded by what that holds."""
+        commits = self._store.commits(principal, first=first, last=last, kind="ingest")
+        readings = sum(commit.counts.received for commit in commits if commit.source == source)
+        if readings > MAX_HELD:
+            raise RefusedError(
+                f"{readings} readings in the window", where=source, remedy=f"Replay it in parts of at most {MAX_HELD} readings"
+            )
 
     def _intake_without(self, principal: Principal, retraction: Retraction) -> ContractIntake:
         """An intake that sees the readings as they will be when the retraction is known."""
