@@ -10,7 +10,7 @@ from typing import Any, cast
 import msgspec
 
 from twinwright import errors
-from twinwright.errors import PlatformError, TwinwrightError
+from twinwright.errors import PlatformError, Problem, TwinwrightError
 from twinwright.governance.principals import Principal
 from twinwright.observability.logs import current_correlation
 from twinwright.platform.interface import Platform, Progress
@@ -98,8 +98,10 @@ class _RemoteError(TwinwrightError):
     """An error that happened in the running platform, with its own code and exit code."""
 
     def __init__(self, data: dict[str, Any]) -> None:
-        super().__init__(data["what"], where=data.get("where"), remedy=data.get("remedy"))
+        TwinwrightError.__init__(self, data["what"], where=data.get("where"), remedy=data.get("remedy"))  # others take other arguments
         self._data = data
+        self.problems = [Problem(**problem) for problem in data.get("errors", [])]
+        self.retry_after = 1.0
 
     def as_json(self) -> dict[str, Any]:
         return {key: value for key, value in self._data.items() if key not in ("type", "exit_code")}

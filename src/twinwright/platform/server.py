@@ -73,6 +73,8 @@ class _Handler(socketserver.BaseRequestHandler):
                 send(self.request, self._answer(frame))
         except OSError:
             pass  # the command went away; what it started has been done or rolled back
+        except PlatformError as error:
+            _log.warning("not a command", error=str(error))
         finally:
             self.server.places.release()
 

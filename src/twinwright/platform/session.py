@@ -66,6 +66,7 @@ class Session:
         self._committed = threading.Condition()
         self.store.on_commit(self._note_commit)
         self._workspace: Workspace | None = None
+        self._loaded: frozenset[tuple[str, int, int]] = frozenset()
         self.served = self._serve(applied_documents.read_applied(self.store, SYSTEM))
         atexit.register(self.close)  # a script that forgot to
 
@@ -111,19 +112,30 @@ class Session:
 
     @property
     def workspace(self) -> Workspace:
-        """The folder, loaded when first needed. Raises WorkspaceError."""
-        if self._workspace is None:
-            self._workspace = load_workspace(self.folder)
+        """The folder as it is now, loaded again when a file of it has changed. Raises WorkspaceError."""
+        stamp = self._stamp()
+        if self._workspace is None or stamp != self._loaded:
+            self._workspace, self._loaded = load_workspace(self.folder), stamp
         return self._workspace
 
+    def _stamp(self) -> frozenset[tuple[str, int, int]]:
+        """Name, size and time of every file that a workspace is read from."""
+        parts = [path for path in self.folder.iterdir() if path.suffix in (".toml", ".yaml", ".yml", ".ndjson")]
+        for part in ("schema", "contracts", "models", "scenarios"):
+            parts += (self.folder / part).rglob("*")
+        found = set()
+        for path in parts:
+            with contextlib.suppress(OSError):  # gone since it was listed
+                stat = path.stat()
+                found.add((str(path), stat.st_size, stat.st_mtime_ns))
+        return frozenset(found)
+
     def plan(self, principal: Principal) -> dict[str, object]:
-        return applied_documents.plan(self.store, principal, self.served.applied, load_workspace(self.folder))
+        return applied_documents.plan(self.store, principal, self.served.applied, self.workspace)
 
     def apply(self, principal: Principal) -> dict[str, object]:
         """Apply the folder and serve what it says from now on."""
-        workspace = load_workspace(self.folder)
-        result = applied_documents.apply(self.store, principal, self.served.applied, workspace)
-        self._workspace = workspace
+        result = applied_documents.apply(self.store, principal, self.served.applied, self.workspace)
         self.served = self._serve(applied_documents.read_applied(self.store, SYSTEM))
         for listener in self.on_apply:
             listener()

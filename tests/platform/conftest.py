@@ -1,0 +1,17 @@
+"""Helpers are imported by their path from the root; no platform outlives its test."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.append(str(Path(__file__).parents[2]))
+
+from tests.acceptance.running import Up
+
+
+@pytest.fixture(autouse=True, scope="module")
+def nothing_left_running():
+    yield
+    for left in list(Up.alive):
+        left.kill()
