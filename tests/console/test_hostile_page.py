@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.server
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -107,7 +108,9 @@ def signed_in(chromium: Browser, plant: Plant) -> Iterator[BrowserContext]:
     page = context.new_page()
     page.goto(plant.login)
     page.wait_for_url("**/console/")
+    page.wait_for_selector(".tw-chart svg")
     page.close()
+    _wait_until_quiet(plant)
     yield context
     context.close()
 
@@ -116,6 +119,14 @@ def facts(plant: Plant) -> tuple[object, ...]:
     """What nobody may have changed."""
     counts = plant.platform.kpi()["counts"]
     return tuple(counts.items()), len(plant.platform.runs()), plant.platform.dead_letters()["by_reason"], plant.platform.status()["commit"]
+
+
+def _wait_until_quiet(plant: Plant) -> None:
+    """What the closed page had asked for is answered and counted."""
+    before = -1.0
+    while (now := served(plant)) != before:
+        before = now
+        time.sleep(1.0)
 
 
 def served(plant: Plant) -> float:
