@@ -182,4 +182,6 @@ class Demo:
         report = self._results / "demo-report.html"
         if report.exists():
             self._screen.say(f"report    {report}")
-        self._screen.say(f"console   twinwright up --workspace {self._results / 'workspace'}   (opens it again, with all of this in it)")
+        self._screen.say(
+            f"console   twinwright up --workspace {self._results / 'workspace'}   (all of this again; the relay is gone, and shown as down)"
+        )
