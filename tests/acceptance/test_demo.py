@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import re
@@ -219,3 +220,32 @@ def test_the_relay_says_beforehand_what_the_platform_will_count(
         dict.fromkeys(one["ts"] for one in whole if (one.get("twin"), one.get("cpu_percent")) == ("host-1", 12.5) and one["ts"] in times)
     )
     assert (arrived != times) == (count >= 5)  # from then on one was overtaken
+
+
+@pytest.mark.parametrize(("more", "exact"), [(0, True), (1, False)])
+def test_a_single_count_that_differs_is_said_and_fails_the_demo(
+    more: int, exact: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(EXAMPLE))
+    from demo.answers import receipts
+    from demo.relay import Relay
+    from demo.screen import Screen
+    from demo.stage import make_workspace
+    from rich.console import Console
+
+    make_workspace(tmp_path / "workspace", broker_port=None, interval=5.0)
+    sent: list[Payload] = []
+    relay = Relay(lambda body: sent.append(Payload(body)))
+    for number in range(8):
+        relay.take({"twin": "host-1", "ts": to_iso(SystemClock().now() - number * SECOND), "cpu_percent": 12.5})
+    relay.finish()
+    written = io.StringIO()
+    tw = twinwright.open(tmp_path / "workspace")
+    try:
+        tw.apply()
+        tw.push("host", [*sent, *sent[-1:] * more])  # as a platform that counted one twice
+        assert receipts(Screen(Console(file=written)), tw, relay.tally) is exact
+    finally:
+        tw.close()
+    assert ("Exactly those" in written.getvalue()) is exact
+    assert ("THEY DIFFER" in written.getvalue()) is not exact
