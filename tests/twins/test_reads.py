@@ -155,6 +155,16 @@ def test_whole_numbers_booleans_and_texts_stay_what_they_are(plant, reads):
     assert [history(reads, path)["values"] for path in ("starts", "running", "mode")] == [[3, None], [True, None], ["auto", None]]
 
 
+@pytest.mark.parametrize("large", [2**60 + 1, -(2**60) - 1, 2**63 - 1])
+def test_whole_numbers_beyond_the_precision_of_a_float_are_exact_in_history_as_in_state(plant, reads, large):
+    plant.send(body(1, n=large), body(2, n=1.5), body(3, n=large))
+    assert document(reads)["starts"] == large
+    assert history(reads, "starts")["values"] == [large, None, large]
+    for agg in ("min", "max", "first", "last"):
+        assert history(reads, "starts", every=60 * SECOND, agg=agg)["values"] == [large]
+    assert history(reads, "starts", every=60 * SECOND, agg="count")["values"] == [2]
+
+
 def test_history_is_resampled_into_windows(plant, reads):
     plant.send(body(0, p=1), body(1, p=3), body(4, p=5), body(5, p="broken"), body(8, p="broken"))
     found = history(reads, every=4 * SECOND, unit="bar")

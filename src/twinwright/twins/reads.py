@@ -23,6 +23,7 @@ from twinwright.twins.series import Series
 from twinwright.twins.state import StateCache
 
 AGGREGATES = ("mean", "min", "max", "sum", "count", "first", "last")
+_SELECTING = ("min", "max", "first", "last")  # aggregates that give one of the values as it is
 MAX_POINTS = 5_000_000
 _PER = {"s": SECOND, "min": 60 * SECOND, "h": HOUR}
 
@@ -186,11 +187,12 @@ class TwinReads:
         times = np.asarray(rows["time"].to_numpy(), np.int64)
         if every is not None:
             return {"twin": twin, "path": path, **self._resampled(rows, times, every, agg, wanted, path)}
-        types = set(rows["type"].unique().to_pylist())
-        if types <= {"DOUBLE", "BIGINT"}:
+        whole = whole_numbers(rows, wanted)
+        if whole is not None:
+            values: list[Any] = whole.to_pylist()
+        elif set(rows["type"].unique().to_pylist()) <= {"DOUBLE", "BIGINT"}:
             numeric, good = numbers(rows, wanted, path)
-            whole = types == {"BIGINT"} and all(units.converter(u, wanted).is_identity for u in rows["unit"].unique().to_pylist())
-            values: list[Any] = [(int(value) if whole else float(value)) if ok else None for value, ok in zip(numeric, good, strict=True)]
+            values = [float(value) if ok else None for value, ok in zip(numeric, good, strict=True)]
         else:
             values = [documents.value_of(row, None) if row["kind"] == GOOD else None for row in rows.to_pylist()]
         return {
@@ -209,7 +211,9 @@ class TwinReads:
         if agg not in AGGREGATES:
             raise UsageError(f"there is no aggregate '{agg}'", where="agg", remedy=f"Use one of {', '.join(AGGREGATES)}")
         values, good = numbers(rows, unit, path)
-        frame = pl.DataFrame({"window": times // every * every, "value": values, "good": good})
+        whole = whole_numbers(rows, unit) if agg in _SELECTING else None
+        chosen_from = values if whole is None else pl.Series(whole.to_pylist(), dtype=pl.Int64)
+        frame = pl.DataFrame({"window": times // every * every, "value": chosen_from, "good": good})
         chosen = pl.col("value").filter("good")
         grouped = frame.group_by("window", maintain_order=True).agg(value=getattr(chosen, agg)(), good=pl.col("good").all()).sort("window")
         return {
@@ -252,6 +256,15 @@ def numbers(rows: pa.Table, unit: str | None, path: str) -> tuple[np.ndarray[Any
             mine = np.array([other == name for other in names])
             values[mine] = affine.apply(values[mine])
     return np.where(good, values, np.nan), good
+
+
+def whole_numbers(rows: pa.Table, unit: str | None) -> pa.ChunkedArray | None:
+    """The values as 64-bit integers, null where bad, if that is what all of them are in `unit`: float64 is exact to 2^53 only."""
+    if rows["type"].unique().to_pylist() != ["BIGINT"]:
+        return None
+    if not all(units.converter(name, unit).is_identity for name in rows["unit"].unique().to_pylist()):
+        return None
+    return pa.compute.if_else(pa.compute.equal(rows["kind"], GOOD), rows["int"], None)
 
 
 def per_microseconds(per: str) -> int:
