@@ -6,7 +6,7 @@ changes; what would break clients or orphan history is refused with the reason.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ from twinwright.documents import Problems
 from twinwright.errors import NotFoundError, RefusedError, WorkspaceError
 from twinwright.governance.principals import Principal
 from twinwright.schema import Ontology
-from twinwright.storage.layout import Lifetime
+from twinwright.storage.layout import Lifetime, ReadingTable
 from twinwright.storage.protocol import GOOD, VALUE_SCHEMA, Store, Transaction
 from twinwright.telemetry.contract import Contract, column_type
 from twinwright.twins.documents import DECLARED_SOURCE, DECLARED_TIME
@@ -104,7 +104,7 @@ def _changes(store: Store, principal: Principal, applied: Applied, workspace: Wo
     yield from _interface_changes(applied, workspace)
     yield from _twin_changes(applied, workspace)
     yield from _relationship_changes(store, principal, workspace)
-    yield from _contract_changes(applied, workspace)
+    yield from _contract_changes(store.reading_tables(principal), applied, workspace)
 
 
 def _interface_changes(applied: Applied, workspace: Workspace) -> Iterator[Change]:
@@ -155,10 +155,13 @@ def _relationship_changes(store: Store, principal: Principal, workspace: Workspa
             yield Change("relationship", f"{edge.source} {edge.id}", "remove", "breaking", "removing a relationship is not available yet")
 
 
-def _contract_changes(applied: Applied, workspace: Workspace) -> Iterator[Change]:
+def _contract_changes(tables: Sequence[ReadingTable], applied: Applied, workspace: Workspace) -> Iterator[Change]:
     for name, contract in workspace.contracts.items():
         old = applied.contracts.get(name)
-        if old is None:
+        clash = _clash(contract, tables)
+        if clash:
+            yield Change("contract", name, "change" if old else "add", "breaking", clash)
+        elif old is None:
             yield Change("contract", name, "add", "additive", f"revision {contract.revision}")
         elif contract.revision > old.revision:
             detail = f"revision {old.revision} to {contract.revision}; `twinwright replay` reads the journal again under it"
@@ -172,6 +175,22 @@ def _contract_changes(applied: Applied, workspace: Workspace) -> Iterator[Change
     for name in applied.contracts:
         if name not in workspace.contracts:
             yield Change("contract", name, "remove", "compatible", "nothing more is taken in under it; its history stays")
+
+
+def _clash(contract: Contract, tables: Sequence[ReadingTable]) -> str:
+    """Why the history that is stored, also under contracts that are applied no more, forbids this one; empty if it does not."""
+    mine = [table for table in tables if table.contract == contract.name]
+    other = next((table.contract for table in tables if table.source == contract.source and table.contract != contract.name), None)
+    if other is not None:
+        return f"the source '{contract.source}' is that of the contract '{other}': two contracts never share a key"
+    if any(table.source != contract.source for table in mine):
+        return f"its source changes from '{mine[-1].source}' to '{contract.source}': write a new contract beside it"
+    newest = max(mine, key=lambda table: table.revision, default=None)
+    if newest is None or contract.revision > newest.revision or contract.matches(newest):
+        types = {column.path: column.type for table in mine for column in table.columns}
+        odd = [column.path for column in contract.columns if types.get(column.path, column.type) != column.type]
+        return f"the type of {', '.join(odd)} changes: observe it under a new path" if odd else ""
+    return f"revision {newest.revision} is stored with other columns: raise `revision` to {newest.revision + 1}"
 
 
 # --- carrying it out -------------------------------------------------------------------------------------------------
@@ -216,7 +235,10 @@ def _value(life: Lifetime, twin: DeclaredTwin, path: str, ontology: Ontology, co
     row |= {"twin": life.number, "path": path, "time": DECLARED_TIME if life.since is None else life.since}
     row |= {"source": DECLARED_SOURCE, "correction": commit, "revision": 0, "kind": GOOD, "type": type_, "unit": info.unit}
     column = {"DOUBLE": "num", "BIGINT": "int", "BOOLEAN": "int"}.get(type_, "txt")
-    row |= {"lane": "observed", column: value if column != "txt" or isinstance(value, str) else schema_text(value)}
+    row |= {
+        "lane": "observed",
+        column: int(value) if column == "int" else value if column == "num" or isinstance(value, str) else schema_text(value),
+    }
     return row
 
 

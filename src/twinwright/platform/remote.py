@@ -14,7 +14,7 @@ from twinwright.errors import PlatformError, Problem, TwinwrightError
 from twinwright.governance.principals import Principal
 from twinwright.observability.logs import current_correlation
 from twinwright.platform.interface import Platform, Progress
-from twinwright.platform.server import receipt_of, socket_path
+from twinwright.platform.server import is_ours, receipt_of, socket_path
 from twinwright.platform.wire import FOLDER, METHODS, Answer, Request, receive, send
 from twinwright.telemetry.payloads import Payload, Receipt
 
@@ -41,6 +41,8 @@ def running_platform(folder: Path) -> bool:
 def _reach(path: Path) -> socket.socket | None:
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
+        if not is_ours(path.parent):
+            raise PermissionError(f"{path.parent} is not ours alone")
         connection.connect(str(path))
     except OSError:  # nobody there, or left behind by a platform that was killed
         connection.close()

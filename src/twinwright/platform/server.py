@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socketserver
+import stat
 import threading
 from pathlib import Path
 from typing import Any
@@ -32,12 +33,22 @@ def socket_path(private: Path) -> Path:
     return Path(tempfile.gettempdir()) / f"twinwright-{os.getuid()}" / digest
 
 
+def is_ours(folder: Path) -> bool:
+    """Whether nobody else can put a socket into a folder: ours, and no one else's to write."""
+    status = folder.lstat()
+    return stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid() and not status.st_mode & 0o022
+
+
 class CommandServer:
     """Serves `platform` until `stop`. Only the user who started it may connect (mode 0600)."""
 
     def __init__(self, platform: Platform, path: Path) -> None:
         self._path = path
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not is_ours(path.parent):
+            raise PlatformError(
+                "its folder belongs to someone else, or others may write to it", where=str(path), remedy="Remove that folder"
+            )
         path.unlink(missing_ok=True)
         mask = os.umask(0o177)
         try:

@@ -53,7 +53,7 @@ class Session:
         self.private = folder / FOLDER
         if not folder.is_dir():
             raise NotFoundError(f"there is no workspace at {folder}", remedy="Make one with: twinwright init DIR")
-        self.private.mkdir(mode=0o700, exist_ok=True)
+        _make_private(self.private)
         self.clock = clock or SystemClock()
         self.started = self.clock.monotonic()
         self.metrics = Metrics.create()
@@ -135,8 +135,9 @@ class Session:
 
     def apply(self, principal: Principal) -> dict[str, object]:
         """Apply the folder and serve what it says from now on."""
-        result = applied_documents.apply(self.store, principal, self.served.applied, self.workspace)
-        self.served = self._serve(applied_documents.read_applied(self.store, SYSTEM))
+        with self.state.lock:  # one apply at a time, and no delivery between what the store says and what is served
+            result = applied_documents.apply(self.store, principal, self.served.applied, self.workspace)
+            self.served = self._serve(applied_documents.read_applied(self.store, SYSTEM))
         for listener in self.on_apply:
             listener()
         return result
@@ -176,3 +177,14 @@ class Session:
                     raise UsageError(f"commit {token} has not come", where="after", remedy="Give the token of a receipt of this workspace")
         with self.state.lock:
             return  # the fold of that commit is done when its lock is free
+
+
+def _make_private(folder: Path) -> None:
+    """For its owner only, whoever made it. Raises UsageError where it can't be."""
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        folder.chmod(0o700)
+    except OSError as error:
+        raise UsageError(
+            f"can't be used: {error.strerror}", where=str(folder), remedy="It must be a folder of yours: move it away"
+        ) from error

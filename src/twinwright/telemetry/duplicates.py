@@ -24,7 +24,7 @@ MAX_HELD = 4_000_000  # readings; 32 bytes each at half load is some 270 MB, and
 _SMALLEST = 1 << 12
 _NO_HOUR = np.iinfo(np.int32).min
 
-NEW, DUPLICATE, CLASH, REPLACES = 0, 1, 2, 3
+NEW, DUPLICATE, CLASH, REPLACES, OLDER = 0, 1, 2, 3, 4
 
 
 class Fingerprints:
@@ -109,7 +109,8 @@ class SeenReadings:
     """The readings of one source that are in the set, by fingerprint.
 
     `stored_hours` are those the store has; `load(hours)` yields (key, content, paths, revision, hour) arrays of their visible readings.
-    With `latest_only` (corrections by order of ingestion) a reading is a duplicate only of the newest with its key.
+    With `latest_only` (corrections by order of ingestion) a reading is a duplicate only of the newest with its key, and in place
+    of its paths goes its order.
     """
 
     Loaded = tuple[NDArray[np.uint64], NDArray[np.uint64], NDArray[np.uint64], NDArray[np.int32], NDArray[np.int32]]
@@ -251,14 +252,14 @@ def _insert(
                 if table[at, 1] == content[row]:
                     answer = DUPLICATE
                     break
-                if latest_only:
-                    answer = REPLACES
+                if latest_only:  # `path` is the order of ingestion here
+                    answer = REPLACES if path[row] > table[at, 2] else OLDER
                     break
                 if table[at, 3] >> np.uint64(32) == np.uint64(revision[row]) and table[at, 2] & path[row]:
                     answer = CLASH
             at = (at + np.uint64(1)) & mask
-        verdict[row] = NEW if answer == REPLACES else answer
-        if answer != DUPLICATE:
+        verdict[row] = NEW if answer >= REPLACES else answer
+        if answer != DUPLICATE and answer != OLDER:
             table[at, 0], table[at, 1], table[at, 2] = key[row], content[row], path[row]
             table[at, 3] = np.uint64(revision[row]) << np.uint64(32) | np.uint64(np.int64(hour[row]) - _NO_HOUR)
             added += answer != REPLACES

@@ -6,7 +6,7 @@ Both are caches of what the store has. Whatever goes wrong, they can be thrown a
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -23,6 +23,7 @@ from twinwright.telemetry.evaluate import Readings
 from twinwright.twins.cells import SourceCells
 
 _ORDER_BITS = 24  # rows per commit that `correction: ingest` can tell apart
+RETRIED = 1 << (_ORDER_BITS - 1)  # in the order within an origin, what was refused at first comes after what was not
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,16 +67,27 @@ class ContractIntake:
         self._fingerprints = Fingerprints()
         self._seen = SeenReadings(store.hours(principal, contract.name), self._load, latest_only=self._by_order)
 
-    def write(self, transaction: Transaction, readings: Readings, origin: int | None = None) -> Written:
-        """Settle duplicates and append. After a failure of the transaction call `forget`."""
+    def write(
+        self,
+        transaction: Transaction,
+        readings: Readings,
+        origins: NDArray[np.int64] | int | None = None,
+        places: NDArray[np.int64] | None = None,
+    ) -> Written:
+        """Settle duplicates and append. After a failure of the transaction call `forget`.
+
+        `origins` are the commits at which the payloads arrived (default: this one), `places` the order of rows within their origin.
+        """
         if len(readings) == 0:
             none = np.zeros(0, np.bool_)
             return Written(readings, none, none, none)
-        origins = np.full(len(readings), transaction.commit if origin is None else origin, np.int64)
-        verdict = self._seen.add(*self._fingerprint(readings), readings.time, self.contract.revision)
+        origins = np.full(len(readings), transaction.commit if origins is None else origins, np.int64)
+        key, content, paths = self._fingerprint(readings)
         if self._by_order:
-            order = (origins << _ORDER_BITS) + np.arange(len(readings), dtype=np.int64)
-            readings = Readings(readings.row, readings.twin, readings.time, order, readings.present, readings.bad, readings.values)
+            order = (origins << _ORDER_BITS) + (np.arange(len(readings), dtype=np.int64) if places is None else places)
+            readings = replace(readings, correction=order)
+            paths = order.view(np.uint64)
+        verdict = self._seen.add(key, content, paths, readings.time, self.contract.revision)
         duplicate = verdict == DUPLICATE
         late = ~duplicate & self._late(readings.time)
         conflict = verdict == CLASH
@@ -89,8 +101,9 @@ class ContractIntake:
         return Written(readings, duplicate, late, conflict)
 
     def fold(self, commit: int, written: Written) -> None:
-        """After the commit: take the readings into the cells (a duplicate may carry a higher revision)."""
-        r = written.readings
+        """After the commit: take the readings into the cells. A duplicate may carry a higher revision; by order of ingestion it is
+        no version of its own."""
+        r = written.readings.take(np.flatnonzero(~written.duplicate)) if self._by_order else written.readings
         if len(r):
             commits = np.full(len(r), commit, np.int64)
             columns, revision = self.contract.columns, self.contract.revision
@@ -117,8 +130,6 @@ class ContractIntake:
             rows = self._store.readings(self._principal, table, hours=hours, without=self._without)
             if len(rows) == 0:
                 continue
-            if self._by_order:
-                rows = rows.sort_by("correction")
             time = rows["time"].to_numpy()
             correction = np.zeros(len(rows), np.int64) if self._by_order else rows["correction"].to_numpy()
             bad = np.stack([rows[f"bad{m}"].to_numpy() for m in range(table.masks)])
@@ -128,6 +139,8 @@ class ContractIntake:
                 there = value.is_valid().to_numpy(zero_copy_only=False)
                 present[j // MASK_BITS] |= np.where(there, np.int64(1 << (j % MASK_BITS)), np.int64(0))
             prints = self._fingerprints.of(table.columns, rows["twin"].to_numpy(), time, correction, present, bad, values)
+            if self._by_order:
+                prints = (*prints[:2], rows["correction"].to_numpy().view(np.uint64))
             revision = np.full(len(rows), table.revision, np.int32)
             yield (*prints, revision, (time // HOUR).astype(np.int32))
 

@@ -100,13 +100,7 @@ class Pipeline:
 
     def contract(self, name: str) -> Contract:
         """Raises NotFoundError for a contract that is not applied."""
-        try:
-            return self._setup.contracts[name]
-        except KeyError:
-            names = ", ".join(sorted(self._setup.contracts)) or "none"
-            raise NotFoundError(
-                f"there is no contract '{name}'", remedy=f"Applied are: {names}. Run `twinwright apply` after adding one"
-            ) from None
+        return _of(self._setup.contracts, name)
 
     def intake(self, name: str) -> ContractIntake:
         """The state of one contract; call with the state's lock held."""
@@ -140,6 +134,7 @@ class Pipeline:
             self._pending_bytes += size
             self._pending += 1
             waiting = _Waiting(delivery, Future(), size, time.perf_counter())
+            waiting.future.set_running_or_notify_cancel()  # what is submitted can't be taken back
             self._in.put(waiting)  # under the lock: nothing comes after what `close` puts
         self._metrics.queue_depth.set(self._pending)
         return waiting.future
@@ -186,7 +181,7 @@ class Pipeline:
 
     def _prepared(self, group: Sequence[_Waiting]) -> _Ready:
         setup = self._setup
-        contract = self.contract(group[0].delivery.contract)
+        contract = _of(setup.contracts, group[0].delivery.contract)
         payloads: list[Payload] = [payload for waiting in group for payload in waiting.delivery.payloads]
         prepared = prepare(contract, setup.decoders[contract.name], payloads, setup.registry, self._clock.now())
         return _Ready(contract, tuple(group), prepared, journal.pack(payloads, prepared.decoded.joined))
@@ -221,11 +216,13 @@ class Pipeline:
         letters, owners = prepared.dead_letters(where)
         with self._state.lock:
             intake = self.intake(contract.name)
+            touched = False
             try:
                 with self._store.transaction(self._principal, "ingest") as transaction:
                     transaction.require_revision(contract.name, contract.revision)
                     for position in positions:
                         transaction.move_position(contract.name, position.stream, position.start, position.next)
+                    touched = True
                     written = intake.write(transaction, prepared.readings)
                     transaction.add_dead_letters(letters)
                     counts = written.counts(len(letters))
@@ -233,7 +230,8 @@ class Pipeline:
                         transaction.journal(contract.name, contract.source, contract.revision, ready.frames, counts)
                     transaction.count(counts, source=contract.source)
             except BaseException:
-                self._intakes.pop(contract.name, None)
+                if touched:  # a fence leaves what is known of seen readings as it was
+                    self._intakes.pop(contract.name, None)
                 raise
             intake.fold(transaction.commit, written)
             self._state.folded(contract.name, len(prepared.readings))
@@ -288,3 +286,12 @@ class Pipeline:
 def letters_by_reason(reasons: Sequence[str]) -> dict[str, int]:
     """How many of each."""
     return {reason: reasons.count(reason) for reason in sorted(set(reasons))}
+
+
+def _of(contracts: Mapping[str, Contract], name: str) -> Contract:
+    try:
+        return contracts[name]
+    except KeyError:
+        names = ", ".join(sorted(contracts)) or "none"
+        remedy = f"Applied are: {names}. Run `twinwright apply` after adding one"
+        raise NotFoundError(f"there is no contract '{name}'", remedy=remedy) from None

@@ -9,18 +9,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from twinwright.clock import Clock
-from twinwright.errors import RefusedError
+from twinwright.errors import RefusedError, UsageError
 from twinwright.governance.principals import Principal
 from twinwright.storage.layout import Counts, DeadLetter, JournalEntry, Retraction
 from twinwright.storage.protocol import Store, Transaction
 from twinwright.telemetry import journal
-from twinwright.telemetry.batches import decoder_of, prepare
+from twinwright.telemetry.batches import Prepared, decoder_of, prepare
+from twinwright.telemetry.contract import Contract
 from twinwright.telemetry.duplicates import MAX_HELD
-from twinwright.telemetry.intake import ContractIntake, Written
+from twinwright.telemetry.intake import RETRIED, ContractIntake, counts_by_delivery
 from twinwright.telemetry.payloads import Payload, Receipt
 from twinwright.telemetry.pipeline import Pipeline, letters_by_reason
 from twinwright.twins.state import StateCache
+
+_LETTERS_A_TIME = 5_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,16 +48,14 @@ class Reprocessing:
         first = 1 if start is None else self._store.commit_at(principal, start - 1) + 1
         last = self._store.last_commit(principal) if end is None else self._store.commit_at(principal, end - 1)
         applied = self._pipeline.contract(contract)
-        missing = self._store.unjournalled(principal, contract, first, last)
-        if missing:  # to retract what can't be read again would be to lose it
-            raise RefusedError(
-                f"{missing} commits of the window are not in the journal (any more)",
-                where=contract,
-                remedy=f"Replay a window that begins later; the contract keeps payloads for {applied.spec.journal}",
+        if first > last:
+            raise UsageError(
+                "nothing was received in this window", where=contract, remedy="Correct --from and --to: they are receive times"
             )
         self._check_size(principal, applied.source, first, last)
         with self._state.lock:
             with self._store.transaction(principal, "replay") as transaction:
+                self._require_journal(principal, applied, first, last)  # in the transaction: nothing expires meanwhile
                 retraction = Retraction(transaction.commit, contract, first, last, applied.revision + 1)
                 intake = self._intake_without(principal, retraction)
                 transaction.require_revision(contract, applied.revision)
@@ -68,6 +71,15 @@ class Reprocessing:
             self._state.recompute(contract)
         superseded, retracted = self._store.hidden_by(principal, retraction)
         return Replayed(receipt, superseded, retracted)
+
+    def _require_journal(self, principal: Principal, contract: Contract, first: int, last: int) -> None:
+        missing = self._store.unjournalled(principal, contract.name, first, last)
+        if missing:  # to retract what can't be read again would be to lose it
+            raise RefusedError(
+                f"{missing} commits of the window are not in the journal (any more)",
+                where=contract.name,
+                remedy=f"Replay a window that begins later; the contract keeps payloads for {contract.spec.journal}",
+            )
 
     def _check_size(self, principal: Principal, source: str, first: int, last: int) -> None:
         """A replay finds its own duplicates in memory: its window is bounded by what that holds."""
@@ -89,7 +101,7 @@ class Reprocessing:
         prepared = prepare(contract, decoder_of(contract), journal.unpack(entry.frames), self._pipeline.registry, entry.at)
         letters, _ = prepared.dead_letters(f"replayed from commit {entry.commit}")
         transaction.add_dead_letters([replace(letter, origin=entry.commit) for letter in letters])
-        written = intake.write(transaction, prepared.readings, origin=entry.commit)
+        written = intake.write(transaction, prepared.readings, origins=entry.commit)
         counts = written.counts(len(letters))
         transaction.adjust_journal(entry.commit, counts - entry.counts)
         by_reason = letters_by_reason([letter.reason for letter in letters])
@@ -100,52 +112,65 @@ class Reprocessing:
         """Read dead letters again, each by itself; those refused again stay open and are counted in the second result."""
         total, still = Receipt(), 0
         for name in sorted({letter.contract for letter in letters}):
-            receipt, refused = self._retry(principal, name, [letter for letter in letters if letter.contract == name])
-            total, still = total + receipt, still + refused
+            mine = list({letter.id: letter for letter in letters if letter.contract == name}.values())
+            if name not in self._pipeline.contracts:  # its contract was removed: nothing reads them now
+                still += len(mine)
+                continue
+            for at in range(0, len(mine), _LETTERS_A_TIME):
+                receipt, refused = self._retry(principal, name, mine[at : at + _LETTERS_A_TIME])
+                total, still = total + receipt, still + refused
         return total, still
 
     def _retry(self, principal: Principal, name: str, letters: Sequence[DeadLetter]) -> tuple[Receipt, int]:
+        """One transaction. A letter of which anything is accepted now is closed; what is still refused of it becomes a new one."""
         contract = self._pipeline.contract(name)
-        still = 0
-        receipt = Receipt()
+        payloads = [Payload(letter.payload, letter.captures) for letter in letters]
+        prepared = prepare(contract, decoder_of(contract), payloads, self._pipeline.registry, self._clock.now())
         with self._state.lock:
-            # someone else may have retried some by now
-            letters = [letter for letter in letters if self._store.dead_letter(principal, letter.id).status == "open"]
-            try:
-                with self._store.transaction(principal, "retry") as transaction:
-                    transaction.require_revision(name, contract.revision)
-                    intake = self._pipeline.intake(name)
-                    change, done = Counts(), []
-                    for letter in letters:
-                        retried = self._one(transaction, intake, letter)
-                        if retried is None:
-                            still += 1
-                            continue
-                        counts, written, again = retried
-                        done.append(written)
-                        receipt = receipt + Receipt(
-                            counts.received, counts.accepted, counts.duplicate, counts.late, counts.conflict, again, transaction.commit
-                        )
-                        moved = counts - Counts(1, 0, 0, 1)
-                        change = change + moved
-                        transaction.adjust_journal(letter.origin, moved)
-                    transaction.count(change, source=contract.source, detail=f"{len(done)} of {len(letters)} dead letters")
-            except BaseException:
-                self._pipeline.forget(name)
-                raise
-            for written in done:
-                intake.fold(transaction.commit, written)
-                self._state.folded(name, len(written.readings))
-        return receipt, still
+            opened = {letter.id for letter in letters if self._store.dead_letter(principal, letter.id).status == "open"}
+            owner = prepared.payload_of(prepared.readings.row)
+            alive = np.array([letter.id in opened for letter in letters], np.bool_)
+            prepared = replace(prepared, readings=prepared.readings.take(np.flatnonzero(alive[owner])))  # others were retried meanwhile
+            closed = sorted(set(prepared.payload_of(prepared.readings.row).tolist()))
+            refused, owners = prepared.dead_letters("")
+            again = [
+                (replace(one, origin=letters[at].origin, position=letters[at].position), at)
+                for one, at in zip(refused, owners, strict=True)
+                if at in set(closed)
+            ]
+            receipt = self._move(principal, prepared, letters, closed, again)
+        return receipt, len(opened) - len(closed)
 
-    def _one(self, transaction: Transaction, intake: ContractIntake, letter: DeadLetter) -> tuple[Counts, Written, dict[str, int]] | None:
-        """Closes a letter of which anything is accepted now; what is still refused of it becomes a letter of its own."""
-        payload = Payload(letter.payload, letter.captures)
-        prepared = prepare(intake.contract, decoder_of(intake.contract), [payload], self._pipeline.registry, self._clock.now())
-        refused, _ = prepared.dead_letters(letter.position)
-        if len(prepared.readings) == 0:
-            return None
-        written = intake.write(transaction, prepared.readings, origin=letter.origin)
-        transaction.close_dead_letters([letter.id], "retried")
-        transaction.add_dead_letters([replace(one, origin=letter.origin) for one in refused])
-        return written.counts(len(refused)), written, letters_by_reason([one.reason for one in refused])
+    def _move(
+        self,
+        principal: Principal,
+        prepared: Prepared,
+        letters: Sequence[DeadLetter],
+        closed: Sequence[int],
+        again: Sequence[tuple[DeadLetter, int]],
+    ) -> Receipt:
+        contract = prepared.contract
+        owner = prepared.payload_of(prepared.readings.row)
+        origins = np.array([letter.origin for letter in letters], np.int64)[owner]
+        places = RETRIED + np.array([letter.id % RETRIED for letter in letters], np.int64)[owner]
+        try:
+            with self._store.transaction(principal, "retry") as transaction:
+                transaction.require_revision(contract.name, contract.revision)
+                intake = self._pipeline.intake(contract.name)
+                written = intake.write(transaction, prepared.readings, origins, places)
+                transaction.close_dead_letters([letters[at].id for at in closed], "retried")
+                transaction.add_dead_letters([letter for letter, _ in again])
+                counts = counts_by_delivery(prepared, written, [at for _, at in again], np.arange(len(letters)), len(letters))
+                moved = {at: counts[at] - Counts(1, 0, 0, 1) for at in closed}
+                for at, change in moved.items():
+                    transaction.adjust_journal(letters[at].origin, change)
+                detail = f"{len(closed)} of {len(letters)} dead letters"
+                transaction.count(sum(moved.values(), Counts()), source=contract.source, detail=detail)
+        except BaseException:
+            self._pipeline.forget(contract.name)
+            raise
+        intake.fold(transaction.commit, written)
+        self._state.folded(contract.name, len(written.readings))
+        c = sum((counts[at] for at in closed), Counts())
+        by_reason = letters_by_reason([letter.reason for letter, _ in again])
+        return Receipt(c.received, c.accepted, c.duplicate, c.late, c.conflict, by_reason, transaction.commit)

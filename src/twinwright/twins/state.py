@@ -66,15 +66,16 @@ class StateCache:
         """Something was taken away: make the cells of a contract anew from history, and materialise them."""
         with self.lock:
             cells = self._from_history(contract)
-            with self._store.transaction(self._principal, "materialise") as transaction:
-                transaction.save_cells(contract, transaction.commit, cells.table(), replace=True)
-            cells.dirty.clear()
             if contract in self._cells:
                 self._cells[contract].become(cells)  # whoever folds into them goes on doing so
             else:
                 self._cells[contract] = cells
-            self._changed.discard(contract)
-            self._anew.discard(contract)
+            self._changed.add(contract)
+            self._anew.add(contract)  # until they are saved, no part of them may be
+            try:
+                self.materialise()
+            except StoreError as error:  # what took something away is durable: the next materialisation saves all of them
+                _log.warning("state was not materialised", contract=contract, error=str(error))
 
     def reconcile(self, contract: str) -> tuple[int, int]:
         """(cells checked, cells that were not what history says). Those are repaired."""

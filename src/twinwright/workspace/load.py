@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from twinwright import schema
+from twinwright import schema, units
 from twinwright.connectors.registry import find_connector, load_connectors
 from twinwright.documents import Document, Problems, Spec, load, parse_text
 from twinwright.errors import Problem, SchemaError, TwinwrightError, WorkspaceError
@@ -15,7 +15,7 @@ from twinwright.schema import Ontology, PathInfo
 from twinwright.simulation.definition import ModelDefinition, check_model, parse_model
 from twinwright.simulation.scenario import Scenario, check_scenario, parse_scenario
 from twinwright.telemetry.connector import Bound
-from twinwright.telemetry.contract import Contract, ContractSpec, compile_contract, parse_contract
+from twinwright.telemetry.contract import Contract, ContractSpec, column_type, compile_contract, parse_contract
 from twinwright.workspace.graph import Graph, parse_graph
 from twinwright.workspace.settings import ConnectorSettings, Settings, load_settings
 
@@ -54,6 +54,9 @@ def load_workspace(folder: Path) -> Workspace:
     paths = None if ontology is None else paths_of_twins(ontology, [twin.interface for twin in graph.twins.values()] if graph else [])
     contract_texts = _texts(folder, "contracts", (".yaml", ".yml"), problems)
     contracts = compile_contracts(contract_texts, paths, problems)
+    if ontology is not None and graph:
+        used = {twin.interface for twin in graph.twins.values()}
+        _check_interfaces(contracts, contract_texts, {dtmi: ontology.paths(dtmi) for dtmi in sorted(used)}, problems)
     _check_connectors(settings, toml, contracts, contract_texts, problems)
     models = _models(folder, ontology, problems)
     scenarios = _scenarios(folder, models, graph, problems)
@@ -85,6 +88,24 @@ def compile_contracts(texts: Mapping[str, str], paths: Mapping[str, PathInfo] | 
         if contract is not None:
             contracts[contract.name] = contract
     return contracts
+
+
+def _check_interfaces(
+    contracts: Mapping[str, Contract], texts: Mapping[str, str], interfaces: Mapping[str, Mapping[str, PathInfo]], problems: Problems
+) -> None:
+    """Every interface that a contract's twins may have means the same by its paths: one type, one dimension."""
+    for contract in contracts.values():
+        for dtmi, paths in interfaces.items():
+            if not all(column.path in paths for column in contract.columns):
+                continue
+            for index, column in enumerate(contract.columns):
+                info = paths[column.path]
+                if column_type(info.schema) == column.type and units.compatible(column.unit, info.unit):
+                    continue
+                message = f"'{column.path}' of {dtmi} is another quantity ({info.unit or 'dimensionless'}, {column_type(info.schema)})"
+                remedy = "Give the interfaces that this contract feeds one unit dimension and type for the path"
+                document = _document_of(contract.name, texts)
+                problems.add(document.problem(("observations", index), message, remedy, "other_quantity"))
 
 
 def _check_names(

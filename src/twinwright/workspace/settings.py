@@ -63,8 +63,8 @@ class ConnectorSettings(Spec):
 class Settings(Spec):
     """A `twinwright.toml`. An empty one is valid."""
 
-    store: StoreSettings = Field(default=StoreSettings())
-    api: ApiSettings = Field(default=ApiSettings())
+    store: StoreSettings = Field(default=StoreSettings(), description="where history is kept")
+    api: ApiSettings = Field(default=ApiSettings(), description="what `up` serves")
     limits: LimitSettings = Field(default=LimitSettings())
     connectors: dict[str, ConnectorSettings] = Field(default_factory=dict, description="sources of telemetry by name")
 

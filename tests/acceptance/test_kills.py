@@ -1,0 +1,328 @@
+"""SIGKILL at fifty random instants while telemetry comes by HTTP, MQTT and files: nothing acknowledged is lost, nothing counts twice.
+
+After each kill the platform is started again and whatever was not acknowledged is delivered again, by whoever has to: the
+client, the broker, the folder.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import paho.mqtt.client as paho
+import pytest
+from paho.mqtt.enums import CallbackAPIVersion
+from tests.acceptance.running import COMMAND, Up, twinwright, until, write
+
+import twinwright as tw
+
+SCHEMA = {
+    "@context": ["dtmi:dtdl:context;3", "dtmi:dtdl:extension:quantitativeTypes;1"],
+    "@id": "dtmi:test:Sensor;1",
+    "@type": "Interface",
+    "contents": [{"@type": ["Property", "Temperature"], "name": "temperature", "schema": "double", "unit": "degreeCelsius"}],
+}
+CONTRACT = """
+name: {name}
+revision: 1
+{source}
+twin: "s{{s}}"
+time: {{field: ts{format}}}
+observations:
+  - {{path: temperature, field: t, unit: degC, required: true}}
+"""
+SENSORS = 4
+BEGIN = datetime(2026, 3, 1, tzinfo=UTC)
+
+
+def workspace(folder: Path, name: str, toml: str = "", source: str = "") -> Path:
+    toml = "[api]\nconsole = false\n" + toml
+    twins = "twins:\n" + "".join(f"  - {{$dtId: s{s}, $metadata: {{$model: 'dtmi:test:Sensor;1'}}}}\n" for s in range(SENSORS))
+    files = {"twinwright.toml": toml, "schema/sensor.json": json.dumps(SCHEMA), "twins.yaml": twins}
+    write(
+        folder,
+        {
+            **files,
+            f"contracts/{name}.yaml": CONTRACT.format(
+                name=name, source=f"source: {source}" if source else "", format=", format: epoch_us" if name == "load" else ""
+            ),
+        },
+    )
+    twinwright("apply", workspace=folder).good
+    return folder
+
+
+def reading(number: int) -> dict[str, Any]:
+    """The readings of a series are numbered; each is another event of one of the sensors, in a wild order of time."""
+    second = number * 7919 % 1_000_003
+    when = (BEGIN + timedelta(seconds=second)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return {"s": number % SENSORS, "ts": when, "t": float(number)}
+
+
+def encoded(number: int) -> bytes:
+    return json.dumps(reading(number)).encode()
+
+
+BROKEN = (b'{"s": 1', json.dumps({"s": 9, "ts": "2026-03-01T00:00:00Z", "t": 1.0}).encode())
+REASONS = ("malformed", "unknown_twin")
+
+
+def check_counts(folder: Path) -> dict[str, int]:
+    """Conservation, and that what is counted is what is there."""
+    platform = tw.open(folder)
+    try:
+        counts: dict[str, int] = platform.kpi()["counts"]
+        assert counts["received"] == counts["accepted"] + counts["duplicate"] + counts["dead_lettered"]
+        assert counts["dead_lettered"] == platform.dead_letters(limit=1)["total"]
+    finally:
+        platform.close()
+    return counts
+
+
+def kill_somewhere(running: Up, rng: random.Random) -> None:
+    """At any instant from the first line on; mostly from when something of this life is durable."""
+    if rng.random() < 0.7:
+        platform = tw.open(running.folder)
+        before = platform.kpi()["counts"]["received"]
+        until(lambda: platform.kpi()["counts"]["received"] > before)
+        platform.close()
+    time.sleep(rng.uniform(0.0, 0.4))
+    running.kill()
+
+
+def check_series(folder: Path, numbers: set[int]) -> None:
+    """History is exactly `numbers`, and state is what a plain fold of them gives."""
+    platform = tw.open(folder)
+    try:
+        for s in range(SENSORS):
+            mine = sorted((reading(n)["ts"], float(n)) for n in numbers if n % SENSORS == s)
+            answer = platform.history(f"s{s}", "temperature")
+            assert list(zip(answer["times"], answer["values"], strict=True)) == mine
+            state = platform.state(f"s{s}")
+            assert (state["$metadata"]["temperature"]["sourceTime"], state["temperature"]) == mine[-1]
+        assert platform.kpi()["counts"]["accepted"] == len(numbers)
+        assert platform.reconcile()["inconsistent"] == 0
+    finally:
+        platform.close()
+
+
+# --- HTTP ------------------------------------------------------------------------------------------------------------
+
+
+class Client(threading.Thread):
+    """Pushes batches one after the other until told to stop; keeps a batch until its receipt has come."""
+
+    def __init__(self, running: Up, batches: Iterator[list[int]], undelivered: list[list[int]]) -> None:
+        super().__init__(daemon=True)
+        self.running, self.batches, self.undelivered = running, batches, undelivered
+        self.acknowledged: list[tuple[list[int], dict[str, Any]]] = []
+        self.stopping = threading.Event()
+        self.error: BaseException | None = None
+
+    def run(self) -> None:
+        try:
+            with self.running.client() as client:
+                while not self.stopping.is_set():
+                    batch = self.undelivered.pop() if self.undelivered else next(self.batches)
+                    try:
+                        body = b"\n".join([*map(encoded, batch), *BROKEN, encoded(batch[0])])
+                        answer = client.post("/v1/telemetry/push", content=body, headers={"content-type": "application/x-ndjson"})
+                    except httpx.TransportError:
+                        self.undelivered.append(batch)
+                        return
+                    assert answer.status_code == 200, answer.text
+                    self.acknowledged.append((batch, answer.json()))
+        except BaseException as error:  # shown by the thread that waits
+            self.error = error
+
+
+def test_http_clients_lose_nothing_that_was_acknowledged_over_twenty_kills(tmp_path: Path) -> None:
+    folder, rng = workspace(tmp_path, "push"), random.Random(20)
+    fresh = (list(range(start, start + 40)) for start in range(0, 10_000_000, 40))
+    lock = threading.Lock()
+
+    def batches() -> Iterator[list[int]]:
+        while True:
+            with lock:
+                batch = next(fresh)
+            yield batch
+
+    undelivered: list[list[int]] = []
+    accepted: set[int] = set()
+    tries = 0
+    for kill in range(21):
+        running = Up(folder)
+        clients = [Client(running, batches(), undelivered) for _ in range(2)]
+        for client in clients:
+            client.start()
+        if kill < 20:
+            kill_somewhere(running, rng)
+        else:
+            until(lambda: not undelivered)
+            for client in clients:
+                client.stopping.set()
+        for client in clients:
+            client.join(30)
+            assert client.error is None, client.error
+            for batch, receipt in client.acknowledged:
+                accepted.update(batch)
+                tries += 1
+                assert receipt["received"] == 43 == receipt["accepted"] + receipt["duplicate"] + 2
+                assert receipt["dead_lettered"] == dict.fromkeys(REASONS, 1)
+        if kill < 20:
+            counts = check_counts(folder)
+            unsure = {number for batch in undelivered for number in batch}
+            assert len(accepted) <= counts["accepted"] <= len(accepted | unsure)
+    check_series(folder, accepted)
+    counts = check_counts(folder)
+    assert counts["received"] % 43 == 0  # a batch is taken whole or not at all
+    assert 43 * tries <= counts["received"] <= 43 * (tries + 2 * 20)
+    assert counts["dead_lettered"] == 2 * counts["received"] // 43
+    assert running.stop() == 0
+    check_series(folder, accepted)
+
+
+# --- files -----------------------------------------------------------------------------------------------------------
+
+
+def drop(folder: Path, name: str, numbers: list[int]) -> Counter[str]:
+    """A whole file appears in the inbox; the counts that it must give."""
+    lines = [encoded(number) for number in numbers]
+    lines[len(lines) // 3 : len(lines) // 3] = [*BROKEN, lines[0]]
+    path = folder / "inbox" / name
+    path.with_suffix(".part").write_bytes(b"".join(line + b"\n" for line in lines))
+    path.with_suffix(".part").rename(path)
+    return Counter(received=len(lines), accepted=len(numbers), duplicate=1, dead_lettered=2)
+
+
+def test_files_in_a_folder_count_exactly_once_over_fifteen_kills(tmp_path: Path) -> None:
+    (tmp_path / "inbox").mkdir()
+    toml = f'[connectors.inbox]\ntype = "files"\nfolder = "{tmp_path}/inbox"\nscan = "PT0.05S"\nsettle = "PT0S"\n'
+    folder = workspace(tmp_path, "inbox", toml, '{connector: inbox, path: "*.ndjson", chunk_bytes: 2048}')
+    rng, expected, numbers, next_number = random.Random(15), Counter[str](), set[int](), 0
+    seen: list[int] = []
+    for kill in range(15):
+        running = Up(folder)
+        for file in range(2):
+            size = rng.randint(500, 1500)
+            mine = list(range(next_number, next_number + size))
+            next_number += size
+            numbers.update(mine)
+            expected += drop(folder, f"{kill:02}-{file}.ndjson", mine)
+        kill_somewhere(running, rng)
+        counts = check_counts(folder)
+        seen.append(counts["received"])
+        assert all(counts[name] <= expected[name] for name in expected)
+    assert seen == sorted(seen) and len(set(seen)) > 10  # it got on between the kills, and never back
+    running = Up(folder)
+    until(lambda: Counter(check_counts(folder)) == expected)
+    time.sleep(0.5)
+    assert Counter(check_counts(folder)) == expected
+    check_series(folder, numbers)
+    assert running.stop() == 0
+    check_series(folder, numbers)
+
+
+def test_a_load_by_ingest_that_is_killed_resumes_and_counts_each_line_once(tmp_path: Path) -> None:
+    folder, rng = workspace(tmp_path, "load"), random.Random(5)
+    count = 1_000_000
+    file = tmp_path / "load.ndjson"
+    file.write_bytes(b"".join(b'{"s":%d,"ts":%d,"t":%d.5}\n' % (n % SENSORS, 1_700_000_000_000_000 + n, n % 97) for n in range(count)))
+    line = [str(COMMAND), "ingest", str(file), "--contract", "load", "--workspace", str(folder), "--json"]
+    received = [0]
+    for _ in range(3):
+        process = subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        size = _bytes_of(folder)
+        until(lambda process=process, size=size: _bytes_of(folder) > size or process.poll() is not None)
+        time.sleep(rng.uniform(0.0, 0.3))
+        process.kill()
+        process.wait()
+        received.append(check_counts(folder)["received"])
+    assert 0 < received[-1] < count and received == sorted(received)
+    rest = twinwright("ingest", file, "--contract", "load", workspace=folder).good
+    assert rest["received"] == rest["accepted"] == count - received[-1]
+    assert check_counts(folder) == {"received": count, "accepted": count, "duplicate": 0, "dead_lettered": 0}
+    platform = tw.open(folder)
+    assert [platform.history(f"s{s}", "temperature", every="P1D", agg="count")["values"] for s in range(SENSORS)] == [
+        [count // SENSORS]
+    ] * 4
+    platform.close()
+
+
+def _bytes_of(folder: Path) -> int:
+    return sum(path.stat().st_size for path in (folder / ".twinwright").rglob("*") if path.is_file())
+
+
+# --- MQTT ------------------------------------------------------------------------------------------------------------
+
+
+class Publisher(threading.Thread):
+    """Publishes numbered readings at QoS 1, some of them twice and some broken, as fast as the broker takes them."""
+
+    def __init__(self, port: int) -> None:
+        super().__init__(daemon=True)
+        self.port, self.stopping = port, threading.Event()
+        self.sent, self.messages = 0, 0
+
+    def run(self) -> None:
+        client = paho.Client(CallbackAPIVersion.VERSION2, client_id="publisher")
+        client.connect("127.0.0.1", self.port)
+        client.loop_start()
+        while not self.stopping.is_set():
+            batch = range(self.sent, self.sent + 50)
+            bodies = [*map(encoded, batch), encoded(batch[0]), *BROKEN]
+            infos = [client.publish(f"plant/s{number % SENSORS}", body, 1) for number, body in enumerate(bodies)]
+            for info in infos:
+                info.wait_for_publish(30)
+            self.sent, self.messages = batch[-1] + 1, self.messages + len(bodies)
+            time.sleep(0.01)
+        client.disconnect()
+        client.loop_stop()
+
+
+@pytest.mark.broker
+def test_mqtt_messages_count_once_over_fifteen_kills(broker: Any, tmp_path: Path) -> None:
+    toml = f'[connectors.plant]\ntype = "mqtt"\nhost = "127.0.0.1"\nport = {broker.port}\n'
+    folder = workspace(tmp_path / "w", "mqtt", toml, '{connector: plant, topic: "plant/{sensor}"}')
+    rng = random.Random(51)
+    with_session = Up(folder)
+    until(lambda: all(one["up"] for one in _connectors(folder)))
+    with_session.stop()  # the broker keeps the session from here on
+    publisher = Publisher(broker.port)
+    publisher.start()
+    seen: list[int] = []
+    for _ in range(15):
+        running = Up(folder)
+        kill_somewhere(running, rng)
+        seen.append(check_counts(folder)["accepted"])
+        assert seen[-1] <= publisher.sent + 50
+    assert seen == sorted(seen) and len(set(seen)) > 10
+    publisher.stopping.set()
+    publisher.join(60)
+    running = Up(folder)
+    until(lambda: check_counts(folder)["accepted"] >= publisher.sent)
+    time.sleep(1.0)
+    counts = check_counts(folder)
+    check_series(folder, set(range(publisher.sent)))
+    assert counts["received"] >= publisher.messages
+    assert counts["dead_lettered"] >= 2 * publisher.sent // 50
+    assert running.stop() == 0
+    check_series(folder, set(range(publisher.sent)))
+
+
+def _connectors(folder: Path) -> list[dict[str, Any]]:
+    platform = tw.open(folder)
+    try:
+        found: list[dict[str, Any]] = platform.status()["connectors"]
+    finally:
+        platform.close()
+    return found
