@@ -2,6 +2,7 @@
 
 import json
 
+import pyarrow as pa
 import pytest
 from tests.telemetry.plant import NOW, Plant, compiled, written
 
@@ -10,6 +11,7 @@ from twinwright.clock import SECOND, from_iso
 from twinwright.errors import NotFoundError, UnitError, UsageError
 from twinwright.governance.principals import SYSTEM
 from twinwright.storage.layout import Lifetime
+from twinwright.storage.protocol import GOOD, VALUE_SCHEMA
 from twinwright.twins.reads import TwinReads, per_microseconds
 
 PUMP, MOTOR = "dtmi:example:Pump;1", "dtmi:example:Motor;1"
@@ -22,13 +24,13 @@ def _property(name, kind, semantic=None, unit=None):
 
 DTDL = [
     {
-        "@context": "dtmi:dtdl:context;2",
+        "@context": ["dtmi:dtdl:context;3", "dtmi:dtdl:extension:quantitativeTypes;1"],
         "@id": MOTOR,
         "@type": "Interface",
         "contents": [_property("speed", "double", "AngularVelocity", "revolutionPerMinute")],
     },
     {
-        "@context": "dtmi:dtdl:context;2",
+        "@context": ["dtmi:dtdl:context;3", "dtmi:dtdl:extension:quantitativeTypes;1"],
         "@id": PUMP,
         "@type": "Interface",
         "contents": [
@@ -36,6 +38,10 @@ DTDL = [
             _property("starts", "integer"),
             _property("running", "boolean"),
             _property("mode", "string"),
+            _property("place", {"@type": "Object", "fields": [{"name": "hall", "schema": "integer"}, {"name": "row", "schema": "string"}]}),
+            _property("tags", {"@type": "Map", "mapKey": {"name": "k", "schema": "string"}, "mapValue": {"name": "v", "schema": "string"}}),
+            _property("shape", "point"),
+            _property("limits", {"@type": "Array", "elementSchema": "double"}),
             {"@type": "Component", "name": "motor", "schema": MOTOR},
         ],
     },
@@ -106,6 +112,34 @@ def test_a_document_shows_values_in_the_units_of_their_properties(plant, reads):
     whole = document(reads, facts=False)
     assert whole["$etag"].startswith('W/"')
     assert whole["$metadata"]["pressure"]["lastUpdateTime"] == "2026-03-01T08:00:00Z"
+
+
+def declare(plant, path, text, time=0):
+    given = {"twin": 1, "path": path, "time": time, "source": "api", "correction": 1, "revision": 0, "kind": GOOD, "type": "VARCHAR"}
+    with plant.store.transaction(SYSTEM, "apply") as transaction:
+        transaction.append_values(pa.Table.from_pylist([given | {"txt": text, "lane": "observed"}], schema=VALUE_SCHEMA))
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("place", {"hall": 3, "row": "b"}),
+        ("tags", {"a": "1", "b": "{}"}),
+        ("shape", {"type": "Point", "coordinates": [1.5, 2]}),
+        ("limits", [1, 2.5]),
+    ],
+)
+def test_objects_maps_and_arrays_are_shown_as_what_was_declared(plant, reads, path, value):
+    declare(plant, path, json.dumps(value))
+    assert document(reads)[path] == value
+    assert history(reads, path)["values"] == [value]
+    declare(plant, "mode", json.dumps(value))
+    assert document(reads)["mode"] == json.dumps(value), "text stays text, whatever it looks like"
+
+
+def test_what_should_be_json_and_is_not_is_shown_as_it_is_stored(plant, reads):
+    declare(plant, "place", "hall 3")
+    assert document(reads)["place"] == "hall 3"
 
 
 def test_behind_a_bad_value_the_last_good_one_is_shown(plant, reads):

@@ -14,7 +14,7 @@ import msgspec
 
 from twinwright import units
 from twinwright.clock import to_iso
-from twinwright.schema import PathInfo
+from twinwright.schema import Enum, PathInfo, Primitive, Schema
 from twinwright.storage.layout import Lifetime
 from twinwright.storage.protocol import BAD, GOOD, REMOVED
 
@@ -37,7 +37,7 @@ def winners(cells: Iterable[Cell]) -> dict[tuple[int, str], Cell]:
 def value_of(cell: Cell, info: PathInfo | None) -> Any:
     """The value of a good cell, in the unit of its property."""
     if cell["type"] == "VARCHAR":
-        return cell["txt"]
+        return cell["txt"] if info is None or not _kept_as_json(info.schema) else _parsed(cell["txt"])
     if cell["type"] == "BOOLEAN":
         return bool(cell["int"])
     value = cell["num"] if cell["type"] == "DOUBLE" else cell["int"]
@@ -45,6 +45,19 @@ def value_of(cell: Cell, info: PathInfo | None) -> Any:
         return value
     affine = units.converter(cell["unit"], info.unit)
     return value if affine.is_identity else affine.apply(float(value))
+
+
+def _kept_as_json(schema: Schema) -> bool:
+    """Whether values of a schema are stored as JSON text: all that fits no column, which is also what 64 signed bits can't hold."""
+    return not isinstance(schema, Primitive | Enum) or schema == Primitive("unsignedLong")
+
+
+def _parsed(text: str) -> Any:
+    """The value behind JSON text; the text itself if it is none, so that a reader always sees what is stored."""
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return text
 
 
 def document(

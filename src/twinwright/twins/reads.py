@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -194,7 +195,8 @@ class TwinReads:
             numeric, good = numbers(rows, wanted, path)
             values = [float(value) if ok else None for value, ok in zip(numeric, good, strict=True)]
         else:
-            values = [documents.value_of(row, None) if row["kind"] == GOOD else None for row in rows.to_pylist()]
+            shown = replace(info, unit=wanted)
+            values = [documents.value_of(row, shown) if row["kind"] == GOOD else None for row in rows.to_pylist()]
         return {
             "twin": twin,
             "path": path,
