@@ -46,54 +46,56 @@ class InputSpec(_Ranged):
     one, for means over the time that ends with the reading).
     """
 
-    property: str | None = None
-    unit: str | None = None
-    range: Range | None = None
-    hold: Hold = "zero"
+    property: str | None = Field(default=None, description="the path of the interface whose history is replayed")
+    unit: str | None = Field(default=None, description="the unit that the model works in; none: dimensionless")
+    range: Range | None = Field(default=None, description="values for which the model is meant, both ends included")
+    hold: Hold = Field(default="zero", description="what lies between two readings")
 
 
 class StateSpec(Spec):
     """A continuous state. It starts at a number, at a parameter's value, or at what was observed of `property`."""
 
-    start: float | str | None = None
-    unit: str | None = None
-    property: str | None = None
+    start: float | str | None = Field(default=None, description="a number in `unit`, or the name of a parameter")
+    unit: str | None = Field(default=None, description="the unit that the model works in; none: dimensionless")
+    property: str | None = Field(default=None, description="the path whose observed value it starts at, where there is no `start`")
 
 
 class OutputSpec(_Ranged):
     """A port that gives values, compared with `property`. Where the model has no output function it shows `state`."""
 
-    property: str | None = None
-    state: str | None = None
-    unit: str | None = None
-    range: Range | None = None
+    property: str | None = Field(default=None, description="the path that it is compared with")
+    state: str | None = Field(default=None, description="the state that it shows, where there is no output function")
+    unit: str | None = Field(default=None, description="the unit that the model works in; none: dimensionless")
+    range: Range | None = Field(default=None, description="values for which the model is meant, both ends included")
 
 
 class ParameterSpec(_Ranged):
     """A constant of the model. One that is `per: run` says how a run begins and is no argument of the model's functions."""
 
-    value: float
-    unit: str | None = None
-    bounds: Range | None = None
-    per: Literal["run"] | None = None
+    value: float = Field(description="the value used until a parameter set is promoted, and where a fit begins")
+    unit: str | None = Field(default=None, description="the unit that the model works in; none: dimensionless")
+    bounds: Range | None = Field(default=None, description="where a calibration may look; without them the value is kept")
+    per: Literal["run"] | None = Field(default=None, description="`run`: how a run begins, estimated for each window anew")
 
 
 class ModelSpec(Spec):
     """What every kind declares; a kind adds its own fields in a subclass."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=128)]
-    version: Annotated[str, Field(min_length=1, max_length=64)]
-    kind: str
-    artefact: str
-    files: list[str] = Field(default_factory=list)
-    interface: str | None = None
-    inputs: dict[Name, InputSpec] = Field(default_factory=dict)
-    states: dict[Name, StateSpec] = Field(default_factory=dict)
-    outputs: Annotated[dict[Name, OutputSpec], Field(min_length=1)]
-    parameters: dict[Name, ParameterSpec] = Field(default_factory=dict)
-    step: str
-    assumptions: list[str] = Field(default_factory=list)
-    validity: dict[Name, Range] = Field(default_factory=dict)
+    name: Annotated[
+        str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=128, description="by which scenarios and commands call it")
+    ]
+    version: Annotated[str, Field(min_length=1, max_length=64, description="raise it with every change")]
+    kind: str = Field(description="ode, function, or a kind that a plug-in brings")
+    artefact: str = Field(description="what is run, beside this file: tanks.py:rhs")
+    files: list[str] = Field(default_factory=list, description="further files that it reads or imports")
+    interface: str | None = Field(default=None, description="the DTMI of the twins that it is a model of")
+    inputs: dict[Name, InputSpec] = Field(default_factory=dict, description="by name, in the order of `u`")
+    states: dict[Name, StateSpec] = Field(default_factory=dict, description="by name, in the order of `x`")
+    outputs: Annotated[dict[Name, OutputSpec], Field(min_length=1, description="by name, in the order of `y`")]
+    parameters: dict[Name, ParameterSpec] = Field(default_factory=dict, description="by name, in the order of `p`")
+    step: str = Field(description="the time between two samples, such as PT4S")
+    assumptions: list[str] = Field(default_factory=list, description="said in every run and report")
+    validity: dict[Name, Range] = Field(default_factory=dict, description="further ranges within which it is meant, by name")
 
     def references(self) -> dict[Location, str]:
         """The files that this definition names, `file` or `file:function`, by the place that names them. A kind adds its own."""

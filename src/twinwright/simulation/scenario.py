@@ -33,11 +33,11 @@ class InputChangeSpec(Spec):
     `unit` is of `constant`, `add` and the series; without it they are in the model's unit.
     """
 
-    constant: float | None = None
-    series: str | None = None
-    scale: float = 1.0
-    add: float = 0.0
-    unit: str | None = None
+    constant: float | None = Field(default=None, description="this value throughout, in place of history")
+    series: str | None = Field(default=None, description="a CSV file beside the scenario, in place of history")
+    scale: float = Field(default=1.0, description="times this")
+    add: float = Field(default=0.0, description="and plus this")
+    unit: str | None = Field(default=None, description="of `constant`, `add` and the series; the model's unless given")
 
     @model_validator(mode="after")
     def _one_origin(self) -> InputChangeSpec:
@@ -49,22 +49,22 @@ class InputChangeSpec(Spec):
 class QuantitySpec(Spec):
     """A parameter value with its unit; without a unit, in the parameter's own."""
 
-    value: float
-    unit: str | None = None
+    value: float = Field(description="a number")
+    unit: str | None = Field(default=None, description="the parameter's own unless given")
 
 
 class EnsembleSpec(Spec):
     """How many members, and the seed from which each member's own is derived by its index."""
 
-    size: Annotated[int, Field(ge=1, le=MAX_RUNS)]
-    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    size: Annotated[int, Field(ge=1, le=MAX_RUNS, description="how many members")]
+    seed: Annotated[int, Field(ge=0, lt=2**63, description="from which each member's own is derived")] = 0
 
 
 class LimitsSpec(Spec):
     """What one run may use."""
 
-    wall: str = "PT5M"
-    memory: str | int = "1GiB"
+    wall: str = Field(default="PT5M", description="the longest time a run may take")
+    memory: str | int = Field(default="1GiB", description="the most memory it may have: bytes, or 512MiB, 1GiB")
 
     @field_validator("wall")
     @classmethod
@@ -82,18 +82,22 @@ class LimitsSpec(Spec):
 class ScenarioSpec(Spec):
     """A scenario file."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=128)]
-    model: str
-    twin: Any
-    from_: str = Field(alias="from")
-    horizon: str
-    inputs: dict[str, Literal["replay"] | InputChangeSpec] = Field(default_factory=dict)
-    parameters: str | dict[str, float | QuantitySpec] = "promoted"
-    sweep: dict[str, Any] = Field(default_factory=dict)
-    ensemble: EnsembleSpec | None = None
-    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
-    constraints: list[str] = Field(default_factory=list)
-    limits: LimitsSpec = LimitsSpec()
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=128, description="by which `simulate` calls it")]
+    model: str = Field(description="the model's name")
+    twin: Any = Field(description="the id of the twin")
+    from_: str = Field(alias="from", description="initial state and inputs as of then: a time, or `now`")
+    horizon: str = Field(description="how long, such as PT1H; the last sample is at its end")
+    inputs: dict[str, Literal["replay"] | InputChangeSpec] = Field(default_factory=dict, description="by the model's names")
+    parameters: str | dict[str, float | QuantitySpec] = Field(
+        default="promoted", description="`promoted`, the id of a parameter set, or values by name"
+    )
+    sweep: dict[str, Any] = Field(
+        default_factory=dict, description="lists of values by parameter or input change: a run for each combination"
+    )
+    ensemble: EnsembleSpec | None = Field(default=None, description="members with parameters drawn from the calibrated distribution")
+    seed: Annotated[int, Field(ge=0, lt=2**63, description="of a model that draws random numbers")] = 0
+    constraints: list[str] = Field(default_factory=list, description="such as `y < 9.5 V`; each is reported as kept or violated")
+    limits: LimitsSpec = Field(default=LimitsSpec(), description="what a run may use")
 
     @field_validator("from_")
     @classmethod

@@ -21,7 +21,7 @@ from twinwright.errors import Problem
 _TABLE = re.compile(r"^\s*\[\s*([A-Za-z0-9_.\-\"' ]+?)\s*\]")
 _KEY = re.compile(r"^\s*([A-Za-z0-9_\-]+|\"[^\"]+\")\s*=")
 _PREFIX = "TWINWRIGHT_"
-SECTIONS = ("store", "api", "limits")
+SECTIONS = ("store", "api")
 
 
 class StoreSettings(Spec):
@@ -41,13 +41,6 @@ class ApiSettings(Spec):
     tls_key: str | None = Field(default=None, description="PEM file of the private key")
 
 
-class LimitSettings(Spec):
-    """Bounds of what models may use when a scenario says nothing."""
-
-    run_seconds: float = Field(default=300.0, gt=0, description="wall time of a run")
-    run_memory_mib: int = Field(default=2_048, ge=64, description="resident memory of a run")
-
-
 class ConnectorSettings(Spec):
     """One `[connectors.NAME]`. What else is in it belongs to the connector's type."""
 
@@ -65,7 +58,6 @@ class Settings(Spec):
 
     store: StoreSettings = Field(default=StoreSettings(), description="where history is kept")
     api: ApiSettings = Field(default=ApiSettings(), description="what `up` serves")
-    limits: LimitSettings = Field(default=LimitSettings())
     connectors: dict[str, ConnectorSettings] = Field(default_factory=dict, description="sources of telemetry by name")
 
 

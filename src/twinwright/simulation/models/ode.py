@@ -31,10 +31,10 @@ class SolverSpec(Spec):
     `max_step` (default: the model's step) is the longest internal step; `rtol` and `atol` mean nothing to `rk4`.
     """
 
-    method: Method = "rk4"
-    rtol: float = Field(default=1e-6, gt=0, lt=1)
-    atol: float = Field(default=1e-9, gt=0)
-    max_step: str | None = None
+    method: Method = Field(default="rk4", description="classical Runge-Kutta, or one of SciPy's")
+    rtol: float = Field(default=1e-6, gt=0, lt=1, description="relative tolerance")
+    atol: float = Field(default=1e-9, gt=0, description="absolute tolerance")
+    max_step: str | None = Field(default=None, description="the longest internal step; the model's step unless given")
 
     @field_validator("max_step")
     @classmethod
@@ -47,8 +47,8 @@ class SolverSpec(Spec):
 class OdeSpec(ModelSpec):
     """A model file of kind `ode`."""
 
-    output: str | None = None
-    solver: SolverSpec = SolverSpec()
+    output: str | None = Field(default=None, description="out(t, x, u, p) -> y beside this file: tanks.py:out")
+    solver: SolverSpec = Field(default=SolverSpec(), description="how it is integrated")
 
     def references(self) -> dict[Location, str]:
         own: dict[Location, str] = {("output",): self.output} if self.output else {}
