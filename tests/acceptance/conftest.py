@@ -3,6 +3,16 @@
 import sys
 from pathlib import Path
 
+import pytest
+
 sys.path.append(str(Path(__file__).parents[2]))
 
+from tests.acceptance.running import Up
 from tests.connectors.conftest import broker  # noqa: F401 - a fixture
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_running():
+    yield
+    for left in list(Up.alive):
+        left.kill()

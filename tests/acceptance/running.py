@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from unittest.mock import patch
 
 import httpx
@@ -85,7 +85,9 @@ def command(
 
 
 class Up:
-    """`twinwright up` as a process, from its first line on."""
+    """`twinwright up` as a process, from its first line on. `alive` are those that have not ended."""
+
+    alive: ClassVar[set[Up]] = set()
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -97,6 +99,7 @@ class Up:
         first = self.process.stdout.readline()
         assert '"url"' in first, first or f"up ended with {self.process.wait()}: {(folder / '.up.log').read_text()[-2000:]}"
         self.url = json.loads(first)["url"]
+        Up.alive.add(self)
 
     @property
     def headers(self) -> dict[str, str]:
@@ -115,6 +118,7 @@ class Up:
         return self._wait()
 
     def _wait(self) -> int:
+        Up.alive.discard(self)
         code = self.process.wait(60)
         assert self.process.stdout is not None
         self.process.stdout.close()

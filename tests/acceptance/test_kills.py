@@ -57,7 +57,7 @@ def workspace(folder: Path, name: str, toml: str = "", source: str = "") -> Path
             ),
         },
     )
-    twinwright("apply", workspace=folder).good
+    assert twinwright("apply", workspace=folder).code == 0
     return folder
 
 
@@ -126,7 +126,7 @@ class Client(threading.Thread):
         self.running, self.batches, self.undelivered = running, batches, undelivered
         self.acknowledged: list[tuple[list[int], dict[str, Any]]] = []
         self.stopping = threading.Event()
-        self.error: BaseException | None = None
+        self.error: Exception | None = None
 
     def run(self) -> None:
         try:
@@ -141,7 +141,7 @@ class Client(threading.Thread):
                         return
                     assert answer.status_code == 200, answer.text
                     self.acknowledged.append((batch, answer.json()))
-        except BaseException as error:  # shown by the thread that waits
+        except Exception as error:  # noqa: BLE001 - shown by the thread that waits
             self.error = error
 
 
@@ -222,7 +222,7 @@ def test_files_in_a_folder_count_exactly_once_over_fifteen_kills(tmp_path: Path)
         counts = check_counts(folder)
         seen.append(counts["received"])
         assert all(counts[name] <= expected[name] for name in expected)
-    assert seen == sorted(seen) and len(set(seen)) > 10  # it got on between the kills, and never back
+    assert seen == sorted(seen) and len(set(seen)) > 7  # it got on between the kills, and never back
     running = Up(folder)
     until(lambda: Counter(check_counts(folder)) == expected)
     time.sleep(0.5)
@@ -284,14 +284,14 @@ class Publisher(threading.Thread):
             for info in infos:
                 info.wait_for_publish(30)
             self.sent, self.messages = batch[-1] + 1, self.messages + len(bodies)
-            time.sleep(0.01)
+            time.sleep(0.1)
         client.disconnect()
         client.loop_stop()
 
 
 @pytest.mark.broker
 def test_mqtt_messages_count_once_over_fifteen_kills(broker: Any, tmp_path: Path) -> None:
-    toml = f'[connectors.plant]\ntype = "mqtt"\nhost = "127.0.0.1"\nport = {broker.port}\n'
+    toml = f'[connectors.plant]\ntype = "mqtt"\nhost = "127.0.0.1"\nport = {broker.port}\nconnect_timeout = "PT60S"\n'
     folder = workspace(tmp_path / "w", "mqtt", toml, '{connector: plant, topic: "plant/{sensor}"}')
     rng = random.Random(51)
     with_session = Up(folder)
@@ -305,7 +305,7 @@ def test_mqtt_messages_count_once_over_fifteen_kills(broker: Any, tmp_path: Path
         kill_somewhere(running, rng)
         seen.append(check_counts(folder)["accepted"])
         assert seen[-1] <= publisher.sent + 50
-    assert seen == sorted(seen) and len(set(seen)) > 10
+    assert seen == sorted(seen) and len(set(seen)) > 7
     publisher.stopping.set()
     publisher.join(60)
     running = Up(folder)
