@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from twinwright.clock import EPOCH, from_datetime, to_iso
-from twinwright.telemetry.timestamps import parse_iso, parse_pattern
+from twinwright.telemetry.timestamps import knows_zone, parse_iso, parse_pattern, pattern_problem
 
 quick = settings(max_examples=400, deadline=None, derandomize=True)
 moments = st.datetimes(timezones=st.sampled_from([None, UTC, timezone(timedelta(hours=5, minutes=30)), timezone(timedelta(hours=-11))]))
@@ -125,3 +125,53 @@ def test_patterns_skip_the_hour_that_a_clock_skips():
     micros, good = parse_pattern(pl.Series(["2026-03-29 02:30", "2026-10-25 02:30"]), "%Y-%m-%d %H:%M", "Europe/Berlin")
     assert good.tolist() == [False, True]
     assert micros[1] == one("2026-10-25T00:30:00Z")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text"),
+    [
+        ("%Y-%m-%d %H:%M:%S.%f", "2026-03-01 08:00:00.5"),
+        ("%Y-%m-%d %H:%M:%S.%f", "2026-03-01 08:00:00.05"),
+        ("%Y-%m-%d %H:%M:%S.%f", "2026-03-01 08:00:00.000001"),
+        ("%Y-%m-%dT%H:%M:%S.%fZ", "2026-03-01T08:00:00.123Z"),
+        ("%d.%m.%Y %H:%M", "01.03.2026 08:00"),
+        ("%y%m%d%H%M%S", "260301080059"),
+        ("%I:%M %p on %b %d, %Y", "08:15 PM on Mar 01, 2026"),
+        ("%Y %j %H:%M", "2026 060 23:59"),
+        ("%%f %Y-%m-%d", "%f 2026-03-01"),
+    ],
+)
+def test_a_pattern_means_what_the_standard_library_says(pattern, text):
+    micros, good = parse_pattern(pl.Series([text]), pattern, "UTC")
+    assert good.tolist() == [True]
+    assert micros[0] == from_datetime(datetime.strptime(text, pattern).replace(tzinfo=UTC))
+    assert pattern_problem(pattern) is None
+
+
+@quick
+@given(st.datetimes(datetime(1970, 1, 1), datetime(2068, 12, 31)), st.sampled_from(["%d/%m/%Y %H.%M.%S.%f", "%y-%m-%d %I:%M:%S.%f %p"]))
+def test_every_fraction_of_a_second_is_read_with_a_pattern(moment, pattern):
+    micros, good = parse_pattern(pl.Series([moment.strftime(pattern)]), pattern, "UTC")
+    assert good.tolist() == [True]
+    assert micros[0] == from_datetime(moment.replace(tzinfo=UTC))
+
+
+@pytest.mark.parametrize("pattern", ["%Y-%m-%d %H:%M %z", "%Y-%m-%dT%H:%M:%S%:z", "%+"])
+def test_an_offset_in_a_pattern_is_seen_however_it_is_written(pattern):
+    text = pl.Series([datetime(2026, 3, 1, 8)], dtype=pl.Datetime("us")).dt.replace_time_zone("Asia/Tokyo").dt.strftime(pattern)
+    micros, good = parse_pattern(text, pattern, "Europe/Berlin")
+    assert (good.tolist(), micros.tolist()) == ([True], [one("2026-03-01T08:00:00+09:00")])
+    assert pattern_problem(pattern) is None
+
+
+@pytest.mark.parametrize(
+    "pattern", ["%Q", "%", "%%%", "%-", "%3", "%E", "%H:%M", "%Y-%m", "%Y-%m-%d %Z", "%s", "%S,%f %F", "%F %R:%S%f", "%.%f %F"]
+)
+def test_a_pattern_that_reads_no_date_is_known_before_any_reading_comes(pattern):
+    assert pattern_problem(pattern)
+
+
+def test_zones_of_the_standard_library_alone_are_not_known():
+    assert knows_zone("Europe/Berlin")
+    assert not knows_zone("localtime")
+    assert not knows_zone("posix/Europe/Berlin")

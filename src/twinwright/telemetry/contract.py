@@ -45,11 +45,8 @@ class TimeSpec(Spec):
     @field_validator("zone")
     @classmethod
     def _zone_exists(cls, zone: str | None) -> str | None:
-        try:
-            if zone is not None:
-                ZoneInfo(zone)
-        except (ZoneInfoNotFoundError, ValueError, OSError):
-            raise ValueError(f"there is no time zone '{zone}' (write it as Europe/Berlin or UTC)") from None
+        if zone is not None and not _is_zone(zone):
+            raise ValueError(f"there is no time zone '{zone}' (write it as Europe/Berlin or UTC)")
         return zone
 
     @field_validator("format")
@@ -57,7 +54,23 @@ class TimeSpec(Spec):
     def _format_is_known(cls, text: str) -> str:
         if text != "iso8601" and text not in EPOCH_FORMATS and "%" not in text:
             raise ValueError(f"'{text}' is none of iso8601, {', '.join(EPOCH_FORMATS)}, or a strptime pattern such as %d.%m.%Y %H:%M")
+        if "%" in text:
+            from twinwright.telemetry.timestamps import pattern_problem  # a compiler comes with it, and few contracts have a pattern
+
+            if problem := pattern_problem(text):
+                raise ValueError(f"'{text}' reads no times: {problem} (write a strptime pattern such as %d.%m.%Y %H:%M:%S.%f)")
         return text
+
+
+def _is_zone(name: str) -> bool:
+    """Whether both the standard library and the reader of columns know the zone; some know `localtime`, or `posix/Europe/Berlin`."""
+    from twinwright.telemetry.timestamps import knows_zone  # a compiler comes with it
+
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return False
+    return name == "UTC" or knows_zone(name)
 
 
 class CorrectionSpec(Spec):
@@ -113,11 +126,11 @@ class ContractSpec(Spec):
     format: Format = Field("json", description="json (a document, an array, or one a line), csv, parquet or arrow")
     delimiter: str = Field(",", min_length=1, max_length=1, description="between the columns of CSV")
     twin: str = Field(min_length=1, description="template of the twin's id over captures and fields: pump-{unit_no}")
-    time: TimeSpec
+    time: TimeSpec = Field(description="event time")
     correction: CorrectionSpec | Literal["ingest"] | None = Field(
         None, description="a field that numbers corrections, or `ingest`: the later arrival wins"
     )
-    observations: list[ObservationSpec] = Field(min_length=1, max_length=MAX_OBSERVATIONS)
+    observations: list[ObservationSpec] = Field(min_length=1, max_length=MAX_OBSERVATIONS, description="what a reading is made of")
     lateness: str = Field("PT10M", description="further behind the source's watermark than this is marked late")
     skew: str = Field("PT30S", description="further ahead of the receive time than this is refused")
     freshness: str = Field("PT5M", description="the age that the freshness KPI allows")

@@ -6,7 +6,8 @@ its neighbours.
 
 from __future__ import annotations
 
-from datetime import datetime
+import re
+from datetime import UTC, datetime
 from typing import Any
 
 import numba
@@ -19,6 +20,13 @@ from twinwright.clock import EPOCH, from_datetime
 
 _DAY = 86_400_000_000
 _AWARE, _NAIVE, _OTHER = 0, 1, 2
+_DIRECTIVE = re.compile(r"\.%f|%[^A-Za-z%+]*[A-Za-z%+]")
+_UNREADABLE = {
+    "%f": "%f is read after a point only: %S.%f",
+    "%Z": "%Z is a name of a zone that says no offset: write the zone as `zone`, or read an offset with %z",
+    "%s": "%s has a name of its own: epoch_s",
+}
+_PROBE = datetime(2024, 11, 23, 17, 48, 56, 789_012)
 
 
 def parse_iso(texts: pa.Array, zone: str | None) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
@@ -47,17 +55,51 @@ def parse_iso(texts: pa.Array, zone: str | None) -> tuple[NDArray[np.int64], NDA
 
 
 def parse_pattern(texts: pl.Series, pattern: str, zone: str | None) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """The same for a strptime pattern. A pattern with `%z` carries its own zone."""
-    parsed = texts.str.to_datetime(pattern, time_unit="us", strict=False, exact=True)
+    """The same for a strptime pattern. A pattern with an offset (`%z`) carries its own zone.
+
+    The fraction of `%S.%f` may have any number of digits, or be left out with its point; below a microsecond it is cut off.
+    """
+    parsed = texts.str.to_datetime(_compiled(pattern), time_unit="us", strict=False, exact=True)
     good = parsed.is_not_null().to_numpy().copy()
     micros = parsed.to_physical().fill_null(0).to_numpy().astype(np.int64)
-    if "%z" not in pattern and zone is not None:
-        naive = good.copy()
-        good[:] = False
+    if parsed.dtype != pl.Datetime("us"):  # it has a zone: the offset was in the text
+        return micros, good
+    naive = good.copy()
+    good[:] = False
+    if zone is not None:
         _localise(micros, naive, good, zone)
-    elif "%z" not in pattern:
-        good[:] = False
     return micros, good
+
+
+def pattern_problem(pattern: str) -> str | None:
+    """Why no time can be read with a strptime pattern; None where a time that was written with it is read again."""
+    for directive in _DIRECTIVE.findall(pattern):
+        if directive in _UNREADABLE:
+            return _UNREADABLE[directive]
+    for zone in (None, "UTC"):
+        probe = pl.Series([_PROBE], dtype=pl.Datetime("us")).dt.replace_time_zone(zone)
+        try:
+            text = probe.dt.strftime(_compiled(pattern))
+            micros, good = parse_pattern(text, pattern, "UTC")
+        except (pl.exceptions.PolarsError, pl.exceptions.PanicException):
+            continue  # an offset can't be written without a zone, and nothing with what is no directive
+        if good[0] and abs(int(micros[0]) - from_datetime(_PROBE.replace(tzinfo=UTC))) < _DAY:
+            return None
+    return "no whole date can be read with it"
+
+
+def knows_zone(zone: str) -> bool:
+    """Whether local times of an IANA zone can be converted in columns: their reader has a database of its own."""
+    try:
+        pl.Series([_PROBE], dtype=pl.Datetime("us")).dt.replace_time_zone(zone)
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException):
+        return False
+    return True
+
+
+def _compiled(pattern: str) -> str:
+    """A strptime pattern in the language of chrono, in which `%f` counts nanoseconds and `%.f` is the fraction with its point."""
+    return _DIRECTIVE.sub(lambda found: "%.f" if found[0] == ".%f" else found[0], pattern)
 
 
 def _localise(micros: NDArray[np.int64], naive: NDArray[np.bool_], good: NDArray[np.bool_], zone: str) -> None:
