@@ -293,6 +293,18 @@ def test_selections_narrow_what_is_read(store):
     assert told(store.latest, lifetimes=(1,), end=15) == [(1, "p", 10, 0.5)]
 
 
+def test_the_times_of_some_commits_are_read_without_the_rest_of_the_log(store, clock):
+    made = {}
+    for _ in range(40):
+        clock.advance(7)
+        made[say(store, value(1, "p", 10))] = clock.now()
+    wanted = sorted(made)[::3]
+    assert store.commit_times(SYSTEM, {*wanted, 10**6}) == {number: made[number] for number in wanted}
+    assert store.commit_times(SYSTEM, ()) == {}
+    with pytest.raises(ForbiddenError):
+        store.commit_times(NOBODY, {1})
+
+
 def test_the_greatest_source_wins_between_equal_times(store):
     append(store, table(store, "b"), (1, 10, 0, 1.0))
     append(store, table(store, "a"), (1, 10, 9, 2.0))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,11 @@ import duckdb
 import pyarrow as pa
 
 from twinwright.clock import Clock, SystemClock
-from twinwright.errors import NotFoundError, PlatformError, StoreError
+from twinwright.errors import NotFoundError, StoreError
 from twinwright.governance.principals import Principal
 from twinwright.observability.logs import get_logger
 from twinwright.storage import duckdb_sql
+from twinwright.storage.duckdb_errors import translated
 from twinwright.storage.duckdb_transaction import DuckDBTransaction
 from twinwright.storage.journal_files import JournalFiles, Place
 from twinwright.storage.layout import (
@@ -67,7 +68,7 @@ class DuckDBStore:
         self._local = threading.local()
         self._listeners: list[CommitListener] = []
         self._con = self._connect()
-        with _translated(path):
+        with translated(path):
             self._prepare()
             self._catalogue = self._load_catalogue()
             newest = self._con.execute("SELECT number, made_at FROM commits ORDER BY number DESC LIMIT 1").fetchone()
@@ -84,7 +85,7 @@ class DuckDBStore:
             "preserve_insertion_order": "true",
             "checkpoint_threshold": _LOG_BYTES,
         }
-        with _translated(self._path):
+        with translated(self._path):
             connection = duckdb.connect(str(self._path), config=config)
             connection.execute("SET lock_configuration = true")
         return connection
@@ -116,7 +117,7 @@ class DuckDBStore:
         return Catalogue(tables, retractions, 1 + (newest[0] if newest else 0))
 
     def close(self) -> None:
-        with self._writer, _translated(self._path):
+        with self._writer, translated(self._path):
             self._con.close()
             self._files.close()
 
@@ -129,7 +130,7 @@ class DuckDBStore:
             transaction = DuckDBTransaction(
                 self._con, self._files, self._last + 1, max(self._last_at, self._clock.now()), principal.name, kind, self._catalogue.copy()
             )
-            with _translated(self._path):
+            with translated(self._path):
                 self._con.execute("BEGIN")
                 try:
                     yield transaction
@@ -170,11 +171,11 @@ class DuckDBStore:
         return cursor
 
     def _rows(self, principal: Principal, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        with _translated(self._path):
+        with translated(self._path):
             return self._cursor(principal).execute(sql, list(values)).fetchall()
 
     def _arrow(self, principal: Principal, query: duckdb_sql.Query) -> pa.Table:
-        with _translated(self._path):
+        with translated(self._path):
             return self._cursor(principal).sql(query.text, params=query.values).to_arrow_table()
 
     def _consistent(self, principal: Principal, query: Callable[[Catalogue], duckdb_sql.Query]) -> pa.Table:
@@ -202,6 +203,10 @@ class DuckDBStore:
             [first, last, last, kind, kind],
         )
         return [Commit(n, at, k, source, who, Counts(*counts), detail) for n, at, k, source, who, detail, *counts in rows]
+
+    def commit_times(self, principal: Principal, numbers: Collection[int]) -> dict[int, int]:
+        sql = "SELECT number, made_at FROM commits WHERE number IN (SELECT unnest(?::BIGINT[]))"
+        return dict(self._rows(principal, sql, [list(numbers)]))
 
     def counts(self, principal: Principal) -> dict[str, Counts]:
         sums = ", ".join(f"sum({name})::BIGINT" for name in _COUNTS.split(", "))
@@ -375,27 +380,3 @@ def _record(row: tuple[Any, ...]) -> Record:
     kind, id, body, commit, at, principal = row
     parsed: Mapping[str, Any] = json.loads(body)
     return Record(kind, id, dict(parsed), commit, at, principal)
-
-
-@contextlib.contextmanager
-def _translated(path: Path) -> Iterator[None]:
-    """The one place where DuckDB's exceptions become ours."""
-    try:
-        yield
-    except PlatformError:
-        raise
-    except duckdb.IOException as error:
-        text = str(error)
-        if "could not set lock" in text.lower():
-            raise StoreError(
-                "the store is open in another process", where=str(path), remedy="Stop it, or speak to it through its socket"
-            ) from error
-        raise StoreError(f"the store can't be read or written: {_first_line(text)}", where=str(path), remedy="Check the disk") from error
-    except duckdb.Error as error:
-        raise StoreError(
-            f"the store failed: {_first_line(str(error))}", where=str(path), remedy="Nothing was written; see the log"
-        ) from error
-
-
-def _first_line(text: str) -> str:
-    return text.splitlines()[0] if text else "no message"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
@@ -106,6 +106,10 @@ class Store(RecordStore, Protocol):
         ...
 
     def commits(self, principal: Principal, *, first: int = 1, last: int | None = None, kind: str | None = None) -> list[Commit]: ...
+
+    def commit_times(self, principal: Principal, numbers: Collection[int]) -> dict[int, int]:
+        """When each of some commits was made, in microseconds; numbers that are not in the log are left out."""
+        ...
 
     def counts(self, principal: Principal) -> dict[str, Counts]:
         """Counts by source since creation."""

@@ -85,7 +85,7 @@ class TwinReads:
             )
             for cell in self._store.latest(principal, behind).to_pylist():
                 last_good.setdefault(cell["twin"], {})[cell["path"]] = cell
-        times = {} if facts else self._commit_times(principal, {cell["commit"] for cell in cells.values()})
+        times = {} if facts else self._store.commit_times(principal, {cell["commit"] for cell in cells.values()})
         result = []
         for number in numbers:
             lifetime = self._registry.lifetime(number)
@@ -114,13 +114,6 @@ class TwinReads:
             _, columns = result.setdefault(table.contract, (table.source, {}))
             columns.update({(column.path, table.revision): (column.unit, column.type) for column in table.columns})
         return result
-
-    def _commit_times(self, principal: Principal, numbers: set[int]) -> dict[int, int]:
-        if not numbers:
-            return {}
-        if len(numbers) <= 32:
-            return {n: commit.at for n in numbers for commit in self._store.commits(principal, first=n, last=n)}
-        return {commit.number: commit.at for commit in self._store.commits(principal, first=min(numbers), last=max(numbers))}
 
     # --- series ------------------------------------------------------------------------------------------------------
 
