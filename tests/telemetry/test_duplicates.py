@@ -50,8 +50,12 @@ def test_a_bounded_memory_answers_as_an_unbounded_set_does(latest_only, max_held
         disk = Disk()
         seen = SeenReadings([], disk.load, latest_only=latest_only, max_held=max_held)
         plain = {}
+        arrived = 1
         for batch, rolled_back in batches:
             keys, contents, paths, time = arrays(batch)
+            if latest_only:  # in place of its paths, each reading's order of ingestion
+                paths = np.arange(arrived, arrived + len(batch), dtype=np.uint64)
+                arrived += len(batch)
             verdict = seen.add(keys, contents, paths, time, 1)
             trial = {key: list(known) for key, known in plain.items()}
             expected = []
@@ -67,10 +71,23 @@ def test_a_bounded_memory_answers_as_an_unbounded_set_does(latest_only, max_held
                 seen = SeenReadings({row[4] for row in disk.rows}, disk.load, latest_only=latest_only, max_held=max_held)
             else:
                 plain = trial
-                rows = zip(keys.tolist(), contents.tolist(), [1] * len(batch), [1] * len(batch), (time // HOUR).tolist(), strict=True)
+                rows = zip(keys.tolist(), contents.tolist(), paths.tolist(), [1] * len(batch), (time // HOUR).tolist(), strict=True)
                 disk.rows += [row for row, said in zip(rows, expected, strict=True) if said != DUPLICATE]
 
     check()
+
+
+def test_by_order_of_ingestion_an_older_reading_does_not_become_the_newest():
+    seen = SeenReadings([], lambda hours: iter(()), latest_only=True)
+
+    def add(content, order):
+        key, contents, _, time = arrays([(1, 1, content)])
+        return seen.add(key, contents, np.array([order], np.uint64), time, 1).tolist()
+
+    assert add(2, order=20) == [NEW]
+    assert add(1, order=10) == [NEW]  # a letter that is retried: accepted, and not the newest
+    assert add(2, order=30) == [DUPLICATE]
+    assert add(1, order=40) == [NEW]
 
 
 def test_memory_stays_bounded_while_hours_come_and_go():
