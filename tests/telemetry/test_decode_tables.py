@@ -57,7 +57,18 @@ def test_an_empty_cell_is_missing_and_a_blank_one_is_wrong():
 
 
 @pytest.mark.parametrize(
-    ("cell", "name"), [("x", "a"), ("1,5", "a"), ("1.5", "n"), ("9223372036854775808", "n"), ("yes", "on"), ("2", "on")]
+    ("cell", "name"),
+    [
+        ("x", "a"),
+        ("1,5", "a"),
+        ("1.5", "n"),
+        ("9223372036854775808", "n"),
+        ("-9223372036854775809", "n"),
+        ("1e300", "n"),
+        ("inf", "n"),
+        ("yes", "on"),
+        ("2", "on"),
+    ],
 )
 def test_a_cell_of_another_type_is_wrong(cell, name):
     decoded = read(f'id,{name}\np,"{cell}"\n'.encode())
@@ -70,6 +81,49 @@ def test_rows_with_too_many_or_too_few_cells_are_refused_alone():
     assert [row[0] for row in cells(decoded)] == ["1", "4"]
     assert [bad.raw for bad in decoded.undecodable] == [b"id,a\n2\n", b"id,a\n3,3,3\n"]
     assert decoded.undecodable[0].detail == "1 cells in a row of 2"
+
+
+@pytest.mark.parametrize(
+    ("lines", "stray"),
+    [
+        (['1,"x', "2,y", "3,z"], [0]),
+        (["1,x", '2,"y', "3,z"], [1]),
+        (["1,x", "2,y", '3,"'], [2]),
+        (['1,"x', '2,"y"', "3,z"], [0]),
+        (['1,"x', "2,y", '3,"z'], [0, 2]),
+        (['"1,x', '2,"y', '3,"z'], [0, 1, 2]),
+        (['1,"x""', '2,"""y"""', "3,z"], [0]),
+        (['1,"x"y', '2,y"z', '3,""'], []),
+    ],
+)
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_a_quote_that_is_never_closed_refuses_its_line_and_no_other(lines, stray, end):
+    decoded = read(("id,s\n" + end.join(lines)).encode())
+    assert [bad.raw.decode() for bad in decoded.undecodable] == [f"id,s\n{lines[at]}\n" for at in stray]
+    assert [row[0] for row in cells(decoded)] == [lines[at][0] for at in range(3) if at not in stray]
+    alone = [read(f"id,s\n{line}{end}".encode()) for line in lines]  # however the lines are cut into payloads
+    assert [row for one in alone for row in cells(one)] == cells(decoded)
+    assert [bad.raw for one in alone for bad in one.undecodable] == [bad.raw for bad in decoded.undecodable]
+
+
+def test_a_record_over_several_lines_is_refused_whole_where_a_later_quote_is_stray():
+    decoded = read(b'id,s,a\n"1\n1","x,1\n2,"y\n""z",2\n')
+    assert [bad.raw for bad in decoded.undecodable] == [b'id,s,a\n"1\n1","x,1\n']
+    assert cells(decoded) == [["2", 2.0, None, None, 'y\n"z']]
+
+
+@settings(max_examples=300, deadline=None, derandomize=True)
+@given(st.lists(st.sampled_from(["x", '"x"', '""', '"x""y"', 'x"y', '"x', '"x""y']), min_size=1, max_size=12))
+def test_as_many_readings_are_counted_as_there_are_lines(texts):
+    decoded = read("".join(["id,s\n", *(f"{at},{text}\n" for at, text in enumerate(texts))]).encode())
+    stray = [at for at, text in enumerate(texts) if text in ('"x', '"x""y')]
+    assert [int(bad.raw.split(b"\n")[1].split(b",")[0]) for bad in decoded.undecodable] == stray
+    assert [int(row[0]) for row in cells(decoded)] == [at for at in range(len(texts)) if at not in stray]
+
+
+@pytest.mark.parametrize(("cell", "value"), [("1.0", 1), (" -2.00 ", -2), ("1e3", 1000), ("5", 5), ("9223372036854775807", 2**63 - 1)])
+def test_a_whole_number_may_be_written_with_a_point(cell, value):
+    assert cells(read(f"id,n\np,{cell}\nq,7\n".encode())) == [["p", None, value, None, None], ["q", None, 7, None, None]]
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -19,6 +20,7 @@ from twinwright.telemetry.payloads import Payload
 
 _TRUE, _FALSE = ("true", "True", "TRUE", "1"), ("false", "False", "FALSE", "0")
 _MAX_COLUMNS = 20_000
+_LINE_END = re.compile(rb"\r\n|\r|\n")
 
 
 class CsvDecoder:
@@ -27,6 +29,8 @@ class CsvDecoder:
     def __init__(self, fields: Mapping[str, FieldKind], delimiter: str) -> None:
         self._fields = fields
         self._delimiter = delimiter
+        self._quoted = re.compile(rb'(?:(?<=[\r\n%b])|\A)"(?:[^"]++|"")*+("?)' % re.escape(delimiter.encode()))
+        self._ends = delimiter.encode() + b"\r\n"
 
     def decode(self, payloads: Sequence[Payload]) -> Decoded:
         return concatenate([self._one(index, payload.body) for index, payload in enumerate(payloads)], self._fields)
@@ -34,7 +38,8 @@ class CsvDecoder:
     def _one(self, index: int, body: bytes) -> Decoded:
         bad: list[Undecodable] = []
         body = body.removeprefix(b"\xef\xbb\xbf").lstrip(b"\r\n")
-        header = body.split(b"\n", 1)[0].rstrip(b"\r")
+        first = body.split(b"\n", 1)[0]
+        header = first.rstrip(b"\r")
         names, problem = self._names(header, body)
         if problem:
             return empty(self._fields, [Undecodable(index, body, problem)])
@@ -44,6 +49,9 @@ class CsvDecoder:
             bad.append(Undecodable(index, raw, f"{row.actual_columns} cells in a row of {row.expected_columns}"))
             return "skip"
 
+        whole = body
+        body, stray = self._without_stray_quotes(body, len(first) + 1)
+        bad += [Undecodable(index, header + b"\n" + line + b"\n", "a quote is opened and not closed") for line in stray]
         types = dict.fromkeys(names, pa.string())
         try:
             table = pa.csv.read_csv(
@@ -53,9 +61,9 @@ class CsvDecoder:
                 pa.csv.ConvertOptions(column_types=types, strings_can_be_null=True, null_values=[""], quoted_strings_can_be_null=True),
             )
         except (pa.ArrowInvalid, pa.ArrowKeyError) as error:
-            return empty(self._fields, [Undecodable(index, body, f"not CSV: {error}")])
+            return empty(self._fields, [Undecodable(index, whole, f"not CSV: {error}")])
         if table.column_names != names:  # a header over several lines, say
-            return empty(self._fields, [Undecodable(index, body, "not CSV: the header is not one plain line")])
+            return empty(self._fields, [Undecodable(index, whole, "not CSV: the header is not one plain line")])
         frame = pl.from_arrow(table)
         assert isinstance(frame, pl.DataFrame)
         columns = {}
@@ -71,6 +79,40 @@ class CsvDecoder:
             return out.getvalue().encode()
 
         return Decoded(len(frame), columns, np.full(len(frame), index, np.int32), raw, tuple(bad))
+
+    def _without_stray_quotes(self, body: bytes, start: int) -> tuple[bytes, list[bytes]]:
+        """The body without the lines from `start` on that open a quote and do not close it, and these lines.
+
+        A quote is closed by one before the end of a cell (RFC 4180, 2.5 to 2.7). Where there is none, or it is in the midst of a cell
+        of a later line, the lines between are records of their own: a single stray quote would swallow them.
+        """
+        if self._all_paired(body, start):
+            return body, []
+        kept, stray = [body[:start]], []
+        copied = record = at = start  # what is before these is done: copied, where the record began, and read
+        while (quoted := self._quoted.search(body, at)) is not None:
+            record = max(body.rfind(b"\n", at, quoted.start()), body.rfind(b"\r", at, quoted.start()), record - 1) + 1
+            at = quoted.end()
+            spans_lines = b"\n" in quoted[0] or b"\r" in quoted[0]
+            ends_a_cell = at == len(body) or body[at : at + 1] in self._ends
+            if quoted[1] and (ends_a_cell or not spans_lines):
+                continue
+            line_end = _LINE_END.search(body, quoted.start())
+            at = line_end.end() if line_end else len(body)
+            kept.append(body[copied:record])
+            stray.append(body[record:at].rstrip(b"\r\n"))
+            copied = record = at
+        return b"".join([*kept, body[copied:]]), stray
+
+    def _all_paired(self, body: bytes, start: int) -> bool:
+        """Whether quotes from `start` on come in pairs around whole cells, or double within one: so it is nearly always."""
+        chars = np.frombuffer(body, np.uint8)
+        quotes = np.flatnonzero(chars[start:] == ord('"')) + start
+        if len(quotes) % 2:
+            return False
+        ends = np.frombuffer(self._ends + b'"', np.uint8)
+        after = quotes[1::2] + 1
+        return bool(np.isin(chars[quotes[::2] - 1], ends).all() and np.isin(chars[after[after < len(body)]], ends).all())
 
     def _names(self, header: bytes, body: bytes) -> tuple[list[str], str]:
         if not body.strip():
@@ -152,7 +194,16 @@ def _from_text(text: pl.Series, kind: FieldKind) -> Column:
         values = trimmed.replace_strict(dict.fromkeys(_TRUE, True) | dict.fromkeys(_FALSE, False), default=None, return_dtype=pl.Boolean)
     else:
         values = trimmed.cast(POLARS_TYPE[kind], strict=False)
+    if kind == "integer" and values.null_count() > text.null_count():
+        values = values.fill_null(_whole(trimmed))
     return Column(values, _wrong(text, values))
+
+
+def _whole(text: pl.Series) -> pl.Series:
+    """Whole numbers that are written as `1.0` or `1e3`, as JSON and typed columns take them."""
+    written = pl.select(pl.when(text.str.contains("[.eE]")).then(text)).to_series().cast(pl.Float64, strict=False)
+    whole = written.cast(pl.Int64, strict=False)
+    return pl.select(pl.when(whole.cast(pl.Float64) == written).then(whole)).to_series()
 
 
 def _from_typed(series: pl.Series, kind: FieldKind) -> Column:
