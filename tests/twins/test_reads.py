@@ -189,6 +189,22 @@ def test_whole_numbers_booleans_and_texts_stay_what_they_are(plant, reads):
     assert [history(reads, path)["values"] for path in ("starts", "running", "mode")] == [[3, None], [True, None], ["auto", None]]
 
 
+def test_a_record_has_the_same_quality_in_whichever_window_it_is_read(plant, reads):
+    plant.send(*(body(second, p=p) for second, p in enumerate([1, 1.5, "broken", 9, 9.5, 20, "broken", 20.5])))
+    whole = history(reads)
+    assert whole["quality"] == ["good", "good", "bad", "rate", "good", "rate", "bad", "good"]
+    for first in range(9):
+        for last in range(first, 9):
+            assert history(reads, start=at(first), end=at(last))["quality"] == whole["quality"][first:last]
+
+
+def test_the_rate_is_judged_against_the_twin_as_it_was_in_an_earlier_lifetime_too(plant, reads):
+    plant.send({"id": "pump-2", "ts": "2026-03-01T07:59:49Z", "p": 1}, {"id": "pump-2", "ts": "2026-03-01T07:59:56Z", "p": 50})
+    for start in (None, NOW - 6 * SECOND):
+        found = reads.history(SYSTEM, "pump-2", "pressure", start=start, end=None, every=None, agg="mean", unit=None, known_at=None)
+        assert found["quality"][-1] == "rate"
+
+
 @pytest.mark.parametrize("large", [2**60 + 1, -(2**60) - 1, 2**63 - 1])
 def test_whole_numbers_beyond_the_precision_of_a_float_are_exact_in_history_as_in_state(plant, reads, large):
     plant.send(body(1, n=large), body(2, n=1.5), body(3, n=large))

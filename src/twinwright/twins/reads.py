@@ -19,6 +19,7 @@ from twinwright.storage.layout import Lane, Selection
 from twinwright.storage.protocol import BAD, GOOD, Store
 from twinwright.twins import documents
 from twinwright.twins.documents import Cell
+from twinwright.twins.last_good import LastGood
 from twinwright.twins.registry import TwinRegistry
 from twinwright.twins.series import Series
 from twinwright.twins.state import StateCache
@@ -43,6 +44,7 @@ class TwinReads:
     ) -> None:
         self._store, self._state, self._ontology, self._registry = store, state, ontology, registry
         self._rates = rates or {}
+        self._last_good = LastGood(store)
 
     # --- documents ---------------------------------------------------------------------------------------------------
 
@@ -72,19 +74,10 @@ class TwinReads:
         by_twin: dict[int, list[Cell]] = {number: [] for number in numbers}
         for (number, _), cell in cells.items():
             by_twin[number].append(cell)
-        bad = [cell for cell in cells.values() if cell["kind"] == BAD]
+        behind = self._last_good.behind(principal, [cell for cell in cells.values() if cell["kind"] == BAD], lane, known_at)
         last_good: dict[int, dict[str, Cell]] = {}
-        if bad:
-            behind = Selection(
-                lifetimes=tuple({cell["twin"] for cell in bad}),
-                paths=tuple({cell["path"] for cell in bad}),
-                lane=lane,
-                end=end,
-                known_at=known_at,
-                good_only=True,
-            )
-            for cell in self._store.latest(principal, behind).to_pylist():
-                last_good.setdefault(cell["twin"], {})[cell["path"]] = cell
+        for (number, path), cell in behind.items():
+            last_good.setdefault(number, {})[path] = cell
         times = {} if facts else self._store.commit_times(principal, {cell["commit"] for cell in cells.values()})
         result = []
         for number in numbers:
@@ -196,7 +189,7 @@ class TwinReads:
             "times": [to_iso(time) for time in times.tolist()],
             "values": values,
             "unit": wanted,
-            "quality": self._quality(rows, times, path),
+            "quality": self._quality(principal, rows, path, self._before(twin, path, start, known_at)),
             "source": rows["source"].to_pylist(),
         }
 
@@ -219,19 +212,30 @@ class TwinReads:
             "source": [None] * len(grouped),
         }
 
-    def _quality(self, rows: pa.Table, times: Any, path: str) -> list[str]:
-        """good, bad, or `rate`: further from its good neighbour of the same source than the contract's rate allows."""
+    def _before(self, twin: str, path: str, start: int | None, known_at: int | None) -> Selection | None:
+        """What lies before a window."""
+        if start is None:
+            return None
+        numbers = tuple(life.number for life in self._registry.lifetimes_of(twin))
+        return Selection(numbers, (path,), end=start, known_at=known_at)
+
+    def _quality(self, principal: Principal, rows: pa.Table, path: str, before: Selection | None) -> list[str]:
+        """good, bad, or `rate`: further from its good neighbour of the same source than the contract's rate allows. The first
+        one's neighbour lies before the window, so that a record is judged alike whichever window it is read in."""
         quality = np.where(np.asarray(rows["kind"].to_numpy()) == BAD, "bad", "good").astype(object)
+        sources = np.array(rows["source"].to_pylist(), object)
         for source in rows["source"].unique().to_pylist():
             limit = self._rates.get((source, path))
             if limit is None:
                 continue
-            mine = np.flatnonzero((np.array(rows["source"].to_pylist()) == source) & (quality == "good"))
-            if len(mine) < 2:
-                continue
-            values, _ = numbers(rows, limit[1], path)
-            rate = np.abs(np.diff(values[mine])) / np.diff(times[mine]) * limit[2]
-            quality[mine[1:][rate > limit[0]]] = "rate"
+            mine = np.flatnonzero((sources == source) & (quality == "good"))
+            judged = rows.take(pa.array(mine))
+            earlier = self._last_good.before(principal, replace(before, source=source)) if before is not None and len(mine) else None
+            if earlier is not None:
+                judged = pa.concat_tables([earlier, judged])
+            values, _ = numbers(judged, limit[1], path)
+            rate = np.abs(np.diff(values)) / np.diff(judged["time"].to_numpy()) * limit[2]
+            quality[mine[len(mine) - len(rate) :][rate > limit[0]]] = "rate"
         return [str(mark) for mark in quality]
 
 
