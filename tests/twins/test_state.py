@@ -6,6 +6,7 @@ from tests.telemetry.plant import contract
 from twinwright.errors import StoreError
 from twinwright.governance.principals import SYSTEM
 from twinwright.twins import state
+from twinwright.twins.cells import table_of
 
 
 def reading(twin, second, **fields):
@@ -127,6 +128,14 @@ def test_cells_grow_with_twins_and_are_read_by_twin(make_plant):
     assert len(plant.cells()) == len(plant.state.of("pump")) == 50
     [(_, some)] = plant.state.tables([3, 9, 500])
     assert some["num"].to_pylist() == [2.0, 8.0]
+
+
+def test_copied_cells_are_of_their_moment_whatever_is_folded_later(plant):
+    plant.send(reading("pump-1", 1, **EVERYTHING), reading("pump-2", 1, p="broken", m=7))
+    cells = plant.state.of("pump")
+    copied, then = cells.copied(), cells.table().to_pylist()
+    plant.send(reading("pump-1", 2, p=9.0, n=9, on=False, m="later"), reading("pump-2", 2, p=1.0, m="good"))
+    assert table_of(copied).to_pylist() == then != cells.table().to_pylist()
 
 
 @pytest.mark.parametrize("values", [("b", "a"), ("a", "b")])

@@ -7,6 +7,7 @@ retraction) recomputes the cells of its contract from history.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numba
@@ -19,6 +20,41 @@ from twinwright.storage.protocol import BAD, CELL_SCHEMA, GOOD
 
 _NEVER = np.iinfo(np.int64).min
 _SIGN = np.uint64(1 << 63)
+
+
+@dataclass(frozen=True, slots=True)
+class CellColumn:
+    """Cells of one path, apart from what is folded into: arrays of one length, `texts` too where the type is VARCHAR."""
+
+    path: str
+    type: ColumnType
+    twins: NDArray[np.int32]
+    time: NDArray[np.int64]
+    correction: NDArray[np.int64]
+    revision: NDArray[np.int32]
+    commit: NDArray[np.int64]
+    kind: NDArray[np.int8]
+    bits: NDArray[np.uint64]
+    texts: list[str | None]
+
+    def table(self) -> pa.Table:
+        """As CELL_SCHEMA; a bad cell has no value."""
+        hidden, count = self.kind == BAD, len(self.twins)
+        num, whole, text = pa.nulls(count, pa.float64()), pa.nulls(count, pa.int64()), pa.nulls(count, pa.string())
+        if self.type == "DOUBLE":
+            num = pa.array(_double(self.bits), mask=hidden)
+        elif self.type == "VARCHAR":
+            text = pa.array(self.texts, pa.string(), mask=hidden)
+        else:
+            whole = pa.array((self.bits ^ _SIGN).view(np.int64), mask=hidden)
+        fixed = [pa.array(one) for one in (self.time, self.correction, self.revision, self.commit, self.kind)]
+        path = pa.repeat(pa.scalar(self.path, pa.string()), count)
+        return pa.table([pa.array(self.twins), path, *fixed, num, whole, text], schema=CELL_SCHEMA)
+
+
+def table_of(columns: Sequence[CellColumn]) -> pa.Table:
+    """Cells of several paths as CELL_SCHEMA."""
+    return pa.concat_tables([column.table() for column in columns]) if columns else CELL_SCHEMA.empty_table()
 
 
 class SourceCells:
@@ -175,41 +211,33 @@ class SourceCells:
 
     def table(self, twins: Sequence[int] | None = None) -> pa.Table:
         """The cells as CELL_SCHEMA, of some lifetimes or all."""
+        return table_of(self.copied(twins))
+
+    def copied(self, twins: Sequence[int] | None = None) -> list[CellColumn]:
+        """The cells of some lifetimes or all as they are now, for `table_of`: later folds don't change them."""
         if twins is None:
             slots: NDArray[np.int64] = np.arange(self._count, dtype=np.int64)
         else:
             known = np.array([t for t in twins if t < len(self._slot)], np.int64)
             slots = self._slot[known].astype(np.int64)
             slots = slots[slots >= 0]
-        parts = [self._column_table(path, column, slots) for path, column in self.paths.items()]
-        return pa.concat_tables(parts) if parts else CELL_SCHEMA.empty_table()
+        return [self._copied(path, column, slots) for path, column in self.paths.items()]
 
-    def _column_table(self, path: str, column: int, slots: NDArray[np.int64]) -> pa.Table:
+    def _copied(self, path: str, column: int, slots: NDArray[np.int64]) -> CellColumn:
         slots = slots[self._time[slots, column] != _NEVER]
-        kind = self._kind[slots, column]
-        hidden = kind == BAD
-        bits, type_ = self._bits[slots, column], self.types[column]
-        count = len(slots)
-        num = pa.array(_double(bits), mask=hidden) if type_ == "DOUBLE" else pa.nulls(count, pa.float64())
-        whole = pa.array((bits ^ _SIGN).view(np.int64), mask=hidden) if type_ in ("BIGINT", "BOOLEAN") else pa.nulls(count, pa.int64())
-        texts = self._texts[column]
-        text = (
-            pa.array([texts.get(int(s)) for s in slots], pa.string(), mask=hidden) if type_ == "VARCHAR" else pa.nulls(count, pa.string())
+        type_ = self.types[column]
+        return CellColumn(
+            path=path,
+            type=type_,
+            twins=self._twins[slots],
+            time=self._time[slots, column],
+            correction=self._correction[slots, column],
+            revision=self._revision[slots, column],
+            commit=self._commit[slots, column],
+            kind=self._kind[slots, column],
+            bits=self._bits[slots, column],
+            texts=list(map(self._texts[column].get, slots.tolist())) if type_ == "VARCHAR" else [],
         )
-        twins = self._twins[slots]
-        arrays = [
-            pa.array(twins),
-            pa.array([path] * count, pa.string()),
-            pa.array(self._time[slots, column]),
-            pa.array(self._correction[slots, column]),
-            pa.array(self._revision[slots, column]),
-            pa.array(self._commit[slots, column]),
-            pa.array(kind),
-            num,
-            whole,
-            text,
-        ]
-        return pa.table(arrays, schema=CELL_SCHEMA)
 
     def load(self, cells: pa.Table, types: dict[str, ColumnType]) -> None:
         """Take in what was materialised: the same fold, one path at a time."""

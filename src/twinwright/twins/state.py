@@ -12,7 +12,7 @@ from twinwright.governance.principals import Principal
 from twinwright.observability.logs import get_logger
 from twinwright.storage.layout import ReadingTable, Selection
 from twinwright.storage.protocol import CELL_SCHEMA, Store
-from twinwright.twins.cells import SourceCells
+from twinwright.twins.cells import SourceCells, table_of
 
 _log = get_logger("twins")
 MATERIALISE_EVERY = 5_000_000  # readings folded since the last time
@@ -95,7 +95,8 @@ class StateCache:
         """(contract, CELL_SCHEMA) of every contract that has readings."""
         with self.lock:
             contracts = {table.contract for table in self._store.reading_tables(self._principal)}
-            return [(contract, self.of(contract).table(twins)) for contract in sorted(contracts)]
+            copied = [(contract, self.of(contract).copied(twins)) for contract in sorted(contracts)]
+        return [(contract, table_of(columns)) for contract, columns in copied]  # the longer part: nobody waits for it
 
     def _tables_of(self, contract: str) -> list[ReadingTable]:
         return [table for table in self._store.reading_tables(self._principal) if table.contract == contract]
