@@ -269,3 +269,39 @@ def test_a_changed_byte_never_harms_a_neighbour(at, byte, format):
     body[at % len(body)] = byte
     decoded = TableDecoder(FIELDS, format).decode([Payload(good), Payload(bytes(body)), Payload(good)])
     assert [owner for owner in decoded.owner.tolist() if owner != 1] == [0, 0, 2, 2]
+
+
+def parquet(table, **options):
+    sink = pa.BufferOutputStream()
+    pa.parquet.write_table(table, sink, **options)
+    return bytes(sink.getvalue())
+
+
+def test_a_table_that_unpacks_beyond_the_limits_is_refused_whole_and_alone():
+    rows = parquet(pa.table({"n": pa.repeat(pa.scalar(1, pa.int8()), 5_000_001)}))
+    text = parquet(pa.table({"s": pa.DictionaryArray.from_arrays(pa.repeat(pa.scalar(0, pa.int32()), 1_000), ["x" * 1_000_000])}))
+    assert len(rows) + len(text) < 200_000
+    good = write_table(TABLE, "parquet")
+    decoded = TableDecoder(FIELDS, "parquet").decode([Payload(good), Payload(rows), Payload(text), Payload(good)])
+    assert [(bad.payload, bad.reason) for bad in decoded.undecodable] == [(1, "too_large"), (2, "too_large")]
+    assert decoded.owner.tolist() == [0, 0, 3, 3]
+
+
+@pytest.mark.parametrize("make", [pa.ipc.new_stream, pa.ipc.new_file])
+def test_arrow_batches_are_read_up_to_the_limits(make):
+    sink = pa.BufferOutputStream()
+    batch = pa.record_batch({"n": pa.nulls(3_000_000)})
+    with make(sink, batch.schema) as writer:
+        writer.write_batch(batch)
+        writer.write_batch(batch)
+    decoded = TableDecoder(FIELDS, "arrow").decode([Payload(bytes(sink.getvalue()))])
+    assert [(bad.reason, bad.detail) for bad in decoded.undecodable] == [("too_large", "6000000 rows, at most 5000000 are read")]
+
+
+@pytest.mark.parametrize("format", ["parquet", "arrow"])
+def test_a_row_stands_alone_with_the_columns_that_no_contract_reads(format):
+    table = pa.table({"more": [[1], [2]], "n": [1, 2], "why": ["x", "y"]})
+    decoded = TableDecoder({"n": "integer"}, format).decode([Payload(write_table(table, format))])
+    again = pa.parquet.read_table(pa.BufferReader(decoded.raw(1))) if format == "parquet" else pa.ipc.open_stream(decoded.raw(1)).read_all()
+    assert again.to_pylist() == [{"more": [2], "n": 2, "why": "y"}]
+    assert TableDecoder({"gone": "integer"}, format).decode([Payload(write_table(table, format))]).count == 2
