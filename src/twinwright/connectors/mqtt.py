@@ -176,7 +176,10 @@ class _Connection:
             raise self._error(f"it can't be reached: {error}") from error
         self._client.loop_start()
         with self._changed:
-            self._changed.wait_for(lambda: self._subscribed or self._failure is not None, timeout)
+            before = -1
+            while not self._subscribed and self._failure is None and before < self._in_flight:
+                before = self._in_flight  # a broker may send the backlog of the session before its answer: that is an answer too
+                self._changed.wait_for(lambda: self._subscribed or self._failure is not None, timeout)
             if self._failure is not None or not self._subscribed:
                 raise self._error(self._failure or f"it did not answer within {timeout:g} s")
 
