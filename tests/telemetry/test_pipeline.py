@@ -10,7 +10,7 @@ from tests.telemetry.plant import contract
 from twinwright.clock import to_iso
 from twinwright.errors import BusyError, FenceError, NotFoundError, PlatformError, StoreError
 from twinwright.governance.principals import SYSTEM
-from twinwright.telemetry import journal, payloads, pipeline
+from twinwright.telemetry import batches, journal, payloads, pipeline
 from twinwright.telemetry.payloads import Delivery, Payload, Position, Receipt
 
 
@@ -247,3 +247,37 @@ def test_receipts_add_up_and_are_written_in_fixed_fields():
         "token": 9,
         "seconds": 0.75,
     }
+
+
+@pytest.mark.parametrize("format", ["json", "csv"])
+def test_what_is_broken_in_every_line_shares_a_letter_beyond_ten_thousand(make_plant, format):
+    plant = make_plant(contract(format=format))
+    junk = b"".join(b"a,b,%d\n" % number for number in range(10_500))
+    one = body(1) if format == "json" else b"pump-1,2026-03-01T07:00:00Z"
+    header = b"id,ts\n" if format == "csv" else b""
+    receipt = plant.pipeline.submit(delivery(header + one + b"\n" + junk, header + b"x,y,z\n"))
+    if format == "json":
+        assert receipt.accepted == 1
+    assert receipt.dead_lettered["malformed"] == 10_002
+    assert total(plant).received == receipt.received
+    assert total(plant).conserved
+    letters = [one for one in plant.store.dead_letters(SYSTEM, limit=20_000) if "499 more" in one.detail or "500 more" in one.detail]
+    assert len(letters) == 1
+    assert letters[0].payload.startswith(header + b"a,b,10000\n")
+    assert letters[0].payload.count(b"a,b,") == 500
+
+
+def test_a_payload_that_can_not_be_evaluated_harms_only_itself(plant, monkeypatch):
+    evaluate = batches.evaluate
+
+    def failing(contract, decoded, payloads, registry, received_at):
+        if any(b"poison" in payload.body for payload in payloads) and "poison" in decoded.columns["m"].values:
+            raise OverflowError("a reading that nobody thought of")
+        return evaluate(contract, decoded, payloads, registry, received_at)
+
+    monkeypatch.setattr(batches, "evaluate", failing)
+    receipt = plant.pipeline.submit(delivery(body(1), body(2, m="poison"), b"junk", body(3), body(4, m="poison"), body(5)))
+    assert (receipt.received, receipt.accepted, receipt.dead_lettered) == (6, 3, {"malformed": 3})
+    details = [letter.detail for letter in plant.store.dead_letters(SYSTEM)]
+    assert sum("a reading that nobody thought of" in detail for detail in details) == 2
+    assert total(plant).conserved

@@ -22,6 +22,7 @@ from twinwright.twins.registry import TwinRegistry
 
 _log = get_logger("telemetry")
 _DETAIL_LIMIT = 500
+MAX_UNDECODABLE = 10_000  # letters of one payload; what is beyond them shares one
 _POISONED = (
     ValueError,
     TypeError,
@@ -29,6 +30,9 @@ _POISONED = (
     OverflowError,
     RecursionError,
     ArithmeticError,
+    IndexError,
+    AttributeError,
+    MemoryError,
     pa.ArrowException,
     pl.exceptions.PolarsError,
     pl.exceptions.PanicException,  # no Exception: it would end the thread
@@ -83,25 +87,74 @@ def decoder_of(contract: Contract) -> Decoder:
 
 
 def prepare(contract: Contract, decoder: Decoder, payloads: Sequence[Payload], registry: TwinRegistry, received_at: int) -> Prepared:
-    """Decode and evaluate. A payload that makes a decoder fail is refused by itself; its neighbours go on."""
-    decoded = _of_right_size(contract, decoder, payloads)
-    readings, refused = evaluate(contract, decoded, payloads, registry, received_at)
-    return Prepared(contract, tuple(payloads), decoded, readings, tuple(refused))
+    """Decode and evaluate. A payload that makes either fail is refused whole and by itself; its neighbours go on."""
+
+    def attempt(tried: Sequence[Payload], refused: Sequence[Undecodable]) -> Prepared:
+        decoded = _bounded(_around(contract, decoder, tried, refused))
+        readings, rejected = evaluate(contract, decoded, tried, registry, received_at)
+        return Prepared(contract, tuple(tried), decoded, readings, tuple(rejected))
+
+    def failing(first: int, last: int) -> list[Undecodable]:
+        part = payloads[first:last]
+        try:
+            attempt(part, _too_large(part))
+        except _POISONED as error:
+            if len(part) > 1:
+                middle = (first + last) // 2
+                return failing(first, middle) + failing(middle, last)
+            _log.warning("evaluation failed", contract=contract.name, error=repr(error)[:_DETAIL_LIMIT])
+            return [Undecodable(first, part[0].body, f"the evaluation failed: {error!r}")]
+        return []
+
+    large = _too_large(payloads)
+    try:
+        return attempt(payloads, large)
+    except _POISONED:
+        return attempt(payloads, [*large, *failing(0, len(payloads))])
 
 
-def _of_right_size(contract: Contract, decoder: Decoder, payloads: Sequence[Payload]) -> Decoded:
-    """A payload past the limit is refused whole and unread."""
-    small = [index for index, payload in enumerate(payloads) if len(payload.body) <= MAX_PAYLOAD_BYTES]
-    if len(small) == len(payloads):
+def _too_large(payloads: Sequence[Payload]) -> list[Undecodable]:
+    """Payloads past the limit: refused whole and unread."""
+    return [
+        Undecodable(index, payload.body, f"{len(payload.body)} bytes, at most {MAX_PAYLOAD_BYTES} are read", "too_large")
+        for index, payload in enumerate(payloads)
+        if len(payload.body) > MAX_PAYLOAD_BYTES
+    ]
+
+
+def _around(contract: Contract, decoder: Decoder, payloads: Sequence[Payload], refused: Sequence[Undecodable]) -> Decoded:
+    """All payloads decoded but those that are refused already."""
+    if not refused:
         return _contained(contract, decoder, payloads)
-    decoded = _contained(contract, decoder, [payloads[index] for index in small]) if small else empty(contract.fields)
-    numbers = np.array(small, np.int32)
-    bad = [replace(one, payload=small[one.payload]) for one in decoded.undecodable]
-    for index in sorted(set(range(len(payloads))) - set(small)):
-        body = payloads[index].body
-        bad.append(Undecodable(index, body, f"{len(body)} bytes, at most {MAX_PAYLOAD_BYTES} are read", "too_large"))
-    owner = numbers[decoded.owner] if decoded.count else decoded.owner
-    return replace(decoded, owner=owner, undecodable=tuple(bad))
+    left = np.setdiff1d(np.arange(len(payloads)), [bad.payload for bad in refused])
+    decoded = _contained(contract, decoder, [payloads[index] for index in left]) if len(left) else empty(contract.fields)
+    undecodable = [replace(bad, payload=int(left[bad.payload])) for bad in decoded.undecodable]
+    owner = left[decoded.owner].astype(np.int32) if decoded.count else decoded.owner
+    return replace(decoded, owner=owner, undecodable=(*undecodable, *refused), joined=None)  # what was joined is not all
+
+
+def _bounded(decoded: Decoded) -> Decoded:
+    """At most `MAX_UNDECODABLE` letters of a payload for themselves: a file of another format is not worth a letter a line."""
+    if len(decoded.undecodable) <= MAX_UNDECODABLE:
+        return decoded
+    of_payload: dict[int, list[Undecodable]] = {}
+    for bad in decoded.undecodable:
+        of_payload.setdefault(bad.payload, []).append(bad)
+    undecodable: list[Undecodable] = []
+    for payload, elements in of_payload.items():
+        undecodable += elements[:MAX_UNDECODABLE]
+        if rest := elements[MAX_UNDECODABLE:]:
+            detail = f"{len(rest)} more elements of this payload, counted as one reading; the first: {rest[0].detail}"
+            undecodable.append(Undecodable(payload, _together([bad.raw for bad in rest]), detail, rest[0].reason))
+    return replace(decoded, undecodable=tuple(undecodable))
+
+
+def _together(raws: Sequence[bytes]) -> bytes:
+    """Elements as one payload that decodes on its own: lines of JSON, or of CSV under the header that they share."""
+    header, newline, _ = raws[0].partition(b"\n")
+    if newline and all(raw.startswith(header + newline) for raw in raws):
+        return header + newline + b"".join(raw[len(header) + 1 :] for raw in raws)
+    return b"\n".join(raws)
 
 
 def _contained(contract: Contract, decoder: Decoder, payloads: Sequence[Payload]) -> Decoded:
