@@ -23,7 +23,9 @@ Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,1
 MAX_OBSERVATIONS = 1_000
 EPOCH_FORMATS: Mapping[str, int] = {"epoch_s": SECOND, "epoch_ms": 1_000, "epoch_us": 1}
 
+_LONGEST = 36_525 * 86_400 * SECOND
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
+_HELD: Mapping[ColumnType, str] = {"DOUBLE": "numbers", "BIGINT": "whole numbers", "BOOLEAN": "true or false", "VARCHAR": "text"}
 _KIND_OF: Mapping[ColumnType, FieldKind] = {"DOUBLE": "number", "BIGINT": "integer", "BOOLEAN": "boolean", "VARCHAR": "string"}
 
 
@@ -109,9 +111,13 @@ class ObservationSpec(Spec):
 def _duration(text: Any) -> Any:
     if isinstance(text, str):
         try:
-            parse_duration(text)
+            length = parse_duration(text)
         except UsageError as error:
             raise ValueError(str(error)) from None
+        except OverflowError:
+            length = _LONGEST + 1
+        if length > _LONGEST:
+            raise ValueError(f"'{text}' is longer than 100 years (P36525D)")
     return text
 
 
@@ -257,7 +263,27 @@ def _column(spec: ContractSpec, index: int, paths: Mapping[str, PathInfo], docum
         return None
     if kind not in ("DOUBLE", "BIGINT") and (observation.range or observation.max_rate):
         problems.add(document.problem(place, f"'{observation.path}' is not a number: it has no range or rate", "Remove it", "bad_range"))
+    _check_map(observation, kind, place, document, problems)
     return ReadingColumn(observation.path, kind, unit)
+
+
+def _check_map(
+    observation: ObservationSpec, kind: ColumnType, place: tuple[str | int, ...], document: Document, problems: Problems
+) -> None:
+    for key, value in (observation.map or {}).items():
+        if not _fits(value, kind):
+            message = f"the map gives {value!r} for '{key}', but '{observation.path}' holds {_HELD[kind]}"
+            problems.add(document.problem((*place, "map"), message, f"Write {_HELD[kind]}, and text in quotes", "bad_map"))
+
+
+def _fits(value: str | int | float | bool, kind: ColumnType) -> bool:
+    if kind == "BOOLEAN" or isinstance(value, bool):
+        return kind == "BOOLEAN" and isinstance(value, bool)
+    if kind == "VARCHAR":
+        return isinstance(value, str)
+    if kind == "BIGINT":
+        return isinstance(value, int) and -(2**63) <= value < 2**63
+    return isinstance(value, float) or (isinstance(value, int) and abs(value) <= 2**1023)
 
 
 def _unit(
