@@ -4,7 +4,7 @@ import pytest
 from tests.telemetry.plant import NOW, contract
 
 from twinwright.clock import SECOND
-from twinwright.errors import RefusedError
+from twinwright.errors import RefusedError, UsageError
 from twinwright.governance.principals import SYSTEM
 from twinwright.storage.layout import Counts
 
@@ -71,7 +71,8 @@ def test_a_window_is_by_receive_time(make_plant):
     plant.raise_revision(contract(revision=2))
     assert replay(plant, start=NOW + 2 * SECOND, end=NOW + 4 * SECOND).receipt.received == 2
     assert [row["revision"] for row in plant.history()] == [1, 2, 2, 1]
-    assert replay(plant, start=NOW + 100 * SECOND).receipt.received == 0
+    with pytest.raises(UsageError, match="nothing was received in this window"):
+        replay(plant, start=NOW + 100 * SECOND)
 
 
 def test_corrections_by_order_of_arrival_keep_that_order_in_a_replay(make_plant):
