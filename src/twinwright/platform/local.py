@@ -212,7 +212,7 @@ class LocalPlatform:
             contracts.append(
                 {"name": feed.contract, "freshness_seconds": age, "target_seconds": feed.freshness / 1e6, "watermark": watermark}
             )
-        size = sum(path.stat().st_size for path in session.private.glob("store.duckdb*"))
+        size = sum(path.stat().st_size for path in (*session.private.glob("store.duckdb*"), *session.private.glob("store.journal/*")))
         session.metrics.store_bytes.set(size)
         statuses = [source.status() for source in session.sources]
         return {
@@ -242,7 +242,9 @@ class LocalPlatform:
         chosen = self._scenario(scenario)
         answer = self.session.served.simulation.simulate(self.principal, chosen, self.session.model(chosen.model))
         for run in answer["runs"]:
-            self.session.metrics.runs.labels(status=run["status"], kind=self.session.model(chosen.model).kind).inc()
+            kind = self.session.model(chosen.model).kind
+            self.session.metrics.runs.labels(status=run["status"], kind=kind).inc()
+            self.session.metrics.run_seconds.labels(kind=kind).observe(run["seconds"])
         return answer
 
     def _scenario(self, scenario: str | Mapping[str, Any]) -> Scenario:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from twinwright.clock import Clock
+from twinwright.clock import SECOND, Clock
 from twinwright.errors import BusyError, NotFoundError, PlatformError
 from twinwright.governance.principals import Principal
 from twinwright.observability.logs import get_logger
@@ -235,6 +235,9 @@ class Pipeline:
                 raise
             intake.fold(transaction.commit, written)
             self._state.folded(contract.name, len(prepared.readings))
+        if len(prepared.readings):
+            lag = (transaction.at - int(prepared.readings.time.max())) / SECOND
+            self._metrics.lag_seconds.labels(contract=contract.name).set(lag)
         self._observe(contract, counts, letters_by_reason([letter.reason for letter in letters]), time.perf_counter() - started)
         return self._receipts(ready, written, owners, [letter.reason for letter in letters], transaction.commit)
 
