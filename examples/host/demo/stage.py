@@ -125,7 +125,10 @@ def platform(workspace: Path, log: Path) -> Iterator[dict[str, str]]:
             line = process.stdout.readline() if ready else ""
             if not line:
                 raise StageError(f"the platform did not start; its log: {log}\n{_tail(log)}")
-            yield json.loads(line)
+            ready_line = json.loads(line)
+            if "url" not in ready_line:
+                raise StageError(f"the platform did not start: {line.strip()}")
+            yield ready_line
 
 
 def wait_until(true: Callable[[], bool], seconds: float, process: subprocess.Popen[str] | None, complaint: str, log: Path) -> None:

@@ -22,15 +22,15 @@ MAX_CONNECTIONS = 64
 
 
 def socket_path(private: Path) -> Path:
-    """Where the socket of a workspace is. Unix limits the length of such paths: a long one is kept under the run folder by digest."""
-    path = private / "socket"
+    """Where the socket of a workspace is. Unix allows some hundred bytes for such a path: a longer one is kept by its digest in a
+    folder of the user's own, whose place depends on nothing that could differ between the platform and a command."""
+    path = private.resolve() / "socket"
     if len(os.fsencode(path)) < 100:
         return path
     import hashlib
-    import tempfile
 
-    digest = hashlib.sha256(os.fsencode(private.resolve())).hexdigest()[:24]
-    return Path(tempfile.gettempdir()) / f"twinwright-{os.getuid()}" / digest
+    digest = hashlib.sha256(os.fsencode(path)).hexdigest()[:24]
+    return Path("/tmp") / f"twinwright-{os.getuid()}" / digest  # noqa: S108 - `is_ours` is asked before it is used
 
 
 def is_ours(folder: Path) -> bool:
