@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -36,8 +37,9 @@ def run(folder: Path, *, host: str | None, port: int | None, as_json: bool) -> N
     if running_platform(folder):
         raise PlatformError("the platform of this workspace is running already", where=str(folder), remedy="Stop that one first")
     stop = threading.Event()
+    told, tell = os.pipe()  # not the event: a handler that takes its lock, while this thread is about to wait for it, waits for ever
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, lambda *_: os.write(tell, b"."))
     session = Session(folder)
     with contextlib.closing(session):
         settings = session.workspace.settings  # loads and checks the folder whole
@@ -52,7 +54,8 @@ def run(folder: Path, *, host: str | None, port: int | None, as_json: bool) -> N
             login = f"{server.url}/login?code={tokens.new_code()}"
             typer.echo(json.dumps({"url": server.url, "login": login}) if as_json else login)
             threading.Thread(target=_housekeeping, args=(session, stop), name="twinwright-housekeeping", daemon=True).start()
-            stop.wait()
+            os.read(told, 1)
+            stop.set()
             _log.info("stopping")
 
 
