@@ -234,20 +234,20 @@ def test_files_in_a_folder_count_exactly_once_over_fifteen_kills(tmp_path: Path)
 
 def test_a_load_by_ingest_that_is_killed_resumes_and_counts_each_line_once(tmp_path: Path) -> None:
     folder, rng = workspace(tmp_path, "load"), random.Random(5)
-    count = 1_000_000
+    count = 4_000_000  # far more than is loaded between the first bytes and the kill, on any machine
     file = tmp_path / "load.ndjson"
     file.write_bytes(b"".join(b'{"s":%d,"ts":%d,"t":%d.5}\n' % (n % SENSORS, 1_700_000_000_000_000 + n, n % 97) for n in range(count)))
     line = [str(COMMAND), "ingest", str(file), "--contract", "load", "--workspace", str(folder), "--json"]
     received = [0]
-    for _ in range(3):
+    while len(received) < 4 or not received[-1]:  # a slow machine may be killed before its first commit
         process = subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         size = _bytes_of(folder)
         until(lambda process=process, size=size: _bytes_of(folder) > size or process.poll() is not None)
-        time.sleep(rng.uniform(0.0, 0.3))
+        time.sleep(rng.uniform(0.0, 0.2))
         process.kill()
         process.wait()
         received.append(check_counts(folder)["received"])
-    assert 0 < received[-1] < count and received == sorted(received)
+    assert received[-1] < count and received == sorted(received)
     rest = twinwright("ingest", file, "--contract", "load", workspace=folder).good
     assert rest["received"] == rest["accepted"] == count - received[-1]
     assert check_counts(folder) == {"received": count, "accepted": count, "duplicate": 0, "dead_lettered": 0}
