@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from tests.telemetry.plant import NOW, contract
@@ -351,12 +352,15 @@ def test_hours_are_found_and_read_by_themselves(store):
     made = table(store)
     hour = 3_600_000_000
     append(store, made, (1, 0, 0, 0.0), (1, hour, 0, 1.0), (1, 5 * hour, 0, 5.0))
-    append(store, made, (1, -1, 0, -1.0))
-    assert store.hours(SYSTEM, "pump") == [-1, 0, 1, 5]
-    assert store.hours(SYSTEM, "other") == []
+    append(store, made, (1, -1, 0, -1.0), (1, 7, 0, 7.0))
+    assert store.hours(SYSTEM, "pump") == {-1: 1, 0: 2, 1: 1, 5: 1}
+    assert store.hours(SYSTEM, "other") == {}
     for hours in ([], [-1], [0, 1], [0, 5], [-1, 5, 1]):
         found = store.readings(SYSTEM, made, hours=hours)
         assert sorted({int(time) // hour for time in found["time"].to_pylist()}) == sorted(hours)
+    at = (np.array([1, 2, 1], np.int32), np.array([7, 0, 5 * hour]))
+    assert sorted(store.readings(SYSTEM, made, hours=[0, 5], at=at)["time"].to_pylist()) == [7, 5 * hour]
+    assert store.readings(SYSTEM, made, hours=[0], at=at)["time"].to_pylist() == [7]
 
 
 def test_readers_see_a_whole_commit_or_nothing_of_it(store):
@@ -520,7 +524,7 @@ def test_no_text_is_ever_taken_for_sql(store, evil):
     assert [record.id for record in store.versions(SYSTEM, evil, evil)] == [evil]
     assert store.commits(SYSTEM, kind=evil)[0].detail == evil
     assert list(store.counts(SYSTEM)) == [evil]
-    assert store.hours(SYSTEM, evil) == [0]
+    assert store.hours(SYSTEM, evil) == {0: 1}
     assert store.cells(SYSTEM, evil)[0] == 1
     with write(store) as transaction:
         transaction.close_dead_letters_of(evil, 0, 9, evil)

@@ -1,5 +1,7 @@
 """Which readings were seen: the same answers as an unbounded set would give, whatever is let go of and read again."""
 
+from collections import Counter
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -18,20 +20,33 @@ class Disk:
     """What a store would have: all that was ever added, by hour."""
 
     def __init__(self):
-        self.rows, self.loads = [], 0
+        self.rows, self.whole, self.looked_up = [], 0, 0
 
-    def load(self, hours):
-        self.loads += 1
-        rows = [row for row in self.rows if row[4] in set(hours)]
-        if rows:
-            key, content, paths, revision, hour = zip(*rows, strict=True)
-            yield (
-                np.array(key, np.uint64),
-                np.array(content, np.uint64),
-                np.array(paths, np.uint64),
-                np.array(revision, np.int32),
-                np.array(hour, np.int32),
-            )
+    @property
+    def hours(self):
+        return Counter(row[4] for row in self.rows)
+
+    def keep(self, keys, contents, paths, time, verdict):
+        rows = zip(keys.tolist(), contents.tolist(), paths.tolist(), [1] * len(keys), (time // HOUR).tolist(), strict=True)
+        self.rows += [row for row, said in zip(rows, verdict, strict=True) if said != DUPLICATE]
+
+    def of(self, keys):
+        """`load` for a batch of these keys; where single keys are wanted, it has no others."""
+
+        def load(hours, rows):
+            wanted = None if rows is None else set(keys[rows].tolist())
+            self.whole, self.looked_up = self.whole + (wanted is None), self.looked_up + (wanted is not None)
+            found = [row for row in self.rows if row[4] in set(hours) and (wanted is None or row[0] in wanted)]
+            if found:
+                columns = zip(*found, strict=True)
+                types = (np.uint64, np.uint64, np.uint64, np.int32, np.int32)
+                yield tuple(np.array(column, dtype) for column, dtype in zip(columns, types, strict=True))
+
+        return load
+
+
+def nothing(hours, rows):
+    return iter(())
 
 
 def arrays(batch):
@@ -41,14 +56,26 @@ def arrays(batch):
     return keys, contents, np.ones(len(batch), np.uint64), np.array([hour * HOUR for _, hour, _ in batch], np.int64)
 
 
+def expected_of(plain, keys, contents, latest_only):
+    """What an unbounded set says; `plain` takes the readings in."""
+    expected = []
+    for key, content in zip(keys.tolist(), contents.tolist(), strict=True):
+        known = plain.setdefault(key, [])
+        duplicate = content == known[-1] if latest_only and known else content in known
+        expected.append(DUPLICATE if duplicate else NEW if latest_only or not known else CLASH)
+        if not duplicate:
+            known.append(content)
+    return expected
+
+
 @pytest.mark.parametrize("latest_only", [False, True])
-@pytest.mark.parametrize("max_held", [1, 4, 16, 1_000])
-def test_a_bounded_memory_answers_as_an_unbounded_set_does(latest_only, max_held):
+@pytest.mark.parametrize("max_places", [1, 64, 192, 4_096])
+def test_a_bounded_memory_answers_as_an_unbounded_set_does(latest_only, max_places):
     @quick
     @given(st.lists(st.tuples(st.lists(reading, min_size=1, max_size=8), st.booleans()), max_size=8))
     def check(batches):
         disk = Disk()
-        seen = SeenReadings([], disk.load, latest_only=latest_only, max_held=max_held)
+        seen = SeenReadings({}, latest_only=latest_only, max_places=max_places)
         plain = {}
         arrived = 1
         for batch, rolled_back in batches:
@@ -56,33 +83,42 @@ def test_a_bounded_memory_answers_as_an_unbounded_set_does(latest_only, max_held
             if latest_only:  # in place of its paths, each reading's order of ingestion
                 paths = np.arange(arrived, arrived + len(batch), dtype=np.uint64)
                 arrived += len(batch)
-            verdict = seen.add(keys, contents, paths, time, 1)
+            verdict = seen.add(keys, contents, paths, time, 1, disk.of(keys))
             trial = {key: list(known) for key, known in plain.items()}
-            expected = []
-            for key, content in zip(keys.tolist(), contents.tolist(), strict=True):
-                known = trial.setdefault(key, [])
-                duplicate = content == known[-1] if latest_only and known else content in known
-                expected.append(DUPLICATE if duplicate else NEW if latest_only or not known else CLASH)
-                if not duplicate:
-                    known.append(content)
-            assert verdict.tolist() == expected
+            assert verdict.tolist() == expected_of(trial, keys, contents, latest_only)
             if rolled_back:
-                seen.forget()
-                seen = SeenReadings({row[4] for row in disk.rows}, disk.load, latest_only=latest_only, max_held=max_held)
+                seen = SeenReadings(disk.hours, latest_only=latest_only, max_places=max_places)
             else:
                 plain = trial
-                rows = zip(keys.tolist(), contents.tolist(), paths.tolist(), [1] * len(batch), (time // HOUR).tolist(), strict=True)
-                disk.rows += [row for row, said in zip(rows, expected, strict=True) if said != DUPLICATE]
+                disk.keep(keys, contents, paths, time, verdict)
+
+    check()
+
+
+@pytest.mark.parametrize("max_places", [1, 64, 4_096])
+def test_batches_that_become_visible_together_are_kept_until_then(max_places):
+    @quick
+    @given(st.lists(reading, max_size=8), st.lists(st.lists(reading, min_size=1, max_size=8), max_size=6))
+    def check(stored, batches):
+        disk, plain = Disk(), {}
+        if stored:
+            keys, contents, paths, time = arrays(stored)
+            disk.keep(keys, contents, paths, time, expected_of(plain, keys, contents, False))
+        seen = SeenReadings(disk.hours, keep=True, max_places=max_places)
+        for batch in batches:
+            keys, contents, paths, time = arrays(batch)
+            verdict = seen.add(keys, contents, paths, time, 1, disk.of(keys))
+            assert verdict.tolist() == expected_of(plain, keys, contents, False)
 
     check()
 
 
 def test_by_order_of_ingestion_an_older_reading_does_not_become_the_newest():
-    seen = SeenReadings([], lambda hours: iter(()), latest_only=True)
+    seen = SeenReadings({}, latest_only=True)
 
     def add(content, order):
         key, contents, _, time = arrays([(1, 1, content)])
-        return seen.add(key, contents, np.array([order], np.uint64), time, 1).tolist()
+        return seen.add(key, contents, np.array([order], np.uint64), time, 1, nothing).tolist()
 
     assert add(2, order=20) == [NEW]
     assert add(1, order=10) == [NEW]  # a letter that is retried: accepted, and not the newest
@@ -92,28 +128,43 @@ def test_by_order_of_ingestion_an_older_reading_does_not_become_the_newest():
 
 def test_memory_stays_bounded_while_hours_come_and_go():
     disk = Disk()
-    seen = SeenReadings([], disk.load, max_held=1_000)
+    seen = SeenReadings({}, max_places=4_096)
     highest = 0
     for hour in range(60):
-        batch = [(key, hour, 0) for key in range(100)]
-        keys, contents, paths, time = arrays(batch)
-        assert (seen.add(keys, contents, paths, time, 1) == NEW).all()
-        disk.rows += zip(keys.tolist(), contents.tolist(), [1] * 100, [1] * 100, [hour] * 100, strict=True)
-        highest = max(highest, seen.held)
-    assert highest <= 1_000
-    assert disk.loads == 0
+        keys, contents, paths, time = arrays([(key, hour, 0) for key in range(100)])
+        verdict = seen.add(keys, contents, paths, time, 1, disk.of(keys))
+        assert (verdict == NEW).all()
+        disk.keep(keys, contents, paths, time, verdict)
+        highest = max(highest, seen.places)
+    assert 2_048 < highest <= 4_096
+    assert disk.whole == disk.looked_up == 0
     keys, contents, paths, time = arrays([(key, 0, 0) for key in range(100)])
-    assert (seen.add(keys, contents, paths, time, 1) == DUPLICATE).all()
-    assert disk.loads == 1
+    assert (seen.add(keys, contents, paths, time, 1, disk.of(keys)) == DUPLICATE).all()
+    assert (disk.whole, disk.looked_up) == (1, 0)
+
+
+def test_a_little_that_comes_late_for_a_busy_hour_is_looked_up_and_much_reads_it_whole():
+    disk = Disk()
+    batch = arrays([(key, 0, 0) for key in range(40_000)])
+    disk.keep(*batch, np.full(40_000, NEW))
+    seen = SeenReadings(disk.hours)
+    looked_up = 0
+    for first in range(0, 20_000, 1_000):
+        late = arrays([(key, 0, key % 2) for key in range(first, first + 1_000)])
+        assert seen.add(*late, 1, disk.of(late[0])).tolist() == [DUPLICATE, CLASH] * 500
+        disk.keep(*late, np.tile([DUPLICATE, CLASH], 500))
+        looked_up += disk.whole == 0
+    assert 8 <= looked_up <= 12  # a quarter of the hour has been asked for
+    assert (disk.whole, disk.looked_up) == (1, looked_up)
 
 
 def test_another_revision_that_says_otherwise_is_no_clash():
-    seen = SeenReadings([], lambda hours: iter(()))
+    seen = SeenReadings({})
     one = arrays([(1, 1, 1)])
     other = arrays([(1, 1, 2)])
-    assert seen.add(*one, 1).tolist() == [NEW]
-    assert seen.add(*other, 2).tolist() == [NEW]
-    assert seen.add(*arrays([(1, 1, 3)]), 2).tolist() == [CLASH]
+    assert seen.add(*one, 1, nothing).tolist() == [NEW]
+    assert seen.add(*other, 2, nothing).tolist() == [NEW]
+    assert seen.add(*arrays([(1, 1, 3)]), 2, nothing).tolist() == [CLASH]
 
 
 COLUMNS = [

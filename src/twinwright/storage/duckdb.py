@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from twinwright.clock import Clock, SystemClock
 from twinwright.errors import NotFoundError, StoreError
@@ -37,6 +39,7 @@ from twinwright.storage.protocol import CELL_SCHEMA, RECORD_SCHEMA, CommitListen
 from twinwright.storage.records import Record
 
 _LOG_BYTES = "64MB"  # of write-ahead log between two checkpoints: each writes the last row groups again; reading it back takes a second
+_MERGES = "2"  # of row groups that are not full, at a checkpoint: they get done little by little, where all at once would stop ingestion
 _log = get_logger("storage")
 _COUNTS = "received, accepted, duplicate, dead_lettered, late, conflict"
 
@@ -84,6 +87,7 @@ class DuckDBStore:
             "allow_community_extensions": "false",
             "preserve_insertion_order": "true",
             "checkpoint_threshold": _LOG_BYTES,
+            "max_vacuum_tasks": _MERGES,
         }
         with translated(self._path):
             connection = duckdb.connect(str(self._path), config=config)
@@ -242,12 +246,13 @@ class DuckDBStore:
         table: ReadingTable,
         *,
         hours: Sequence[int] | None = None,
+        at: tuple[NDArray[np.int32], NDArray[np.int64]] | None = None,
         after: int | None = None,
         without: Retraction | None = None,
     ) -> pa.Table:
         also = [without] if without else []
         return self._consistent(
-            principal, lambda known: duckdb_sql.readings(table, known.tables, [*known.retractions, *also], hours, after)
+            principal, lambda known: duckdb_sql.readings(table, known.tables, [*known.retractions, *also], hours, at, after)
         )
 
     def hidden_by(self, principal: Principal, retraction: Retraction) -> tuple[int, int]:
@@ -255,14 +260,14 @@ class DuckDBStore:
         superseded, retracted = self._rows(principal, query.text, query.values)[0]
         return int(superseded), int(retracted)
 
-    def hours(self, principal: Principal, contract: str) -> list[int]:
-        found: set[int] = set()
+    def hours(self, principal: Principal, contract: str) -> dict[int, int]:
+        found: dict[int, int] = {}
         for table in self._catalogue.tables:
             if table.contract == contract:
-                found.update(
-                    row[0] for row in self._rows(principal, f"SELECT DISTINCT {duckdb_sql.HOUR_OF_TIME} FROM readings_{table.number}")
-                )
-        return sorted(found)
+                query = f"SELECT {duckdb_sql.HOUR_OF_TIME} AS hour, count(*) FROM readings_{table.number} GROUP BY hour"
+                for hour, count in self._rows(principal, query):
+                    found[hour] = found.get(hour, 0) + count
+        return found
 
     def position(self, principal: Principal, contract: str, stream: str) -> int:
         rows = self._rows(principal, "SELECT next FROM positions WHERE contract = ? AND stream = ?", [contract, stream])

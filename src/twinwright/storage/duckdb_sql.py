@@ -10,6 +10,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from twinwright.clock import HOUR
 from twinwright.storage.layout import MASK_BITS, ReadingTable, Retraction, Selection
 from twinwright.storage.protocol import GOOD, REMOVED
@@ -204,6 +207,7 @@ def readings(
     tables: Sequence[ReadingTable],
     retractions: Sequence[Retraction],
     hours: Sequence[int] | None,
+    at: tuple[NDArray[np.int32], NDArray[np.int64]] | None,
     after: int | None,
 ) -> Query:
     """Visible wide rows of one table, in commit order; sightings too where a retraction may have hidden the first one."""
@@ -212,6 +216,9 @@ def readings(
     for index, prefix in enumerate(prefixes):
         query.add(" UNION ALL " if index else "")
         query.add(f"SELECT {', '.join(table.names)} FROM {prefix}_{table.number}")
+        if at is not None:
+            wanted = "(SELECT unnest(?::INTEGER[]) AS twin, unnest(?::BIGINT[]) AS time)"
+            query.add(f" SEMI JOIN {wanted} USING (twin, time)", at[0].tolist(), at[1].tolist())
         visible(table, retractions, None, query)
         if after is not None:
             query.add(" AND commit > ?", after)

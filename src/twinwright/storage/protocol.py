@@ -6,7 +6,9 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from twinwright.governance.principals import Principal
 from twinwright.storage.layout import (
@@ -137,19 +139,20 @@ class Store(RecordStore, Protocol):
         table: ReadingTable,
         *,
         hours: Sequence[int] | None = None,
+        at: tuple[NDArray[np.int32], NDArray[np.int64]] | None = None,
         after: int | None = None,
         without: Retraction | None = None,
     ) -> pa.Table:
-        """Visible rows of one reading table, of some hours of event time, of later commits than `after`, or as they would be
-        if `without` had been retracted as well."""
+        """Visible rows of one reading table, of some hours of event time, of some twins each at a time, of later commits than `after`,
+        or as they would be if `without` had been retracted as well."""
         ...
 
     def hidden_by(self, principal: Principal, retraction: Retraction) -> tuple[int, int]:
         """Of the (twin, time) at which a replay hid readings: at how many its commit says something, and at how many nothing."""
         ...
 
-    def hours(self, principal: Principal, contract: str) -> list[int]:
-        """The hours of event time (hours since the epoch) in which the contract has readings."""
+    def hours(self, principal: Principal, contract: str) -> dict[int, int]:
+        """The hours of event time (hours since the epoch) in which the contract has readings, and how many, visible or not."""
         ...
 
     def position(self, principal: Principal, contract: str, stream: str) -> int: ...

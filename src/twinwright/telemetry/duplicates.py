@@ -1,14 +1,15 @@
 """Which readings have been seen: exact, bounded in memory, and independent of how much history there is.
 
 A reading's key (twin, event time, correction) and its content (paths, values, units) are hashed to 64 bits each; both together
-identify it. The hashes of the hours of event time that are being written to are held in an open-addressing table; an hour that
-is not held is read back from the store when something arrives for it. Hashes are never stored: they can change with a version.
+identify it. The hashes of each hour of event time that is being written to are held in an open-addressing table of its own, which is
+dropped when the hour has been quiet for longest. What arrives for an hour that is not held is looked up in the store by its keys, or
+the hour is read back whole when so much arrives that this is less work. Hashes are never stored: they can change with a version.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numba
@@ -20,9 +21,10 @@ from numpy.typing import NDArray
 from twinwright.clock import HOUR
 from twinwright.storage.layout import MASK_BITS, ReadingColumn
 
-MAX_HELD = 4_000_000  # readings; 32 bytes each at half load is some 270 MB, and only a busy fleet gets there
-_SMALLEST = 1 << 12
-_NO_HOUR = np.iinfo(np.int32).min
+MAX_PLACES = 1 << 23  # of 32 bytes, for all hours together: 268 MB, and only a busy fleet gets there
+_SMALLEST = 1 << 6
+_READ_WHOLE = 2_000  # in an hour with fewer readings keys are not worth looking up
+_SHARE = 4  # nor in one of which a quarter has been asked for
 
 NEW, DUPLICATE, CLASH, REPLACES, OLDER = 0, 1, 2, 3, 4
 
@@ -108,38 +110,27 @@ def _fingerprint(
 class SeenReadings:
     """The readings of one source that are in the set, by fingerprint.
 
-    `stored_hours` are those the store has; `load(hours)` yields (key, content, paths, revision, hour) arrays of their visible readings.
-    With `latest_only` (corrections by order of ingestion) a reading is a duplicate only of the newest with its key, and in place
-    of its paths goes its order.
+    `stored` says of the hours that the store has how many readings it has of each, about. With `latest_only` (corrections by order
+    of ingestion) a reading is a duplicate only of the newest with its key, and in place of its paths goes its order. `keep`: let go of
+    nothing, because the store does not show yet what was added (batches that become visible together).
     """
 
-    Loaded = tuple[NDArray[np.uint64], NDArray[np.uint64], NDArray[np.uint64], NDArray[np.int32], NDArray[np.int32]]
+    Rows = tuple[NDArray[np.uint64], NDArray[np.uint64], NDArray[np.uint64], NDArray[np.int32], NDArray[np.int32]]
+    Load = Callable[[Sequence[int], NDArray[np.int64] | None], Iterable[Rows]]
 
-    def __init__(
-        self,
-        stored_hours: Iterable[int],
-        load: Callable[[Sequence[int]], Iterable[Loaded]],
-        *,
-        latest_only: bool = False,
-        max_held: int = MAX_HELD,
-    ) -> None:
-        self._stored = set(stored_hours)
-        self._load = load
+    def __init__(self, stored: Mapping[int, int], *, latest_only: bool = False, keep: bool = False, max_places: int = MAX_PLACES) -> None:
+        self._stored = dict(stored)
         self._latest_only = latest_only
-        self._max_held = max_held
-        self._held: dict[int, int] = {}  # hour -> when it was last written to
-        self._sizes: dict[int, int] = {}  # hour -> how many of its readings are in memory at most
-        self._turn = 0
-        self._clear(_SMALLEST)
-
-    def _clear(self, size: int) -> None:
-        self._count = 0
-        self._table = np.zeros((size, 4), np.uint64)  # key, content, paths, revision and hour: half a cache line; 0 in the last: free
+        self._max_places = max_places
+        self._keep = keep
+        self._held: dict[int, _Hour] = {}  # what was written to longest ago comes first
+        self._partly: dict[int, _Hour] = {}  # what had to be known of other hours; with `keep` only
+        self._asked: dict[int, int] = {}  # of hours that are not held: for how many readings they were looked into
 
     @property
-    def held(self) -> int:
-        """How many readings are in memory now."""
-        return self._count
+    def places(self) -> int:
+        """How many places for readings are in memory now."""
+        return sum(hour.places for hour in self._held.values())
 
     def add(
         self,
@@ -148,99 +139,137 @@ class SeenReadings:
         paths: NDArray[np.uint64],
         time: NDArray[np.int64],
         revision: int,
+        load: Load,
     ) -> NDArray[np.uint8]:
-        """NEW, DUPLICATE, or CLASH (new, but overlaps another of the same version) for each, in order; all are in the set after."""
+        """NEW, DUPLICATE, or CLASH (new, but overlaps another of the same version) for each, in order; all are in the set after.
+
+        `load(hours, rows)` yields (key, content, paths, revision, hour) arrays of the store's visible readings of these hours. Where it
+        is given `rows` of this batch, only readings of the same twin and time as one of them are needed.
+        """
         hour = (time // HOUR).astype(np.int32)
-        hours = np.unique(hour).tolist()
-        self._make_room(len(key), hours)
-        self._hold(hours)
+        batch = (key, content, paths, np.full(len(key), revision, np.int32), hour)
+        order = None if hour.min() == hour.max() else np.argsort(hour, kind="stable")
+        batch = batch if order is None else _rows(batch, order)
+        spans = _spans(batch[4])
         verdict = np.empty(len(key), np.uint8)
-        revisions = np.full(len(key), revision, np.int32)
-        self._insert((key, content, paths, revisions, hour), verdict)
-        self._stored.update(hours)
-        return verdict
+        for number, known in self._known(spans, order, load).items():
+            span = slice(*spans[number])
+            added = known.insert(_rows(batch, span), verdict[span], self._latest_only)
+            self._stored[number] = self._stored.get(number, 0) + added
+        if order is None:
+            return verdict
+        in_order = np.empty_like(verdict)
+        in_order[order] = verdict
+        return in_order
 
-    def forget(self) -> None:
-        """After a roll-back or a retraction: what is visible is in the store, and is read again as it is needed."""
-        self._held.clear()
-        self._sizes.clear()
-        self._clear(_SMALLEST)
+    def _known(self, spans: Mapping[int, tuple[int, int]], order: NDArray[np.int64] | None, load: Load) -> dict[int, _Hour]:
+        """What has to be known of each hour. Where keys are looked up it is forgotten after the batch."""
+        whole, by_key = self._missing(spans)
+        if not self._keep:
+            self._make_room(spans, whole)
+        known = {}
+        for number in spans:
+            hour = self._held.pop(number) if number in self._held else self._partly.pop(number) if number in self._partly else _Hour()
+            if number not in by_key:
+                self._held[number] = hour
+            elif self._keep:
+                self._partly[number] = hour
+            known[number] = hour
+        if whole:
+            self._take_in(known, load(whole, None))
+        if by_key:
+            rows = [np.arange(*spans[number]) if order is None else order[slice(*spans[number])] for number in by_key]
+            self._take_in(known, load(by_key, np.concatenate(rows)))
+        return known
 
-    def _hold(self, hours: Sequence[int]) -> None:
-        self._turn += 1
-        missing = [hour for hour in hours if hour not in self._held and hour in self._stored]
-        if missing:
-            for loaded in self._load(missing):
-                self._insert(loaded, np.empty(len(loaded[0]), np.uint8))
-        for hour in hours:
-            self._held[hour] = self._turn
-
-    def _insert(self, rows: Loaded, verdict: NDArray[np.uint8]) -> None:
-        needed = (self._count + len(rows[0])) * 2
-        if needed > len(self._table):
-            self._rebuild(needed, None)
-        for hour, count in zip(*(part.tolist() for part in np.unique(rows[4], return_counts=True)), strict=True):
-            self._sizes[hour] = self._sizes.get(hour, 0) + count
-        self._count += _insert(self._table, *rows, verdict, self._latest_only)
-
-    def _make_room(self, coming: int, needed: Sequence[int]) -> None:
-        """Let go of the hours that were written to longest ago, but never of those this batch needs."""
-        if self._count + coming <= self._max_held:
-            return
-        keep = set(needed)
-        by_age = sorted((hour for hour in self._held if hour not in keep), key=self._held.__getitem__, reverse=True)
-        room = self._max_held // 2 - coming - sum(self._sizes.get(hour, 0) for hour in keep)
-        for hour in by_age:
-            room -= self._sizes.get(hour, 0)
-            if room > 0:
-                keep.add(hour)
+    def _missing(self, spans: Mapping[int, tuple[int, int]]) -> tuple[list[int], list[int]]:
+        """Of the hours that the store has and memory has not: those to read whole, and those to look keys up in."""
+        whole, by_key = [], []
+        room = self._max_places - sum(self._held[number].places for number in spans if number in self._held)
+        for number, (first, last) in spans.items():
+            if number in self._held or number not in self._stored:
+                continue
+            size, asked = self._stored[number], self._asked.get(number, 0) + last - first
+            if size <= max(asked * _SHARE, _READ_WHOLE) and _places(size) <= room:
+                room -= _places(size)
+                self._asked.pop(number, None)
+                whole.append(number)
             else:
-                del self._held[hour]
-        if not self._sizes.keys() <= keep:
-            self._sizes = {hour: size for hour, size in self._sizes.items() if hour in keep}
-            chosen = np.isin(_hours(self._table), np.fromiter(keep, np.int32, len(keep)))
-            self._rebuild(4 * int(chosen.sum()), chosen)
+                self._asked[number] = asked
+                by_key.append(number)
+        return whole, by_key
 
-    def _rebuild(self, room: int, chosen: NDArray[np.bool_] | None) -> None:
-        """Move what is there, or what is `chosen` of it, to a table of at least `room` places."""
-        old = self._table
-        self._clear(max(_SMALLEST, 1 << (room - 1).bit_length()))
-        self._count = _move(old, np.empty(0, np.bool_) if chosen is None else chosen, self._table)
+    def _make_room(self, spans: Mapping[int, tuple[int, int]], whole: Sequence[int]) -> None:
+        """Let go of the hours that were written to longest ago, but never of those this batch needs."""
+        places = self.places + sum(_places(self._stored[number]) for number in whole)
+        places += sum(_places(last - first) for number, (first, last) in spans.items() if number not in self._stored)
+        for number in list(self._held):
+            if places <= self._max_places:
+                break
+            if number not in spans:
+                places -= self._held.pop(number).places
+
+    def _take_in(self, known: Mapping[int, _Hour], loaded: Iterable[Rows]) -> None:
+        for rows in loaded:
+            rows = _rows(rows, np.argsort(rows[4], kind="stable"))
+            for number, (first, last) in _spans(rows[4]).items():
+                known[number].insert(_rows(rows, slice(first, last)), np.empty(last - first, np.uint8), self._latest_only)
 
 
-def _hours(table: NDArray[np.uint64]) -> NDArray[np.int32]:
-    """The hour of each place; `_NO_HOUR` where it is free."""
-    return ((table[:, 3] & np.uint64(0xFFFFFFFF)).astype(np.uint32) ^ np.uint32(1 << 31)).view(np.int32)
+class _Hour:
+    """The readings of one hour of event time: an open-addressing table."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._table = np.zeros((_SMALLEST, 4), np.uint64)  # key, content, paths, revision: half a cache line; 0 in the last: free
+
+    @property
+    def places(self) -> int:
+        return len(self._table)
+
+    def insert(self, rows: SeenReadings.Rows, verdict: NDArray[np.uint8], latest_only: bool) -> int:
+        """How many were new."""
+        needed = _places(self._count + len(verdict))
+        if needed > len(self._table):
+            old, self._table = self._table, np.zeros((needed, 4), np.uint64)
+            _move(old, self._table)
+        added = int(_insert(self._table, *rows[:4], verdict, latest_only))
+        self._count += added
+        return added
+
+
+def _places(count: int) -> int:
+    """How large a table has to be: at most two thirds of it are taken."""
+    return max(_SMALLEST, 1 << (count * 3 // 2).bit_length())
+
+
+def _rows(rows: SeenReadings.Rows, which: NDArray[np.int64] | slice) -> SeenReadings.Rows:
+    key, content, paths, revision, hour = rows
+    return key[which], content[which], paths[which], revision[which], hour[which]
+
+
+def _spans(hours: NDArray[np.int32]) -> dict[int, tuple[int, int]]:
+    """Of each hour in sorted `hours` where it begins and ends."""
+    starts = np.flatnonzero(np.diff(hours, prepend=hours[:1] - 1)).tolist()
+    return {int(hours[start]): (start, end) for start, end in zip(starts, [*starts[1:], len(hours)], strict=True)}
 
 
 @numba.njit(cache=True, nogil=True)
-def _move(old: Any, chosen: Any, table: Any) -> int:
+def _move(old: Any, table: Any) -> None:
     """In the order of the old table, so that what shares a run keeps its order, and neighbours stay near."""
     mask = np.uint64(len(table) - 1)
-    moved = 0
     for place in range(len(old)):
-        if old[place, 3] == 0 or (len(chosen) and not chosen[place]):
+        if old[place, 3] == 0:
             continue
         at = _mix(old[place, 0]) & mask
         while table[at, 3] != 0:
             at = (at + np.uint64(1)) & mask
         for word in range(4):
             table[at, word] = old[place, word]
-        moved += 1
-    return moved
 
 
 @numba.njit(cache=True, nogil=True)
-def _insert(
-    table: Any,
-    key: Any,
-    content: Any,
-    path: Any,
-    revision: Any,
-    hour: Any,
-    verdict: Any,
-    latest_only: bool,
-) -> int:
+def _insert(table: Any, key: Any, content: Any, path: Any, revision: Any, verdict: Any, latest_only: bool) -> int:
     """Linear probing; the table's size is a power of two. Readings of one key lie in one run, so a clash is seen on the way."""
     mask = np.uint64(len(table) - 1)
     added = 0
@@ -255,12 +284,12 @@ def _insert(
                 if latest_only:  # `path` is the order of ingestion here
                     answer = REPLACES if path[row] > table[at, 2] else OLDER
                     break
-                if table[at, 3] >> np.uint64(32) == np.uint64(revision[row]) and table[at, 2] & path[row]:
+                if table[at, 3] == np.uint64(revision[row]) and table[at, 2] & path[row]:
                     answer = CLASH
             at = (at + np.uint64(1)) & mask
         verdict[row] = NEW if answer >= REPLACES else answer
         if answer != DUPLICATE and answer != OLDER:
             table[at, 0], table[at, 1], table[at, 2] = key[row], content[row], path[row]
-            table[at, 3] = np.uint64(revision[row]) << np.uint64(32) | np.uint64(np.int64(hour[row]) - _NO_HOUR)
+            table[at, 3] = np.uint64(revision[row])
             added += answer != REPLACES
     return added

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -42,7 +43,7 @@ class Written:
 
 
 class ContractIntake:
-    """Writes prepared batches of one contract; used under the writer's lock only.
+    """Writes prepared batches of one contract; used under the writer's lock only, and of no use after a failed transaction.
 
     `without` is a retraction that the store will know when the transaction at hand commits (a replay's own).
     """
@@ -65,7 +66,7 @@ class ContractIntake:
         self._principal = principal
         self._by_order = contract.spec.correction == "ingest"
         self._fingerprints = Fingerprints()
-        self._seen = SeenReadings(store.hours(principal, contract.name), self._load, latest_only=self._by_order)
+        self._seen = SeenReadings(store.hours(principal, contract.name), latest_only=self._by_order, keep=without is not None)
 
     def write(
         self,
@@ -74,7 +75,7 @@ class ContractIntake:
         origins: NDArray[np.int64] | int | None = None,
         places: NDArray[np.int64] | None = None,
     ) -> Written:
-        """Settle duplicates and append. After a failure of the transaction call `forget`.
+        """Settle duplicates and append.
 
         `origins` are the commits at which the payloads arrived (default: this one), `places` the order of rows within their origin.
         """
@@ -87,7 +88,7 @@ class ContractIntake:
             order = (origins << _ORDER_BITS) + (np.arange(len(readings), dtype=np.int64) if places is None else places)
             readings = replace(readings, correction=order)
             paths = order.view(np.uint64)
-        verdict = self._seen.add(key, content, paths, readings.time, self.contract.revision)
+        verdict = self._seen.add(key, content, paths, readings.time, self.contract.revision, partial(self._load, readings))
         duplicate = verdict == DUPLICATE
         late = ~duplicate & self._late(readings.time)
         conflict = verdict == CLASH
@@ -109,10 +110,6 @@ class ContractIntake:
             columns, revision = self.contract.columns, self.contract.revision
             self.cells.fold_columns(columns, revision, commits, r.twin, r.time, r.correction, r.present, r.bad, r.values)
 
-    def forget(self) -> None:
-        """Drop what is known of seen readings; it is read again from the store."""
-        self._seen = SeenReadings(self._store.hours(self._principal, self.contract.name), self._load, latest_only=self._by_order)
-
     def _late(self, time: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Further behind the watermark, the newest event time seen until then, than the lateness."""
         watermark = np.maximum.accumulate(np.concatenate([[self.cells.watermark], time[:-1]]))
@@ -123,11 +120,12 @@ class ContractIntake:
         correction = np.zeros_like(r.correction) if self._by_order else r.correction
         return self._fingerprints.of(self.contract.columns, r.twin, r.time, correction, r.present, r.bad, r.values)
 
-    def _load(self, hours: Sequence[int]) -> Iterator[SeenReadings.Loaded]:
+    def _load(self, batch: Readings, hours: Sequence[int], rows_of_batch: NDArray[np.int64] | None) -> Iterator[SeenReadings.Rows]:
+        at = None if rows_of_batch is None else (batch.twin[rows_of_batch], batch.time[rows_of_batch])
         for table in self._store.reading_tables(self._principal):
             if table.contract != self.contract.name:
                 continue
-            rows = self._store.readings(self._principal, table, hours=hours, without=self._without)
+            rows = self._store.readings(self._principal, table, hours=hours, at=at, without=self._without)
             if len(rows) == 0:
                 continue
             time = rows["time"].to_numpy()

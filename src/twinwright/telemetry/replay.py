@@ -19,12 +19,12 @@ from twinwright.storage.protocol import Store, Transaction
 from twinwright.telemetry import journal
 from twinwright.telemetry.batches import Prepared, decoder_of, prepare
 from twinwright.telemetry.contract import Contract
-from twinwright.telemetry.duplicates import MAX_HELD
 from twinwright.telemetry.intake import RETRIED, ContractIntake, counts_by_delivery
 from twinwright.telemetry.payloads import Payload, Receipt
 from twinwright.telemetry.pipeline import Pipeline, letters_by_reason
 from twinwright.twins.state import StateCache
 
+MAX_READINGS = 4_000_000  # of a window: a replay finds its own duplicates in memory
 _LETTERS_A_TIME = 5_000
 
 
@@ -82,12 +82,11 @@ class Reprocessing:
             )
 
     def _check_size(self, principal: Principal, source: str, first: int, last: int) -> None:
-        """A replay finds its own duplicates in memory: its window is bounded by what that holds."""
         commits = self._store.commits(principal, first=first, last=last, kind="ingest")
         readings = sum(commit.counts.received for commit in commits if commit.source == source)
-        if readings > MAX_HELD:
+        if readings > MAX_READINGS:
             raise RefusedError(
-                f"{readings} readings in the window", where=source, remedy=f"Replay it in parts of at most {MAX_HELD} readings"
+                f"{readings} readings in the window", where=source, remedy=f"Replay it in parts of at most {MAX_READINGS} readings"
             )
 
     def _intake_without(self, principal: Principal, retraction: Retraction) -> ContractIntake:
