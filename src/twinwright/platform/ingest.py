@@ -16,7 +16,7 @@ from twinwright.platform.interface import Progress
 from twinwright.platform.session import Session
 from twinwright.telemetry.payloads import Delivery, Payload, Position, Receipt
 
-_IN_FLIGHT = 3
+_IN_FLIGHT = 24  # chunks of 4 MiB: while some are being committed, enough others wait for a batch of their own
 
 
 def ingest_files(session: Session, principal: Principal, files: Sequence[str], contract: str, progress: Progress | None) -> Receipt:

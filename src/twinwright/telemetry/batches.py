@@ -86,8 +86,19 @@ def decoder_of(contract: Contract) -> Decoder:
     return TableDecoder(contract.fields, spec.format)
 
 
-def prepare(contract: Contract, decoder: Decoder, payloads: Sequence[Payload], registry: TwinRegistry, received_at: int) -> Prepared:
-    """Decode and evaluate. A payload that makes either fail is refused whole and by itself; its neighbours go on."""
+def prepare(
+    contract: Contract,
+    decoder: Decoder,
+    payloads: Sequence[Payload],
+    registry: TwinRegistry,
+    received_at: int,
+    *,
+    largest: int | None = None,
+) -> Prepared:
+    """Decode and evaluate. A payload that makes either fail is refused whole and by itself; its neighbours go on.
+
+    `largest`: no payload has more bytes than this, where it is known without looking at each.
+    """
 
     def attempt(tried: Sequence[Payload], refused: Sequence[Undecodable]) -> Prepared:
         decoded = _bounded(_around(contract, decoder, tried, refused))
@@ -106,7 +117,7 @@ def prepare(contract: Contract, decoder: Decoder, payloads: Sequence[Payload], r
             return [Undecodable(first, part[0].body, f"the evaluation failed: {error!r}")]
         return []
 
-    large = _too_large(payloads)
+    large = _too_large(payloads) if largest is None or largest > MAX_PAYLOAD_BYTES else []
     try:
         return attempt(payloads, large)
     except _POISONED:

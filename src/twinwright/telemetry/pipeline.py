@@ -1,8 +1,8 @@
 """The pipeline: deliveries in, one durable transaction per micro-batch, receipts out.
 
-Two threads, so that decoding the next micro-batch overlaps committing the last: `prepare` touches no state, `commit` is the only
-one that does. Deliveries that wait together for the same contract share a transaction and each gets its own receipt. Queues are
-bounded: when they are full, `submit` says so.
+Three threads, so that decoding the next micro-batch overlaps committing the last: `prepare` touches no state, `commit` is the only
+one that does, and what was decoded is compressed for the journal beside both. Deliveries that wait together for the same contract
+share a transaction and each gets its own receipt. Queues are bounded: when they are full, `submit` says so.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ import queue
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 
@@ -33,9 +34,9 @@ from twinwright.twins.registry import TwinRegistry
 from twinwright.twins.state import StateCache
 
 _log = get_logger("telemetry")
-QUEUE_BYTES = 64 * 1024 * 1024
+QUEUE_BYTES = 128 * 1024 * 1024
 QUEUE_DELIVERIES = 20_000
-BATCH_BYTES = 12 * 1024 * 1024
+BATCH_BYTES = 32 * 1024 * 1024  # a backlog's batches then have more rows than a row group of the engine, and are written once
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ class _Ready:
     contract: Contract
     waiting: tuple[_Waiting, ...]
     prepared: Prepared
-    frames: bytes
+    frames: Future[bytes]  # for the journal, being compressed
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +73,11 @@ class Pipeline:
         self._setup = _Setup({}, {}, {}, TwinRegistry([], {}))
         self._intakes: dict[str, ContractIntake] = {}
         self._in: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
-        self._out: queue.Queue[_Ready | None] = queue.Queue(maxsize=2)
+        self._out: queue.Queue[_Ready | None] = queue.Queue(maxsize=1)
         self._pending_lock = threading.Lock()
         self._pending_bytes = self._pending = 0
         self._closed = False
+        self._packing = ThreadPoolExecutor(1, "twinwright-pack")
         self._threads = [
             threading.Thread(target=run, name=f"twinwright-{run.__name__.strip('_')}") for run in (self._prepare, self._commit)
         ]
@@ -123,8 +125,7 @@ class Pipeline:
     def submit_soon(self, delivery: Delivery) -> Future[Receipt]:
         """The same without waiting; deliveries are committed in the order of submission."""
         self.contract(delivery.contract)
-        sizes = [len(payload.body) for payload in delivery.payloads]
-        size = sum(sizes)
+        size = sum([len(payload.body) for payload in delivery.payloads])
         with self._pending_lock:
             if self._closed:
                 raise PlatformError("the platform is stopping", remedy="Deliver again when it is back")
@@ -148,8 +149,9 @@ class Pipeline:
         self._in.put(None)
         for thread in self._threads:
             thread.join()
+        self._packing.shutdown()
 
-    # --- the two threads ---------------------------------------------------------------------------------------------
+    # --- the threads ---------------------------------------------------------------------------------------------
 
     def _prepare(self) -> None:
         stopping = False
@@ -182,9 +184,11 @@ class Pipeline:
     def _prepared(self, group: Sequence[_Waiting]) -> _Ready:
         setup = self._setup
         contract = _of(setup.contracts, group[0].delivery.contract)
-        payloads: list[Payload] = [payload for waiting in group for payload in waiting.delivery.payloads]
-        prepared = prepare(contract, setup.decoders[contract.name], payloads, setup.registry, self._clock.now())
-        return _Ready(contract, tuple(group), prepared, journal.pack(payloads, prepared.decoded.joined))
+        payloads: list[Payload] = list(chain.from_iterable(waiting.delivery.payloads for waiting in group))
+        largest = max(waiting.size for waiting in group)
+        prepared = prepare(contract, setup.decoders[contract.name], payloads, setup.registry, self._clock.now(), largest=largest)
+        frames = self._packing.submit(journal.pack, payloads, prepared.decoded.joined)
+        return _Ready(contract, tuple(group), prepared, frames)
 
     def _commit(self) -> None:
         while (ready := self._out.get()) is not None:
@@ -227,7 +231,7 @@ class Pipeline:
                     transaction.add_dead_letters(letters)
                     counts = written.counts(len(letters))
                     if contract.journal is not None:
-                        transaction.journal(contract.name, contract.source, contract.revision, ready.frames, counts)
+                        transaction.journal(contract.name, contract.source, contract.revision, ready.frames.result(), counts)
                     transaction.count(counts, source=contract.source)
             except BaseException:
                 if touched:  # a fence leaves what is known of seen readings as it was
