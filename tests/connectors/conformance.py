@@ -39,11 +39,11 @@ class ListIntake:
         if self.fail is not None:
             self.fail(delivery)
         with self.changed:
-            if delivery.position is not None:
-                key = (delivery.contract, delivery.position.stream)
-                if self.held.get(key, 0) != delivery.position.start:
-                    raise FenceError(f"{key} is at {self.held.get(key, 0)}, not {delivery.position.start}")
-                self.held[key] = delivery.position.next
+            for at in delivery.positions:
+                key = (delivery.contract, at.stream)
+                if self.held.get(key, 0) != at.start:
+                    raise FenceError(f"{key} is at {self.held.get(key, 0)}, not {at.start}")
+            self.held.update({(delivery.contract, at.stream): at.next for at in delivery.positions})
             self.deliveries.append(delivery)
             self.changed.notify_all()
         count = len(delivery.payloads)
@@ -166,7 +166,7 @@ def check_positions_chain_and_resume(case):
     deadline = time.monotonic() + case.patience
     while first is None and time.monotonic() < deadline:
         first = source.poll(0.1)
-    assert first is not None and first.position is not None
+    assert first is not None and first.positions
     source.committed(first, case.intake.submit(first))
     source.close()
     again = case.make()
@@ -174,7 +174,7 @@ def check_positions_chain_and_resume(case):
     try:
         rest = [mark for mark in marks if not any(mark in payload.body for payload in first.payloads)]
         deliveries = take(case, again, rest)  # the intake raises FenceError where a position does not chain
-        assert all(delivery.position is not None for delivery in deliveries)
+        assert all(delivery.positions for delivery in deliveries)
         assert sorted(marks_in(deliveries, marks)) == sorted(rest)
     finally:
         again.close()

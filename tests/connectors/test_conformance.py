@@ -41,10 +41,10 @@ class Sound:
             time.sleep(0.005)
         taken = self.world.log[self.at : self.at + self.size]
         start, self.at = self.at, self.at + len(taken)
-        return Delivery("c", tuple(Payload(body) for body in taken), Position("log", start, self.at))
+        return Delivery("c", tuple(Payload(body) for body in taken), (Position("log", start, self.at, len(taken)),))
 
     def committed(self, delivery, receipt):
-        self.world.acknowledged = delivery.position.next
+        self.world.acknowledged = delivery.positions[0].next
 
     def close(self):
         self.opened = False
@@ -93,7 +93,7 @@ class SpinsWithoutWaiting(Sound):
 
 class RepeatsTheLast(Sound):
     def committed(self, delivery, receipt):
-        if delivery.position.start == 0 and not getattr(self, "repeated", False):
+        if delivery.positions[0].start == 0 and not getattr(self, "repeated", False):
             self.repeated, self.at = True, 0
             self.size = 20
 
@@ -107,7 +107,7 @@ class DropsTheOddOne(Sound):
         delivery = super().poll(timeout)
         if delivery is None or len(delivery.payloads) < 4:
             return delivery
-        return Delivery("c", delivery.payloads[:-1], delivery.position)
+        return Delivery("c", delivery.payloads[:-1], delivery.positions)
 
 
 class NamesAnotherContract(Sound):
@@ -119,13 +119,16 @@ class NamesAnotherContract(Sound):
 class DeliversNothing(Sound):
     def poll(self, timeout):
         delivery = super().poll(timeout)
-        return delivery and Delivery("c", (*delivery.payloads, Payload(b"")), delivery.position)
+        return delivery and Delivery("c", (*delivery.payloads, Payload(b"")), delivery.positions)
 
 
 class PositionsWithHoles(Sound):
     def poll(self, timeout):
         delivery = super().poll(timeout)
-        return delivery and Delivery("c", delivery.payloads, Position("log", delivery.position.start + 1, delivery.position.next + 1))
+        if delivery is None:
+            return None
+        (at,) = delivery.positions
+        return Delivery("c", delivery.payloads, (Position("log", at.start + 1, at.next + 1, at.payloads),))
 
 
 def case_of(kind):

@@ -88,7 +88,7 @@ def test_a_finished_file_is_not_read_again_and_a_changed_one_is(tmp_path, intake
     assert one.poll(0.3) is None
     put(tmp_path, "1.json", [1, 2, 3], age=5)
     (delivery,) = take(case, one, [b"<3>"])
-    assert delivery.position.start == 0
+    assert delivery.positions[0].start == 0
     one.close()
 
 

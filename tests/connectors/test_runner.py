@@ -38,7 +38,7 @@ class Numbers:
             time.sleep(0.005)
             return None
         self.at += 1
-        return Delivery("c", (Payload(str(self.at - 1).encode()),), Position("s", self.at - 1, self.at))
+        return Delivery("c", (Payload(str(self.at - 1).encode()),), (Position("s", self.at - 1, self.at),))
 
     def committed(self, delivery, receipt):
         self.act("committed", self.at)
@@ -136,7 +136,7 @@ def test_a_busy_intake_gets_the_same_delivery_again_after_the_wait_it_asked_for(
 
 def test_a_fence_reopens_at_the_position_of_the_store(run, intake, events):
     def overtaken(delivery):
-        if delivery.position.start == 3 and not intake.held.get("moved"):
+        if delivery.positions[0].start == 3 and not intake.held.get("moved"):
             intake.held["moved"] = True
             intake.held["c", "s"] = 7  # somebody else committed 3 to 6
             raise FenceError("overtaken")
@@ -153,7 +153,7 @@ def test_a_failing_store_gets_everything_later_and_is_told_of_in_two_lines(run, 
     left = [5]
 
     def broken(delivery):
-        if delivery.position.start == 4 and left[0]:
+        if delivery.positions[0].start == 4 and left[0]:
             left[0] -= 1
             raise StoreError("disk full")
 
@@ -188,7 +188,7 @@ def test_a_delivery_refused_as_wrong_usage_holds_the_source_unacknowledged_until
     wrong = [True]
 
     def refuse(delivery):
-        if delivery.position.start == 2 and wrong[0]:
+        if delivery.positions[0].start == 2 and wrong[0]:
             raise TooLargeError("17 MiB in one payload")
 
     intake.fail = refuse
@@ -274,7 +274,7 @@ def test_whatever_fails_when_all_is_stored_once_and_nothing_is_acknowledged_that
 
     def fail(delivery):
         for step in from_intake:
-            in_intake(step, delivery.position.start)
+            in_intake(step, delivery.positions[0].start)
 
     intake.fail = fail
     source = Numbers(10, in_source)

@@ -42,8 +42,8 @@ def bodies(number: int) -> list[bytes]:
 
 
 def delivery(number: int) -> Delivery:
-    position = Position(STREAM, number // 2, number // 2 + 1) if number % 2 == 0 else None
-    return Delivery("pump", tuple(Payload(body) for body in bodies(number)), position)
+    positions = (Position(STREAM, number // 2, number // 2 + 1),) if number % 2 == 0 else ()
+    return Delivery("pump", tuple(Payload(body) for body in bodies(number)), positions)
 
 
 def say(*words: object) -> None:

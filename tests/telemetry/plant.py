@@ -112,7 +112,7 @@ class Plant:
     ) -> Receipt:
         """Each body is a payload of one delivery."""
         encoded = [body if isinstance(body, bytes) else json.dumps(body).encode() for body in bodies]
-        return self.pipeline.submit(Delivery(to, tuple(Payload(body, captures or {}) for body in encoded), position))
+        return self.pipeline.submit(Delivery(to, tuple(Payload(body, captures or {}) for body in encoded), (position,) if position else ()))
 
     def history(self, **selection: Any) -> list[dict[str, Any]]:
         return list(self.store.history(SYSTEM, Selection(**selection)).to_pylist())

@@ -19,7 +19,7 @@ def body(second, twin="pump-1", **fields):
 
 
 def delivery(*bodies, position=None, to="pump"):
-    return Delivery(to, tuple(Payload(one) for one in bodies), position)
+    return Delivery(to, tuple(Payload(one) for one in bodies), (position,) if position else ())
 
 
 def together(plant, deliveries) -> list[Future]:
@@ -76,6 +76,32 @@ def test_positions_follow_each_other_and_are_taken_once(plant):
     with pytest.raises(FenceError):
         plant.pipeline.submit(chain[3])
     assert plant.store.position(SYSTEM, "pump", "file") == 12
+
+
+def test_a_delivery_from_several_streams_moves_all_their_positions_or_none(plant):
+    streams = (Position("a", 0, 2, 2), Position("b", 0, 7, 1))
+    assert plant.pipeline.submit(Delivery("pump", tuple(Payload(body(n)) for n in range(3)), streams)).accepted == 3
+    assert [plant.store.position(SYSTEM, "pump", stream) for stream in "ab"] == [2, 7]
+    stale = (Position("a", 2, 3), Position("b", 6, 8))
+    with pytest.raises(FenceError, match="position 6 of b"):
+        plant.pipeline.submit(Delivery("pump", (Payload(body(3)), Payload(body(4))), stale))
+    assert [plant.store.position(SYSTEM, "pump", stream) for stream in "ab"] == [2, 7]
+    assert total(plant).received == 3
+
+
+def test_a_dead_letter_says_where_its_payload_was_read(plant):
+    junk = [Payload(b"junk-%d" % n) for n in range(6)]
+    several = Delivery("pump", (junk[0], Payload(body(1)), junk[1], junk[2]), (Position("a", 0, 50, 3), Position("b", 0, 9, 1)))
+    together(plant, [delivery(body(0)), delivery(body(2), junk[3].body), several, Delivery("pump", (junk[4],), (Position("a", 50, 51),))])
+    plant.pipeline.close()
+    said = {letter.payload: letter.position for letter in plant.store.dead_letters(SYSTEM)}
+    assert said == {
+        b"junk-0": "a@0 payload 0",
+        b"junk-1": "a@0 payload 2",
+        b"junk-2": "b@0 payload 0",
+        b"junk-3": "payload 1",
+        b"junk-4": "a@50 payload 0",
+    }
 
 
 def test_a_batch_decoded_under_another_revision_is_decoded_again(plant):

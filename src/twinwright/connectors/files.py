@@ -180,7 +180,7 @@ class FilesSource:
                 self._reading = None
                 self._skip(known, error)
                 continue
-            return Delivery(known.contract, (payload,), position)
+            return Delivery(known.contract, (payload,), (position,))
         return None
 
     def _begin(self, watch: _Watch, known: _Known) -> None:

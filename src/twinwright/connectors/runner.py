@@ -197,7 +197,7 @@ class SourceRunner:
             contract=delivery.contract,
             payloads=len(delivery.payloads),
             payload_bytes=sum(len(payload.body) for payload in delivery.payloads),
-            position=str(delivery.position) if delivery.position else None,
+            positions=[f"{position.stream}@{position.start}" for position in delivery.positions],
             error=str(error),
             remedy="Nothing of it is acknowledged or lost. Mend the cause and start the connector again",
         )

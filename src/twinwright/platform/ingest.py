@@ -55,7 +55,7 @@ def _submitted(session: Session, contract: str, payload: Payload, position: Posi
         done = done + flying.popleft().result()
     while True:
         try:
-            flying.append(session.pipeline.submit_soon(Delivery(contract, (payload,), position)))
+            flying.append(session.pipeline.submit_soon(Delivery(contract, (payload,), (position,))))
             return done
         except BusyError:
             if not flying:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -58,22 +58,22 @@ class Prepared:
         """Which payload each decoded row came from."""
         return self.decoded.owner[rows]
 
-    def dead_letters(self, position: str) -> tuple[list[DeadLetter], list[int]]:
-        """The refused, whole, and the payload each came from."""
+    def dead_letters(self, place: Callable[[int], str]) -> tuple[list[DeadLetter], list[int]]:
+        """The refused, whole, and the payload each came from; `place` says where a payload was read."""
         letters, owners = [], []
         for bad in self.decoded.undecodable:
-            letters.append(self._letter(bad.reason, bad.detail, bad.raw, bad.payload, position))
+            letters.append(self._letter(bad.reason, bad.detail, bad.raw, bad.payload, place))
             owners.append(bad.payload)
         for refused in self.refused:
             payload = int(self.decoded.owner[refused.row])
-            letters.append(self._letter(refused.reason, refused.detail, self.decoded.raw(refused.row), payload, position))
+            letters.append(self._letter(refused.reason, refused.detail, self.decoded.raw(refused.row), payload, place))
             owners.append(payload)
         return letters, owners
 
-    def _letter(self, reason: str, detail: str, raw: bytes, payload: int, position: str) -> DeadLetter:
-        where = f"{position} payload {payload}".strip()
+    def _letter(self, reason: str, detail: str, raw: bytes, payload: int, place: Callable[[int], str]) -> DeadLetter:
         contract, captures = self.contract, self.payloads[payload].captures
-        return DeadLetter(contract.name, contract.source, contract.revision, reason, detail[:_DETAIL_LIMIT], raw, captures, where)
+        detail = detail[:_DETAIL_LIMIT]
+        return DeadLetter(contract.name, contract.source, contract.revision, reason, detail, raw, captures, place(payload))
 
 
 def decoder_of(contract: Contract) -> Decoder:

@@ -38,21 +38,25 @@ class Position:
     """Where in a source that can be read again a batch begins (`start`) and where the next one does (`next`).
 
     `stream` names what is read (a file by its digest, a partition). The store commits `next` with the data, and refuses a
-    batch whose `start` is not what it holds (FenceError).
+    batch whose `start` is not what it holds (FenceError). `payloads`: how many of a delivery's payloads were read there.
     """
 
     stream: str
     start: int
     next: int
+    payloads: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """Payloads for one contract, committed together in one transaction."""
+    """Payloads for one contract, committed together in one transaction, with the position of each stream they were read from.
+
+    The payloads are in the order of their positions.
+    """
 
     contract: str
     payloads: tuple[Payload, ...]
-    position: Position | None = None
+    positions: tuple[Position, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,8 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
@@ -119,7 +120,7 @@ class Pipeline:
     # --- in ----------------------------------------------------------------------------------------------------------
 
     def submit(self, delivery: Delivery) -> Receipt:
-        """Blocks until the delivery is durable. Raises BusyError when full, FenceError when its position is not current."""
+        """Blocks until the delivery is durable. Raises BusyError when full, FenceError when a position is not current."""
         return self.submit_soon(delivery).result()
 
     def submit_soon(self, delivery: Delivery) -> Future[Receipt]:
@@ -215,9 +216,8 @@ class Pipeline:
     def _write(self, ready: _Ready) -> list[Receipt]:
         started = time.perf_counter()
         contract, prepared = ready.contract, ready.prepared
-        positions = [waiting.delivery.position for waiting in ready.waiting if waiting.delivery.position]
-        where = f"{positions[0].stream}@{positions[0].start}" if positions else ""
-        letters, owners = prepared.dead_letters(where)
+        positions = [position for waiting in ready.waiting for position in waiting.delivery.positions]
+        letters, owners = prepared.dead_letters(_places([waiting.delivery for waiting in ready.waiting]))
         with self._state.lock:
             intake = self.intake(contract.name)
             touched = False
@@ -293,6 +293,25 @@ class Pipeline:
 def letters_by_reason(reasons: Sequence[str]) -> dict[str, int]:
     """How many of each."""
     return {reason: reasons.count(reason) for reason in sorted(set(reasons))}
+
+
+def _places(deliveries: Sequence[Delivery]) -> Callable[[int], str]:
+    """Where each payload of all of them was read: the stream, where the batch began in it, and which payload from there on."""
+    firsts: list[int] = []
+    streams: list[str] = []
+    end = 0
+    for delivery in deliveries:
+        first, end = end, end + len(delivery.payloads)
+        for position in delivery.positions or (None,):
+            firsts.append(first)
+            streams.append(f"{position.stream}@{position.start} " if position else "")
+            first += position.payloads if position else 0
+
+    def place(payload: int) -> str:
+        index = bisect_right(firsts, payload) - 1
+        return f"{streams[index]}payload {payload - firsts[index]}"
+
+    return place
 
 
 def _of(contracts: Mapping[str, Contract], name: str) -> Contract:

@@ -98,7 +98,7 @@ class Reprocessing:
     def _again(self, transaction: Transaction, intake: ContractIntake, entry: JournalEntry) -> tuple[Receipt, Counts]:
         contract = intake.contract
         prepared = prepare(contract, decoder_of(contract), journal.unpack(entry.frames), self._pipeline.registry, entry.at)
-        letters, _ = prepared.dead_letters(f"replayed from commit {entry.commit}")
+        letters, _ = prepared.dead_letters(lambda payload: f"replayed from commit {entry.commit} payload {payload}")
         transaction.add_dead_letters([replace(letter, origin=entry.commit) for letter in letters])
         written = intake.write(transaction, prepared.readings, origins=entry.commit)
         counts = written.counts(len(letters))
@@ -131,12 +131,8 @@ class Reprocessing:
             alive = np.array([letter.id in opened for letter in letters], np.bool_)
             prepared = replace(prepared, readings=prepared.readings.take(np.flatnonzero(alive[owner])))  # others were retried meanwhile
             closed = sorted(set(prepared.payload_of(prepared.readings.row).tolist()))
-            refused, owners = prepared.dead_letters("")
-            again = [
-                (replace(one, origin=letters[at].origin, position=letters[at].position), at)
-                for one, at in zip(refused, owners, strict=True)
-                if at in set(closed)
-            ]
+            refused, owners = prepared.dead_letters(lambda at: letters[at].position)
+            again = [(replace(one, origin=letters[at].origin), at) for one, at in zip(refused, owners, strict=True) if at in set(closed)]
             receipt = self._move(principal, prepared, letters, closed, again)
         return receipt, len(opened) - len(closed)
 
