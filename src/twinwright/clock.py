@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Protocol
 
 from twinwright.errors import UsageError
@@ -12,6 +13,7 @@ from twinwright.errors import UsageError
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SECOND = 1_000_000
 HOUR = 3_600 * SECOND
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 _DURATION = re.compile(
     r"^P(?:(\d+(?:\.\d+)?)W)?(?:(\d+(?:\.\d+)?)D)?(?:T(?:(\d+(?:\.\d+)?)H)?(?:(\d+(?:\.\d+)?)M)?(?:(\d+(?:\.\d+)?)S)?)?$"
@@ -20,21 +22,35 @@ _DURATION_UNITS = (604_800, 86_400, 3_600, 60, 1)
 
 
 class Clock(Protocol):
-    """What time it is, twice: of the world (may be stepped) and monotonic (may not). Both in microseconds."""
+    """What time it is, twice: of the world (may be stepped) and monotonic (may not). Both in microseconds.
+
+    Monotonic times of two processes can be compared where `boot` is the same, and not empty.
+    """
 
     def now(self) -> int: ...
 
     def monotonic(self) -> int: ...
 
+    def boot(self) -> str: ...
+
 
 class SystemClock:
-    """The machine's clocks."""
+    """The machine's clocks. Where there is a monotonic one that goes on while the machine sleeps, it is that one: waking is no step."""
+
+    _MONOTONIC = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
     def now(self) -> int:
         return time.time_ns() // 1_000
 
     def monotonic(self) -> int:
-        return time.monotonic_ns() // 1_000
+        return time.clock_gettime_ns(self._MONOTONIC) // 1_000
+
+    def boot(self) -> str:
+        """Which run of the machine this is; empty where it does not say."""
+        try:
+            return _BOOT_ID.read_text(encoding="ascii").strip()
+        except OSError:
+            return ""
 
 
 class ManualClock:
@@ -43,12 +59,16 @@ class ManualClock:
     def __init__(self, now: int = 0) -> None:
         self._now = now
         self._monotonic = 0
+        self._boot = "0"
 
     def now(self) -> int:
         return self._now
 
     def monotonic(self) -> int:
         return self._monotonic
+
+    def boot(self) -> str:
+        return self._boot
 
     def advance(self, microseconds: int) -> None:
         """Let time pass, for both clocks."""
@@ -58,6 +78,10 @@ class ManualClock:
     def step(self, microseconds: int) -> None:
         """Step the clock of the world only, as an operator or NTP may."""
         self._now += microseconds
+
+    def reboot(self) -> None:
+        """Start the monotonic clock afresh, as the machine does."""
+        self._monotonic, self._boot = 0, str(int(self._boot) + 1)
 
 
 def to_iso(micros: int) -> str:

@@ -14,6 +14,7 @@
     ├── UnauthorisedError           no valid credential                           HTTP 401
     ├── ForbiddenError              a valid credential without the right          HTTP 403
     ├── BusyError                   a bounded queue is full: come back later      HTTP 429
+    │   └── ClockSuspectError       ingestion is paused: nothing was taken        HTTP 503
     └── PlatformError               the platform itself failed                    exit 3, HTTP 500
         ├── StoreError              the store can't do what it was asked
         └── FenceError              another worker moved this position on: roll back and read it again
@@ -178,6 +179,17 @@ class BusyError(TwinwrightError):
     def __init__(self, what: str, *, retry_after: float = 1.0) -> None:
         super().__init__(what, remedy=f"Try again in {retry_after:g} s")
         self.retry_after = retry_after
+
+
+class ClockSuspectError(BusyError):
+    """Ingestion is paused because the platform's clock is suspect; nothing of what was sent was taken. `retry_after` is in seconds."""
+
+    code = "ClockSuspect"
+    http_status = 503  # no fault of who sends: RFC 9110, section 15.6.4, with Retry-After
+
+    def __init__(self, what: str, *, retry_after: float = 1.0) -> None:
+        super().__init__(what, retry_after=retry_after)
+        self.remedy = f"Try again in {retry_after:g} s; if the clock is right, say so with: twinwright clock trust"
 
 
 class PlatformError(TwinwrightError):

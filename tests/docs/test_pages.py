@@ -17,7 +17,7 @@ PAGES = sorted([*DOCS.rglob("*.md"), *(REPOSITORY / name for name in ("README.md
 WITH_COMMANDS = [page for page in PAGES if any(steps(page.read_text("utf-8")))]
 NAMES = [str(page.relative_to(REPOSITORY)) for page in PAGES]
 HOW_TO = (
-    *("init", "plan", "apply", "schema", "up", "ingest", "replay", "state", "history", "dead-letters", "reconcile", "kpi"),
+    *("init", "plan", "apply", "schema", "up", "ingest", "replay", "state", "history", "dead-letters", "reconcile", "kpi", "clock"),
     *("simulate", "runs", "calibrate", "validate", "promote"),
 )
 

@@ -29,6 +29,7 @@ VOLATILE = {
     "at",
     "started",
     "token",
+    "now",
 }
 FROM, TO = "2026-03-01T08:00:00Z", "2026-03-01T08:20:00Z"
 
@@ -57,6 +58,8 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "a dead letter": ("dead-letters", "show", "{letter}"),
     "no dead letter": ("dead-letters", "show", "999999"),
     "kpi": ("kpi",),
+    "clock": ("clock", "show"),
+    "trust the clock": ("clock", "trust"),
     "reconcile": ("reconcile",),
     "ingest": ("ingest", "{folder}/more.ndjson", "--contract", "pump"),
     "ingest again": ("ingest", "{folder}/more.ndjson", "--contract", "pump"),
@@ -207,6 +210,8 @@ def test_the_table_covers_what_the_socket_answers() -> None:
         "history",
         "reconcile",
         "kpi",
+        "clock",
+        "trust_clock",
     }
     reached |= {"simulate", "runs", "run", "verify_run", "compare_runs", "calibrate", "validate", "promote"}
     theirs = {"push", "twins", "relationships", "interfaces", "paths", "status", "metrics", "models", "scenarios", "report"}

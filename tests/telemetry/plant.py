@@ -78,7 +78,7 @@ class Plant:
         self.metrics = Metrics.create()
         self.pipeline = Pipeline(self.store, SYSTEM, self.state, self.clock, self.metrics)
         self.pipeline.configure({one.name: one for one in self.contracts}, TwinRegistry(self.lifetimes, {INTERFACE: PATHS}))
-        self.reprocessing = Reprocessing(self.store, self.state, self.pipeline, self.clock)
+        self.reprocessing = Reprocessing(self.store, self.state, self.pipeline)
 
     def _apply(self) -> None:
         known = self.store.reading_tables(SYSTEM)

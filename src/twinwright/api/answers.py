@@ -34,7 +34,7 @@ class ErrorBody(Answer):
 
 
 class Health(Answer):
-    status: str = Field(examples=["ok"])
+    status: str = Field(examples=["ok", "paused"], description="paused: reads are served, telemetry is not taken for now.")
 
 
 class Receipt(Answer):
@@ -178,7 +178,16 @@ class Validations(Answer):
     value: list[dict[str, Any]]
 
 
+class ClockStatus(Answer):
+    suspect: bool = Field(description="Ingestion is paused: pushes are answered 503 with Retry-After, nothing is taken.")
+    step_seconds: float
+    resumes_in_seconds: float | None
+    skew_seconds: float
+    now: str
+
+
 class Status(Answer):
+    clock: ClockStatus
     connectors: list[dict[str, Any]]
     contracts: list[dict[str, Any]]
     commit: int

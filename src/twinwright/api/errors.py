@@ -73,7 +73,7 @@ def register(app: FastAPI) -> None:
 
     async def told(_request: Request, error: Exception) -> Response:
         error = cast(TwinwrightError, error)
-        if error.http_status >= 500:
+        if error.http_status >= 500 and not isinstance(error, BusyError):  # a pause is told once, by who pauses
             _log.error("request_failed", code=error.code, reason=str(error))
         return error_response(error)
 

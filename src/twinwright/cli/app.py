@@ -293,6 +293,26 @@ def kpi(
     output.finish(result, as_json, show)
 
 
+clocks = typer.Typer(help="The platform's clock, and whether ingestion is paused because of it.", no_args_is_help=True)
+app.add_typer(clocks, name="clock")
+
+
+@clocks.command("show")
+def clock_show(workspace: Workspace = HERE, as_json: Json = False) -> None:
+    """Show whether it is suspect; exit code 1 when it is."""
+    with opened(workspace) as platform:
+        result = platform.clock()
+    output.finish(result, as_json, output.fields, good=not result["suspect"])
+
+
+@clocks.command("trust")
+def clock_trust(workspace: Workspace = HERE, as_json: Json = False) -> None:
+    """Say that it is right as it is: ingestion goes on."""
+    with opened(workspace) as platform:
+        result = platform.trust_clock()
+    output.finish(result, as_json, output.fields)
+
+
 schemas = typer.Typer(help="DTDL interfaces.", no_args_is_help=True)
 app.add_typer(schemas, name="schema")
 

@@ -144,6 +144,7 @@ def _runners(session: Session) -> Iterator[SourceRunner]:
 def _housekeeping(session: Session, stop: threading.Event) -> None:
     while not stop.wait(_HOUSEKEEPING_SECONDS):
         try:
+            session.remember_clock()
             session.expire()
         except TwinwrightError as error:
             _log.warning("housekeeping failed", error=str(error))

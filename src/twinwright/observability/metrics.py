@@ -81,6 +81,8 @@ class Metrics:
     run_seconds: Labelled[Histogram]  # kind
     http_requests: Labelled[Counter]  # method, route, status; the route's template, never the path
     http_seconds: Labelled[Histogram]  # method, route
+    clock_suspect: Gauge  # 1 while ingestion is paused for it
+    clock_steps: Counter
     store_bytes: Gauge
     resident_memory_bytes: Gauge
 
@@ -111,6 +113,8 @@ class Metrics:
             run_seconds=made.histograms("run_seconds", "Wall time of a simulation run", _RUN_SECONDS, "kind"),
             http_requests=made.counters("http_requests", "HTTP requests answered", "method", "route", "status"),
             http_seconds=made.histograms("http_request_seconds", "Time to answer an HTTP request", _BATCH_SECONDS, "method", "route"),
+            clock_suspect=made.gauge("clock_suspect", "1 while the clock is suspect and ingestion paused, 0 else"),
+            clock_steps=made.counter("clock_steps", "Times the clock became suspect"),
             store_bytes=made.gauge("store_bytes", "Size of the store on disk"),
             resident_memory_bytes=resident,
         )
@@ -140,6 +144,9 @@ class _Maker:
 
     def gauge(self, name: str, help: str) -> Gauge:
         return Gauge(f"twinwright_{name}", help, registry=self.registry)
+
+    def counter(self, name: str, help: str) -> Counter:
+        return Counter(f"twinwright_{name}", help, registry=self.registry)
 
     def histogram(self, name: str, help: str, buckets: Sequence[float]) -> Histogram:
         return Histogram(f"twinwright_{name}", help, registry=self.registry, buckets=buckets)

@@ -109,7 +109,16 @@ class Platform(Protocol):
         ...
 
     def status(self) -> dict[str, Any]:
-        """`connectors[]{name up detail} contracts[]{name freshness_seconds watermark} commit store_bytes version uptime_seconds`."""
+        """`clock{suspect} connectors[]{name up detail} contracts[]{name freshness_seconds watermark} commit store_bytes version
+        uptime_seconds`."""
+        ...
+
+    def clock(self) -> dict[str, Any]:
+        """`suspect step_seconds resumes_in_seconds skew_seconds now`: whether ingestion is paused because of the platform's clock."""
+        ...
+
+    def trust_clock(self) -> dict[str, Any]:
+        """An administrator says that the clock is right: ingestion goes on. As `clock`, plus `token`; audited."""
         ...
 
     # simulation

@@ -10,7 +10,7 @@ from typing import Any, cast
 import yaml
 
 from twinwright import __version__
-from twinwright.clock import from_iso, parse_duration, to_iso
+from twinwright.clock import SECOND, from_iso, parse_duration, to_iso
 from twinwright.documents import Problems, load, parse_text
 from twinwright.errors import InvalidError, NotFoundError, UsageError
 from twinwright.governance.principals import LOCAL_ADMIN, Principal
@@ -216,6 +216,7 @@ class LocalPlatform:
         session.metrics.store_bytes.set(size)
         statuses = [source.status() for source in session.sources]
         return {
+            "clock": self.clock(),
             "connectors": [{"name": s.name, "up": s.state == "up", "state": s.state, "detail": s.error} for s in statuses],
             "contracts": contracts,
             "commit": session.store.last_commit(self.principal),
@@ -223,6 +224,27 @@ class LocalPlatform:
             "version": __version__,
             "uptime_seconds": (session.clock.monotonic() - session.started) / 1e6,
         }
+
+    def clock(self) -> dict[str, Any]:
+        self.principal.require_read()
+        status = self.session.pipeline.guard.status()
+        return {
+            "suspect": status.suspect,
+            "step_seconds": status.step / SECOND,
+            "resumes_in_seconds": status.left / SECOND if status.suspect else None,
+            "skew_seconds": status.skew / SECOND,
+            "now": to_iso(self.session.clock.now()),
+        }
+
+    def trust_clock(self) -> dict[str, Any]:
+        self.principal.require_admin()
+        before, store = self.clock(), self.session.store
+        self.session.pipeline.guard.trust()
+        self.session.remember_clock()
+        with store.transaction(self.principal, "clock") as transaction:
+            body = {"by": self.principal.name, "step_seconds": before["step_seconds"], "now": before["now"]}
+            transaction.put_record("audit", f"clock-{transaction.commit}", body)
+        return {**self.clock(), "token": transaction.commit}
 
     def metrics(self) -> bytes:
         self.status()  # sets the gauges that are asked for, not counted

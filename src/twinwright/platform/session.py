@@ -19,12 +19,14 @@ from twinwright.observability.logs import get_logger
 from twinwright.observability.metrics import Metrics
 from twinwright.platform import applied as applied_documents
 from twinwright.platform.applied import Applied
+from twinwright.platform.clock_anchor import AnchorFile, last_commit_seen
 from twinwright.platform.wire import FOLDER
 from twinwright.simulation.child import Limits
 from twinwright.simulation.definition import ModelDefinition
 from twinwright.simulation.service import SimulationService
 from twinwright.storage.duckdb import DuckDBStore
 from twinwright.storage.layout import Commit
+from twinwright.telemetry.clock_guard import ClockGuard
 from twinwright.telemetry.pipeline import Pipeline
 from twinwright.telemetry.replay import Reprocessing
 from twinwright.twins.reads import TwinReads, per_microseconds
@@ -59,10 +61,12 @@ class Session:
         self.metrics = Metrics.create()
         self.store = self._open_store()
         self.state = StateCache(self.store, SYSTEM)
-        self.pipeline = Pipeline(self.store, SYSTEM, self.state, self.clock, self.metrics)
+        self._anchor = AnchorFile(self.private / "clock.json")
+        guard = ClockGuard(self.clock, self.metrics, self._anchor.read() or last_commit_seen(self.store, SYSTEM))
+        self.pipeline = Pipeline(self.store, SYSTEM, self.state, self.clock, self.metrics, guard)
         self.sources: list[SourceRunner] = []
         self.on_apply: list[Callable[[], None]] = []
-        self.reprocessing = Reprocessing(self.store, self.state, self.pipeline, self.clock)
+        self.reprocessing = Reprocessing(self.store, self.state, self.pipeline)
         self._committed = threading.Condition()
         self.store.on_commit(self._note_commit)
         self._workspace: Workspace | None = None
@@ -92,7 +96,12 @@ class Session:
         self.pipeline.close()
         with contextlib.suppress(StoreError):  # what is not materialised is folded again at the next start
             self.state.materialise()
+        self.remember_clock()
         self.store.close()
+
+    def remember_clock(self) -> None:
+        """Leave behind what the next process has to know of the clocks."""
+        self._anchor.write(self.pipeline.guard.anchor())
 
     # --- what is applied ---------------------------------------------------------------------------------------------
 

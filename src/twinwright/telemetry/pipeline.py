@@ -27,6 +27,7 @@ from twinwright.storage.layout import Counts, ReadingTable
 from twinwright.storage.protocol import Store
 from twinwright.telemetry import journal
 from twinwright.telemetry.batches import Prepared, decoder_of, prepare
+from twinwright.telemetry.clock_guard import ClockGuard, newest_event_time
 from twinwright.telemetry.contract import Contract
 from twinwright.telemetry.decode import Decoder
 from twinwright.telemetry.intake import ContractIntake, Written, counts_by_delivery
@@ -69,8 +70,11 @@ class _Setup:
 class Pipeline:
     """Built on a store and its state cache; `configure` says which contracts are applied."""
 
-    def __init__(self, store: Store, principal: Principal, state: StateCache, clock: Clock, metrics: Metrics) -> None:
-        self._store, self._principal, self._state, self._clock, self._metrics = store, principal, state, clock, metrics
+    def __init__(
+        self, store: Store, principal: Principal, state: StateCache, clock: Clock, metrics: Metrics, guard: ClockGuard | None = None
+    ) -> None:
+        self._store, self._principal, self._state, self._metrics = store, principal, state, metrics
+        self.guard = guard or ClockGuard(clock, metrics)
         self._setup = _Setup({}, {}, {}, TwinRegistry([], {}))
         self._intakes: dict[str, ContractIntake] = {}
         self._in: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
@@ -89,6 +93,7 @@ class Pipeline:
     def configure(self, contracts: Mapping[str, Contract], registry: TwinRegistry) -> None:
         """Take what is applied as the truth from the next micro-batch on; one that was prepared under another revision is fenced off."""
         tables = {table.contract: table for table in self._store.reading_tables(self._principal)}  # the newest revision comes last
+        self.guard.configure([contract.skew for contract in contracts.values()])
         with self._state.lock:
             self._intakes.clear()
             self._setup = _Setup(contracts, {name: decoder_of(contract) for name, contract in contracts.items()}, tables, registry)
@@ -120,12 +125,14 @@ class Pipeline:
     # --- in ----------------------------------------------------------------------------------------------------------
 
     def submit(self, delivery: Delivery) -> Receipt:
-        """Blocks until the delivery is durable. Raises BusyError when full, FenceError when a position is not current."""
+        """Blocks until the delivery is durable. Raises BusyError when full, ClockSuspectError while ingestion is paused, FenceError
+        when a position is not current."""
         return self.submit_soon(delivery).result()
 
     def submit_soon(self, delivery: Delivery) -> Future[Receipt]:
         """The same without waiting; deliveries are committed in the order of submission."""
-        self.contract(delivery.contract)
+        setup, contract = self._setup, self.contract(delivery.contract)
+        self.guard.admit(contract.source, lambda: newest_event_time(contract, setup.decoders[contract.name], delivery, setup.registry))
         size = sum([len(payload.body) for payload in delivery.payloads])
         with self._pending_lock:
             if self._closed:
@@ -187,7 +194,7 @@ class Pipeline:
         contract = _of(setup.contracts, group[0].delivery.contract)
         payloads: list[Payload] = list(chain.from_iterable(waiting.delivery.payloads for waiting in group))
         largest = max(waiting.size for waiting in group)
-        prepared = prepare(contract, setup.decoders[contract.name], payloads, setup.registry, self._clock.now(), largest=largest)
+        prepared = prepare(contract, setup.decoders[contract.name], payloads, setup.registry, self.guard.now(), largest=largest)
         frames = self._packing.submit(journal.pack, payloads, prepared.decoded.joined)
         return _Ready(contract, tuple(group), prepared, frames)
 
@@ -214,6 +221,7 @@ class Pipeline:
                 self._answer([waiting], receipts)
 
     def _write(self, ready: _Ready) -> list[Receipt]:
+        self.guard.now()  # it stamps the commit, and may have been stepped since the batch was prepared
         started = time.perf_counter()
         contract, prepared = ready.contract, ready.prepared
         positions = [position for waiting in ready.waiting for position in waiting.delivery.positions]

@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from twinwright.clock import Clock
 from twinwright.errors import RefusedError, UsageError
 from twinwright.governance.principals import Principal
 from twinwright.storage.layout import Counts, DeadLetter, JournalEntry, Retraction
@@ -40,8 +39,8 @@ class Replayed:
 class Reprocessing:
     """Replay and retry for one platform."""
 
-    def __init__(self, store: Store, state: StateCache, pipeline: Pipeline, clock: Clock) -> None:
-        self._store, self._state, self._pipeline, self._clock = store, state, pipeline, clock
+    def __init__(self, store: Store, state: StateCache, pipeline: Pipeline) -> None:
+        self._store, self._state, self._pipeline = store, state, pipeline
 
     def replay(self, principal: Principal, contract: str, *, start: int | None, end: int | None) -> Replayed:
         """Reprocess what `contract` received at `start` <= receive time < `end` (microseconds)."""
@@ -122,9 +121,9 @@ class Reprocessing:
 
     def _retry(self, principal: Principal, name: str, letters: Sequence[DeadLetter]) -> tuple[Receipt, int]:
         """One transaction. A letter of which anything is accepted now is closed; what is still refused of it becomes a new one."""
-        contract = self._pipeline.contract(name)
+        contract, now = self._pipeline.contract(name), self._pipeline.guard.now()
         payloads = [Payload(letter.payload, letter.captures) for letter in letters]
-        prepared = prepare(contract, decoder_of(contract), payloads, self._pipeline.registry, self._clock.now())
+        prepared = prepare(contract, decoder_of(contract), payloads, self._pipeline.registry, now)
         with self._state.lock:
             opened = {letter.id for letter in letters if self._store.dead_letter(principal, letter.id).status == "open"}
             owner = prepared.payload_of(prepared.readings.row)

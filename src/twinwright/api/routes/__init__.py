@@ -17,6 +17,7 @@ _MEANINGS: Final = {
     422: "A parameter is not of its type or range.",
     429: "A bounded queue is full; Retry-After says when to come back.",
     500: "The platform failed; its log has the details under the correlation id.",
+    503: "Not for now: ingestion is paused, or the store does not answer; nothing was taken. Retry-After says when to come back.",
 }
 
 

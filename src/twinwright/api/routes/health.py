@@ -40,6 +40,7 @@ async def readyz(request: Request) -> Response:
     try:
         async with asyncio.timeout(READY_SECONDS):
             await serving.reads.run(serving.platform.twins)
+            clock = await serving.reads.run(serving.platform.clock)
     except (PlatformError, BusyError, TimeoutError):
         raise NotReadyError("not ready") from None
-    return JsonResponse({"status": "ok"})
+    return JsonResponse({"status": "paused" if clock["suspect"] else "ok"})

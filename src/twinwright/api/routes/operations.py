@@ -30,6 +30,18 @@ async def status(asking: Asking) -> Response:
     return JsonResponse(await asking.serving.reads.run(asking.platform.status))
 
 
+@router.get("/v1/clock", response_model=answers.ClockStatus, responses=failures(), summary="Whether the platform's clock is suspect")
+async def clock(asking: Asking) -> Response:
+    return JsonResponse(await asking.serving.reads.run(asking.platform.clock))
+
+
+@router.post(
+    "/v1/clock/trust", response_model=answers.ClockStatus, responses=failures(), summary="Say that the clock is right: ingestion goes on"
+)
+async def trust_clock(asking: Asking) -> Response:
+    return JsonResponse(await asking.serving.reads.run(asking.platform.trust_clock))
+
+
 @router.get("/metrics", response_class=Response, responses=failures(), summary="Metrics in Prometheus' text exposition")
 async def metrics(asking: Asking) -> Response:
     return Response(await asking.serving.reads.run(asking.platform.metrics), headers={"content-type": CONTENT_TYPE})

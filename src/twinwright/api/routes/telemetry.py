@@ -47,7 +47,7 @@ _RETRY_BODY: Final = {
 @router.post(
     "/telemetry/{contract}",
     response_model=answers.Receipt,
-    responses=failures(400, 404, 408, 413, 415),
+    responses=failures(400, 404, 408, 413, 415, 503),
     summary="Push telemetry of a contract",
     description="Answers with exact counts once all is durable; refused readings are kept and counted. With 4xx nothing was taken.",
     openapi_extra=_PUSH_BODY,
