@@ -20,7 +20,7 @@ import typer
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from twinwright import errors
+from twinwright import errors, expressions
 from twinwright.clock import format_duration
 from twinwright.connectors.registry import load_connectors
 from twinwright.connectors.settings import Duration
@@ -41,7 +41,13 @@ DOCUMENTS = (
 
 def pages() -> dict[str, str]:
     """Every generated page by its file name."""
-    return {"commands.md": commands(), "errors.md": error_tree(), "metrics.md": metrics(), "documents.md": documents()}
+    return {
+        "commands.md": commands(),
+        "errors.md": error_tree(),
+        "metrics.md": metrics(),
+        "documents.md": documents(),
+        "expressions.md": language(),
+    }
 
 
 def commands() -> str:
@@ -137,6 +143,20 @@ def documents() -> str:
         for heading, spec in _specs(root, known):
             lines += [f"### {heading}", "", *_spec(spec, known), ""]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def language() -> str:
+    """The expression language: what its package says of it, and its functions."""
+    lines = [NOTICE, "# Expressions", "", "```text", inspect.cleandoc(expressions.__doc__ or ""), "```", ""]
+    lines += [
+        "A unit binds to its number: `9.5 V/s` is a number, `9.5 V / s` is divided by the name `s`. The plain number 0 has any unit",
+        "but those with a zero of their own. Temperatures on such a scale (`degC`, `degF`) are points: their difference is in `delta_degC`,",
+        "and only such a difference is added to one. Numbers are doubles.",
+        "",
+    ]
+    lines += ["| function | |", "|---|---|"]
+    lines += [_row(f"`{name}`", about) for name, about in expressions.function_table()]
+    return "\n".join(lines) + "\n"
 
 
 def _roots() -> Iterator[tuple[str, type[BaseModel], type[BaseModel]]]:

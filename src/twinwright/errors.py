@@ -6,6 +6,7 @@
     │   │   ├── SchemaError         DTDL documents
     │   │   └── WorkspaceError      a workspace folder
     │   ├── UnitError               unknown unit, or of the wrong dimension
+    │   ├── ExpressionError         a text in the expression language that can't be read, or whose parts don't fit
     │   ├── NotFoundError           no such twin, path, contract, run ...         HTTP 404
     │   ├── TooLargeError           past a stated limit                           HTTP 413
     │   ├── UnsupportedMediaError   a content type nobody here reads              HTTP 415
@@ -114,6 +115,17 @@ class UnitError(UsageError):
     """A unit that is unknown, missing or of the wrong dimension."""
 
     code = "UnitInvalid"
+
+
+class ExpressionError(UsageError):
+    """A text in the expression language that can't be read, or whose parts don't fit; `position` counts its characters from 0."""
+
+    code = "ExpressionInvalid"
+
+    def __init__(self, what: str, *, text: str, position: int, remedy: str | None = None) -> None:
+        shown = text if len(text) <= 80 else text[:77] + "..."
+        super().__init__(what, where=f"column {position + 1} of `{shown}`", remedy=remedy)
+        self.position = position
 
 
 class NotFoundError(UsageError):

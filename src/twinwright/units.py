@@ -224,6 +224,30 @@ def check_dimension(unit: str | None, expected_unit: str | None, *, where: str |
         raise UnitError(error.what, where=where, remedy=error.remedy) from None
 
 
+def product(a: str | None, b: str | None) -> str | None:
+    """The unit of the product of values in two units. Raises UnitError."""
+    return _combined(canonical(a), canonical(b), 1.0)
+
+
+def quotient(a: str | None, b: str | None) -> str | None:
+    """The unit of the quotient of values in two units. Raises UnitError."""
+    return _combined(canonical(a), canonical(b), -1.0)
+
+
+def power(unit: str | None, exponent: float) -> str | None:
+    """The unit of a value raised to a power. Raises UnitError."""
+    return _combined(None, canonical(unit), exponent)
+
+
+def is_offset(unit: str | None) -> bool:
+    """Whether zero in this unit is not nothing (degC, degF), so that its values are points and no amounts. Raises UnitError."""
+    spelling = canonical(unit)
+    if spelling is None:
+        return False
+    parsed = _registry().parse_units(spelling)
+    return any(not _registry()._units[name].is_multiplicative for name in parsed._units)
+
+
 def symbol(unit: str | None) -> str:
     """A short form for people: `kPa`, `°C`, `m³/h`; empty for dimensionless. Raises UnitError."""
     spelling = canonical(unit)
@@ -299,6 +323,17 @@ def _spell(unit: Any) -> str | None:
         if again is not None and again == unit and again._units == unit._units:
             return short
     return f"{unit:C}"
+
+
+@lru_cache(maxsize=4096)
+def _combined(a: str | None, b: str | None, exponent: float) -> str | None:
+    registry = _registry()
+    for spelling in (a, b):
+        if is_offset(spelling):
+            raise UnitError(f"'{spelling}' has a zero of its own: its values can't be multiplied", remedy="Convert to K first")
+    unit = registry.parse_units(a or "") * registry.parse_units(b or "") ** (int(exponent) if exponent == int(exponent) else exponent)
+    spelling = _spell(unit)
+    return None if spelling is None else _canonical(spelling)
 
 
 @lru_cache(maxsize=4096)

@@ -166,7 +166,7 @@ def scenario_problems(tmp_path, texts, model):
         ("sweep: {k1: [1, 2]}\nensemble: {size: 99999}", "199998 runs", "At most 100000"),
         ("constraints: ['y is low']", "'y is low' is not a constraint", "`y < 9.5 V`"),
         ("constraints: ['z < 9.5 V']", "the model has no input or output 'z'", "It has: u, y"),
-        ("constraints: ['y < 9.5 kg']", "'kg' can't be converted", ""),
+        ("constraints: ['y < 9.5 kg']", "'kg' [[mass]] can't be converted to 'V'", ""),
         ("constraints: ['y < 9.5 zz']", "'zz' is not a known unit", ""),
         ("limits: {wall: 5}", "'wall'", ""),
         ("limits: {wall: five}", "is not an ISO 8601 duration", ""),

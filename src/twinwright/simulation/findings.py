@@ -6,14 +6,15 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
-from twinwright import units
 from twinwright.clock import to_iso
+from twinwright.expressions import Expression, Type
 from twinwright.simulation.declaration import Range
 from twinwright.simulation.definition import InputPort, ModelDefinition, OutputPort
 from twinwright.simulation.protocol import Floats
-from twinwright.simulation.scenario import Constraint
+from twinwright.simulation.scenario import Constraint, scope_of
 
 Columns = Mapping[str, Floats]
 
@@ -25,24 +26,34 @@ def columns(definition: ModelDefinition, inputs: Floats, outputs: Floats, states
     return named | {port.name: outputs[:, index] for index, port in enumerate(definition.outputs)}
 
 
-def check_constraint(constraint: Constraint, values: Floats, unit: str | None, grid: NDArray[np.int64]) -> dict[str, Any]:
-    """Whether a constraint is kept at every sample; else when it is first violated, and by how much at worst, in its unit."""
-    own = constraint.unit if constraint.unit is not None else unit
-    converted = np.asarray(units.convert(values, unit, own), np.float64)
-    upper = constraint.operator.startswith("<")
-    excess = converted - constraint.limit if upper else constraint.limit - converted
-    violated = excess > 0 if constraint.operator.endswith("=") else excess >= 0
-    report: dict[str, Any] = {"constraint": constraint.text, "kept": not violated.any()}
-    if violated.any():
-        worst = int(np.argmax(np.where(violated, excess, -np.inf)))
-        report |= {
-            "first_violated": to_iso(int(grid[int(np.argmax(violated))])),
-            "samples_violated": int(violated.sum()),
-            "worst": float(excess[worst]),
-            "worst_at": to_iso(int(grid[worst])),
-            "unit": own,
-        }
+def check_constraint(constraint: Constraint, definition: ModelDefinition, named: Columns, grid: NDArray[np.int64]) -> dict[str, Any]:
+    """Whether a constraint is kept at every sample; else when it is first violated, and for a limit by how much at worst, in its unit."""
+    scope = scope_of(definition)
+    expression = constraint.expression
+    values = {name: pl.Series(np.asarray(named[name], np.float64)) for name in expression.names}
+    kept = expression.check(scope).columns(values, grid.size).fill_null(False).to_numpy()
+    report: dict[str, Any] = {"constraint": constraint.text, "kept": bool(kept.all())}
+    if not kept.all():
+        report |= {"first_violated": to_iso(int(grid[int(np.argmin(kept))])), "samples_violated": int((~kept).sum())}
+        limit = _excess(expression, scope, values, grid.size)
+        if limit is not None:
+            excess, unit = limit
+            worst = int(np.argmax(np.where(kept | np.isnan(excess), -np.inf, excess)))
+            report |= {"worst": float(excess[worst]), "worst_at": to_iso(int(grid[worst])), "unit": unit}
     return report
+
+
+def _excess(
+    expression: Expression, scope: Mapping[str, Type], values: Mapping[str, pl.Series], count: int
+) -> tuple[Floats, str | None] | None:
+    """By how much a value lies beyond its limit, in the unit of the limit; None for what is not one value compared with one limit."""
+    sign = expression.root.value if expression.root.op == "compare" else None
+    if sign not in ("<", "<=", ">", ">="):
+        return None
+    left, right = (Expression(expression.text, part).check(scope) for part in expression.root.args)
+    unit = right.type.unit if right.type.unit is not None else left.type.unit
+    value, limit = (part.converted(unit).columns(values, count).to_numpy() for part in (left, right))
+    return (value - limit if sign.startswith("<") else limit - value), unit
 
 
 def extrapolations(definition: ModelDefinition, parameters: Mapping[str, float], named: Columns, grid: NDArray[np.int64]) -> list[str]:

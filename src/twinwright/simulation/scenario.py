@@ -13,7 +13,8 @@ from pydantic import Field, field_validator, model_validator
 from twinwright import units
 from twinwright.clock import SECOND, from_iso
 from twinwright.documents import Document, Location, Problems, Spec
-from twinwright.errors import UnitError, UsageError
+from twinwright.errors import ExpressionError, UnitError, UsageError
+from twinwright.expressions import Expression, Type, parse
 from twinwright.simulation.declaration import duration_seconds
 from twinwright.simulation.definition import ModelDefinition
 from twinwright.simulation.given_series import GivenSeries, read_csv
@@ -22,7 +23,6 @@ from twinwright.simulation.outcomes import Limits
 MAX_RUNS = 100_000
 MAX_SAMPLES = 10_000_000
 CHANGES = ("scale", "add", "constant")
-_CONSTRAINT = re.compile(r"^\s*([A-Za-z_]\w*)\s*(<=|>=|<|>)\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*(\S.*?)?\s*$")
 _BYTES = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(B|kB|MB|GB|TB|KiB|MiB|GiB|TiB)\s*$")
 _POWERS = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 
@@ -129,13 +129,13 @@ class InputChange:
 
 @dataclass(frozen=True, slots=True)
 class Constraint:
-    """`name` compared with `limit` in `unit` (None: the port's own)."""
+    """What must hold at every sample: an expression over inputs and outputs."""
 
-    text: str
-    name: str
-    operator: str
-    limit: float
-    unit: str | None
+    expression: Expression
+
+    @property
+    def text(self) -> str:
+        return self.expression.text
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,15 +227,34 @@ def check_scenario(scenario: Scenario, definition: ModelDefinition, problems: Pr
     for name in scenario.sweep:
         if name not in sweepable:
             _unknown(("sweep", name), name, "parameter or input change", sweepable, problems, document)
-    watched = ports | {port.name: port.unit for port in definition.outputs}
     for index, constraint in enumerate(scenario.constraints):
-        if constraint.name not in watched:
-            _unknown(("constraints", index), constraint.name, "input or output", list(watched), problems, document)
-        elif constraint.unit is not None:
-            _same_dimension(("constraints", index), constraint.unit, watched[constraint.name], problems, document)
+        _check_constraint(constraint, scope_of(definition), ("constraints", index), problems, document)
     if scenario.horizon / SECOND / definition.step > MAX_SAMPLES:
         message = f"more than {MAX_SAMPLES} samples of {definition.step:g} s"
         problems.add(document.problem(("horizon",), message, "Shorten the horizon or lengthen the model's step", "too_large"))
+
+
+def scope_of(definition: ModelDefinition) -> dict[str, Type]:
+    """What the names in a constraint stand for: the model's inputs and outputs."""
+    ports = {port.name: port.unit for port in definition.inputs} | {port.name: port.unit for port in definition.outputs}
+    return {name: Type("number", units.canonical(unit)) for name, unit in ports.items()}
+
+
+def _check_constraint(constraint: Constraint, scope: Mapping[str, Type], place: Location, problems: Problems, document: Document) -> None:
+    for name in constraint.expression.names:
+        if name not in scope:
+            _unknown(place, name, "input or output", list(scope), problems, document)
+            return
+    try:
+        kind = constraint.expression.check(scope).type.kind
+    except ExpressionError as error:
+        problems.add(document.problem(place, f"{error.where}: {error.what}", error.remedy or "", "bad_constraint"))
+        return
+    if kind != "boolean":
+        remedy = "Compare it with a limit: `y < 9.5 V`"
+        problems.add(
+            document.problem(place, f"'{constraint.text}' is not a constraint: it neither holds nor fails", remedy, "bad_constraint")
+        )
 
 
 def _quantity(value: float | QuantitySpec) -> Quantity:
@@ -289,13 +308,11 @@ def _is_finite_number(value: Any) -> bool:
 def _constraints(spec: ScenarioSpec, document: Document, problems: Problems) -> tuple[Constraint, ...]:
     found = []
     for index, text in enumerate(spec.constraints):
-        match = _CONSTRAINT.match(text)
-        if not match:
-            remedy = "Write a name, one of < <= > >=, a number and its unit: `y < 9.5 V`"
-            problems.add(document.problem(("constraints", index), f"'{text}' is not a constraint", remedy, "bad_constraint"))
-            continue
-        _known_unit(("constraints", index), match[4], problems, document)
-        found.append(Constraint(text.strip(), match[1], match[2], float(match[3]), match[4]))
+        try:
+            found.append(Constraint(parse(text)))
+        except ExpressionError as error:
+            remedy = f"{error.remedy}. A constraint compares with a limit: `y < 9.5 V`"
+            problems.add(document.problem(("constraints", index), f"'{text}' is not a constraint: {error.what}", remedy, "bad_constraint"))
     return tuple(found)
 
 

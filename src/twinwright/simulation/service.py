@@ -151,8 +151,7 @@ def _record(principal: Principal, run: ResolvedRun, outcome: Outcome, id: str, s
     warnings = list(run.warnings)
     if isinstance(outcome, Success):
         named = columns(definition, run.inputs, outcome.result["outputs"], outcome.result["states"])
-        units_of = {one.name: one.unit for one in definition.inputs} | {one.name: one.unit for one in definition.outputs}
-        constraints = [check_constraint(one, named[one.name], units_of[one.name], run.grid) for one in scenario.constraints]
+        constraints = [check_constraint(one, definition, named, run.grid) for one in scenario.constraints]
         warnings += [str(one) for one in outcome.result["warnings"]]
         warnings += extrapolations(definition, run.parameters, named, run.grid)
     return {
