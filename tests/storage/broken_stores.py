@@ -1,0 +1,199 @@
+"""Stores that break one thing each, whatever engine is behind them, and the check of the suite that has to catch it.
+
+A broken store wraps a sound one: `BROKEN[name]` are the methods that it and its transactions have instead (each takes the sound object
+first), and the check.
+"""
+
+import contextlib
+from dataclasses import dataclass, field, replace
+
+from twinwright.errors import FenceError, NotFoundError, StoreError
+from twinwright.governance.principals import SYSTEM
+from twinwright.storage.layout import Counts
+
+
+class Wrapped:
+    """A sound store or transaction with some methods put in place of its own."""
+
+    def __init__(self, sound, methods):
+        self._sound, self._methods = sound, methods
+
+    def __getattr__(self, name):
+        method = self._methods.get(name)
+        return getattr(self._sound, name) if method is None else lambda *given, **named: method(self._sound, *given, **named)
+
+
+@dataclass
+class Broken:
+    caught_by: str
+    store: dict = field(default_factory=dict)
+    transaction: dict = field(default_factory=dict)
+
+    def wrap(self, store):
+        """The store, broken."""
+
+        @contextlib.contextmanager
+        def transaction(sound, principal, kind):
+            with sound.transaction(principal, kind) as made:
+                yield Wrapped(made, self.transaction)
+
+        return Wrapped(store, {"transaction": transaction, **self.store})
+
+
+MACHINE = "any_sequence_of_transactions_is_what_the_plain_store_says"
+
+
+def _swallowing(name, error):
+    def method(sound, *given, **named):
+        with contextlib.suppress(error):
+            getattr(sound, name)(*given, **named)
+
+    return method
+
+
+def _selecting(name, **forced):
+    return lambda sound, principal, selection: getattr(sound, name)(principal, replace(selection, **forced))
+
+
+def _for_anyone(name):
+    return lambda sound, principal, *given, **named: getattr(sound, name)(SYSTEM, *given, **named)
+
+
+def _uncorrected(sound, table, rows, *, sightings=False):
+    place = rows.schema.get_field_index("correction")
+    zero = rows.column(place).combine_chunks()
+    sound.append_readings(table, rows.set_column(place, "correction", [[0] * len(zero)]), sightings=sightings)
+
+
+def _first_only(sound, table, rows, *, sightings=False):
+    sound.append_readings(table, rows.slice(0, 20_000), sightings=sightings)
+
+
+def _tells_at_once(sound, listener):
+    sound.on_commit(lambda commit: listener(replace(commit, number=commit.number + 1)))
+
+
+def _first_match(sound, principal, kind, id):
+    try:
+        return sound.get_record(principal, kind, id)
+    except NotFoundError:
+        matches = [record for record in sound.records(principal, kind) if record.id.startswith(id)]
+        if not matches:
+            raise
+        return matches[0]
+
+
+def _half_a_position(sound, contract, stream, start, next):
+    sound.move_position(contract, stream, start, next if start else next - 1)
+
+
+def _no_letters_after_the_first(sound, letters):
+    sound.add_dead_letters(letters[:1])
+
+
+@contextlib.contextmanager
+def _commits_what_failed(sound, principal, kind):
+    raised = None
+    with sound.transaction(principal, kind) as made:
+        try:
+            yield made
+        except Exception as error:  # noqa: BLE001 - that is what is broken
+            raised = error
+    if raised is not None:
+        raise raised
+
+
+def _forgets_before(sound, principal, table, *, hours=None, after=None, without=None):
+    return sound.readings(principal, table, hours=hours, after=None if after is None else after - 1, without=without)
+
+
+def _any_hour(sound, principal, table, *, hours=None, after=None, without=None):
+    return sound.readings(principal, table, after=after, without=without)
+
+
+def _hides_nothing_more(sound, principal, table, *, hours=None, after=None, without=None):
+    return sound.readings(principal, table, hours=hours, after=after)
+
+
+def _truncating_hours(sound, principal, contract):
+    return {hour + (hour < 0): count for hour, count in sound.hours(principal, contract).items()}
+
+
+BROKEN = {
+    "history knows the future": Broken("selections_narrow_what_is_read", {"history": _selecting("history", known_at=None)}),
+    "latest knows the future": Broken("selections_narrow_what_is_read", {"latest": _selecting("latest", known_at=None)}),
+    "latest ignores as-of": Broken("selections_narrow_what_is_read", {"latest": _selecting("latest", end=None)}),
+    "lanes are one": Broken("selections_narrow_what_is_read", {"history": _selecting("history", lane="observed")}),
+    "sources are one": Broken("selections_narrow_what_is_read", {"history": _selecting("history", source=None)}),
+    "bad is good": Broken(
+        "the_last_good_value_is_looked_for_behind_bad_ones_but_not_behind_a_removal", {"latest": _selecting("latest", good_only=False)}
+    ),
+    "good only": Broken("conflicts_are_settled_by_kind_and_then_by_value", {"history": _selecting("history", good_only=True)}),
+    "corrections dropped": Broken("corrections_and_then_revisions_decide", transaction={"append_readings": _uncorrected}),
+    "rows dropped": Broken("many_rows_come_back_in_the_order_of_their_keys", transaction={"append_readings": _first_only}),
+    "sightings dropped": Broken(
+        "a_retraction_hides_by_range_and_revision_from_its_commit_on",
+        transaction={"append_readings": lambda sound, table, rows, *, sightings=False: sightings or sound.append_readings(table, rows)},
+    ),
+    "retraction hides all": Broken(
+        "a_retraction_hides_by_range_and_revision_from_its_commit_on",
+        transaction={"retract": lambda sound, contract, first, last, below: sound.retract(contract, 0, 10**9, below)},
+    ),
+    "retraction hides new revisions": Broken(
+        "a_retraction_hides_by_range_and_revision_from_its_commit_on",
+        transaction={"retract": lambda sound, contract, first, last, below: sound.retract(contract, first, last, 9)},
+    ),
+    "retraction forgotten": Broken(MACHINE, transaction={"retract": lambda *given: None}),
+    "after includes": Broken("a_retraction_hides_by_range_and_revision_from_its_commit_on", {"readings": _forgets_before}),
+    "without ignored": Broken("a_retraction_hides_by_range_and_revision_from_its_commit_on", {"readings": _hides_nothing_more}),
+    "hours ignored": Broken("hours_are_found_and_read_by_themselves", {"readings": _any_hour}),
+    "hours truncated": Broken("hours_are_found_and_read_by_themselves", {"hours": _truncating_hours}),
+    "position not fenced": Broken("a_position_is_fenced", transaction={"move_position": _swallowing("move_position", FenceError)}),
+    "position one short": Broken("a_position_is_fenced", transaction={"move_position": _half_a_position}),
+    "revision not fenced": Broken("a_revision_is_fenced", transaction={"require_revision": _swallowing("require_revision", FenceError)}),
+    "counts not held": Broken("counts_that_are_not_conserved_are_refused", transaction={"count": _swallowing("count", StoreError)}),
+    "counts lost": Broken(MACHINE, transaction={"count": lambda sound, counts, **named: sound.count(Counts(), **named)}),
+    "failure committed": Broken("a_roll_back_leaves_nothing_of_anything", {"transaction": _commits_what_failed}),
+    "listeners misled": Broken("listeners_hear_of_each_commit_after_it_and_of_no_other", {"on_commit": _tells_at_once}),
+    "anyone may read history": Broken("every_call_takes_a_principal_with_a_role", {"history": _for_anyone("history")}),
+    "anyone may write": Broken("every_call_takes_a_principal_with_a_role", {"put_record": _for_anyone("put_record")}),
+    "commit_at one too early": Broken(
+        "the_log_has_no_gaps_and_its_time_never_runs_back",
+        {"commit_at": lambda sound, principal, at: sound.commit_at(principal, at - 1)},
+    ),
+    "all times read": Broken(
+        "the_times_of_some_commits_are_read_without_the_rest_of_the_log",
+        {"commit_times": lambda sound, principal, numbers: {one.number: one.at for one in sound.commits(principal)}},
+    ),
+    "letters dropped": Broken("dead_letters_are_listed_filtered_and_closed", transaction={"add_dead_letters": _no_letters_after_the_first}),
+    "closes anything": Broken(
+        "dead_letters_are_listed_filtered_and_closed",
+        transaction={
+            "close_dead_letters_of": lambda sound, contract, first, last, status: sound.close_dead_letters_of(contract, 0, 99, status)
+        },
+    ),
+    "journal not adjusted": Broken("the_journal_is_read_by_range_and_its_counts_move", transaction={"adjust_journal": lambda *given: None}),
+    "journal of all": Broken(
+        "the_journal_is_read_by_range_and_its_counts_move",
+        {"journal_entries": lambda sound, principal, contract, first, last: sound.journal_entries(principal, contract, 0, 10**6)},
+    ),
+    "expiry keeps": Broken("an_expired_journal_is_gone_and_known_to_be_missing", {"expire_journal": lambda *given: 2}),
+    "nothing missing": Broken("an_expired_journal_is_gone_and_known_to_be_missing", {"unjournalled": lambda *given: 0}),
+    "first match": Broken("records_have_versions_and_are_found_by_a_beginning_of_their_id", {"get_record": _first_match}),
+    "newest version only": Broken(
+        "records_have_versions_and_are_found_by_a_beginning_of_their_id",
+        {"versions": lambda sound, *given: iter(list(sound.versions(*given))[-1:])},
+    ),
+    "cells never whole": Broken(
+        "cells_are_replaced_by_twin_or_whole",
+        transaction={
+            "save_cells": lambda sound, contract, through, rows, *, replace: sound.save_cells(contract, through, rows, replace=False)
+        },
+    ),
+    "cells always whole": Broken(
+        "cells_are_replaced_by_twin_or_whole",
+        transaction={
+            "save_cells": lambda sound, contract, through, rows, *, replace: sound.save_cells(contract, through, rows, replace=True)
+        },
+    ),
+}
