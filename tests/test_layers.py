@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -37,8 +37,9 @@ def test_the_command_starts_within_half_a_second() -> None:
     command = [str(Path(sys.executable).with_name("twinwright")), "--help"]
     environment = {key: value for key, value in os.environ.items() if not key.startswith("COV")}  # measuring coverage takes time
     took = []
-    for _ in range(5):  # the best of five: other work on the machine only ever makes it slower
-        begin = time.perf_counter()
+    for _ in range(5):  # the best of five, in processor time: other work on the machine only ever makes it slower
+        begin = resource.getrusage(resource.RUSAGE_CHILDREN)
         subprocess.run(command, check=True, capture_output=True, env=environment)
-        took.append(time.perf_counter() - begin)
+        end = resource.getrusage(resource.RUSAGE_CHILDREN)
+        took.append(end.ru_utime + end.ru_stime - begin.ru_utime - begin.ru_stime)
     assert min(took) < 0.5

@@ -137,7 +137,7 @@ def up(folder: Path) -> Iterator[Up]:
             running.stop()
 
 
-def until(condition: Any, seconds: float = 30.0) -> Any:
+def until(condition: Any, seconds: float = 120.0) -> Any:
     """The first true answer of `condition`."""
     deadline = time.monotonic() + seconds
     while True:

@@ -103,7 +103,7 @@ def test_a_failing_model_is_a_failed_run_of_its_kind_and_the_next_run_works(inde
     assert simulate(folder, "more").code == 0
     before, started = left_behind(), time.monotonic()
     answer = simulate(folder, f"bad{index}")
-    assert time.monotonic() - started < 30
+    assert time.monotonic() - started < 120
     assert answer.code == 1 and answer.err == ""
     (run,) = answer.json["runs"]
     assert (run["status"], run["failure"]["kind"]) == ("failed", kind), run["failure"]

@@ -56,17 +56,17 @@ def test_a_module_is_measured_in_another_process(runner: ModuleType, package: Pa
 
 
 @pytest.mark.parametrize(
-    ("code", "said"),
+    ("code", "said", "limit"),
     [
-        ("def measure(quick):\n    raise RuntimeError('no such luck')\n", "no such luck"),
-        ("def measure(quick):\n    return {'name': 'n'}\n", "lacks ours, rival, ratio, unit, better"),
-        ("def measure(quick):\n    import os\n    os._exit(7)\n", "exit code 7"),
-        ("def measure(quick):\n    import time\n    time.sleep(600)\n", "not done after"),
+        ("def measure(quick):\n    raise RuntimeError('no such luck')\n", "no such luck", 120),
+        ("def measure(quick):\n    return {'name': 'n'}\n", "lacks ours, rival, ratio, unit, better", 120),
+        ("def measure(quick):\n    import os\n    os._exit(7)\n", "exit code 7", 120),
+        ("def measure(quick):\n    import time\n    time.sleep(600)\n", "not done after", 3),
     ],
 )
-def test_a_module_that_goes_wrong_is_a_failure_with_its_reason(runner: ModuleType, package: Path, code: str, said: str) -> None:
+def test_a_module_that_goes_wrong_is_a_failure_with_its_reason(runner: ModuleType, package: Path, code: str, said: str, limit: int) -> None:
     (package / "wrong.py").write_text(code)
-    outcome = runner.run("wrong", quick=True, limit=5, package="made_up")
+    outcome = runner.run("wrong", quick=True, limit=limit, package="made_up")
     assert outcome.results == ()
     assert said in outcome.failure
 

@@ -131,15 +131,15 @@ class PositionsWithHoles(Sound):
         return Delivery("c", delivery.payloads, (Position("log", at.start + 1, at.next + 1, at.payloads),))
 
 
-def case_of(kind):
+def case_of(kind, patience=0.8):
     world = World()
-    return Case(make=lambda: kind(world), feed=world.feed, positioned=True, patience=0.8)
+    return Case(make=lambda: kind(world), feed=world.feed, positioned=True, patience=patience)
 
 
 class TestSound(SourceConformance):
     @pytest.fixture
     def case(self):
-        return case_of(Sound)
+        return case_of(Sound, patience=60.0)
 
 
 BROKEN = Sound.__subclasses__()

@@ -70,7 +70,7 @@ def test_a_file_that_still_changes_is_left_until_it_has_settled(tmp_path, intake
     one = source(tmp_path, settle="PT1S")
     one.open(intake.positions)
     assert one.poll(0.2) is None
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while (delivery := one.poll(0.2)) is None and time.monotonic() < deadline:
         pass
     assert b"<1>" in delivery.payloads[0].body
@@ -122,8 +122,8 @@ def test_closing_ends_a_poll(tmp_path, intake):
     one.open(intake.positions)
     threading.Timer(0.2, one.close).start()
     begun = time.monotonic()
-    assert one.poll(10) is None
-    assert time.monotonic() - begun < 5
+    assert one.poll(120) is None
+    assert time.monotonic() - begun < 60
 
 
 def test_files_go_through_the_runner_once_though_the_store_fails_between(tmp_path, intake):
@@ -140,7 +140,7 @@ def test_files_go_through_the_runner_once_though_the_store_fails_between(tmp_pat
     runner = SourceRunner(source(tmp_path), "inbox", (), intake, intake.positions, Metrics.create(), wait=lambda seconds: False)
     runner.start()
     assert intake.wait_for(lambda i: b"<39>" in b"".join(i.bodies))
-    assert runner.stop(5)
+    assert runner.stop(60)
     text = b"".join(intake.bodies)
     assert [text.count(f"<{n}>".encode()) for n in range(40)] == [1] * 40
 

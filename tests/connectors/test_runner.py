@@ -86,7 +86,7 @@ def run(intake):
         started.append((runner, stopped))
         runner.start()
         if until is not None:
-            deadline = time.monotonic() + 10
+            deadline = time.monotonic() + 60
             while not until(runner) and time.monotonic() < deadline:
                 time.sleep(0.002)
             assert until(runner), runner.status()
@@ -95,7 +95,7 @@ def run(intake):
     yield start
     for runner, stopped in started:
         stopped.set()
-        assert runner.stop(5)
+        assert runner.stop(60)
 
 
 def names(count):
@@ -112,7 +112,7 @@ def test_everything_is_stored_once_in_order_and_then_acknowledged(run, intake):
     assert intake.bodies == source.acknowledged == names(200)
     assert runner.status().readings == 200
     assert runner._metrics.value("twinwright_connector_up", connector="s1") == 1
-    assert runner.stop(5)
+    assert runner.stop(60)
     assert (runner.status().state, source.closed) == ("stopped", 1)
     assert runner._metrics.value("twinwright_connector_up", connector="s1") == 0
 
@@ -212,15 +212,15 @@ def test_stopping_waits_for_the_delivery_in_hand_and_acknowledges_it(run, intake
 
     def slow(delivery):
         entered.set()
-        release.wait(5)
+        release.wait(60)
 
     intake.fail = slow
     source = Numbers(100)
     runner = run(source)
-    assert entered.wait(5)
+    assert entered.wait(60)
     assert runner.stop(0.05) is False
     release.set()
-    assert runner.stop(5) is True
+    assert runner.stop(60) is True
     assert intake.bodies == source.acknowledged == names(1)
     assert source.closed == 1
 
@@ -231,14 +231,14 @@ def test_stopping_ends_a_wait_at_once(intake):
 
     intake.fail = broken
     source = Numbers(1)
-    runner = SourceRunner(source, "s1", (), intake, intake.positions, Metrics.create(), backoff=Backoff(first=60))
+    runner = SourceRunner(source, "s1", (), intake, intake.positions, Metrics.create(), backoff=Backoff(first=600))
     runner.start()
     runner.start()
     while runner.status().state != "down":
         time.sleep(0.002)
     begun = time.monotonic()
-    assert runner.stop(5)
-    assert time.monotonic() - begun < 2
+    assert runner.stop(60)
+    assert time.monotonic() - begun < 60
     assert source.acknowledged == []
 
 
@@ -290,6 +290,6 @@ def test_whatever_fails_when_all_is_stored_once_and_nothing_is_acknowledged_that
     runner = SourceRunner(source, "s1", (), intake, intake.positions, Metrics.create(), wait=lambda seconds: False)
     runner.start()
     assert intake.wait_for(lambda i: len(i.deliveries) >= 10)
-    assert runner.stop(5)
+    assert runner.stop(60)
     assert intake.bodies == names(10)
     assert acknowledged_early == []

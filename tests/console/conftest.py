@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 from twinwright.api.app import create_app
 from twinwright.api.server import Server
@@ -20,6 +20,7 @@ from twinwright.platform.local import LocalPlatform
 from twinwright.telemetry.payloads import Payload
 
 TOKEN = "a-token-of-tests-that-is-long-enough"
+expect.set_options(timeout=60_000)  # milliseconds; it ends as soon as the page is as expected
 MINUTES = 55
 STEP = 5
 FILES = {

@@ -81,7 +81,7 @@ def gone(pid: int) -> bool:
         return True
 
 
-def wait_until(done: Callable[[], bool], seconds: float = 10.0) -> bool:
+def wait_until(done: Callable[[], bool], seconds: float = 60.0) -> bool:
     """Whether it comes true; a process that was killed is gone a moment later."""
     deadline = time.monotonic() + seconds
     while not done() and time.monotonic() < deadline:

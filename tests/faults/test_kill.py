@@ -19,6 +19,7 @@ from twinwright.telemetry.journal import unpack
 
 HERE = Path(__file__).parent
 EACH = DISTINCT + REPEATED + BROKEN
+ENDLESS = 100_000  # deliveries: no machine is done with them before it is killed
 
 
 @dataclass
@@ -28,6 +29,7 @@ class Feeding:
     folder: Path
     mutant: str = ""
     acknowledged: Counter = field(default_factory=Counter)
+    submitted: int = 0  # deliveries, by the number of the last
     ended: bool = False
 
     @property
@@ -50,6 +52,7 @@ class Feeding:
                 os.kill(process.pid, signal.SIGKILL)
             lines += process.stdout.read().splitlines()
         self.acknowledged.update(int(line.split()[1]) for line in lines if line.startswith("ack "))
+        self.submitted = max([self.submitted, *(int(line.split()[1]) + 1 for line in lines if line.startswith("submit "))])
         self.ended = "end" in lines
         return process.returncode
 
@@ -94,12 +97,12 @@ def check(feeding):
 
 def test_kills_at_random_instants_lose_nothing_and_double_nothing(tmp_path):
     feeding, rng = Feeding(tmp_path), random.Random(11)
-    total = 600
     for kill in range(10):
         since = "ready" if kill % 6 == 5 else "ack"
-        assert feeding.run(total, kill_after=rng.uniform(0, 0.12), window=1 + kill % 6, pause=0.002, since=since) == -signal.SIGKILL
+        assert feeding.run(ENDLESS, kill_after=rng.uniform(0, 0.12), window=1 + kill % 6, pause=0.002, since=since) == -signal.SIGKILL
         if kill % 3 == 2:
             check(feeding)
+    total = feeding.submitted + 20 - feeding.submitted % 2
     assert feeding.run(total) == 0
     assert feeding.ended
     assert set(feeding.acknowledged) >= {number for number in range(total) if number % 2}
@@ -112,5 +115,5 @@ def test_a_platform_that_breaks_its_word_is_caught(tmp_path, mutant):
     feeding, rng = Feeding(tmp_path, mutant), random.Random(5)
     with pytest.raises(AssertionError):
         for _ in range(4):
-            assert feeding.run(600, kill_after=rng.uniform(0, 0.1), window=2, pause=0.002) == -signal.SIGKILL
+            assert feeding.run(ENDLESS, kill_after=rng.uniform(0, 0.1), window=2, pause=0.002) == -signal.SIGKILL
             check(feeding)

@@ -110,7 +110,7 @@ def test_each_thread_has_its_own_correlation():
 
     def work(name):
         logs.bind_correlation(name)
-        barrier.wait(5)
+        barrier.wait(60)
         seen[name] = logs.current_correlation()
 
     barrier = threading.Barrier(2)

@@ -93,7 +93,7 @@ def test_descendants_are_seen_and_killed_with_their_parent():
     assert containment.descendants(parent.pid) == [child] and parent.pid in containment.children(os.getpid())
     assert 0 < containment.own_memory(parent.pid) < containment.resident_memory(parent.pid)
     containment.kill_tree(parent.pid)
-    assert parent.wait(10) == -signal.SIGKILL
+    assert parent.wait(60) == -signal.SIGKILL
     parent.stdout.close()
     assert containment.own_memory(parent.pid) == 0 and containment.children(parent.pid) == []
     containment.kill_tree(parent.pid)  # of what is gone nothing remains to be killed, and that is no error
@@ -141,4 +141,4 @@ def test_the_root_ends_and_takes_its_directory_along_when_it_is_hung_up_on(tmp_p
     ours.settimeout(60)
     assert ours.recv(16) == b"ready"
     ours.close()
-    assert root.wait(20) == 0 and not directory.exists()
+    assert root.wait(60) == 0 and not directory.exists()
