@@ -14,7 +14,9 @@ from twinwright.observability.logs import get_logger
 from twinwright.storage.layout import DeadLetter, ReadingTable
 from twinwright.telemetry.contract import Contract
 from twinwright.telemetry.decode import Decoded, Decoder, Undecodable, concatenate, empty
+from twinwright.telemetry.decode_events import CloudEventsDecoder
 from twinwright.telemetry.decode_json import JsonDecoder
+from twinwright.telemetry.decode_lines import LineProtocolDecoder
 from twinwright.telemetry.decode_tables import CsvDecoder, TableDecoder
 from twinwright.telemetry.evaluate import Readings, Refused, evaluate
 from twinwright.telemetry.payloads import MAX_PAYLOAD_BYTES, Payload
@@ -83,6 +85,10 @@ def decoder_of(contract: Contract) -> Decoder:
         return JsonDecoder(contract.fields)
     if spec.format == "csv":
         return CsvDecoder(contract.fields, spec.delimiter)
+    if spec.format == "cloudevents":
+        return CloudEventsDecoder(contract.fields)
+    if spec.format == "line-protocol":
+        return LineProtocolDecoder(contract.fields, spec.precision)
     return TableDecoder(contract.fields, spec.format)
 
 

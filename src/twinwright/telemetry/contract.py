@@ -16,8 +16,8 @@ from twinwright.documents import Document, Problems, Spec
 from twinwright.errors import UnitError, UsageError
 from twinwright.schema import Enum, PathInfo, Primitive, Schema
 from twinwright.storage.layout import ColumnType, ReadingColumn, ReadingTable
+from twinwright.telemetry.formats import Format, Precision, field_problem
 
-Format = Literal["json", "csv", "parquet", "arrow"]
 FieldKind = Literal["number", "integer", "boolean", "string", "scalar"]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
 MAX_OBSERVATIONS = 1_000
@@ -129,8 +129,11 @@ class ContractSpec(Spec):
     source: SourceSpec = Field(
         default_factory=lambda: SourceSpec(connector=None, name=None), description="without a connector: `ingest` and HTTP push"
     )
-    format: Format = Field("json", description="json (a document, an array, or one a line), csv, parquet or arrow")
+    format: Format = Field(
+        "json", description="json (a document, an array, or one a line), csv, parquet, arrow, cloudevents (in JSON) or line-protocol"
+    )
     delimiter: str = Field(",", min_length=1, max_length=1, description="between the columns of CSV")
+    precision: Precision = Field("ns", description="what timestamps of line protocol count, where the request does not say it")
     twin: str = Field(min_length=1, description="template of the twin's id over captures and fields: pump-{unit_no}")
     time: TimeSpec = Field(description="event time")
     correction: CorrectionSpec | Literal["ingest"] | None = Field(
@@ -333,6 +336,8 @@ def _fields(
             wanted.append((observation.field, "scalar" if observation.map else _KIND_OF[column.type], ("observations", index, "field")))
     fields: dict[str, FieldKind] = {}
     for name, kind, place in wanted:
+        if wrong := field_problem(spec.format, name, as_number=kind == "number"):
+            problems.add(document.problem(place, *wrong, "bad_field"))
         if fields.setdefault(name, kind) != kind:
             message = f"the field '{name}' is read as {fields[name]} and as {kind}"
             problems.add(document.problem(place, message, "Read it as one kind only", "two_kinds"))

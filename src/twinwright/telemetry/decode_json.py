@@ -54,7 +54,7 @@ class JsonDecoder:
         fast = self._lines_of_one(payloads[0].body) if len(payloads) == 1 else self._one_line_each(payloads)
         if fast is not None:
             return fast
-        elements, owner, undecodable = self._elements(payloads)
+        elements, owner, undecodable = self.elements(payloads)
         rest = self._general(elements, np.array(owner, np.int32))
         return concatenate([rest, empty(self._fields, undecodable)], self._fields) if undecodable else rest
 
@@ -83,7 +83,7 @@ class JsonDecoder:
         if lines is None:
             return None
         left = [payloads[at] for at in lines.left]
-        elements, owner, undecodable = self._elements(left)
+        elements, owner, undecodable = self.elements(left)
         rest = self._general(elements, lines.left[owner].astype(np.int32))
         undecodable = [Undecodable(int(lines.left[bad.payload]), bad.raw, bad.detail) for bad in undecodable]
         rest = concatenate([rest, empty(self._fields, undecodable)], self._fields) if undecodable else rest
@@ -121,8 +121,8 @@ class JsonDecoder:
         parts = [self._chunk(elements[at : at + _CHUNK], owners[at : at + _CHUNK]) for at in range(0, len(elements), _CHUNK)]
         return concatenate(parts, self._fields)
 
-    def _elements(self, payloads: Sequence[Payload]) -> tuple[list[bytes], list[int], list[Undecodable]]:
-        """Each document on a line of its own."""
+    def elements(self, payloads: Sequence[Payload]) -> tuple[list[bytes], list[int], list[Undecodable]]:
+        """Each document on a line of its own, the payload it came from, and what holds none."""
         elements: list[bytes] = []
         owner: list[int] = []
         undecodable: list[Undecodable] = []
@@ -199,7 +199,7 @@ class JsonDecoder:
         try:
             document = self._document.decode(element)
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-            document, detail = _read_with_nan(element)
+            document, detail = read_with_nan(element)
             if document is None:
                 return None, detail or f"not JSON: {error}"
         if not isinstance(document, dict):
@@ -240,7 +240,7 @@ def _is_utf8(buffer: bytes) -> bool:
     return True
 
 
-def _read_with_nan(element: bytes) -> tuple[Any, str]:
+def read_with_nan(element: bytes) -> tuple[Any, str]:
     """NaN and infinities are not JSON, but many senders write them: they become `bad` values, not a lost reading."""
     if b"NaN" not in element and b"Infinity" not in element:
         return None, ""

@@ -73,7 +73,7 @@ class CsvDecoder:
         columns = {}
         for name, kind in self._fields.items():
             text = frame[name] if name in names else pl.Series(name, [None] * len(frame), dtype=pl.String)
-            columns[name] = _from_text(text, kind)
+            columns[name] = from_text(text, kind)
 
         def raw(row: int) -> bytes:
             out = io.StringIO()
@@ -261,7 +261,8 @@ def _wrong(before: pl.Series, after: pl.Series) -> NDArray[np.bool_] | None:
     return wrong if wrong.any() else None
 
 
-def _from_text(text: pl.Series, kind: FieldKind) -> Column:
+def from_text(text: pl.Series, kind: FieldKind) -> Column:
+    """Values that are written as text, as a kind; what can't be read as it is wrong."""
     if kind in ("string", "scalar"):
         return Column(text)
     trimmed = text.str.strip_chars()
