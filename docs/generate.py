@@ -150,8 +150,8 @@ def language() -> str:
     lines = [NOTICE, "# Expressions", "", "```text", inspect.cleandoc(expressions.__doc__ or ""), "```", ""]
     lines += [
         "A unit binds to its number: `9.5 V/s` is a number, `9.5 V / s` is divided by the name `s`. The plain number 0 has any unit",
-        "but those with a zero of their own. Temperatures on such a scale (`degC`, `degF`) are points: their difference is in `delta_degC`,",
-        "and only such a difference is added to one. Numbers are doubles.",
+        "but those with a zero of their own. Temperatures on such a scale (`degC`, `degF`) are points: their difference is in",
+        "`delta_degC`, and only such a difference is added to one. Numbers are doubles.",
         "",
     ]
     lines += ["| function | |", "|---|---|"]
