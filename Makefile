@@ -22,7 +22,7 @@ $(STAMP): requirements/dev.txt requirements/uv.txt pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@if test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt; then \
 	  export VIRTUAL_ENV="$(CURDIR)/.venv"; \
-	  $(BIN)/uv pip install --quiet --require-hashes -r requirements/dev.txt; \
+	  $(BIN)/uv pip install --quiet --compile-bytecode --require-hashes -r requirements/dev.txt; \
 	  $(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable .; \
 	else \
 	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt; \
