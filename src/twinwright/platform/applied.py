@@ -170,7 +170,8 @@ def _contract_changes(tables: Sequence[ReadingTable], applied: Applied, workspac
             detail = f"revision {contract.revision} is older than the applied {old.revision}: raise it"
             yield Change("contract", name, "change", "breaking", detail)
         elif contract != old:
-            detail = f"it changed but is still revision {old.revision}: raise `revision` to {old.revision + 1}"
+            what = "it changed" if contract.spec != old.spec else "what it may write changed with the interface,"
+            detail = f"{what} but is still revision {old.revision}: raise `revision` to {old.revision + 1}"
             yield Change("contract", name, "change", "breaking", detail)
     for name in applied.contracts:
         if name not in workspace.contracts:

@@ -19,7 +19,7 @@ from twinwright.schema.elements import (
     Telemetry,
 )
 from twinwright.schema.ontology import Ontology, load, validate_files
-from twinwright.schema.values import check_value
+from twinwright.schema.values import check_value, integer_range
 
 __all__ = [
     "Array",
@@ -41,6 +41,7 @@ __all__ = [
     "Telemetry",
     "check_value",
     "diff",
+    "integer_range",
     "load",
     "validate_files",
 ]

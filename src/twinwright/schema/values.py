@@ -47,6 +47,11 @@ def check_value(value: Any, schema: e.Schema, schemas: Mapping[str, e.Schema] | 
     return list(_check(value, schema, schemas or {}, ()))
 
 
+def integer_range(schema: e.Schema) -> tuple[int, int] | None:
+    """The least and the greatest value of an integer type; None for every other schema."""
+    return _INTEGERS.get(schema.name) if isinstance(schema, e.Primitive) else None
+
+
 Location = tuple[str | int, ...]
 
 

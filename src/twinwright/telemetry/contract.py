@@ -16,6 +16,7 @@ from twinwright.documents import Document, Problems, Spec
 from twinwright.errors import UnitError, UsageError
 from twinwright.schema import Enum, PathInfo, Primitive, Schema
 from twinwright.storage.layout import ColumnType, ReadingColumn, ReadingTable
+from twinwright.telemetry.admitted import Admitted, admitted
 from twinwright.telemetry.formats import Format, Precision, field_problem
 
 FieldKind = Literal["number", "integer", "boolean", "string", "scalar"]
@@ -182,6 +183,7 @@ class Contract:
     spec: ContractSpec
     template: Template
     columns: tuple[ReadingColumn, ...]
+    admitted: tuple[Admitted | None, ...]  # of each column, what its property admits
     fields: Mapping[str, FieldKind]
     lateness: int
     skew: int
@@ -231,6 +233,7 @@ def compile_contract(spec: ContractSpec, paths: Mapping[str, PathInfo], document
         spec,
         template,
         tuple(column for column in columns if column is not None),
+        tuple(admitted(paths[observation.path].schema) for observation in spec.observations),
         fields,
         parse_duration(spec.lateness),
         parse_duration(spec.skew),
@@ -266,17 +269,25 @@ def _column(spec: ContractSpec, index: int, paths: Mapping[str, PathInfo], docum
         return None
     if kind not in ("DOUBLE", "BIGINT") and (observation.range or observation.max_rate):
         problems.add(document.problem(place, f"'{observation.path}' is not a number: it has no range or rate", "Remove it", "bad_range"))
-    _check_map(observation, kind, place, document, problems)
+    _check_map(observation, kind, admitted(info.schema), place, document, problems)
     return ReadingColumn(observation.path, kind, unit)
 
 
 def _check_map(
-    observation: ObservationSpec, kind: ColumnType, place: tuple[str | int, ...], document: Document, problems: Problems
+    observation: ObservationSpec,
+    kind: ColumnType,
+    domain: Admitted | None,
+    place: tuple[str | int, ...],
+    document: Document,
+    problems: Problems,
 ) -> None:
     for key, value in (observation.map or {}).items():
         if not _fits(value, kind):
             message = f"the map gives {value!r} for '{key}', but '{observation.path}' holds {_HELD[kind]}"
             problems.add(document.problem((*place, "map"), message, f"Write {_HELD[kind]}, and text in quotes", "bad_map"))
+        elif domain is not None and value not in domain:
+            message = f"the map gives {value!r} for '{key}', which is not {domain}"
+            problems.add(document.problem((*place, "map"), message, f"Write a value that '{observation.path}' admits", "bad_map"))
 
 
 def _fits(value: str | int | float | bool, kind: ColumnType) -> bool:

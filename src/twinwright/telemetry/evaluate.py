@@ -15,6 +15,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from twinwright.storage.layout import MASK_BITS, ReadingColumn
+from twinwright.telemetry.admitted import Admitted
 from twinwright.telemetry.contract import EPOCH_FORMATS, Contract, CorrectionSpec, ObservationSpec
 from twinwright.telemetry.decode import Column, Decoded
 from twinwright.telemetry.payloads import Payload, Reason
@@ -94,8 +95,8 @@ def evaluate(
     words = (len(contract.columns) + MASK_BITS - 1) // MASK_BITS
     present, bad = np.zeros((words, decoded.count), np.int64), np.zeros((words, decoded.count), np.int64)
     values = []
-    for j, (observation, column) in enumerate(zip(contract.spec.observations, contract.columns, strict=True)):
-        value, is_there, is_bad = _observe(observation, column, decoded.columns[observation.field], refusals)
+    for j, (observation, column, domain) in enumerate(zip(contract.spec.observations, contract.columns, contract.admitted, strict=True)):
+        value, is_there, is_bad = _observe(observation, column, domain, decoded.columns[observation.field], refusals)
         values.append(value)
         bit = np.int64(1 << (j % MASK_BITS))
         present[j // MASK_BITS] |= np.where(is_there, bit, np.int64(0))
@@ -197,18 +198,18 @@ def _correction(contract: Contract, decoded: Decoded, refusals: _Refusals) -> ND
 
 
 def _observe(
-    spec: ObservationSpec, declared: ReadingColumn, column: Column, refusals: _Refusals
+    spec: ObservationSpec, declared: ReadingColumn, domain: Admitted | None, column: Column, refusals: _Refusals
 ) -> tuple[pa.Array, NDArray[np.bool_], NDArray[np.bool_] | None]:
     """The values (null where missing or bad), which rows say something, and which of these are bad (None: none)."""
     column = _mapped(spec, declared, column) if spec.map else column
     there = np.ones(len(column.values), np.bool_) if column.values.null_count() == 0 else column.values.is_not_null().to_numpy()
-    bad = _mismatched(declared, column, there)
+    bad = _mismatched(declared, domain, column, there)
     if spec.required:
         refusals.add(
             ~there if column.wrong is None else ~there & ~column.wrong, "missing_field", f"the required field '{spec.field}' is missing"
         )
         if bad is not None:
-            refusals.add(bad, "bad_type", f"the required field '{spec.field}' is not {_called(declared, spec)}")
+            refusals.add(bad, "bad_type", f"the required field '{spec.field}' is not {_called(declared, domain, spec)}")
     outside = _outside(spec, declared, column, there)
     if outside is not None and (spec.required or spec.reject):
         low, high = spec.range or (0.0, 0.0)
@@ -228,9 +229,12 @@ def _mapped(spec: ObservationSpec, declared: ReadingColumn, column: Column) -> C
     return Column(values, wrong if wrong.any() else None)
 
 
-def _mismatched(declared: ReadingColumn, column: Column, there: NDArray[np.bool_]) -> NDArray[np.bool_] | None:
-    """Rows of the wrong type, or not finite."""
+def _mismatched(declared: ReadingColumn, domain: Admitted | None, column: Column, there: NDArray[np.bool_]) -> NDArray[np.bool_] | None:
+    """Rows of the wrong type, not finite, or not admitted by the property."""
     bad = column.wrong
+    foreign = None if domain is None else domain.foreign(column.values, there)
+    if foreign is not None:
+        bad = foreign if bad is None else bad | foreign
     if declared.type == "DOUBLE":
         finite = np.isfinite(column.values.to_numpy())  # null becomes NaN
         if not finite.all():
@@ -263,7 +267,9 @@ def _stored(declared: ReadingColumn, values: pl.Series, there: NDArray[np.bool_]
     return pl.select(pl.when(pl.Series(~hidden)).then(values)).to_series().to_arrow()
 
 
-def _called(declared: ReadingColumn, spec: ObservationSpec) -> str:
+def _called(declared: ReadingColumn, domain: Admitted | None, spec: ObservationSpec) -> str:
     if spec.map:
         return f"one of {', '.join(list(spec.map)[:10])}"
+    if domain is not None:
+        return str(domain)
     return {"DOUBLE": "a finite number", "BIGINT": "a whole number", "BOOLEAN": "true or false", "VARCHAR": "text"}[declared.type]

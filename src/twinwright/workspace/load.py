@@ -14,6 +14,7 @@ from twinwright.errors import Problem, SchemaError, TwinwrightError, WorkspaceEr
 from twinwright.schema import Ontology, PathInfo
 from twinwright.simulation.definition import ModelDefinition, check_model, parse_model
 from twinwright.simulation.scenario import Scenario, check_scenario, parse_scenario
+from twinwright.telemetry.admitted import admitted
 from twinwright.telemetry.connector import Bound
 from twinwright.telemetry.contract import Contract, ContractSpec, column_type, compile_contract, parse_contract
 from twinwright.workspace.graph import Graph, parse_graph
@@ -100,10 +101,11 @@ def _check_interfaces(
                 continue
             for index, column in enumerate(contract.columns):
                 info = paths[column.path]
-                if column_type(info.schema) == column.type and units.compatible(column.unit, info.unit):
+                alike = column_type(info.schema) == column.type and admitted(info.schema) == contract.admitted[index]
+                if alike and units.compatible(column.unit, info.unit):
                     continue
                 message = f"'{column.path}' of {dtmi} is another quantity ({info.unit or 'dimensionless'}, {column_type(info.schema)})"
-                remedy = "Give the interfaces that this contract feeds one unit dimension and type for the path"
+                remedy = "Give the interfaces that this contract feeds one unit dimension, type and set of values for the path"
                 document = _document_of(contract.name, texts)
                 problems.add(document.problem(("observations", index), message, remedy, "other_quantity"))
 
