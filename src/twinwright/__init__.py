@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from twinwright.platform.interface import Platform
+    from twinwright.platform.opened import Opened
 
 try:
     __version__ = version("twinwright")
@@ -17,11 +17,12 @@ except PackageNotFoundError:  # run from a source tree that is not installed
 __all__ = ["__version__", "open"]
 
 
-def open(workspace: str | Path = ".") -> Platform:
-    """The platform of a workspace: in this process, or the running one through its socket, with the same answers.
+def open(workspace: str | Path = ".") -> Opened:
+    """The platform of a workspace: in this process, or the running one through its socket, with the same answers. Series are Arrow.
 
     Raises NotFoundError for a folder that is not there, StoreError when the store can't be opened. Close it when done.
     """
+    from twinwright.platform.opened import Opened
     from twinwright.platform.remote import connect
 
-    return connect(Path(workspace))
+    return Opened.over(connect(Path(workspace)))

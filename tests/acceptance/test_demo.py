@@ -112,7 +112,7 @@ def alive(process: psutil.Process | subprocess.Popen[str]) -> bool:
         return False
 
 
-def gone(family: Iterable[psutil.Process], seconds: float = 20.0) -> list[str]:
+def gone(family: Iterable[psutil.Process], seconds: float = 60.0) -> list[str]:
     """Those that are still there after so long."""
     deadline = time.monotonic() + seconds
     while (left := [process for process in family if alive(process)]) and time.monotonic() < deadline:
@@ -170,7 +170,7 @@ def test_a_machine_without_proc_and_broker_gets_the_rest_and_is_told_what_is_mis
 def test_ctrl_c_in_the_middle_of_a_burst_ends_everything(perform: Callable[..., Performance], tmp_path: Path) -> None:
     demo = perform("--quick", "--without", "mosquitto")
     demo.watch(lambda: "first burst" in demo.text)
-    demo.watch(lambda: len(demo.family) > 8, 10.0)
+    demo.watch(lambda: len(demo.family) > 8, 60.0)
     demo.process.send_signal(signal.SIGINT)
     assert demo.end() == 130, demo.text
     assert "Stopped" in demo.text and "Traceback" not in demo.text
@@ -181,7 +181,7 @@ def test_ctrl_c_in_the_middle_of_a_burst_ends_everything(perform: Callable[..., 
 def test_a_demo_that_is_killed_takes_everything_with_it(perform: Callable[..., Performance]) -> None:
     demo = perform("--quick", "--without", "mosquitto")
     demo.watch(lambda: "first burst" in demo.text)
-    demo.watch(lambda: len(demo.family) > 8, 10.0)
+    demo.watch(lambda: len(demo.family) > 8, 60.0)
     demo.process.kill()
     assert demo.end() == -signal.SIGKILL
     assert gone(demo.family) == []
@@ -208,7 +208,7 @@ def test_the_relay_says_beforehand_what_the_platform_will_count(
     try:
         tw.apply()
         receipt = tw.push("host", sent)
-        times = tw.history("host-1", "load1")["times"]
+        times = tw.history("host-1", "load1")["times"].to_pylist()
     finally:
         tw.close()
     assert (receipt.accepted, receipt.duplicate) == (count, relay.tally.duplicate)

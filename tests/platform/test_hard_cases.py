@@ -29,7 +29,7 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def platform(folder: Path):
     opened = twinwright.open(folder)
-    assert isinstance(opened, LocalPlatform)
+    assert isinstance(opened._platform, LocalPlatform)
     opened.apply()
     yield opened
     opened.close()
@@ -79,7 +79,7 @@ def test_a_contract_that_comes_back_with_other_columns_needs_a_new_revision(plat
     (folder / CONTRACT).write_text(text)
     platform.apply()
     platform.push("sensors", [reading(22.0, "2026-03-01T08:00:01Z")])
-    assert platform.history("sensor-1", "temperature")["values"] == [21.0, 22.0]
+    assert platform.history("sensor-1", "temperature")["values"].to_pylist() == [21.0, 22.0]
 
 
 def test_a_contract_keeps_its_source(platform: LocalPlatform, folder: Path) -> None:

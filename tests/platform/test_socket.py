@@ -59,7 +59,7 @@ def test_a_second_up_on_the_same_workspace_says_so_and_harms_nothing(running: Up
 
 def test_errors_come_back_as_the_classes_they_were(running: Up) -> None:
     platform = tw.open(running.folder)
-    assert isinstance(platform, RemotePlatform)
+    assert isinstance(platform._platform, RemotePlatform)
     with pytest.raises(NotFoundError) as missing:
         platform.state("pump-7")
     assert missing.value.exit_code == 2 and missing.value.remedy
@@ -80,7 +80,7 @@ def test_many_commands_at_once_each_get_their_own_answer(running: Up) -> None:
             history = platform.history(
                 "pump-2", "drive", start=f"2026-03-02T{number:02}:00:00Z", end=f"2026-03-02T{number:02}:01:00Z", after=receipt.token
             )
-            answers[number] = history["values"]
+            answers[number] = history["values"].to_pylist()
         platform.close()
 
     threads = [threading.Thread(target=ask, args=(number,)) for number in range(8)]
@@ -168,7 +168,7 @@ def test_a_workspace_deep_in_folders_has_a_socket_too(tmp_path: Path) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o600 and stat.S_IMODE(path.parent.stat().st_mode) == 0o700
     assert path.parent.stat().st_uid == os.getuid()
     platform = tw.open(folder)
-    assert isinstance(platform, RemotePlatform)
+    assert isinstance(platform._platform, RemotePlatform)
     platform.close()
     assert up.stop() == 0
     assert not path.exists()
@@ -180,7 +180,7 @@ def test_up_answers_the_same_whichever_way_the_folder_is_named(running: Up, tmp_
     monkeypatch.chdir(running.folder)
     for name in (link, Path(), running.folder / ".." / running.folder.name):
         platform = tw.open(name)
-        assert isinstance(platform, RemotePlatform), name
+        assert isinstance(platform._platform, RemotePlatform), name
         platform.close()
 
 

@@ -38,9 +38,9 @@ HERE = Path()
 @contextmanager
 def opened(workspace: Path) -> Iterator[Platform]:
     """The platform of a workspace for one command: the running one, or the store opened here."""
-    import twinwright
+    from twinwright.platform.remote import connect
 
-    platform = twinwright.open(workspace)
+    platform = connect(workspace)
     try:
         yield platform
     finally:

@@ -1,4 +1,4 @@
-"""The surface in Python: what `twinwright.open(workspace)` gives. The command line, REST and the console are thin layers over it.
+"""The surface: the command line, REST, the console and what `twinwright.open(workspace)` gives are thin layers over it.
 
 Times are ISO 8601 texts in and out; results are plain data with the fixed fields of the design's table. Methods raise
 `TwinwrightError` and nothing else on purpose.

@@ -1,0 +1,73 @@
+"""What `twinwright.open` gives: `Platform`, with series as Arrow tables whose fields carry their units."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+import pyarrow as pa
+
+from twinwright.platform.interface import Platform
+
+if TYPE_CHECKING:
+    _Surface = Platform
+else:  # a protocol's own methods would hide those of the platform behind it
+    _Surface = object
+
+TIME = pa.timestamp("us", tz="UTC")
+
+
+class Opened(_Surface):
+    """A platform for programs, here or in a running process. Use it in a `with`, or close it when done."""
+
+    def __init__(self, platform: Platform) -> None:
+        self._platform = platform
+
+    @classmethod
+    def over(cls, platform: Platform) -> Self:
+        """The same platform with series as tables."""
+        return cls(platform)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._platform, name)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._platform.close()
+
+    def history(self, twin: str, path: str, **options: Any) -> pa.Table:
+        """`times values quality source` of `Platform.history`, which names the options. The table's metadata name twin and path."""
+        found = self._platform.history(twin, path, **options)
+        texts = {name: pa.array(found[name], pa.string()) for name in ("quality", "source")}
+        return _series(found, texts).replace_schema_metadata({"twin": twin, "path": path})
+
+    def simulate(self, scenario: str | Mapping[str, Any], **options: Any) -> dict[str, Any]:
+        """As `Platform.simulate`; each of `outputs` is a table of `times values`."""
+        return {"runs": [_with_tables(run) for run in self._platform.simulate(scenario, **options)["runs"]]}
+
+    def run(self, id: str, **options: Any) -> dict[str, Any]:
+        """As `Platform.run`; each of `outputs` is a table of `times values`."""
+        return _with_tables(self._platform.run(id, **options))
+
+
+def _with_tables(run: dict[str, Any]) -> dict[str, Any]:
+    if "outputs" not in run:
+        return run
+    return {**run, "outputs": {name: _series(output, {}) for name, output in run["outputs"].items()}}
+
+
+def _series(found: Mapping[str, Any], others: Mapping[str, pa.Array]) -> pa.Table:
+    values = _values(found["values"])
+    unit = {"unit": found["unit"]} if found["unit"] else None
+    fields = [pa.field("times", TIME, nullable=False), pa.field("values", values.type, metadata=unit)]
+    fields += [pa.field(name, column.type) for name, column in others.items()]
+    return pa.Table.from_arrays([pa.array(found["times"]).cast(TIME), values, *others.values()], schema=pa.schema(fields))
+
+
+def _values(values: Sequence[Any]) -> pa.Array:
+    """Of the type that they have; where nothing is known of it, numbers."""
+    column = pa.array(values)
+    return column.cast(pa.float64()) if pa.types.is_null(column.type) else column
