@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
+import resource
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -65,10 +65,11 @@ service = kit.CalibrationService(reader, kit.MemoryRecords(), kit.ManualClock(0)
 found = service.calibrate(kit.LOCAL_ADMIN, "tanks", twin="t", holdout=0)
 print(json.dumps(found["metrics"]["train"]["rmse"]))
 """
-    begun = time.monotonic()
+    begun = resource.getrusage(resource.RUSAGE_CHILDREN)
     kit = Path(__file__).parent / "conftest.py"
     done = subprocess.run(
-        [sys.executable, "-c", script, str(kit), str(RECORD), str(tmp_path)], capture_output=True, text=True, timeout=120, check=True
+        [sys.executable, "-c", script, str(kit), str(RECORD), str(tmp_path)], capture_output=True, text=True, timeout=280, check=True
     )
-    assert time.monotonic() - begun < 20  # 4 s on two cores when this was written
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)  # of the process and of those that it waited for: not of who else works here
+    assert 0.5 < ended.ru_utime + ended.ru_stime - begun.ru_utime - begun.ru_stime < 20  # 4 s on two cores when this was written
     assert json.loads(done.stdout) <= 0.24

@@ -281,6 +281,24 @@ def test_a_workspace_that_is_not_there_is_told(tmp_path: Path) -> None:
         assert "init" in answer.json["error"]["remedy"]
 
 
+def test_a_command_in_the_wrong_folder_says_so_and_leaves_nothing_there(tmp_path: Path) -> None:
+    write(tmp_path / "home", {"letter.txt": "dear"})
+    for arguments in (("state",), ("apply",), ("kpi",), ("up",)):
+        answer = twinwright(*arguments, workspace=tmp_path / "home")
+        assert (answer.code, answer.json["error"]["code"]) == (2, "NotFound")
+        assert str(tmp_path / "home") in answer.json["error"]["what"] and "init" in answer.json["error"]["remedy"]
+    assert [path.name for path in (tmp_path / "home").iterdir()] == ["letter.txt"]
+    write(tmp_path / "bare", {"twinwright.toml": ""})
+    assert twinwright("state", workspace=tmp_path / "bare").good == {"value": []}
+
+
+def test_two_scenarios_of_one_name_are_a_mistake(copy: Path) -> None:
+    write(copy, {"scenarios/other.yaml": FILES["scenarios/more.yaml"]})
+    [problem] = twinwright("plan", workspace=copy).json["error"]["errors"]
+    assert (problem["file"], problem["line"], problem["code"]) == ("scenarios/other.yaml", 1, "duplicate_scenario")
+    assert problem["remedy"]
+
+
 def test_init_makes_no_mess(tmp_path: Path) -> None:
     assert twinwright("init", tmp_path / "w", "--example", "nothing").code == 2
     assert not (tmp_path / "w").exists()

@@ -58,6 +58,8 @@ def test_an_id_named_twice_is_retried_once(platform: LocalPlatform, folder: Path
     platform.apply()
     receipt = platform.retry_dead_letters([1, 1, 1])
     assert (receipt["received"], receipt["accepted"], receipt["still_refused"]) == (1, 1, 0)
+    assert receipt["seconds"] > 0
+    assert platform.replay()["seconds"] > 0
     assert counts(platform) == {"received": 1, "accepted": 1, "duplicate": 0, "dead_lettered": 0}
 
 

@@ -101,7 +101,9 @@ def calibrate(
     end: To = None,
     holdout: Annotated[float, typer.Option("--holdout", help="The share of time at the end that the fit does not see.")] = 0.3,
     only: Annotated[str | None, typer.Option("--only", help="Estimate only these, separated by commas.")] = None,
-    parameters: Parameters = None,
+    parameters: Annotated[
+        str | None, typer.Option("--parameters", help="The id of a parameter set to start from (default: the model's own values).")
+    ] = None,
     workspace: Workspace = HERE,
     as_json: Json = False,
 ) -> None:

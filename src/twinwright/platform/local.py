@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from time import perf_counter
 from typing import Any, cast
 
 import yaml
@@ -64,12 +65,13 @@ class LocalPlatform:
         return self.session.pipeline.submit(Delivery(contract, tuple(payloads)))
 
     def replay(self, *, start: str | None = None, end: str | None = None, contract: str | None = None) -> dict[str, Any]:
-        pipeline = self.session.pipeline
+        pipeline, started = self.session.pipeline, perf_counter()
         names = [pipeline.contract(contract).name] if contract else sorted(pipeline.contracts)
         total, superseded, retracted = Receipt(), 0, 0
         for name in names:
             done = self.session.reprocessing.replay(self.principal, name, start=_time(start, "from"), end=_time(end, "to"))
             total, superseded, retracted = total + done.receipt, superseded + done.superseded, retracted + done.retracted
+        total = replace(total, seconds=perf_counter() - started)
         return {**total.as_json(), "superseded": superseded, "retracted": retracted}
 
     def dead_letters(self, *, contract: str | None = None, reason: str | None = None, limit: int = 100) -> dict[str, Any]:
@@ -78,19 +80,19 @@ class LocalPlatform:
         by_reason = self.session.store.dead_letter_counts(self.principal, contract=contract)
         letters = self.session.store.dead_letters(self.principal, contract=contract, reason=reason, limit=limit)
         total = by_reason.get(reason, 0) if reason else sum(by_reason.values())
-        return {"total": total, "by_reason": by_reason, "items": [_letter(letter, _PAYLOAD_SHOWN) for letter in letters]}
+        return {"total": total, "by_reason": by_reason, "items": [letter_shown(letter, _PAYLOAD_SHOWN) for letter in letters]}
 
     def dead_letter(self, id: int) -> dict[str, Any]:
-        return _letter(self.session.store.dead_letter(self.principal, id), None)
+        return letter_shown(self.session.store.dead_letter(self.principal, id), None)
 
     def retry_dead_letters(self, ids: Sequence[int] | None = None, *, contract: str | None = None) -> dict[str, Any]:
-        store = self.session.store
+        store, started = self.session.store, perf_counter()
         if ids is None:
             letters = store.dead_letters(self.principal, contract=contract, limit=1_000_000)
         else:
             letters = [letter for letter in (store.dead_letter(self.principal, id) for id in ids) if letter.status == "open"]
         receipt, still = self.session.reprocessing.retry(self.principal, letters)
-        return {**receipt.as_json(), "still_refused": still}
+        return {**replace(receipt, seconds=perf_counter() - started).as_json(), "still_refused": still}
 
     # --- twins -------------------------------------------------------------------------------------------------------
 

@@ -32,6 +32,7 @@ from twinwright.telemetry.replay import Reprocessing
 from twinwright.twins.reads import TwinReads, per_microseconds
 from twinwright.twins.state import StateCache
 from twinwright.workspace import Workspace, load_workspace
+from twinwright.workspace.load import is_workspace
 
 _log = get_logger("platform")
 _LOCK_PATIENCE = 10.0  # seconds to wait for another command to be done with the store
@@ -53,8 +54,8 @@ class Session:
     def __init__(self, folder: Path, clock: Clock | None = None) -> None:
         self.folder = folder
         self.private = folder / FOLDER
-        if not folder.is_dir():
-            raise NotFoundError(f"there is no workspace at {folder}", remedy="Make one with: twinwright init DIR")
+        if not is_workspace(folder):  # a command given in the wrong place leaves nothing there
+            raise NotFoundError(f"there is no workspace at {folder.resolve()}", remedy="Make one with: twinwright init DIR")
         _make_private(self.private)
         self.clock = clock or SystemClock()
         self.started = self.clock.monotonic()

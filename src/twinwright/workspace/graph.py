@@ -1,4 +1,4 @@
-"""`twins.yaml` and `twins.ndjson`: the twins and relationships that the workspace declares, checked against their interfaces."""
+"""`twins.yaml`: the twins and relationships that the workspace declares, checked against their interfaces."""
 
 from __future__ import annotations
 

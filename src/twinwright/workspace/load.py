@@ -42,6 +42,14 @@ class Workspace:
         return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
+PARTS = ("twinwright.toml", "schema", "twins.yaml", "contracts", "models", "scenarios", ".twinwright")
+
+
+def is_workspace(folder: Path) -> bool:
+    """Whether there is any part of a workspace in a folder; every one is optional, but not all of them."""
+    return any((folder / part).exists() for part in PARTS)
+
+
 def load_workspace(folder: Path) -> Workspace:
     """Raises WorkspaceError with every problem of the folder."""
     problems = Problems()
@@ -186,6 +194,8 @@ def _scenarios(folder: Path, models: Mapping[str, ModelDefinition], graph: Graph
         scenario = parse_scenario(document, problems, path.parent) if document else None
         if document is None or scenario is None:
             continue
+        if scenario.name in scenarios:
+            problems.add(document.problem(("name",), f"there is another scenario '{scenario.name}'", "Rename one", "duplicate_scenario"))
         check_scenario_in(scenario, models, None if graph is None else graph.twins, document, problems)
         scenarios[scenario.name] = scenario
     return scenarios
