@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -14,6 +15,12 @@ Twin = Annotated[str, typer.Option("--twin", help="The twin whose history is use
 Parameters = Annotated[str | None, typer.Option("--parameters", help="The id of a parameter set (default: the promoted one).")]
 
 
+def _named(text: str) -> str:
+    """A name as it is; the path of a file from where the command was given, which a running platform does not know."""
+    path = Path(text)
+    return str(path.resolve()) if path.suffix in (".yaml", ".yml") and path.is_file() else text
+
+
 @app.command()
 def simulate(
     scenario: Annotated[str, typer.Argument(metavar="SCENARIO", help="A scenario's name or the path of its file.")],
@@ -23,7 +30,7 @@ def simulate(
 ) -> None:
     """Run a scenario and keep the runs. Exit code 1 when a run failed."""
     with opened(workspace) as platform:
-        result = platform.simulate(scenario, executor=executor)
+        result = platform.simulate(_named(scenario), executor=executor)
 
     def show(r: dict[str, Any]) -> None:
         for run in r["runs"]:
@@ -110,7 +117,7 @@ def calibrate(
     """Fit a model to a twin's history, judged on a holdout."""
     names = [name.strip() for name in only.split(",")] if only else None
     with opened(workspace) as platform:
-        result = platform.calibrate(model, twin=twin, start=start, end=end, holdout=holdout, only=names, parameters=parameters)
+        result = platform.calibrate(_named(model), twin=twin, start=start, end=end, holdout=holdout, only=names, parameters=parameters)
 
     def show(r: dict[str, Any]) -> None:
         typer.echo(f"parameter set {r['id'][:12]}")
@@ -134,7 +141,7 @@ def validate(
 ) -> None:
     """Judge a model on a window of a twin's history."""
     with opened(workspace) as platform:
-        result = platform.validate(model, twin=twin, start=start, end=end, parameters=parameters)
+        result = platform.validate(_named(model), twin=twin, start=start, end=end, parameters=parameters)
 
     def show(r: dict[str, Any]) -> None:
         typer.echo(f"validation {r['id'][:12]}")
@@ -167,5 +174,5 @@ def promote(
 ) -> None:
     """Make a parameter set the promoted one, if the gate lets it pass. Exit code 1 when it does not."""
     with opened(workspace) as platform:
-        result = platform.promote(model, id)
+        result = platform.promote(_named(model), id)
     output.finish(result, as_json, output.fields, good=bool(result["promoted"]))

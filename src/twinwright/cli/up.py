@@ -35,7 +35,7 @@ def run(folder: Path, *, host: str | None, port: int | None, as_json: bool) -> N
     """Until a signal says stop. Raises WorkspaceError before anything starts, PlatformError when one is running already."""
     logs.configure()
     if running_platform(folder):
-        raise PlatformError("the platform of this workspace is running already", where=str(folder), remedy="Stop that one first")
+        raise PlatformError("the platform of this workspace is running already", where=str(folder.resolve()), remedy="Stop that one first")
     stop = threading.Event()
     told, tell = os.pipe()  # not the event: a handler that takes its lock, while this thread is about to wait for it, waits for ever
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -60,7 +60,8 @@ def run(folder: Path, *, host: str | None, port: int | None, as_json: bool) -> N
 
 
 def _warn_of_changes(session: Session) -> None:
-    if session.served.applied.digest != session.workspace.digest:
+    applied, workspace = session.served.applied, session.workspace
+    if applied.digest != workspace.digest or applied.models != {name: one.content_digest for name, one in workspace.models.items()}:
         _log.warning("the folder differs from what is applied", remedy="Run `twinwright plan`, then `twinwright apply`")
 
 

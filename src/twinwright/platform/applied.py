@@ -1,7 +1,8 @@
 """What has been applied to a store, and what applying a workspace would change.
 
-The store is the truth: a running platform works with what was applied, not with what lies in the folder. First form: additive
-changes; what would break clients or orphan history is refused with the reason.
+The store is the truth: a running platform works with what was applied, not with what lies in the folder. So code (models) enters
+by an apply alone; scenarios, which hold none, are read where they lie. First form: additive changes; what would break clients or
+orphan history is refused with the reason.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from twinwright.documents import Problems
 from twinwright.errors import NotFoundError, RefusedError, WorkspaceError
 from twinwright.governance.principals import Principal
 from twinwright.schema import Ontology
+from twinwright.simulation.definition import ModelDefinition
 from twinwright.storage.layout import Lifetime, ReadingTable
 from twinwright.storage.protocol import GOOD, VALUE_SCHEMA, Store, Transaction
 from twinwright.telemetry.contract import Contract, column_type
@@ -27,11 +29,12 @@ from twinwright.workspace.graph import DeclaredTwin
 from twinwright.workspace.load import compile_contracts, paths_of_twins
 
 KIND, ID = "applied", "workspace"
+MODEL = "model"  # the kind of record that holds one, by the digest of its content
 
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """The applied interfaces, twins and contracts, ready to use."""
+    """The applied interfaces, twins and contracts, ready to use; and which models."""
 
     digest: str
     schema_texts: Mapping[str, str]
@@ -40,6 +43,7 @@ class Applied:
     ontology: Ontology
     registry: TwinRegistry
     contracts: Mapping[str, Contract]
+    models: Mapping[str, str]  # name -> the digest of its content, under which `read_model` finds it
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +62,7 @@ def read_applied(store: Store, principal: Principal) -> Applied:
     try:
         body = store.get_record(principal, KIND, ID).body
     except NotFoundError:
-        body = {"digest": "", "schema": {}, "contracts": {}, "declared": {}}
+        body = {"digest": "", "schema": {}, "contracts": {}, "declared": {}, "models": {}}
     ontology = schema.load(list(body["schema"].items()))
     lifetimes = store.lifetimes(principal)
     registry = TwinRegistry(lifetimes, {dtmi: ontology.paths(dtmi) for dtmi in {life.interface for life in lifetimes}})
@@ -66,7 +70,13 @@ def read_applied(store: Store, principal: Principal) -> Applied:
     contracts = compile_contracts(body["contracts"], paths_of_twins(ontology, [life.interface for life in lifetimes]), problems)
     if problems:  # it was checked when it was applied: another version of Twinwright judges otherwise
         raise WorkspaceError(problems.items)
-    return Applied(body["digest"], body["schema"], body["contracts"], body["declared"], ontology, registry, contracts)
+    models = body.get("models", {})  # a store of before models were applied has none
+    return Applied(body["digest"], body["schema"], body["contracts"], body["declared"], ontology, registry, contracts, models)
+
+
+def read_model(store: Store, principal: Principal, digest: str) -> ModelDefinition:
+    """An applied model with its code. Raises NotFoundError."""
+    return ModelDefinition.from_record(store.get_record(principal, MODEL, digest).body)
 
 
 def plan(store: Store, principal: Principal, applied: Applied, workspace: Workspace) -> dict[str, Any]:
@@ -105,6 +115,7 @@ def _changes(store: Store, principal: Principal, applied: Applied, workspace: Wo
     yield from _twin_changes(applied, workspace)
     yield from _relationship_changes(store, principal, workspace)
     yield from _contract_changes(store.reading_tables(principal), applied, workspace)
+    yield from _model_changes(applied, workspace)
 
 
 def _interface_changes(applied: Applied, workspace: Workspace) -> Iterator[Change]:
@@ -178,6 +189,17 @@ def _contract_changes(tables: Sequence[ReadingTable], applied: Applied, workspac
             yield Change("contract", name, "remove", "compatible", "nothing more is taken in under it; its history stays")
 
 
+def _model_changes(applied: Applied, workspace: Workspace) -> Iterator[Change]:
+    for name, model in workspace.models.items():
+        if name not in applied.models:
+            yield Change("model", name, "add", "additive", f"version {model.version}, {model.kind}")
+        elif applied.models[name] != model.content_digest:
+            yield Change("model", name, "change", "compatible", f"version {model.version}; runs that were made keep the code they ran")
+    for name in applied.models:
+        if name not in workspace.models:
+            yield Change("model", name, "remove", "compatible", "it can't be run any more; its runs and parameter sets stay")
+
+
 def _clash(contract: Contract, tables: Sequence[ReadingTable]) -> str:
     """Why the history that is stored, also under contracts that are applied no more, forbids this one; empty if it does not."""
     mine = [table for table in tables if table.contract == contract.name]
@@ -217,12 +239,16 @@ def _write(transaction: Transaction, store: Store, principal: Principal, applied
         ]
     if values:
         transaction.append_values(pa.Table.from_pylist(values, schema=VALUE_SCHEMA))
+    for model in workspace.models.values():
+        if model.content_digest not in applied.models.values():
+            transaction.put_record(MODEL, model.content_digest, model.as_record())
     declared = {twin.id: dict(twin.values) for twin in workspace.graph.twins.values() if twin.values}
     body = {
         "digest": workspace.digest,
         "schema": dict(workspace.schema_texts),
         "contracts": dict(workspace.contract_texts),
         "declared": declared,
+        "models": {name: model.content_digest for name, model in workspace.models.items()},
     }
     transaction.put_record(KIND, ID, body)
 

@@ -19,9 +19,9 @@ from twinwright.operations import kpi as kpis
 from twinwright.platform.ingest import ingest_files
 from twinwright.platform.interface import Progress
 from twinwright.platform.session import Session
-from twinwright.simulation.definition import ModelDefinition
+from twinwright.platform.shown import letter_shown, model_shown
 from twinwright.simulation.scenario import Scenario, parse_scenario
-from twinwright.storage.layout import LANES, DeadLetter
+from twinwright.storage.layout import LANES
 from twinwright.telemetry.payloads import REASONS, Delivery, Payload, Receipt
 from twinwright.workspace.load import check_scenario_in
 
@@ -29,11 +29,10 @@ _PAYLOAD_SHOWN = 4_000
 
 
 class LocalPlatform:
-    """Every method of `Platform`, acting as `principal`."""
+    """Every method of `Platform`, acting as `principal`; `owner`: who has the folder asks, and not a client of the API."""
 
-    def __init__(self, session: Session, principal: Principal = LOCAL_ADMIN) -> None:
-        self.session = session
-        self.principal = principal
+    def __init__(self, session: Session, principal: Principal = LOCAL_ADMIN, *, owner: bool = True) -> None:
+        self.session, self.principal, self.owner = session, principal, owner
 
     @classmethod
     def open(cls, folder: Path) -> LocalPlatform:
@@ -41,7 +40,7 @@ class LocalPlatform:
         return cls(Session(folder))
 
     def as_principal(self, principal: Principal) -> LocalPlatform:
-        return LocalPlatform(self.session, principal)
+        return LocalPlatform(self.session, principal, owner=False)
 
     def close(self) -> None:
         self.session.close()
@@ -255,7 +254,7 @@ class LocalPlatform:
     # --- simulation --------------------------------------------------------------------------------------------------
 
     def models(self) -> list[dict[str, Any]]:
-        return [_model(definition) for definition in self.session.workspace.models.values()]
+        return [model_shown(definition) for definition in self.session.models.values()]
 
     def scenarios(self) -> list[dict[str, Any]]:
         return [{"name": one.name, "model": one.model, "twin": one.twin} for one in self.session.workspace.scenarios.values()]
@@ -263,31 +262,39 @@ class LocalPlatform:
     def simulate(self, scenario: str | Mapping[str, Any], *, executor: str | None = None) -> dict[str, Any]:
         if executor not in (None, "local"):
             raise UsageError(f"there is no executor '{executor}' yet", where="executor", remedy="Leave it out: runs use local processes")
+        self._take_models()
         chosen = self._scenario(scenario)
-        answer = self.session.served.simulation.simulate(self.principal, chosen, self.session.model(chosen.model))
+        model = self.session.model(chosen.model)
+        answer = self.session.served.simulation.simulate(self.principal, chosen, model)
         for run in answer["runs"]:
-            kind = self.session.model(chosen.model).kind
-            self.session.metrics.runs.labels(status=run["status"], kind=kind).inc()
-            self.session.metrics.run_seconds.labels(kind=kind).observe(run["seconds"])
+            run["warnings"] = [*run["warnings"], *self.session.changed_since_applied(model.name)]
+            self.session.metrics.runs.labels(status=run["status"], kind=model.kind).inc()
+            self.session.metrics.run_seconds.labels(kind=model.kind).observe(run["seconds"])
         return answer
 
+    def _take_models(self) -> None:
+        if self.owner:
+            self.session.apply_models(self.principal)
+
     def _scenario(self, scenario: str | Mapping[str, Any]) -> Scenario:
-        workspace, problems = self.session.workspace, Problems()
+        problems = Problems()
         if isinstance(scenario, str):
-            named = workspace.scenarios.get(scenario)
-            if named is not None:
-                return named
-            path = Path(scenario) if Path(scenario).is_absolute() else self.session.folder / scenario
+            named = self.session.workspace.scenarios.get(scenario)
+            path = self.session.folder / (named.file if named else scenario)
             if not path.is_file():
-                names = ", ".join(sorted(workspace.scenarios)) or "none"
+                names = ", ".join(sorted(self.session.workspace.scenarios)) or "none"
                 raise NotFoundError(f"there is no scenario '{scenario}'", remedy=f"Name a file, or one of: {names}")
-            document, folder = load(path, problems, name=scenario), path.parent
+            document, folder = load(path, problems, name=named.file if named else scenario), path.parent
         else:
             document, folder = parse_text(yaml.safe_dump(dict(scenario)), "scenario", problems), self.session.folder / "scenarios"
         parsed = parse_scenario(document, problems, folder) if document else None
         if document is not None and parsed is not None:
-            registry = self.session.served.applied.registry
-            check_scenario_in(parsed, workspace.models, dict.fromkeys(registry.twins), document, problems)
+            registry, models = self.session.served.applied.registry, self.session.models
+            if parsed.model not in models:
+                remedy = f"Applied are: {', '.join(sorted(models)) or 'none'}. Run `twinwright apply` after adding one"
+                problems.add(document.problem(("model",), f"there is no model '{parsed.model}'", remedy, "unknown_model"))
+            else:
+                check_scenario_in(parsed, models, dict.fromkeys(registry.twins), document, problems)
         if parsed is None or problems:
             raise InvalidError(problems.items)
         return parsed
@@ -318,9 +325,11 @@ class LocalPlatform:
         only: Sequence[str] | None = None,
         parameters: str | None = None,
     ) -> dict[str, Any]:
-        return self.session.served.calibration.calibrate(
+        self._take_models()
+        name = self.session.model(model).name
+        answer = self.session.served.calibration.calibrate(
             self.principal,
-            self.session.model(model).name,
+            name,
             twin=twin,
             start=_time(start, "from"),
             end=_time(end, "to"),
@@ -328,18 +337,22 @@ class LocalPlatform:
             only=only,
             parameters=parameters,
         )
+        return {**answer, "warnings": [*answer["warnings"], *self.session.changed_since_applied(name)]}
 
     def validate(
         self, model: str, *, twin: str, start: str | None = None, end: str | None = None, parameters: str | None = None
     ) -> dict[str, Any]:
-        return self.session.served.calibration.validate(
+        self._take_models()
+        name = self.session.model(model).name
+        answer = self.session.served.calibration.validate(
             self.principal,
-            self.session.model(model).name,
+            name,
             twin=twin,
             start=_time(start, "from"),
             end=_time(end, "to"),
             parameters=parameters,
         )
+        return {**answer, "warnings": [*answer["warnings"], *self.session.changed_since_applied(name)]}
 
     def promote(self, model: str, id: str) -> dict[str, Any]:
         return self.session.served.calibration.promote(self.principal, self.session.model(model).name, id)
@@ -379,37 +392,3 @@ class LocalPlatform:
 
 def _time(text: str | None, where: str) -> int | None:
     return None if text is None else from_iso(text, where=where)
-
-
-def _letter(letter: DeadLetter, shown: int | None) -> dict[str, Any]:
-    try:
-        payload, encoding = letter.payload.decode("utf-8"), "utf-8"
-    except UnicodeDecodeError:
-        payload, encoding = base64.b64encode(letter.payload).decode(), "base64"
-    return {
-        "id": letter.id,
-        "contract": letter.contract,
-        "source": letter.source,
-        "revision": letter.revision,
-        "reason": letter.reason,
-        "detail": letter.detail,
-        "position": letter.position,
-        "at": to_iso(letter.at),
-        "status": letter.status,
-        "captures": dict(letter.captures),
-        "encoding": encoding,
-        "payload": payload if shown is None else payload[:shown],
-    }
-
-
-def _model(definition: ModelDefinition) -> dict[str, Any]:
-    return {
-        "name": definition.name,
-        "version": definition.version,
-        "kind": definition.kind,
-        "interface": definition.interface,
-        "inputs": [port.name for port in definition.inputs],
-        "outputs": [port.name for port in definition.outputs],
-        "parameters": {one.name: {"value": one.value, "unit": one.unit} for one in definition.parameters},
-        "assumptions": list(definition.assumptions),
-    }

@@ -13,7 +13,7 @@ from pathlib import Path
 from twinwright.calibration.service import CalibrationService
 from twinwright.clock import Clock, SystemClock
 from twinwright.connectors.runner import SourceRunner
-from twinwright.errors import NotFoundError, StoreError, UsageError
+from twinwright.errors import NotFoundError, StoreError, UsageError, WorkspaceError
 from twinwright.governance.principals import SYSTEM, Principal
 from twinwright.observability.logs import get_logger
 from twinwright.observability.metrics import Metrics
@@ -71,6 +71,7 @@ class Session:
         self._committed = threading.Condition()
         self.store.on_commit(self._note_commit)
         self._workspace: Workspace | None = None
+        self._models: dict[str, ModelDefinition] = {}  # by the digest of their content
         self._loaded: frozenset[tuple[str, int, int]] = frozenset()
         self.served = self._serve(applied_documents.read_applied(self.store, SYSTEM))
         atexit.register(self.close)  # a script that forgot to
@@ -157,6 +158,12 @@ class Session:
         if not self.served.applied.digest:
             self.apply(principal)
 
+    def apply_models(self, principal: Principal) -> None:
+        """Where models are all that changed in the folder, apply it: its owner, who asks for a run, means them as they are now."""
+        changes = applied_documents.plan(self.store, principal, self.served.applied, self.workspace)["changes"]
+        if changes and all(change["kind"] == "model" for change in changes):
+            self.apply(principal)
+
     def expire(self) -> None:
         """Let go of payloads that are older than their contract keeps them."""
         for contract in self.pipeline.contracts.values():
@@ -165,13 +172,32 @@ class Session:
                 if expired:
                     _log.info("expired from the journal", contract=contract.name, entries=expired)
 
+    @property
+    def models(self) -> dict[str, ModelDefinition]:
+        """The applied models by name, read from the store once."""
+        applied = self.served.applied.models
+        self._models = {
+            digest: self._models.get(digest) or applied_documents.read_model(self.store, SYSTEM, digest) for digest in applied.values()
+        }
+        return {name: self._models[digest] for name, digest in applied.items()}
+
     def model(self, name: str) -> ModelDefinition:
-        """A model of the folder by its name or the path of its file. Raises NotFoundError."""
-        models = self.workspace.models
-        chosen = models.get(name) or models.get(Path(name).stem)
+        """An applied model by its name or the path of its file. Raises NotFoundError."""
+        models = self.models
+        path = (self.folder / name).resolve()
+        chosen = models.get(name) or next((one for one in models.values() if (self.folder / one.file).resolve() == path), None)
         if chosen is None:
-            raise NotFoundError(f"there is no model '{name}'", remedy=f"There are: {', '.join(sorted(models)) or 'none'}")
+            known = f"Applied are: {', '.join(sorted(models)) or 'none'}. Run `twinwright apply` after adding one"
+            raise NotFoundError(f"there is no model '{name}'", remedy=known)
         return chosen
+
+    def changed_since_applied(self, name: str) -> list[str]:
+        """A warning where the folder says something else of a model than what was applied."""
+        with contextlib.suppress(WorkspaceError):
+            model = self.workspace.models.get(name)
+            if model is not None and model.content_digest != self.served.applied.models.get(name):
+                return [f"{model.file} has changed since it was applied, and what was applied is used: run `twinwright apply`"]
+        return []
 
     # --- waiting -----------------------------------------------------------------------------------------------------
 

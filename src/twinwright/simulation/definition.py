@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import re
 from collections.abc import Mapping
@@ -112,6 +113,20 @@ class ModelDefinition:
     def with_artefacts(self, artefacts: dict[str, bytes]) -> ModelDefinition:
         """The same definition with the bytes of its artefacts."""
         return replace(self, artefacts=artefacts)
+
+    def as_record(self) -> dict[str, Any]:
+        """JSON with everything in it, from which `from_record` makes the definition again."""
+        return {"definition": self.as_data(), "artefacts": {name: base64.b64encode(one).decode() for name, one in self.artefacts.items()}}
+
+    @classmethod
+    def from_record(cls, body: Mapping[str, Any]) -> ModelDefinition:
+        return cls.from_data(body["definition"]).with_artefacts({name: base64.b64decode(one) for name, one in body["artefacts"].items()})
+
+    @property
+    def content_digest(self) -> str:
+        """SHA-256 over all that is declared and the bytes of the artefacts: two definitions of one digest are the same."""
+        files = {name: hashlib.sha256(content).hexdigest() for name, content in self.artefacts.items()}
+        return hashlib.sha256(msgspec.msgpack.encode([self.as_data(), files], order="deterministic")).hexdigest()
 
     @property
     def artefact_digest(self) -> str:

@@ -37,7 +37,7 @@ class Workspace:
 
     @property
     def digest(self) -> str:
-        """Of everything that an apply puts into the store."""
+        """Of everything that an apply puts into the store beside the models, of which each has its own."""
         parts = [*sorted(self.schema_texts.items()), *sorted(self.contract_texts.items()), ("twins", repr(self.graph))]
         return hashlib.sha256(repr(parts).encode()).hexdigest()
 
