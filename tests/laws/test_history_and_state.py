@@ -201,7 +201,8 @@ def test_the_broken_variant_is_caught(name, monkeypatch):
 
 
 def test_every_variant_has_a_check_that_catches_it():
-    assert {path.stem for path in MUTANTS.glob("*.py")} == set(CAUGHT_BY) | {path.stem for path in MUTANTS.glob("validation_*.py")}
+    others = {path.stem for kind in ("validation", "quality") for path in MUTANTS.glob(f"{kind}_*.py")}
+    assert {path.stem for path in MUTANTS.glob("*.py")} == set(CAUGHT_BY) | others
 
 
 def test_the_plain_fold_agrees_with_the_referee():

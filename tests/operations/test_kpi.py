@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from twinwright.operations.kpi import Feed, table
+from twinwright.operations.kpi import Feed, Quality, clock_drift, table
 from twinwright.storage.layout import Counts
 
 SECOND = 1_000_000
@@ -36,3 +36,23 @@ def test_counts_are_summed_over_contracts_and_success_over_runs() -> None:
     assert kpis["counts"] == {"received": 15, "accepted": 12, "duplicate": 2, "dead_lettered": 1}
     assert kpis["simulation_success"]["value"] == pytest.approx(2 / 3)
     assert kpis["simulation_success"]["met"] is False
+
+
+def test_marks_are_a_share_and_the_drift_of_a_sources_clock_has_its_limit() -> None:
+    marks = {"gap": 1, "stuck": 0, "rate": 2, "spike": 0, "bad": 0}
+    qualities = [
+        Quality("a", 20, 2, marks, 7 * SECOND, 5 * SECOND),
+        Quality("b", 0, 0, {}, None, 5 * SECOND),
+        Quality("c", 5, 0, {}, 0, None),
+    ]
+    kpis = table([], [], [], {}, 0, qualities)
+    assert kpis["marked_share.a"] == {"value": 0.1, "unit": "1", "target": 0.05, "met": False, "marks": marks}
+    assert "marked_share.b" not in kpis
+    assert kpis["marked_share.c"]["met"] is True
+    assert [(kpis[f"clock_drift.{name}"]["value"], kpis[f"clock_drift.{name}"]["met"]) for name in "ab"] == [(7.0, False), (None, None)]
+    assert "clock_drift.c" not in kpis
+
+
+def test_one_batch_that_waited_does_not_move_the_drift() -> None:
+    assert clock_drift([-SECOND, -2 * SECOND, -3_600 * SECOND]) == -2 * SECOND
+    assert clock_drift([]) is None

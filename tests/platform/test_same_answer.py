@@ -30,6 +30,7 @@ VOLATILE = {
     "started",
     "token",
     "now",
+    "ageSeconds",
 }
 FROM, TO = "2026-03-01T08:00:00Z", "2026-03-01T08:20:00Z"
 

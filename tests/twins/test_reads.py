@@ -12,7 +12,8 @@ from twinwright.errors import NotFoundError, UnitError, UsageError
 from twinwright.governance.principals import SYSTEM
 from twinwright.storage.layout import Lifetime
 from twinwright.storage.protocol import GOOD, VALUE_SCHEMA
-from twinwright.twins.reads import TwinReads, per_microseconds
+from twinwright.twins.quality import Criteria
+from twinwright.twins.reads import TwinReads
 
 PUMP, MOTOR = "dtmi:example:Pump;1", "dtmi:example:Motor;1"
 
@@ -78,7 +79,8 @@ def plant(tmp_path, ontology, monkeypatch):
 
 @pytest.fixture
 def reads(plant, ontology):
-    return TwinReads(plant.store, plant.state, ontology, plant.pipeline.registry, {("pump", "pressure"): (1.0, "bar", SECOND)})
+    criteria = {("pump", "pressure"): Criteria("bar", rate=(1.0, SECOND))}
+    return TwinReads(plant.store, plant.state, ontology, plant.pipeline.registry, criteria)
 
 
 def body(second, twin="pump-1", **fields):
@@ -219,7 +221,8 @@ def test_history_is_resampled_into_windows(plant, reads):
     plant.send(body(0, p=1), body(1, p=3), body(4, p=5), body(5, p="broken"), body(8, p="broken"))
     found = history(reads, every=4 * SECOND, unit="bar")
     assert found["values"] == [2.0, 5.0, None]
-    assert found["quality"] == ["good", "bad", "bad"]
+    assert found["quality"] == ["rate", "bad", "bad"]  # the gravest of a window
+    assert found["marks"] == {"gap": 0, "stuck": 0, "rate": 1, "spike": 0, "bad": 2}
     assert history(reads, every=4 * SECOND, agg="count")["values"] == [2, 1, 0]
     assert history(reads, every=4 * SECOND, agg="count")["unit"] is None
     for problem in ({"every": 0}, {"every": 1, "agg": "median of medians"}):
@@ -238,10 +241,35 @@ def test_a_series_is_increasing_and_marks_what_is_bad(plant, reads):
     assert series.only_good().values.tolist() == [1.0, 3.0]
     assert len(reads.series(SYSTEM, "pump-2", "pressure").times) == 0
     assert reads.unit_of("pump-1", "starts") is None
-    assert per_microseconds("min") == 60 * SECOND
 
 
 def test_the_series_of_a_twin_runs_over_its_lifetimes(plant, reads):
     plant.send({"id": "pump-2", "ts": "2026-03-01T07:59:56Z", "p": 2}, {"id": "pump-2", "ts": "2026-03-01T07:00:00Z", "p": 1})
     assert reads.series(SYSTEM, "pump-2", "pressure", unit="bar").values.tolist() == [1.0, 2.0]
     assert document(reads, "pump-2")["pressure"] == 200.0
+
+
+def test_a_document_shows_the_mark_and_the_age_of_what_it_shows(plant, reads):
+    plant.send(body(1, p=1), body(2, p=9))
+    now = at(12)
+    shown = reads.document(SYSTEM, "pump-1", as_of=None, known_at=None, lane="observed", facts=False, now=now)
+    notes = shown["$metadata"]["pressure"]
+    assert (notes["quality"], notes["ageSeconds"]) == ("rate", 10.0)
+    later = reads.document(SYSTEM, "pump-1", as_of=None, known_at=None, lane="observed", facts=False, now=now + SECOND)
+    assert later["$etag"] == shown["$etag"]
+    then = reads.document(SYSTEM, "pump-1", as_of=at(1), known_at=None, lane="observed", facts=False, now=now)["$metadata"]["pressure"]
+    assert (then["quality"], then["ageSeconds"]) == ("good", 0.0)
+    facts = document(reads)["$metadata"]["pressure"]
+    assert (facts["quality"], "ageSeconds" in facts) == ("good", False)
+    plant.send(body(1, p=8))  # contradicts: the greater one is its neighbour now
+    assert document(reads, facts=False)["$metadata"]["pressure"]["quality"] == "good"
+    every = reads.documents(SYSTEM, as_of=None, known_at=None, lane="observed", facts=False, now=now)
+    assert every[0]["$metadata"]["pressure"]["ageSeconds"] == 10.0
+
+
+def test_marks_of_a_source_are_counted_over_a_window(plant, reads):
+    plant.send(body(1, p=1), body(2, p=9), body(3, "pump-2", p=1), body(4, p="broken"), body(5, m="auto"))
+    judged = reads.judged
+    assert judged.counts(SYSTEM, "pump", at(0), at(9)) == (4, 2, {"gap": 0, "stuck": 0, "rate": 1, "spike": 0, "bad": 1})
+    assert judged.counts(SYSTEM, "pump", at(2), at(3))[:2] == (1, 1)
+    assert judged.counts(SYSTEM, "nobody", at(0), at(9))[:2] == (0, 0)

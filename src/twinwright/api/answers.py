@@ -108,6 +108,8 @@ class History(Answer):
     times: list[str]
     values: list[Any]
     unit: str | None
+    quality: list[str] = Field(description="good, or the gravest mark: bad, spike, rate, stuck, gap.")
+    marks: dict[str, int] = Field(description="How many records carry each mark; a record may carry several.")
 
 
 class Scenarios(Answer):

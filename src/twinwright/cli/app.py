@@ -263,6 +263,8 @@ def history(
         rows = list(zip(r["times"], r["values"], r["quality"], r["source"], strict=True))
         head = f"{path} [{r['unit']}]" if r["unit"] else path
         output.table(["time", head, "quality", "source"], rows, empty="no observations")
+        if marks := [f"{name} {count}" for name, count in r["marks"].items() if count]:
+            typer.echo(f"marked: {', '.join(marks)}")
 
     output.finish(result, as_json, show)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,7 @@ from twinwright.storage.layout import Commit, Counts
 DEAD_LETTER_TARGET = 0.01
 LATE_TARGET = 0.05
 RUN_TARGET = 0.95
+MARKED_TARGET = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,13 +25,39 @@ class Feed:
     newest: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """One contract's judged observations in a window: how many, how many of them marked, how many carry each mark; and how far its
+    source's clock is ahead (microseconds; None: not known) beside the limit that the contract states."""
+
+    contract: str
+    checked: int
+    marked: int
+    marks: Mapping[str, int]
+    drift: int | None
+    drift_limit: int | None
+
+
+def clock_drift(ahead: Sequence[int]) -> int | None:
+    """The median of event time less receive time, of the newest reading of each commit: what waited in a queue does not move it.
+
+    It is the source's clock less what a reading takes to come here, so a source that is right is a little behind.
+    """
+    return round(statistics.median(ahead)) if ahead else None
+
+
 def freshness(feed: Feed, now: int) -> float | None:
     """Seconds between now and the newest event time; negative where the source's clock is ahead."""
     return None if feed.newest is None else (now - feed.newest) / 1e6
 
 
 def table(
-    feeds: Sequence[Feed], commits: Sequence[Commit], runs: Sequence[Mapping[str, Any]], totals: Mapping[str, Counts], now: int
+    feeds: Sequence[Feed],
+    commits: Sequence[Commit],
+    runs: Sequence[Mapping[str, Any]],
+    totals: Mapping[str, Counts],
+    now: int,
+    qualities: Sequence[Quality] = (),
 ) -> dict[str, Any]:
     """Per KPI `value unit target met`; `counts` since creation. `commits` and `runs` are those of the window."""
     counts = sum((commit.counts for commit in commits), Counts())
@@ -40,6 +68,14 @@ def table(
         kpis[f"freshness.{feed.contract}"] = _kpi(age, "s", target, None if age is None else age <= target)
     kpis["dead_letter_share"] = _share(counts.dead_lettered, counts.received, DEAD_LETTER_TARGET)
     kpis["late_share"] = _share(counts.late, counts.accepted, LATE_TARGET)
+    for quality in qualities:
+        if quality.checked:
+            share = _share(quality.marked, quality.checked, MARKED_TARGET)
+            kpis[f"marked_share.{quality.contract}"] = {**share, "marks": dict(quality.marks)}
+        if quality.drift_limit is not None:
+            seconds = None if quality.drift is None else quality.drift / 1e6
+            limit = quality.drift_limit / 1e6
+            kpis[f"clock_drift.{quality.contract}"] = _kpi(seconds, "s", limit, None if seconds is None else abs(seconds) <= limit)
     succeeded = sum(run.get("status") == "ok" for run in runs)
     success = succeeded / len(runs) if runs else None
     kpis["simulation_success"] = _kpi(success, "1", RUN_TARGET, None if success is None else success >= RUN_TARGET)

@@ -87,7 +87,8 @@ class Platform(Protocol):
         known_at: str | None = None,
         after: int | None = None,
     ) -> dict[str, Any]:
-        """`twin path times[] values[] unit quality[] source[]`; with `every` resampled by `agg` (mean min max sum count first last)."""
+        """`twin path times[] values[] unit quality[] source[] marks{}`; with `every` resampled by `agg` (mean min max sum count
+        first last)."""
         ...
 
     def relationships(self, twin: str | None = None) -> list[dict[str, Any]]: ...

@@ -21,7 +21,8 @@ from twinwright.platform.interface import Progress
 from twinwright.platform.session import Session
 from twinwright.platform.shown import letter_shown, model_shown
 from twinwright.simulation.scenario import Scenario, parse_scenario
-from twinwright.storage.layout import LANES
+from twinwright.storage.layout import LANES, Commit
+from twinwright.telemetry.contract import Contract
 from twinwright.telemetry.payloads import REASONS, Delivery, Payload, Receipt
 from twinwright.workspace.load import check_scenario_in
 
@@ -109,10 +110,10 @@ class LocalPlatform:
             raise UsageError(f"there is no lane '{lane}'", where="lane", remedy=f"Use one of {', '.join(LANES)}")
         self.session.wait_for(self.principal, after)
         reads, chosen = self.session.served.reads, lane
-        time, commit = _time(as_of, "as-of"), self._commit(known_at)
+        time, commit, now = _time(as_of, "as-of"), self._commit(known_at), self.session.clock.now()
         if twin is not None:
-            return reads.document(self.principal, twin, as_of=time, known_at=commit, lane=chosen, facts=facts)
-        return {"value": reads.documents(self.principal, as_of=time, known_at=commit, lane=chosen, facts=facts)}
+            return reads.document(self.principal, twin, as_of=time, known_at=commit, lane=chosen, facts=facts, now=now)
+        return {"value": reads.documents(self.principal, as_of=time, known_at=commit, lane=chosen, facts=facts, now=now)}
 
     def twins(self) -> list[dict[str, Any]]:
         registry = self.session.served.applied.registry
@@ -192,7 +193,18 @@ class LocalPlatform:
         store = self.session.store
         commits = store.commits(self.principal, first=store.commit_at(self.principal, since) + 1)
         runs = [record.body for record in store.records(self.principal, "run") if record.at >= since]
-        return kpis.table(self._feeds(), commits, runs, store.counts(self.principal), now)
+        qualities = [self._quality(contract, since, now, commits) for contract in self.session.pipeline.contracts.values()]
+        return kpis.table(self._feeds(), commits, runs, store.counts(self.principal), now, qualities)
+
+    def _quality(self, contract: Contract, since: int, now: int, commits: Sequence[Commit]) -> kpis.Quality:
+        """What is marked of a contract's judged observations in a window that ends now, and how far its source's clock is off."""
+        judged, drift = self.session.served.reads.judged, None
+        checked, marked, marks = judged.counts(self.principal, contract.source, since, now + contract.skew)
+        limit = contract.spec.clock_drift
+        if limit is not None and commits:
+            newest = self.session.store.newest_by_commit(self.principal, contract.name, commits[0].number)
+            drift = kpis.clock_drift([event - received for received, event in newest])
+        return kpis.Quality(contract.name, checked, marked, marks, drift, None if limit is None else parse_duration(limit))
 
     def _feeds(self) -> list[kpis.Feed]:
         feeds = []

@@ -27,9 +27,10 @@ from twinwright.simulation.service import SimulationService
 from twinwright.storage.duckdb import DuckDBStore
 from twinwright.storage.layout import Commit
 from twinwright.telemetry.clock_guard import ClockGuard
+from twinwright.telemetry.criteria import criteria_of
 from twinwright.telemetry.pipeline import Pipeline
 from twinwright.telemetry.replay import Reprocessing
-from twinwright.twins.reads import TwinReads, per_microseconds
+from twinwright.twins.reads import TwinReads
 from twinwright.twins.state import StateCache
 from twinwright.workspace import Workspace, load_workspace
 from twinwright.workspace.load import is_workspace
@@ -109,13 +110,8 @@ class Session:
 
     def _serve(self, applied: Applied) -> Served:
         self.pipeline.configure(applied.contracts, applied.registry)
-        rates = {
-            (contract.source, one.path): (one.max_rate.value, column.unit, per_microseconds(one.max_rate.per))
-            for contract in applied.contracts.values()
-            for one, column in zip(contract.spec.observations, contract.columns, strict=True)
-            if one.max_rate is not None
-        }
-        reads = TwinReads(self.store, self.state, applied.ontology, applied.registry, rates)
+        criteria = criteria_of(applied.contracts.values())
+        reads = TwinReads(self.store, self.state, applied.ontology, applied.registry, criteria)
         simulation = SimulationService(reads, self.store, self.private / "runs", self.clock)
         limits = Limits()
         calibration = CalibrationService(reads, self.store, self.clock, self.private / "reports", self.model, limits)

@@ -269,6 +269,18 @@ class DuckDBStore:
                     found[hour] = found.get(hour, 0) + count
         return found
 
+    def newest_by_commit(self, principal: Principal, contract: str, first: int) -> list[tuple[int, int]]:
+        found: list[tuple[int, int]] = []
+        for table in self._catalogue.tables:
+            if table.contract == contract:
+                found += self._rows(
+                    principal,
+                    f"SELECT made_at, max(time) FROM readings_{table.number} r JOIN commits ON number = commit "
+                    "WHERE commit >= ? AND kind = 'ingest' GROUP BY number, made_at ORDER BY number",
+                    [first],
+                )
+        return found
+
     def position(self, principal: Principal, contract: str, stream: str) -> int:
         rows = self._rows(principal, "SELECT next FROM positions WHERE contract = ? AND stream = ?", [contract, stream])
         return int(rows[0][0]) if rows else 0

@@ -18,6 +18,7 @@ from twinwright.schema import Enum, PathInfo, Primitive, Schema
 from twinwright.storage.layout import ColumnType, ReadingColumn, ReadingTable
 from twinwright.telemetry.admitted import Admitted, admitted
 from twinwright.telemetry.formats import Format, Precision, field_problem
+from twinwright.telemetry.quality_spec import QualitySpec, positive_duration
 
 FieldKind = Literal["number", "integer", "boolean", "string", "scalar"]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
@@ -89,7 +90,7 @@ class RateSpec(Spec):
     per: Literal["s", "min", "h"] = Field("s", description="per second, minute or hour")
 
 
-class ObservationSpec(Spec):
+class ObservationSpec(QualitySpec):
     """One value of a reading: which field, in which unit, onto which path of the twin."""
 
     path: str = Field(min_length=1, max_length=256, description="the property or telemetry, through a component as motor/speed")
@@ -143,10 +144,14 @@ class ContractSpec(Spec):
     observations: list[ObservationSpec] = Field(min_length=1, max_length=MAX_OBSERVATIONS, description="what a reading is made of")
     lateness: str = Field("PT10M", description="further behind the source's watermark than this is marked late")
     skew: str = Field("PT30S", description="further ahead of the receive time than this is refused")
+    gap: str | None = Field(None, description="the `gap` of every observation that has none of its own")
+    clock_drift: str | None = Field(None, description="further than this from the receive time the source's clock is marked in the KPIs")
     freshness: str = Field("PT5M", description="the age that the freshness KPI allows")
     journal: str = Field("P30D", description="how long payloads are kept; `positions` where the source can be read again")
 
     _check_durations = field_validator("lateness", "skew", "freshness", mode="before")(_duration)
+
+    _check_lengths = field_validator("gap", "clock_drift", mode="before")(positive_duration)
 
     @field_validator("journal", mode="before")
     @classmethod
@@ -267,8 +272,9 @@ def _column(spec: ContractSpec, index: int, paths: Mapping[str, PathInfo], docum
         message = f"'{observation.path}' has a schema that contracts can't fill: {info.schema}"
         problems.add(document.problem((*place, "path"), message, "Observe primitive values and enums", "bad_schema"))
         return None
-    if kind not in ("DOUBLE", "BIGINT") and (observation.range or observation.max_rate):
-        problems.add(document.problem(place, f"'{observation.path}' is not a number: it has no range or rate", "Remove it", "bad_range"))
+    if kind not in ("DOUBLE", "BIGINT") and (observation.range or observation.max_rate or observation.spike):
+        message = f"'{observation.path}' is not a number: it has no range, rate or spike"
+        problems.add(document.problem(place, message, "Remove it", "bad_range"))
     _check_map(observation, kind, admitted(info.schema), place, document, problems)
     return ReadingColumn(observation.path, kind, unit)
 

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from twinwright import units
-from twinwright.clock import to_iso
+from twinwright.clock import SECOND, to_iso
 from twinwright.schema import Enum, PathInfo, Primitive, Schema
 from twinwright.storage.layout import Lifetime
 from twinwright.storage.protocol import BAD, GOOD, REMOVED
@@ -68,10 +68,12 @@ def document(
     times: Mapping[int, int],
     *,
     facts: bool,
+    now: int | None = None,
 ) -> dict[str, Any]:
-    """One twin. `cells` are its winners, `last_good` the good cells behind bad ones, `times` the time of each commit.
+    """One twin. `cells` are its winners, with the `mark` that their neighbours give them, `last_good` the good cells behind bad ones,
+    `times` the time of each commit, `now` what ages are measured from.
 
-    With `facts` everything that depends on how the data arrived is left out, and equal histories give equal bytes.
+    With `facts` everything that the payload alone does not decide is left out, and equal histories give equal bytes.
     """
     metadata: dict[str, Any] = {"$model": lifetime.interface}
     body: dict[str, Any] = {"$dtId": lifetime.twin, "$metadata": metadata}
@@ -87,7 +89,18 @@ def document(
             owner[name] = value_of(shown, info)
     if not facts:
         body["$etag"] = _etag(body)
+        if now is not None:
+            _add_ages(body, metadata, cells, now)
     return body
+
+
+def _add_ages(body: dict[str, Any], metadata: dict[str, Any], cells: Sequence[Cell], now: int) -> None:
+    """How old what is said is, in seconds: no part of the etag, which it would change from read to read."""
+    for cell in cells:
+        component, _, name = cell["path"].rpartition("/")
+        notes = _place(body, metadata, component)[1].get(name) if cell["kind"] != REMOVED else None
+        if notes is not None and "sourceTime" in notes:
+            notes["ageSeconds"] = (now - cell["time"]) / SECOND
 
 
 def _place(body: dict[str, Any], metadata: dict[str, Any], component: str) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -104,7 +117,7 @@ def _notes(cell: Cell, info: PathInfo | None, times: Mapping[int, int], *, facts
     if not (cell["source"] == DECLARED_SOURCE and cell["time"] == DECLARED_TIME):
         notes["sourceTime"] = to_iso(cell["time"])
     notes["source"] = cell["source"]
-    notes["quality"] = "good" if cell["kind"] != BAD else "bad"
+    notes["quality"] = "bad" if cell["kind"] == BAD else "good" if facts else cell.get("mark") or "good"
     if info is not None and info.unit is not None:
         notes["unit"] = info.unit
     if not facts and cell["commit"] in times:

@@ -34,7 +34,7 @@ class LastGood:
         wanted = {(cell["twin"], cell["path"]): int(cell["time"]) for cell in bad}
         found: dict[Key, Cell] = {}
         for width in WINDOWS:
-            groups = _close(wanted, width)
+            groups = _groups(wanted, width)
             if len(groups) > _MOST_READS:
                 continue
             for group in groups:
@@ -68,7 +68,13 @@ def _starts(selection: Selection) -> Sequence[int | None]:
     return [None] if selection.end is None else [*(selection.end - width for width in WINDOWS), None]
 
 
-def _close(times: dict[Key, int], width: int) -> list[dict[Key, int]]:
+def close(times: dict[Key, int]) -> list[dict[Key, int]]:
+    """Few groups of what lies near each other in time."""
+    by_width = (_groups(times, width) for width in WINDOWS)
+    return next((groups for groups in by_width if len(groups) <= _MOST_READS), [times])
+
+
+def _groups(times: dict[Key, int], width: int) -> list[dict[Key, int]]:
     """Groups of what lies in one multiple of `width`: one read serves each."""
     groups: dict[int, dict[Key, int]] = {}
     for key, time in times.items():

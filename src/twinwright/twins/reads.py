@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +10,7 @@ import polars as pl
 import pyarrow as pa
 
 from twinwright import units
-from twinwright.clock import HOUR, SECOND, to_iso
+from twinwright.clock import to_iso
 from twinwright.errors import NotFoundError, UsageError
 from twinwright.governance.principals import Principal
 from twinwright.schema import Ontology, PathInfo
@@ -19,20 +18,20 @@ from twinwright.storage.layout import Lane, Selection
 from twinwright.storage.protocol import BAD, GOOD, Store
 from twinwright.twins import documents
 from twinwright.twins.documents import Cell
+from twinwright.twins.judged import AllCriteria, Judged, Window
 from twinwright.twins.last_good import LastGood
+from twinwright.twins.quality import Bits, counted, gravest
 from twinwright.twins.registry import TwinRegistry
-from twinwright.twins.series import Series
+from twinwright.twins.series import Series, numbers, whole_numbers
 from twinwright.twins.state import StateCache
 
 AGGREGATES = ("mean", "min", "max", "sum", "count", "first", "last")
 _SELECTING = ("min", "max", "first", "last")  # aggregates that give one of the values as it is
 MAX_POINTS = 5_000_000
-_PER = {"s": SECOND, "min": 60 * SECOND, "h": HOUR}
 
 
 class TwinReads:
-    """Bitemporal reads for one set of applied interfaces and twins. `rates` are the greatest plausible rates: (source, path) ->
-    (value, unit, microseconds)."""
+    """Bitemporal reads for one set of applied interfaces and twins. `criteria` are what values are marked by, by (source, path)."""
 
     def __init__(
         self,
@@ -40,33 +39,43 @@ class TwinReads:
         state: StateCache,
         ontology: Ontology,
         registry: TwinRegistry,
-        rates: Mapping[tuple[str, str], tuple[float, str | None, int]] | None = None,
+        criteria: AllCriteria | None = None,
     ) -> None:
         self._store, self._state, self._ontology, self._registry = store, state, ontology, registry
-        self._rates = rates or {}
+        self.judged = Judged(store, registry, criteria or {})
         self._last_good = LastGood(store)
 
     # --- documents ---------------------------------------------------------------------------------------------------
 
     def document(
-        self, principal: Principal, twin: str, *, as_of: int | None, known_at: int | None, lane: Lane, facts: bool
+        self, principal: Principal, twin: str, *, as_of: int | None, known_at: int | None, lane: Lane, facts: bool, now: int | None = None
     ) -> dict[str, Any]:
-        """One twin. Raises NotFoundError."""
+        """One twin. `now` (microseconds; None: `as_of`) is what ages are measured from. Raises NotFoundError."""
         lifetime = self._registry.current(twin)
         if as_of is not None:
             lives = [life for life in self._registry.lifetimes_of(twin) if life.since is None or life.since <= as_of]
             if not lives or (lives[-1].until is not None and lives[-1].until <= as_of):
                 raise NotFoundError(f"'{twin}' did not exist at {to_iso(as_of)}", remedy="Ask for a time inside its lifetime")
             lifetime = lives[-1]
-        return self._documents(principal, (lifetime.number,), as_of, known_at, lane, facts=facts)[0]
+        return self._documents(principal, (lifetime.number,), as_of, known_at, lane, facts=facts, now=now)[0]
 
-    def documents(self, principal: Principal, *, as_of: int | None, known_at: int | None, lane: Lane, facts: bool) -> list[dict[str, Any]]:
+    def documents(
+        self, principal: Principal, *, as_of: int | None, known_at: int | None, lane: Lane, facts: bool, now: int | None = None
+    ) -> list[dict[str, Any]]:
         """All twins, by id."""
         numbers = tuple(self._registry.current(twin).number for twin in sorted(self._registry.twins))
-        return self._documents(principal, numbers, as_of, known_at, lane, facts=facts)
+        return self._documents(principal, numbers, as_of, known_at, lane, facts=facts, now=now)
 
     def _documents(
-        self, principal: Principal, numbers: tuple[int, ...], as_of: int | None, known_at: int | None, lane: Lane, *, facts: bool
+        self,
+        principal: Principal,
+        numbers: tuple[int, ...],
+        as_of: int | None,
+        known_at: int | None,
+        lane: Lane,
+        *,
+        facts: bool,
+        now: int | None,
     ) -> list[dict[str, Any]]:
         end = None if as_of is None else as_of + 1
         selection = Selection(lifetimes=numbers, lane=lane, end=end, known_at=known_at)
@@ -78,12 +87,18 @@ class TwinReads:
         last_good: dict[int, dict[str, Cell]] = {}
         for (number, path), cell in behind.items():
             last_good.setdefault(number, {})[path] = cell
-        times = {} if facts else self._store.commit_times(principal, {cell["commit"] for cell in cells.values()})
+        times: dict[int, int] = {}
+        marks: dict[tuple[int, str], str] = {}
+        if not facts:
+            times = self._store.commit_times(principal, {cell["commit"] for cell in cells.values()})
+            marks = self.judged.of_cells(principal, cells.values(), known_at) if lane == "observed" else {}
         result = []
         for number in numbers:
             lifetime = self._registry.lifetime(number)
             paths = self._ontology.paths(lifetime.interface)
-            result.append(documents.document(lifetime, by_twin[number], last_good.get(number, {}), paths, times, facts=facts))
+            shown = [{**cell, "mark": marks.get((number, cell["path"]))} for cell in by_twin[number]]
+            moment = now if as_of is None else as_of
+            result.append(documents.document(lifetime, shown, last_good.get(number, {}), paths, times, facts=facts, now=moment))
         return result
 
     def cells(self, principal: Principal, selection: Selection) -> dict[tuple[int, str], Cell]:
@@ -164,7 +179,8 @@ class TwinReads:
         unit: str | None,
         known_at: int | None,
     ) -> dict[str, Any]:
-        """`times values unit quality source` as lists; resampled into windows of `every` microseconds aligned to the epoch."""
+        """`times values unit quality source` as lists, `marks` counted; resampled into windows of `every` microseconds aligned to
+        the epoch."""
         info = self.info(twin, path)
         wanted = info.unit if unit is None else units.canonical(unit, where=path)
         rows = self.records(principal, twin, path, start=start, end=end, known_at=known_at)
@@ -172,8 +188,10 @@ class TwinReads:
         if len(rows) > MAX_POINTS and every is None:
             raise UsageError(f"{len(rows)} points", where=path, remedy=f"Narrow the time or resample: at most {MAX_POINTS}")
         times = np.asarray(rows["time"].to_numpy(), np.int64)
+        bits = self.judged.marks(principal, rows, Window(start, end, known_at))
         if every is not None:
-            return {"twin": twin, "path": path, **self._resampled(rows, times, every, agg, wanted, path)}
+            resampled = self._resampled(rows, times, every, agg, wanted, path, bits)
+            return {"twin": twin, "path": path, **resampled, "marks": counted(bits)}
         whole = whole_numbers(rows, wanted)
         if whole is not None:
             values: list[Any] = whole.to_pylist()
@@ -189,11 +207,12 @@ class TwinReads:
             "times": [to_iso(time) for time in times.tolist()],
             "values": values,
             "unit": wanted,
-            "quality": self._quality(principal, rows, path, self._before(twin, path, start, known_at)),
+            "quality": gravest(bits),
+            "marks": counted(bits),
             "source": rows["source"].to_pylist(),
         }
 
-    def _resampled(self, rows: pa.Table, times: Any, every: int, agg: str, unit: str | None, path: str) -> dict[str, Any]:
+    def _resampled(self, rows: pa.Table, times: Any, every: int, agg: str, unit: str | None, path: str, bits: Bits) -> dict[str, Any]:
         if every <= 0:
             raise UsageError("the window is empty", where="every", remedy="Write it as PT1M, PT1H ...")
         if agg not in AGGREGATES:
@@ -201,71 +220,14 @@ class TwinReads:
         values, good = numbers(rows, unit, path)
         whole = whole_numbers(rows, unit) if agg in _SELECTING else None
         chosen_from = values if whole is None else pl.Series(whole.to_pylist(), dtype=pl.Int64)
-        frame = pl.DataFrame({"window": times // every * every, "value": chosen_from, "good": good})
+        frame = pl.DataFrame({"window": times // every * every, "value": chosen_from, "good": good, "marks": bits})
         chosen = pl.col("value").filter("good")
-        grouped = frame.group_by("window", maintain_order=True).agg(value=getattr(chosen, agg)(), good=pl.col("good").all()).sort("window")
+        windows = frame.group_by("window", maintain_order=True)
+        grouped = windows.agg(value=getattr(chosen, agg)(), marks=pl.col("marks").max()).sort("window")
         return {
             "times": [to_iso(time) for time in grouped["window"].to_list()],
             "values": grouped["value"].to_list(),
             "unit": None if agg == "count" else unit,
-            "quality": ["good" if ok else "bad" for ok in grouped["good"].to_list()],
+            "quality": gravest(grouped["marks"].to_numpy()),
             "source": [None] * len(grouped),
         }
-
-    def _before(self, twin: str, path: str, start: int | None, known_at: int | None) -> Selection | None:
-        """What lies before a window."""
-        if start is None:
-            return None
-        numbers = tuple(life.number for life in self._registry.lifetimes_of(twin))
-        return Selection(numbers, (path,), end=start, known_at=known_at)
-
-    def _quality(self, principal: Principal, rows: pa.Table, path: str, before: Selection | None) -> list[str]:
-        """good, bad, or `rate`: further from its good neighbour of the same source than the contract's rate allows. The first
-        one's neighbour lies before the window, so that a record is judged alike whichever window it is read in."""
-        quality = np.where(np.asarray(rows["kind"].to_numpy()) == BAD, "bad", "good").astype(object)
-        sources = np.array(rows["source"].to_pylist(), object)
-        for source in rows["source"].unique().to_pylist():
-            limit = self._rates.get((source, path))
-            if limit is None:
-                continue
-            mine = np.flatnonzero((sources == source) & (quality == "good"))
-            judged = rows.take(pa.array(mine))
-            earlier = self._last_good.before(principal, replace(before, source=source)) if before is not None and len(mine) else None
-            if earlier is not None:
-                judged = pa.concat_tables([earlier, judged])
-            values, _ = numbers(judged, limit[1], path)
-            rate = np.abs(np.diff(values)) / np.diff(judged["time"].to_numpy()) * limit[2]
-            quality[mine[len(mine) - len(rate) :][rate > limit[0]]] = "rate"
-        return [str(mark) for mark in quality]
-
-
-def numbers(rows: pa.Table, unit: str | None, path: str) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """(values in `unit` with NaN where bad, good). Raises UsageError for text."""
-    types = set(rows["type"].unique().to_pylist())
-    if "VARCHAR" in types:
-        raise UsageError("the values are text, not numbers", where=path, remedy="Choose a numeric path, or leave out unit and resampling")
-    good = np.asarray(rows["kind"].to_numpy()) == GOOD
-    values = rows["num"].to_numpy(zero_copy_only=False).astype(np.float64)
-    whole = rows["int"].to_numpy(zero_copy_only=False).astype(np.float64)
-    values = np.where(np.isnan(values), whole, values) if len(values) else values
-    names = rows["unit"].to_pylist()
-    for name in set(names):
-        affine = units.converter(name, unit)
-        if not affine.is_identity:
-            mine = np.array([other == name for other in names])
-            values[mine] = affine.apply(values[mine])
-    return np.where(good, values, np.nan), good
-
-
-def whole_numbers(rows: pa.Table, unit: str | None) -> pa.ChunkedArray | None:
-    """The values as 64-bit integers, null where bad, if that is what all of them are in `unit`: float64 is exact to 2^53 only."""
-    if rows["type"].unique().to_pylist() != ["BIGINT"]:
-        return None
-    if not all(units.converter(name, unit).is_identity for name in rows["unit"].unique().to_pylist()):
-        return None
-    return pa.compute.if_else(pa.compute.equal(rows["kind"], GOOD), rows["int"], None)
-
-
-def per_microseconds(per: str) -> int:
-    """How long the period of a contract's rate is."""
-    return _PER[per]

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
+from twinwright import units
+from twinwright.errors import UsageError
 from twinwright.governance.principals import Principal
+from twinwright.storage.protocol import GOOD
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,3 +52,30 @@ class SeriesReader(Protocol):
     def unit_of(self, twin: str, path: str) -> str | None:
         """The unit in which the property of the twin's interface is declared. Raises NotFoundError."""
         ...
+
+
+def numbers(rows: pa.Table, unit: str | None, path: str) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """(values in `unit` with NaN where bad, good). Raises UsageError for text."""
+    types = set(rows["type"].unique().to_pylist())
+    if "VARCHAR" in types:
+        raise UsageError("the values are text, not numbers", where=path, remedy="Choose a numeric path, or leave out unit and resampling")
+    good = np.asarray(rows["kind"].to_numpy()) == GOOD
+    values = rows["num"].to_numpy(zero_copy_only=False).astype(np.float64)
+    whole = rows["int"].to_numpy(zero_copy_only=False).astype(np.float64)
+    values = np.where(np.isnan(values), whole, values) if len(values) else values
+    names = rows["unit"].to_pylist()
+    for name in set(names):
+        affine = units.converter(name, unit)
+        if not affine.is_identity:
+            mine = np.array([other == name for other in names])
+            values[mine] = affine.apply(values[mine])
+    return np.where(good, values, np.nan), good
+
+
+def whole_numbers(rows: pa.Table, unit: str | None) -> pa.ChunkedArray | None:
+    """The values as 64-bit integers, null where bad, if that is what all of them are in `unit`: float64 is exact to 2^53 only."""
+    if rows["type"].unique().to_pylist() != ["BIGINT"]:
+        return None
+    if not all(units.converter(name, unit).is_identity for name in rows["unit"].unique().to_pylist()):
+        return None
+    return pa.compute.if_else(pa.compute.equal(rows["kind"], GOOD), rows["int"], None)
