@@ -18,6 +18,13 @@ def free_port():
         return probe.getsockname()[1]
 
 
+async def _cancel_the_rest():
+    left = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+    for task in left:
+        task.cancel()
+    await asyncio.gather(*left, return_exceptions=True)
+
+
 @dataclass
 class PlantServer:
     """`build(server, namespace)` makes the address space; it is made anew at each start, as a server without a memory has it."""
@@ -63,6 +70,7 @@ class PlantServer:
 
     def close(self):
         self.stop()
+        self.run(_cancel_the_rest())  # the library leaves some of its tasks behind
         self.loop.call_soon_threadsafe(self.loop.stop)
         self.thread.join(10)
         self.loop.close()

@@ -9,6 +9,7 @@ import time
 import uuid
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from asyncua import ua
@@ -80,7 +81,9 @@ def bound(*nodes, contract="c", **options):
 
 
 def source(plant, *bounds, **settings):
-    return OpcuaSource("plant", OpcuaSettings(**{"url": plant.url, "policy": "None", "publishing": "PT0.05S", **settings}), bounds)
+    return OpcuaSource(
+        "plant", OpcuaSettings(**{"url": plant.url, "policy": "None", "publishing": "PT0.05S", "timeout": "PT30S", **settings}), bounds
+    )
 
 
 def documents(deliveries):
@@ -547,6 +550,36 @@ def test_browsing_ends_at_its_limit(plant):
 
     with pytest.raises(TooLargeError, match="more than 3 nodes"):
         asyncio.run(browse())
+
+
+class PagedSession:
+    """A server that gives one reference at a time, as real ones do with thousands; asyncua's gives all at once."""
+
+    def __init__(self, names):
+        self.names = names
+
+    async def browse(self, parameters):
+        return [self._page(0) for _ in parameters.NodesToBrowse]
+
+    async def browse_next(self, parameters):
+        return [self._page(int(point)) for point in parameters.ContinuationPoints]
+
+    def _page(self, at):
+        found = ua.ReferenceDescription()
+        found.NodeId = ua.ExpandedNodeId(self.names[at], 2)
+        found.BrowseName = ua.QualifiedName(self.names[at], 2)
+        found.NodeClass = ua.NodeClass.Variable
+        more = str(at + 1).encode() if at + 1 < len(self.names) else None
+        return ua.BrowseResult(ContinuationPoint=more, References=[found])
+
+
+def test_references_that_come_in_pages_are_all_read_and_foreign_ones_passed_over():
+    session = PagedSession(["c", "a", "", "b"])
+    client = SimpleNamespace(uaclient=SimpleNamespace(session=session))
+    (found,) = asyncio.run(Browser(client).below([ua.NodeId(1, 2)]))
+    assert [reference.name for reference in found] == ["a", "b", "c"]
+    with pytest.raises(TooLargeError):
+        asyncio.run(Browser(client, limit=2).below([ua.NodeId(1, 2)]))
 
 
 @pytest.mark.parametrize(

@@ -17,11 +17,6 @@ imports = typer.Typer(help="Make a workspace of what another system knows of its
 app.add_typer(imports, name="import")
 
 
-@imports.callback()
-def _imports() -> None:
-    """Make a workspace of what another system knows of itself."""
-
-
 @imports.command("opcua")
 def import_opcua(
     url: Annotated[str, typer.Argument(metavar="URL", help="opc.tcp://host:port/path")],
@@ -66,13 +61,14 @@ def _import_opcua(given: dict[str, Any], out: Path, root: str | None, name: str,
         raise UsageError(said.replace("Value error, ", ""), where="command line", remedy="See: twinwright import opcua --help") from None
     draft = draft_workspace(read_space(access, root, depth=depth), access, name, status=status)
     complete = write_draft(draft, out)
+    unsecured = [] if access.policy != "None" or access.is_local else ["the policy is None: anybody on the way can read and change values"]
     return {
         "workspace": str(out.resolve()),
         "twins": draft.twins,
         "interfaces": draft.interfaces,
         "variables": draft.variables,
         "files": sorted(draft.files),
-        "warnings": list(draft.warnings),
+        "warnings": [*unsecured, *draft.warnings],
         "complete": complete,
         "connector": draft.connector,
     }

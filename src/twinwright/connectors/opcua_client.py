@@ -74,6 +74,11 @@ class AccessSettings(Spec):
             raise ValueError(f"the policy {self.policy} needs {', '.join(missing)}")
         return self
 
+    @property
+    def is_local(self) -> bool:
+        """Whether nobody is on the way: the server is on this machine."""
+        return urlsplit(self.url).hostname in _LOOPBACK
+
 
 async def connect(access: AccessSettings) -> Client:
     """An activated session. Raises PlatformError where the server is away or refuses, UsageError for files and variables."""
@@ -85,7 +90,7 @@ async def connect(access: AccessSettings) -> Client:
     if access.username is not None:
         client.set_user(access.username)
         client.set_password(_secret(access, access.password_env) or "")
-        if access.policy == "None" and urlsplit(access.url).hostname not in _LOOPBACK:
+        if access.policy == "None" and not access.is_local:
             _log.warning("password_in_clear", server=access.url, remedy="Give the connector a security policy")
     if access.policy != "None":
         await _secure(client, access)
