@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import tempfile
 import time
 from pathlib import Path
@@ -198,3 +199,13 @@ def test_failures_through_the_platform_leave_it_working(folder: Path) -> None:
         assert platform.state("pump-1")["pressure"] > 0
     finally:
         platform.close()
+
+
+def test_what_was_violated_is_told_in_words(folder: Path) -> None:
+    wanted = ["x < 100000 kPa", "x < 250 kPa", "x < 0 kPa or x > 150 kPa"]
+    text = FILES["scenarios/more.yaml"].replace("name: more", "name: told").replace('["x < 100000 kPa"]', json.dumps(wanted))
+    write(folder, {"scenarios/told.yaml": text})
+    told = [line for line in twinwright("simulate", "told", workspace=folder, json=False).out.splitlines() if line.startswith("constraint")]
+    assert told[0] == "constraint x < 100000 kPa: kept"
+    assert re.fullmatch(r"constraint x < 250 kPa: violated first at \S+Z, in \d+ samples, worst by [\d.]+ kPa at \S+Z", told[1])
+    assert re.fullmatch(r"constraint x < 0 kPa or x > 150 kPa: violated first at \S+Z, in \d+ samples?", told[2])

@@ -41,11 +41,23 @@ def simulate(
             if rows:
                 output.table(["output", "unit", "samples", "first", "last", "min", "max"], rows, empty="")
             for constraint in run.get("constraints") or []:
-                typer.echo(f"constraint {output.text(constraint)}")
+                typer.echo(_kept(constraint))
             for warning in run.get("warnings") or []:
-                typer.echo(f"warning: {output.text(warning)}")
+                typer.echo(f"warning: {warning}")
 
     output.finish(result, as_json, show, good=all(run["status"] == "ok" for run in result["runs"]))
+
+
+def _kept(constraint: dict[str, Any]) -> str:
+    """A constraint in words: `worst` is there where one value was compared with one limit."""
+    text = f"constraint {constraint['constraint']}"
+    if constraint["kept"]:
+        return f"{text}: kept"
+    count = constraint["samples_violated"]
+    text += f": violated first at {constraint['first_violated']}, in {count} {'sample' if count == 1 else 'samples'}"
+    if "worst" not in constraint:
+        return text
+    return f"{text}, worst by {output.text(constraint['worst'])} {constraint['unit'] or ''}".rstrip() + f" at {constraint['worst_at']}"
 
 
 def _ends(values: list[float | None]) -> list[float | None]:
