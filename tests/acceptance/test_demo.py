@@ -22,7 +22,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import twinwright
-from twinwright.clock import SECOND, SystemClock, to_iso
+from twinwright.clock import SECOND, SystemClock, from_datetime, to_iso
 from twinwright.telemetry.payloads import Payload
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "host"
@@ -208,7 +208,7 @@ def test_the_relay_says_beforehand_what_the_platform_will_count(
     try:
         tw.apply()
         receipt = tw.push("host", sent)
-        times = tw.history("host-1", "load1")["times"].to_pylist()
+        times = [to_iso(from_datetime(one)) for one in tw.history("host-1", "load1")["times"].to_pylist()]
     finally:
         tw.close()
     assert (receipt.accepted, receipt.duplicate) == (count, relay.tally.duplicate)

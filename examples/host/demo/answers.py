@@ -16,7 +16,7 @@ from demo.feed import TWIN
 from demo.relay import Tally
 from demo.screen import Screen
 from demo.stage import EXAMPLE, Work
-from twinwright.platform.interface import Platform
+from twinwright.platform.opened import Opened
 
 KERNEL_SECONDS = 60  # what the kernel's source says; printed beside the result, and known to nothing that makes it
 DRAIN_SECONDS = 30.0
@@ -27,7 +27,7 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def receipts(screen: Screen, tw: Platform, tally: Tally) -> bool:
+def receipts(screen: Screen, tw: Opened, tally: Tally) -> bool:
     """The platform's counts beside the relay's; whether all are equal."""
     screen.step(
         "Receipts", "received = accepted + duplicate + refused: nothing lost, nothing counted twice, every refusal with its reason."
@@ -51,7 +51,7 @@ def receipts(screen: Screen, tw: Platform, tally: Tally) -> bool:
     return exact
 
 
-def model(screen: Screen, tw: Platform, results: Path, work: Work, holdout: float) -> bool:
+def model(screen: Screen, tw: Opened, results: Path, work: Work, holdout: float) -> bool:
     """Calibrate, validate, promote, ask; whether the answer repeats byte for byte."""
     series = {path: _series(tw, path) for path in ("active", "load1")}
     _judge_excitation(screen, series, work)
@@ -62,7 +62,7 @@ def model(screen: Screen, tw: Platform, results: Path, work: Work, holdout: floa
     return _what_if(screen, tw, series, None if promoted else fit["id"])
 
 
-def health(screen: Screen, tw: Platform) -> None:
+def health(screen: Screen, tw: Opened) -> None:
     """The KPI table."""
     screen.step(
         "How the platform is",
@@ -72,9 +72,9 @@ def health(screen: Screen, tw: Platform) -> None:
     screen.table(["kpi", "value", "unit", "target", "met"], [[n, k["value"], k["unit"], k["target"], k["met"]] for n, k in kpis.items()])
 
 
-def _series(tw: Platform, path: str) -> tuple[list[str], np.ndarray[Any, np.dtype[np.float64]]]:
+def _series(tw: Opened, path: str) -> tuple[list[str], np.ndarray[Any, np.dtype[np.float64]]]:
     found = tw.history(TWIN, path)
-    return found["times"], np.array([np.nan if value is None else value for value in found["values"]], np.float64)
+    return [time.isoformat() for time in found["times"].to_pylist()], found["values"].to_numpy()  # what is missing is NaN there
 
 
 def _judge_excitation(screen: Screen, series: Mapping[str, Any], work: Work) -> None:
@@ -92,7 +92,7 @@ def _judge_excitation(screen: Screen, series: Mapping[str, Any], work: Work) -> 
         screen.say(f"Other programs kept some {quiet:.1f} tasks busy meanwhile: what is found below is less certain for it.")
 
 
-def _fit(screen: Screen, tw: Platform, holdout: float) -> dict[str, Any]:
+def _fit(screen: Screen, tw: Opened, holdout: float) -> dict[str, Any]:
     why = "Errors are quoted on data that the fit did not see, beside a baseline that anyone could have: persistence."
     screen.step("The load average as a lag of the active tasks: which time constant?", why)
     fit = tw.calibrate("load", twin=TWIN, holdout=holdout)
@@ -112,14 +112,14 @@ def _fit(screen: Screen, tw: Platform, holdout: float) -> dict[str, Any]:
     return fit
 
 
-def _gate(screen: Screen, tw: Platform, id: str) -> bool:
+def _gate(screen: Screen, tw: Opened, id: str) -> bool:
     screen.step("The gate", "Only parameters that were judged on unseen data, and beat the baseline there, may be used as promoted.")
     verdict = tw.promote("load", id)
     screen.say(f"{'promoted' if verdict['promoted'] else 'not promoted'}: {verdict['reason']}")
     return bool(verdict["promoted"])
 
 
-def _what_if(screen: Screen, tw: Platform, series: Mapping[str, Any], parameters: str | None) -> bool:
+def _what_if(screen: Screen, tw: Opened, series: Mapping[str, Any], parameters: str | None) -> bool:
     screen.step(
         "What if there had been twice the work, for five minutes?",
         "A scenario file is a question; the answer is a run that can be repeated.",
@@ -133,7 +133,7 @@ def _what_if(screen: Screen, tw: Platform, series: Mapping[str, Any], parameters
     if failed:
         screen.say(f"the run failed: {failed[0]['failure']}")
         return False
-    loads = [run["outputs"]["load1"]["values"] for run in runs]
+    loads = [run["outputs"]["load1"]["values"].to_pylist() for run in runs]
     screen.table(
         ["load average", "highest", "after 5 min"],
         [[n, max(v), v[-1]] for n, v in zip(("as it was", "twice the work"), loads, strict=True)],

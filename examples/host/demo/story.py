@@ -23,7 +23,7 @@ from demo.screen import Screen
 from demo.stage import HttpLink, Link, MqttLink, StageError, Work, broker, make_workspace, mosquitto, platform, wait_until
 from twinwright.connectors.host import Machine, ThisMachine
 from twinwright.errors import TwinwrightError
-from twinwright.platform.interface import Platform
+from twinwright.platform.opened import Opened
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +121,7 @@ class Demo:
             self._where()
         return exact
 
-    def _start(self, stack: contextlib.ExitStack) -> tuple[Platform, Link]:
+    def _start(self, stack: contextlib.ExitStack) -> tuple[Opened, Link]:
         screen, workspace = self._screen, self._results / "workspace"
         screen.step(
             "A platform is started", "One process and one file: a real one, as `twinwright up` starts it, on a workspace of its own."
@@ -136,7 +136,7 @@ class Demo:
         screen.say(f"Its console is open until the demo ends: {line['login']}")
         return tw, link
 
-    def _link(self, tw: Platform, url: str, port: int | None) -> Link:
+    def _link(self, tw: Opened, url: str, port: int | None) -> Link:
         workspace = self._results / "workspace"
         if port is None:
             self._screen.say("Mosquitto is not on this machine: messages go by HTTP instead of MQTT.")
