@@ -1,4 +1,4 @@
-"""Helpers are imported by their path from the root; the broker is the one that the connectors are tested with."""
+"""Helpers are imported by their path from the root; the brokers are those that the connectors are tested with."""
 
 import sys
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 sys.path.append(str(Path(__file__).parents[2]))
 
 from tests.acceptance.running import Up
-from tests.connectors.conftest import broker  # noqa: F401 - a fixture
+from tests.connectors.conftest import broker, kafka, one_kafka  # noqa: F401 - fixtures
 
 
 @pytest.fixture(autouse=True)

@@ -6,6 +6,7 @@ client, the broker, the folder.
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
 import subprocess
@@ -20,6 +21,8 @@ from typing import Any
 import httpx
 import paho.mqtt.client as paho
 import pytest
+from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient, NewTopic
 from paho.mqtt.enums import CallbackAPIVersion
 from tests.acceptance.running import COMMAND, Up, twinwright, until, write
 
@@ -330,3 +333,74 @@ def _connectors(folder: Path) -> list[dict[str, Any]]:
     finally:
         platform.close()
     return found
+
+
+# --- Kafka -----------------------------------------------------------------------------------------------------------
+
+
+class KafkaPublisher(threading.Thread):
+    """Sends numbered readings to two partitions in transactions, some twice, some broken; a third of the transactions is aborted."""
+
+    def __init__(self, servers: str) -> None:
+        super().__init__(daemon=True)
+        self.producer = Producer({"bootstrap.servers": servers, "transactional.id": "publisher", "linger.ms": 2, "log_level": 0})
+        self.stopping = threading.Event()
+        self.kept: list[int] = []
+        self.transactions = 0
+        self.error: Exception | None = None
+
+    def run(self) -> None:
+        try:
+            self.producer.init_transactions(60)
+            for number in itertools.count():
+                if self.stopping.is_set():
+                    return
+                self._transaction(range(number * 50, number * 50 + 50), aborted=number % 3 == 2)
+                time.sleep(0.05)
+        except Exception as error:  # noqa: BLE001 - shown by the thread that waits
+            self.error = error
+
+    def _transaction(self, batch: range, *, aborted: bool) -> None:
+        self.producer.begin_transaction()
+        for index, body in enumerate([*map(encoded, batch), encoded(batch[0]), *BROKEN]):
+            self.producer.produce("readings", body, partition=index % 2)
+        self.producer.flush(60)
+        if aborted:
+            self.producer.abort_transaction(60)
+        else:
+            self.producer.commit_transaction(60)
+            self.kept += batch
+            self.transactions += 1
+
+
+@pytest.mark.kafka
+def test_kafka_records_count_exactly_once_over_eight_kills(kafka: Any, tmp_path: Path) -> None:
+    created = AdminClient({"bootstrap.servers": kafka.servers}).create_topics([NewTopic("readings", 2, 1)])
+    created["readings"].result(60)
+    toml = (
+        f'[connectors.bus]\ntype = "kafka"\nbootstrap_servers = "{kafka.servers}"\ngroup = "plant"\n'
+        'session_timeout = "PT0.7S"\nmax_poll_interval = "PT30S"\n'
+    )
+    folder = workspace(tmp_path / "w", "bus", toml, "{connector: bus, topic: readings}")
+    rng = random.Random(8)
+    publisher = KafkaPublisher(kafka.servers)
+    publisher.start()
+    seen: list[int] = []
+    for _ in range(8):
+        running = Up(folder)
+        kill_somewhere(running, rng)
+        assert publisher.error is None, publisher.error
+        seen.append(check_counts(folder)["received"])
+    assert seen == sorted(seen) and len(set(seen)) > 3
+    publisher.stopping.set()
+    publisher.join(120)
+    assert publisher.error is None, publisher.error
+    expected = Counter(received=53, accepted=50, duplicate=1, dead_lettered=2)
+    exact = {name: count * publisher.transactions for name, count in expected.items()}
+    running = Up(folder)
+    until(lambda: check_counts(folder) == exact, 120)
+    time.sleep(0.5)
+    assert check_counts(folder) == exact  # not one of them twice, none of an aborted transaction
+    check_series(folder, set(publisher.kept))
+    assert running.stop() == 0
+    check_series(folder, set(publisher.kept))

@@ -1,4 +1,4 @@
-"""A Mosquitto of one's own, and an intake that is a list."""
+"""A Mosquitto and a Kafka of one's own, and an intake that is a list."""
 
 import os
 import shutil
@@ -14,7 +14,9 @@ import pytest
 
 sys.path.append(str(Path(__file__).parents[2]))  # the conformance suite is imported by its path from the root
 
+from tests.connectors.certificates import make_certificates
 from tests.connectors.conformance import ListIntake
+from tests.connectors.kafka_broker import CanNotRunError, KafkaBroker
 
 
 @pytest.fixture
@@ -74,3 +76,30 @@ def broker(tmp_path):
     running.start()
     yield running
     running.stop()
+
+
+@pytest.fixture(scope="session")
+def one_kafka(tmp_path_factory):
+    """Starting a broker takes seconds: all tests of a process share one, each with topics and groups of its own."""
+    folder = tmp_path_factory.mktemp("kafka")
+    try:
+        made = KafkaBroker.make(_with_certificates(folder))
+    except CanNotRunError as reason:
+        pytest.skip(str(reason))
+    yield made
+    made.stop()
+
+
+def _with_certificates(folder):
+    make_certificates(folder)
+    certificate = folder / "server.pem"
+    certificate.write_text((folder / "server.key").read_text() + certificate.read_text())
+    return folder
+
+
+@pytest.fixture
+def kafka(one_kafka):
+    """The broker, running; a test may stop it."""
+    if one_kafka.process is None:
+        one_kafka.start()
+    return one_kafka

@@ -9,6 +9,7 @@ import paho.mqtt.client as paho
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 from pydantic import ValidationError
+from tests.connectors.certificates import make_certificates
 from tests.connectors.conformance import Case, SourceConformance, marks_in, take
 
 from twinwright.connectors.mqtt import MqttBinding, MqttSettings, MqttSource
@@ -336,34 +337,6 @@ def test_tls_is_checked_against_the_authority(broker, intake, tmp_path):
         source(broker, tls={"ca": str(tmp_path / "gone.pem")}).open(intake.positions)
     with pytest.raises(UsageError, match="TLS files"):
         source(broker, tls={"certificate": str(tmp_path / "gone.pem")}).open(intake.positions)
-
-
-def make_certificates(folder):
-    def openssl(*arguments):
-        subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
-
-    openssl(
-        "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "ca.key", "-out", "ca.pem", "-days", "2", "-subj", "/CN=test authority"
-    )
-    openssl("req", "-newkey", "rsa:2048", "-nodes", "-keyout", "server.key", "-out", "server.csr", "-subj", "/CN=localhost")
-    (folder / "names").write_text("subjectAltName=DNS:localhost,IP:127.0.0.1")
-    openssl(
-        "x509",
-        "-req",
-        "-in",
-        "server.csr",
-        "-CA",
-        "ca.pem",
-        "-CAkey",
-        "ca.key",
-        "-CAcreateserial",
-        "-out",
-        "server.pem",
-        "-days",
-        "2",
-        "-extfile",
-        "names",
-    )
 
 
 @pytest.mark.parametrize("settings", [{"port": 0}, {"version": "4"}, {"password": "in the file"}, {"keepalive": 30}])

@@ -15,7 +15,7 @@ def point(name, value):
 
 def test_the_built_in_connectors_come_by_entry_point():
     connectors = load_connectors()
-    assert {"files", "host", "mqtt"} <= set(connectors)
+    assert {"files", "host", "kafka", "mqtt"} <= set(connectors)
     assert len(connectors) == len(list(connectors))
     for name in ("files", "host", "mqtt"):
         assert find_connector(name, connectors).Settings()

@@ -30,7 +30,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from pydantic import Field, field_validator
 
 from twinwright.clock import SECOND
-from twinwright.connectors.settings import Duration
+from twinwright.connectors.settings import Duration, TlsSettings
 from twinwright.connectors.topics import TopicTemplate, check_template, widest
 from twinwright.documents import Spec
 from twinwright.errors import PlatformError, UsageError
@@ -42,14 +42,6 @@ _QOS: Final = 1
 _REFUSED: Final = 0x80  # SUBACK codes from here on are failures
 _RETAINED_TO_NEW_ONLY: Final = 1  # MQTT 5.0, section 3.8.3.1: retained messages only where the subscription is new
 _DAY: Final = 86_400 * SECOND
-
-
-class TlsSettings(Spec):
-    """`ca`: a PEM file (default: the system's); `certificate` and `key`: ours, where the broker wants one."""
-
-    ca: str | None = None
-    certificate: str | None = None
-    key: str | None = None
 
 
 class MqttSettings(Spec):

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator
 
 from twinwright.clock import parse_duration
+from twinwright.documents import Spec
 from twinwright.errors import UsageError
 
 
@@ -21,3 +22,11 @@ def _micros(value: Any) -> Any:
 
 Duration = Annotated[int, BeforeValidator(_micros)]
 """An ISO 8601 duration in the document (`PT5S`), microseconds in the program."""
+
+
+class TlsSettings(Spec):
+    """`ca`: a PEM file (default: the system's); `certificate` and `key`: ours, where the broker wants one."""
+
+    ca: str | None = None
+    certificate: str | None = None
+    key: str | None = None
