@@ -10,6 +10,7 @@
     │   ├── NotFoundError           no such twin, path, contract, run ...         HTTP 404
     │   ├── TooLargeError           past a stated limit                           HTTP 413
     │   ├── UnsupportedMediaError   a content type nobody here reads              HTTP 415
+    │   ├── KeyReusedError          an idempotency key that stands for another body   HTTP 422
     │   └── MissingExtraError       an optional dependency is not installed
     ├── RefusedError                the answer is no (breaking change, gate)      exit 1, HTTP 409
     ├── UnauthorisedError           no valid credential                           HTTP 401
@@ -147,6 +148,13 @@ class UnsupportedMediaError(UsageError):
 
     code = "UnsupportedMediaType"
     http_status = 415
+
+
+class KeyReusedError(UsageError):
+    """An idempotency key under which something else was delivered."""
+
+    code = "IdempotencyKeyReused"
+    http_status = 422
 
 
 class MissingExtraError(UsageError):

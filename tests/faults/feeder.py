@@ -53,7 +53,7 @@ def say(*words: object) -> None:
 
 def main(store: str, known: str, count: int, window: int, pause: float, mutant: str = "") -> None:
     if mutant:
-        _load(mutant).apply()
+        load(mutant).apply()
     plant = Plant(Path(store), [contract()])
     done = set(map(int, Path(known).read_text().split()))
     resumed = plant.store.position(SYSTEM, "pump", STREAM)
@@ -72,7 +72,7 @@ def main(store: str, known: str, count: int, window: int, pause: float, mutant: 
     plant.close()
 
 
-def _load(path: str) -> Any:
+def load(path: str) -> Any:
     spec = importlib.util.spec_from_file_location("mutant", path)
     assert spec is not None
     assert spec.loader is not None

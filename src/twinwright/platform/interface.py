@@ -38,8 +38,11 @@ class Platform(Protocol):
         """Load files; the receipt of all of them."""
         ...
 
-    def push(self, contract: str, payloads: Sequence[Payload]) -> Receipt:
-        """Take payloads of one contract, durable on return. Raises BusyError, TooLargeError, NotFoundError."""
+    def push(self, contract: str, payloads: Sequence[Payload], *, key: str | None = None) -> Receipt:
+        """Take payloads of one contract, durable on return. Sent again under the same `key`, they are answered as before.
+
+        Raises BusyError, TooLargeError, NotFoundError, KeyReusedError.
+        """
         ...
 
     def replay(self, *, start: str | None = None, end: str | None = None, contract: str | None = None) -> dict[str, Any]:

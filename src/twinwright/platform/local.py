@@ -23,6 +23,7 @@ from twinwright.platform.shown import letter_shown, model_shown
 from twinwright.simulation.scenario import Scenario, parse_scenario
 from twinwright.storage.layout import LANES, Commit
 from twinwright.telemetry.contract import Contract
+from twinwright.telemetry.idempotency import key_of
 from twinwright.telemetry.payloads import REASONS, Delivery, Payload, Receipt
 from twinwright.workspace.load import check_scenario_in
 
@@ -60,9 +61,10 @@ class LocalPlatform:
         self.session.apply_first(self.principal)
         return ingest_files(self.session, self.principal, files, contract, progress).as_json()
 
-    def push(self, contract: str, payloads: Sequence[Payload]) -> Receipt:
+    def push(self, contract: str, payloads: Sequence[Payload], *, key: str | None = None) -> Receipt:
         self.principal.require_write()
-        return self.session.pipeline.submit(Delivery(contract, tuple(payloads)))
+        named = None if key is None else key_of(key, payloads)
+        return self.session.pipeline.submit(Delivery(contract, tuple(payloads), key=named))
 
     def replay(self, *, start: str | None = None, end: str | None = None, contract: str | None = None) -> dict[str, Any]:
         pipeline, started = self.session.pipeline, perf_counter()

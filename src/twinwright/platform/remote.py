@@ -66,8 +66,8 @@ class RemotePlatform:
             f"the socket can't act as {principal.name}", remedy="Use the HTTP API with a credential of that principal"
         )
 
-    def push(self, contract: str, payloads: Sequence[Payload]) -> Receipt:
-        data = self._call("push", [contract, [(payload.body, dict(payload.captures)) for payload in payloads]], {}, None)
+    def push(self, contract: str, payloads: Sequence[Payload], *, key: str | None = None) -> Receipt:
+        data = self._call("push", [contract, [(payload.body, dict(payload.captures)) for payload in payloads]], {"key": key}, None)
         return receipt_of(data)
 
     def ingest(self, files: Sequence[str], contract: str, *, progress: Progress | None = None) -> dict[str, Any]:

@@ -109,7 +109,7 @@ class _Handler(socketserver.BaseRequestHandler):
             raise UsageError(f"there is no method '{request.method}'", remedy="Both sides must be of one version")
         if request.method == "push":
             contract, payloads = request.args
-            return self.server.platform.push(contract, [Payload(body, captures) for body, captures in payloads]).as_json()
+            return self.server.platform.push(contract, [Payload(body, captures) for body, captures in payloads], **request.kwargs).as_json()
         if request.method == "ingest":
             return self.server.platform.ingest(*request.args, **request.kwargs, progress=self._progress)
         return getattr(self.server.platform, request.method)(*request.args, **request.kwargs)

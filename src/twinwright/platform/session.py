@@ -26,6 +26,7 @@ from twinwright.simulation.definition import ModelDefinition
 from twinwright.simulation.service import SimulationService
 from twinwright.storage.duckdb import DuckDBStore
 from twinwright.storage.layout import Commit
+from twinwright.telemetry import idempotency
 from twinwright.telemetry.clock_guard import ClockGuard
 from twinwright.telemetry.criteria import criteria_of
 from twinwright.telemetry.pipeline import Pipeline
@@ -161,12 +162,13 @@ class Session:
             self.apply(principal)
 
     def expire(self) -> None:
-        """Let go of payloads that are older than their contract keeps them."""
+        """Let go of payloads that are older than their contract keeps them, and of receipts that nobody asks for any more."""
         for contract in self.pipeline.contracts.values():
             if contract.journal is not None:
                 expired = self.store.expire_journal(SYSTEM, contract.name, self.clock.now() - contract.journal)
                 if expired:
                     _log.info("expired from the journal", contract=contract.name, entries=expired)
+        self.store.expire_receipts(SYSTEM, self.clock.now() - idempotency.KEPT, idempotency.MOST)
 
     @property
     def models(self) -> dict[str, ModelDefinition]:

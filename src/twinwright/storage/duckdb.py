@@ -100,6 +100,7 @@ class DuckDBStore:
             self._con.execute("BEGIN")
             self._con.execute(duckdb_sql.DDL)
             self._con.execute("INSERT INTO meta VALUES ('format', ?)", [str(duckdb_sql.FORMAT_VERSION)])
+            self._con.execute(duckdb_sql.ADDED)
             self._con.execute("COMMIT")
             return
         row = self._con.execute("SELECT value FROM meta WHERE key = 'format'").fetchone()
@@ -110,6 +111,7 @@ class DuckDBStore:
                 where=str(self._path),
                 remedy="Open it with the version of Twinwright that wrote it",
             )
+        self._con.execute(duckdb_sql.ADDED)
 
     def _load_catalogue(self) -> Catalogue:
         tables = [
@@ -317,6 +319,14 @@ class DuckDBStore:
                 transaction.expire_journal(contract, before)
             oldest = self._rows(principal, "SELECT min(segment) FROM journal")[0][0]
             self._files.drop_before(oldest)
+        return expired
+
+    def expire_receipts(self, principal: Principal, before: int, most: int) -> int:
+        total, old = self._rows(principal, "SELECT count(*), count(*) FILTER (made_at < ?) FROM receipts", [before])[0]
+        expired = max(int(old), int(total) - most)
+        if expired:
+            with self.transaction(principal, "expire") as transaction:
+                transaction.expire_receipts(before, most)
         return expired
 
     def dead_letters(

@@ -61,6 +61,12 @@ CREATE TABLE cells (
 CREATE TABLE cells_through (contract VARCHAR PRIMARY KEY, through BIGINT NOT NULL);
 """
 
+ADDED = """
+CREATE TABLE IF NOT EXISTS receipts (
+    contract VARCHAR NOT NULL, key VARCHAR NOT NULL, digest VARCHAR NOT NULL, receipt VARCHAR NOT NULL, made_at BIGINT NOT NULL,
+    PRIMARY KEY (contract, key));
+"""  # since the format was fixed: a store that is older has none of it, and needs none to be read
+
 
 @dataclass(slots=True)
 class Query:

@@ -13,7 +13,7 @@ import pyarrow as pa
 from twinwright.errors import FenceError, StoreError
 from twinwright.storage import duckdb_sql
 from twinwright.storage.journal_files import JournalFiles
-from twinwright.storage.layout import Counts, DeadLetter, Lifetime, ReadingColumn, ReadingTable, Relationship, Retraction
+from twinwright.storage.layout import Counts, DeadLetter, KeptReceipt, Lifetime, ReadingColumn, ReadingTable, Relationship, Retraction
 from twinwright.storage.protocol import CELL_SCHEMA, VALUE_SCHEMA
 
 if TYPE_CHECKING:
@@ -95,6 +95,21 @@ class DuckDBTransaction:
         applied = self.catalogue.revision(contract)
         if applied != revision:
             raise FenceError(f"decoded under revision {revision}, but {applied} is applied", where=contract, remedy="Decode again")
+
+    def kept_receipt(self, contract: str, key: str) -> KeptReceipt | None:
+        sql = "SELECT contract, key, digest, receipt, made_at FROM receipts WHERE contract = ? AND key = ?"
+        found = self._con.execute(sql, [contract, key]).fetchall()
+        return KeptReceipt(*found[0]) if found else None
+
+    def keep_receipt(self, receipt: KeptReceipt) -> None:
+        values = [receipt.contract, receipt.key, receipt.digest, receipt.receipt, receipt.at]
+        self._con.execute("INSERT OR REPLACE INTO receipts VALUES (?, ?, ?, ?, ?)", values)
+
+    def expire_receipts(self, before: int, most: int) -> None:
+        """Those older than a time, and all but the newest; see `Store.expire_receipts`."""
+        newest = "SELECT contract, key FROM receipts WHERE made_at >= ? ORDER BY made_at DESC, contract, key LIMIT ?"
+        self._con.execute(f"DELETE FROM receipts WHERE (contract, key) NOT IN ({newest})", [before, most])
+        self._detail.append("receipts")
 
     def add_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
         if not letters:

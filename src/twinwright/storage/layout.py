@@ -130,6 +130,17 @@ class DeadLetter:
 
 
 @dataclass(frozen=True, slots=True)
+class KeptReceipt:
+    """What a delivery that its sender named by a key was answered, as JSON; `digest` is that of what was delivered."""
+
+    contract: str
+    key: str
+    digest: str
+    receipt: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
 class Commit:
     """One line of the commit log."""
 

@@ -16,6 +16,7 @@ from twinwright.storage.layout import (
     Counts,
     DeadLetter,
     JournalEntry,
+    KeptReceipt,
     Lifetime,
     ReadingColumn,
     ReadingTable,
@@ -61,6 +62,14 @@ class Transaction(Protocol):
 
     def require_revision(self, contract: str, revision: int) -> None:
         """Raises FenceError unless the applied revision of the contract is this one."""
+        ...
+
+    def kept_receipt(self, contract: str, key: str) -> KeptReceipt | None:
+        """What was kept under a key, as this transaction sees it, however old it is."""
+        ...
+
+    def keep_receipt(self, receipt: KeptReceipt) -> None:
+        """In the place of what was kept under its key."""
         ...
 
     def add_dead_letters(self, letters: Sequence[DeadLetter]) -> None: ...
@@ -169,6 +178,10 @@ class Store(RecordStore, Protocol):
 
     def expire_journal(self, principal: Principal, contract: str, before: int) -> int:
         """Delete what was journalled before a time (microseconds) and give the disk space back; how many entries that were."""
+        ...
+
+    def expire_receipts(self, principal: Principal, before: int, most: int) -> int:
+        """Forget receipts that were kept before a time, and of the others all but the newest `most`; how many that were."""
         ...
 
     def dead_letters(

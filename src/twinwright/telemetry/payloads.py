@@ -48,6 +48,14 @@ class Position:
 
 
 @dataclass(frozen=True, slots=True)
+class IdempotencyKey:
+    """What a sender calls a delivery, so that sending it again changes nothing, and the digest of what was in it."""
+
+    text: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
 class Delivery:
     """Payloads for one contract, committed together in one transaction, with the position of each stream they were read from.
 
@@ -57,6 +65,7 @@ class Delivery:
     contract: str
     payloads: tuple[Payload, ...]
     positions: tuple[Position, ...] = ()
+    key: IdempotencyKey | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ from twinwright.observability.logs import get_logger
 from twinwright.observability.metrics import Metrics
 from twinwright.storage.layout import Counts, ReadingTable
 from twinwright.storage.protocol import Store
-from twinwright.telemetry import journal
+from twinwright.telemetry import idempotency, journal
 from twinwright.telemetry.batches import Prepared, decoder_of, prepare
 from twinwright.telemetry.clock_guard import ClockGuard, newest_event_time
 from twinwright.telemetry.contract import Contract
@@ -224,8 +224,9 @@ class Pipeline:
         self.guard.now()  # it stamps the commit, and may have been stepped since the batch was prepared
         started = time.perf_counter()
         contract, prepared = ready.contract, ready.prepared
-        positions = [position for waiting in ready.waiting for position in waiting.delivery.positions]
-        letters, owners = prepared.dead_letters(_places([waiting.delivery for waiting in ready.waiting]))
+        deliveries, receipts = [waiting.delivery for waiting in ready.waiting], None
+        positions = [position for delivery in deliveries for position in delivery.positions]
+        letters, owners = prepared.dead_letters(_places(deliveries))
         with self._state.lock:
             intake = self.intake(contract.name)
             touched = False
@@ -234,6 +235,7 @@ class Pipeline:
                     transaction.require_revision(contract.name, contract.revision)
                     for position in positions:
                         transaction.move_position(contract.name, position.stream, position.start, position.next)
+                    idempotency.claim(transaction, contract.name, deliveries)
                     touched = True
                     written = intake.write(transaction, prepared.readings)
                     transaction.add_dead_letters(letters)
@@ -241,6 +243,9 @@ class Pipeline:
                     if contract.journal is not None:
                         transaction.journal(contract.name, contract.source, contract.revision, ready.frames.result(), counts)
                     transaction.count(counts, source=contract.source)
+                    if any(delivery.key for delivery in deliveries):
+                        receipts = self._receipts(ready, written, owners, [letter.reason for letter in letters], transaction.commit)
+                        idempotency.keep(transaction, contract.name, deliveries, receipts)
             except BaseException:
                 if touched:  # a fence leaves what is known of seen readings as it was
                     self._intakes.pop(contract.name, None)
@@ -251,7 +256,7 @@ class Pipeline:
             lag = (transaction.at - int(prepared.readings.time.max())) / SECOND
             self._metrics.lag_seconds.labels(contract=contract.name).set(lag)
         self._observe(contract, counts, letters_by_reason([letter.reason for letter in letters]), time.perf_counter() - started)
-        return self._receipts(ready, written, owners, [letter.reason for letter in letters], transaction.commit)
+        return receipts or self._receipts(ready, written, owners, [letter.reason for letter in letters], transaction.commit)
 
     def _receipts(self, ready: _Ready, written: Written, owners: Sequence[int], reasons: Sequence[str], token: int) -> list[Receipt]:
         delivery_of = np.repeat(np.arange(len(ready.waiting)), [len(waiting.delivery.payloads) for waiting in ready.waiting])
@@ -274,6 +279,9 @@ class Pipeline:
             waiting.future.set_result(receipt)
 
     def _fail(self, group: Sequence[_Waiting], error: Exception) -> None:
+        if isinstance(error, idempotency.AnsweredError):
+            self._answer(group, [error.receipt] * len(group))
+            return
         self._release(group)
         _log.warning("a delivery was not taken", contract=group[0].delivery.contract, deliveries=len(group), error=str(error))
         for waiting in group:
