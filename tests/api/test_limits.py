@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 
 from twinwright.api import bodies
 from twinwright.api.app import create_app
-from twinwright.api.bodies import gunzip, nesting
+from twinwright.api.bodies import nesting
+from twinwright.api.compression import gunzip
 from twinwright.api.serving import Serving
 from twinwright.api.tokens import TokenAuthority
 from twinwright.api.workers import Workers

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp
 
 from twinwright.api import errors
 from twinwright.api.boundary import Boundary
-from twinwright.api.routes import health, login, operations, simulation, telemetry, twins
+from twinwright.api.routes import health, influx, login, operations, simulation, telemetry, twins
 from twinwright.api.security import AllowedHosts, Guard
 from twinwright.api.serving import Serving
 from twinwright.api.tokens import TokenAuthority
@@ -58,7 +58,16 @@ def create_app(
     )
     app.state.serving = serving
     errors.register(app)
-    for router in (health.router, login.router, twins.data_plane, twins.router, telemetry.router, simulation.router, operations.router):
+    for router in (
+        health.router,
+        login.router,
+        twins.data_plane,
+        twins.router,
+        telemetry.router,
+        influx.router,
+        simulation.router,
+        operations.router,
+    ):
         app.include_router(router)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     if console is not None:

@@ -4,37 +4,39 @@ from __future__ import annotations
 
 import asyncio
 import re
-import zlib
 from typing import Any, Final
 
 import msgspec
 import numpy as np
 from starlette.requests import ClientDisconnect, Request
 
+from twinwright.api.compression import UNPACK, too_large
 from twinwright.api.errors import RequestTimeoutError
 from twinwright.errors import TooLargeError, UnsupportedMediaError, UsageError
 from twinwright.telemetry.payloads import MAX_PAYLOAD_BYTES
 
 MAX_DOCUMENT_BYTES: Final = 1024 * 1024
 MAX_DEPTH: Final = 64
-MAX_GZIP_MEMBERS: Final = 256
 BODY_SECONDS: Final = 60.0
 TELEMETRY_TYPES: Final = (
     "application/json",
+    "application/cloudevents+json",
+    "application/cloudevents-batch+json",
     "application/x-ndjson",
     "application/ndjson",
     "application/jsonl",
     "application/octet-stream",
     "application/vnd.apache.parquet",
+    "application/vnd.apache.arrow.file",
+    "application/vnd.apache.arrow.stream",
     "text/csv",
     "text/plain",
 )
 _STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*+"?', re.DOTALL)  # an open string ends with the body: each byte is looked at once
-_GZIP: Final = 16 + zlib.MAX_WBITS
 
 
 async def read_telemetry(request: Request) -> bytes:
-    """The payload of a push. Raises UnsupportedMediaError, TooLargeError, RequestTimeoutError, UsageError (broken gzip)."""
+    """The payload of a push. Raises UnsupportedMediaError, TooLargeError, RequestTimeoutError, UsageError (broken compression)."""
     _check_type(request, TELEMETRY_TYPES)
     return await _read(request, MAX_PAYLOAD_BYTES)
 
@@ -70,47 +72,21 @@ def _check_type(request: Request, known: tuple[str, ...]) -> None:
 
 async def _read(request: Request, limit: int) -> bytes:
     encoding = request.headers.get("content-encoding", "identity").strip().lower()
-    if encoding not in ("identity", "gzip"):
-        raise UnsupportedMediaError(f"the encoding '{encoding}' is not read here", where="Content-Encoding", remedy="Use gzip, or none")
+    if encoding != "identity" and encoding not in UNPACK:
+        known = ", ".join(UNPACK)
+        raise UnsupportedMediaError(f"the encoding '{encoding}' is not read here", where="Content-Encoding", remedy=f"Use {known}, or none")
     declared = request.headers.get("content-length", "")
     if declared.isdigit() and int(declared) > limit:
-        raise _too_large(limit)
+        raise too_large(limit)
     body = bytearray()
     try:
         async with asyncio.timeout(BODY_SECONDS):
             async for chunk in request.stream():
                 if len(body) + len(chunk) > limit:
-                    raise _too_large(limit)
+                    raise too_large(limit)
                 body += chunk
     except TimeoutError:
         raise RequestTimeoutError(f"the body did not arrive within {BODY_SECONDS:g} s", remedy="Send it in smaller parts") from None
     except ClientDisconnect:
         raise UsageError("the client hung up in the middle of the body", remedy="Send it again; nothing was taken") from None
-    return bytes(body) if encoding == "identity" else gunzip(bytes(body), limit)
-
-
-def gunzip(body: bytes, limit: int) -> bytes:
-    """RFC 1952, several members too, never making more than `limit` bytes. Raises TooLargeError, UsageError."""
-    parts: list[bytes] = []
-    size = 0
-    rest = body
-    while rest:
-        if len(parts) == MAX_GZIP_MEMBERS:
-            raise TooLargeError(f"more than {MAX_GZIP_MEMBERS} gzip members", where="body", remedy="Compress the body as one")
-        member = zlib.decompressobj(_GZIP)
-        try:
-            part = member.decompress(rest, limit - size + 1)
-        except zlib.error as error:
-            raise UsageError(f"the body is not gzip: {error}", where="body", remedy="Compress it again, or send it plain") from None
-        size += len(part)
-        if size > limit:
-            raise _too_large(limit)
-        if not member.eof:
-            raise UsageError("the gzip body ends too early", where="body", remedy="Send it whole")
-        parts.append(part)
-        rest = member.unused_data
-    return b"".join(parts)
-
-
-def _too_large(limit: int) -> TooLargeError:
-    return TooLargeError(f"a body of more than {limit} bytes", where="body", remedy="Split it into several requests")
+    return bytes(body) if encoding == "identity" else UNPACK[encoding](bytes(body), limit)

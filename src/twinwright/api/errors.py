@@ -59,7 +59,7 @@ def error_response(error: TwinwrightError) -> Response:
         told["details"] = [{"code": one.code, "message": str(one), "target": one.path} for one in error.problems]
     elif error.where:
         told["target"] = error.where
-    return _response(error.http_status, told, _headers_of(error))
+    return _response(error.http_status, told, headers_of(error))
 
 
 def unexpected_response() -> Response:
@@ -105,7 +105,8 @@ def _detail(problem: Mapping[str, Any]) -> dict[str, str]:
     return {"code": str(problem["type"]), "message": f"{kind} {target}: {message[0].lower()}{message[1:]}", "target": target}
 
 
-def _headers_of(error: TwinwrightError) -> dict[str, str]:
+def headers_of(error: TwinwrightError) -> dict[str, str]:
+    """What an answer that tells this error says beside it."""
     if isinstance(error, BusyError):
         return {"retry-after": str(max(1, math.ceil(error.retry_after)))}
     if error.http_status == 401:

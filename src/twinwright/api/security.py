@@ -38,6 +38,7 @@ SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 MAX_HEADERS: Final = 100
 MAX_HEADER_BYTES: Final = 32 * 1024
 MAX_TARGET_BYTES: Final = 8 * 1024
+_SCHEMES: Final = frozenset({"bearer", "token"})  # `Token` is what writers to InfluxDB say
 _POLICY_VIOLATION: Final = 1008  # RFC 6455, section 7.4.1
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
@@ -133,7 +134,7 @@ class Guard:
         authorization = headers.one(b"authorization")
         if authorization is not None:
             scheme, _, token = authorization.partition(" ")
-            if scheme.lower() != "bearer" or not token.strip():
+            if scheme.lower() not in _SCHEMES or not token.strip():
                 raise UnauthorisedError("the Authorization header is not `Bearer <token>`", remedy="Send the token of .twinwright/token so")
             return self._tokens.authenticate(token.strip())
         session = self._session(scope, headers)

@@ -14,7 +14,7 @@ _MEANINGS: Final = {
     413: "Past a limit on size or depth; nothing was taken.",
     415: "A content type or encoding that is not read here; nothing was taken.",
     421: "The Host is not one of this server.",
-    422: "A parameter is not of its type or range.",
+    422: "A parameter is not of its type or range, or an idempotency key stands for another body.",
     429: "A bounded queue is full; Retry-After says when to come back.",
     500: "The platform failed; its log has the details under the correlation id.",
     503: "Not for now: ingestion is paused, or the store does not answer; nothing was taken. Retry-After says when to come back.",

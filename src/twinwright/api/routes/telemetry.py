@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from typing import Annotated, Any, Final
+from urllib.parse import unquote
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Header, Query, Request
 from fastapi import Path as InPath
 from starlette.responses import Response
 
@@ -14,6 +15,7 @@ from twinwright.api.errors import JsonResponse
 from twinwright.api.routes import failures
 from twinwright.api.serving import MAX_COMMIT, Asking
 from twinwright.errors import UsageError
+from twinwright.telemetry.formats import EVENT_CAPTURE, PRECISION_CAPTURE, Precision
 from twinwright.telemetry.payloads import REASONS, Payload
 
 MAX_IDS: Final = 10_000
@@ -21,10 +23,21 @@ router = APIRouter(prefix="/v1", tags=["telemetry"])
 _PUSH_BODY: Final = {
     "requestBody": {
         "required": True,
-        "description": "A document, an array, one a line, or CSV with its header: as the contract says. Gzip is read as Content-Encoding.",
+        "description": (
+            "A document, an array, one a line, CSV with its header, a Parquet or Arrow file, CloudEvents or line protocol: as the contract "
+            "says. An event in binary mode has its attributes in `ce-` headers. Gzip and zstd are read as Content-Encoding."
+        ),
         "content": {kind: {"schema": {"type": "string", "format": "binary"}} for kind in TELEMETRY_TYPES},
     }
 }
+Key = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        pattern=r"^[!-~]{1,255}$",
+        description="Names this delivery: sent again within a day under the same key, it is answered as before and taken in once.",
+    ),
+]
 _RETRY_BODY: Final = {
     "requestBody": {
         "description": "Which ones; without a body all that are open.",
@@ -52,10 +65,33 @@ _RETRY_BODY: Final = {
     description="Answers with exact counts once all is durable; refused readings are kept and counted. With 4xx nothing was taken.",
     openapi_extra=_PUSH_BODY,
 )
-async def push(request: Request, asking: Asking, contract: Annotated[str, InPath(max_length=128)]) -> Response:
+async def push(
+    request: Request,
+    asking: Asking,
+    contract: Annotated[str, InPath(max_length=128)],
+    key: Key = None,
+    precision: Annotated[
+        Precision | None, Query(description="What timestamps of line protocol count; by default as the contract says.")
+    ] = None,
+) -> Response:
+    captures = _event_attributes(request) | ({} if precision is None else {PRECISION_CAPTURE: precision})
     body = await read_telemetry(request)
-    receipt = await asking.serving.telemetry.run(asking.platform.push, contract, [Payload(body)])
+    receipt = await asking.serving.telemetry.run(asking.platform.push, contract, [Payload(body, captures)], key=key)
     return JsonResponse(receipt.as_json())
+
+
+def _event_attributes(request: Request) -> dict[str, str]:
+    """What a CloudEvent in binary mode has in its headers (HTTP Protocol Binding 1.0.2, 3.1). Raises UsageError for one given twice."""
+    headers = request.headers
+    names = [name for name in headers if name.startswith(EVENT_CAPTURE)]
+    if EVENT_CAPTURE + "specversion" not in names:
+        return {}
+    if len(set(names)) < len(names):
+        raise UsageError("an attribute of the event is given twice", where="headers", remedy="Send each `ce-` header once")
+    attributes = {name: unquote(headers[name]) for name in names}
+    if "content-type" in headers:
+        attributes[EVENT_CAPTURE + "datacontenttype"] = headers["content-type"]
+    return attributes
 
 
 @router.get("/dead-letters", response_model=answers.DeadLetters, responses=failures(404), summary="What was refused and why")
