@@ -39,7 +39,7 @@ def test_every_dtdl_unit_has_a_pint_unit_that_reads_back_as_itself() -> None:
 
 
 def test_every_name_of_the_other_vocabularies_is_a_unit() -> None:
-    for name in units._OTHER_NAMES:
+    for name in units.OTHER_NAMES:
         assert canonical(canonical(name)) == canonical(name)
 
 

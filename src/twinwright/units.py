@@ -107,7 +107,7 @@ DTDL_UNITS: Mapping[str, str | None] = {
 }  # fmt: skip
 
 # QUDT (qudt.org/vocab/unit) and UCUM (ucum.org) names of the common units, where pint has no such name.
-_OTHER_NAMES: Mapping[str, str | None] = {
+OTHER_NAMES: Mapping[str, str | None] = {
     "DEG_C": "degC", "DEG_F": "degF", "DEG": "degree", "RAD": "radian", "REV": "turn", "REV-PER-MIN": "rpm", "RAD-PER-SEC": "radian/s",
     "PERCENT": "percent", "PPM": "ppm", "PPB": "ppb", "UNITLESS": None, "NUM": None, "M-PER-SEC": "m/s", "M-PER-SEC2": "m/s**2",
     "KiloM-PER-HR": "km/hour", "L-PER-MIN": "l/minute", "L-PER-SEC": "l/s", "L-PER-HR": "l/hour", "M3-PER-HR": "m**3/hour",
@@ -269,14 +269,14 @@ def _canonical(text: str) -> str | None:
     if text in ("", "1"):
         return None
     name = _QUDT_PREFIX.sub("", text)
-    if name in _OTHER_NAMES:
-        spelling = _OTHER_NAMES[name]
+    if name in OTHER_NAMES:
+        spelling = OTHER_NAMES[name]
         return None if spelling is None else _canonical(spelling)
     parsed = _parse(name)
     if parsed is None:
         if name in DTDL_UNITS:
             return dtdl_unit(name)
-        raise UnitError(f"'{text}' is not a known unit", remedy=_suggestion(name, [*DTDL_UNITS, *_OTHER_NAMES, *_registry()]))
+        raise UnitError(f"'{text}' is not a known unit", remedy=_suggestion(name, [*DTDL_UNITS, *OTHER_NAMES, *_registry()]))
     return _spell(parsed)
 
 

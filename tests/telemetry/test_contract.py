@@ -8,9 +8,10 @@ from tests.telemetry.plant import PATHS, compiled, contract, written
 from twinwright.clock import SECOND
 from twinwright.errors import UsageError
 from twinwright.governance.principals import SYSTEM
-from twinwright.schema import Array, Enum, PathInfo, Primitive
-from twinwright.schema.elements import EnumValue
-from twinwright.telemetry.contract import Template, captures_of, column_type
+from twinwright.schema import Array, Enum, Object, PathInfo, Primitive, SchemaReference
+from twinwright.schema.elements import EnumValue, Field
+from twinwright.telemetry.contract import Template, captures_of
+from twinwright.telemetry.held import column_type
 
 GOOD = """\
 name: pump
@@ -181,7 +182,9 @@ def test_templates_split_into_texts_and_names():
         (Primitive("dateTime"), "VARCHAR"),
         (Enum("integer", (EnumValue("on", 1),)), "BIGINT"),
         (Enum("string", (EnumValue("on", "on"),)), "VARCHAR"),
-        (Array(Primitive("double")), None),
+        (Array(Primitive("double")), "VARCHAR"),
+        (Object((Field("a", Array(SchemaReference("dtmi:x;1"))),)), None),
+        (Primitive("bytes"), None),
     ],
 )
 def test_a_schema_is_stored_as_its_type(schema, kind):
@@ -189,7 +192,7 @@ def test_a_schema_is_stored_as_its_type(schema, kind):
 
 
 def test_a_path_whose_schema_no_contract_fills_is_a_problem():
-    paths = {**PATHS, "mode": PathInfo("mode", "property", Array(Primitive("double")), None, None, False)}
+    paths = {**PATHS, "mode": PathInfo("mode", "property", Array(SchemaReference("dtmi:x;1")), None, None, False)}
     made, problems = compiled(GOOD, paths)
     assert made is None
     assert [one.code for one in problems.items] == ["bad_schema"]

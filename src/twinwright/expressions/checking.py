@@ -44,6 +44,11 @@ class Checked:
     def type(self) -> Type:
         return self.root.type
 
+    @property
+    def kinds(self) -> dict[str, Kind]:
+        """What each of its names is."""
+        return _kinds(self.root)
+
     def columns(self, values: Mapping[str, pl.Series], count: int) -> pl.Series:
         """The value of each of `count` rows (Float64, Boolean or String), null where it is missing. `values` has a column for each name."""
         from twinwright.expressions.columns import evaluate
@@ -54,7 +59,7 @@ class Checked:
         """The same for one row; a name that has no value, or None, is missing."""
         from twinwright.expressions.columns import column_of
 
-        columns = {name: column_of(kind, values.get(name)) for name, kind in _kinds(self.root).items()}
+        columns = {name: column_of(kind, values.get(name)) for name, kind in self.kinds.items()}
         return self.columns(columns, 1).item()  # type: ignore[no-any-return]
 
     def converted(self, unit: str | None) -> Checked:

@@ -21,7 +21,8 @@ from twinwright.schema import Ontology
 from twinwright.simulation.definition import ModelDefinition
 from twinwright.storage.layout import Lifetime, ReadingTable
 from twinwright.storage.protocol import GOOD, VALUE_SCHEMA, Store, Transaction
-from twinwright.telemetry.contract import Contract, column_type
+from twinwright.telemetry.contract import Contract
+from twinwright.telemetry.held import column_type
 from twinwright.twins.documents import DECLARED_SOURCE, DECLARED_TIME
 from twinwright.twins.registry import TwinRegistry
 from twinwright.workspace import Workspace

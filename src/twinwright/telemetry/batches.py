@@ -17,6 +17,8 @@ from twinwright.telemetry.decode import Decoded, Decoder, Undecodable, concatena
 from twinwright.telemetry.decode_events import CloudEventsDecoder
 from twinwright.telemetry.decode_json import JsonDecoder
 from twinwright.telemetry.decode_lines import LineProtocolDecoder
+from twinwright.telemetry.decode_matching import MatchingDecoder
+from twinwright.telemetry.decode_nested import NestedDecoder
 from twinwright.telemetry.decode_tables import CsvDecoder, TableDecoder
 from twinwright.telemetry.evaluate import Readings, Refused, evaluate
 from twinwright.telemetry.payloads import MAX_PAYLOAD_BYTES, Payload
@@ -79,8 +81,15 @@ class Prepared:
 
 
 def decoder_of(contract: Contract) -> Decoder:
-    """The decoder of a contract's format."""
+    """What reads the payloads of a contract, and keeps of them what is the contract's."""
+    decoder = _decoder_of_format(contract)
+    return decoder if contract.matching is None else MatchingDecoder(decoder, contract.matching)
+
+
+def _decoder_of_format(contract: Contract) -> Decoder:
     spec = contract.spec
+    if spec.format == "json" and contract.is_nested:
+        return NestedDecoder(contract.fields, contract.levels)
     if spec.format == "json":
         return JsonDecoder(contract.fields)
     if spec.format == "csv":

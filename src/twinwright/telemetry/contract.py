@@ -4,30 +4,35 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import ConfigDict, Field, StringConstraints, field_validator
+from pydantic import ConfigDict, Field, StringConstraints, field_validator, model_validator
 
 from twinwright import units
 from twinwright.clock import SECOND, parse_duration
 from twinwright.documents import Document, Problems, Spec
 from twinwright.errors import UnitError, UsageError
-from twinwright.schema import Enum, PathInfo, Primitive, Schema
+from twinwright.schema import PathInfo, Schema
 from twinwright.storage.layout import ColumnType, ReadingColumn, ReadingTable
 from twinwright.telemetry.admitted import Admitted, admitted
+from twinwright.telemetry.computation import Needed, compute_columns, derivations_of, needed_by_expressions
+from twinwright.telemetry.conventions import ConventionSpec, FieldSpec, MessageUnitSpec
+from twinwright.telemetry.derivation import Derivation, is_structured
+from twinwright.telemetry.fields import Level, check_form, is_flat, levels_of
 from twinwright.telemetry.formats import Format, Precision, field_problem
+from twinwright.telemetry.held import check_map, column_type
+from twinwright.telemetry.matching import ALONE, Group, Matching, check_field_units, matching_of
 from twinwright.telemetry.quality_spec import QualitySpec, positive_duration
 
-FieldKind = Literal["number", "integer", "boolean", "string", "scalar"]
+FieldKind = Literal["number", "integer", "boolean", "string", "scalar", "json"]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
 MAX_OBSERVATIONS = 1_000
 EPOCH_FORMATS: Mapping[str, int] = {"epoch_s": SECOND, "epoch_ms": 1_000, "epoch_us": 1}
 
 _LONGEST = 36_525 * 86_400 * SECOND
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
-_HELD: Mapping[ColumnType, str] = {"DOUBLE": "numbers", "BIGINT": "whole numbers", "BOOLEAN": "true or false", "VARCHAR": "text"}
 _KIND_OF: Mapping[ColumnType, FieldKind] = {"DOUBLE": "number", "BIGINT": "integer", "BOOLEAN": "boolean", "VARCHAR": "string"}
 
 
@@ -90,12 +95,14 @@ class RateSpec(Spec):
     per: Literal["s", "min", "h"] = Field("s", description="per second, minute or hour")
 
 
-class ObservationSpec(QualitySpec):
+class ObservationSpec(ConventionSpec, QualitySpec):
     """One value of a reading: which field, in which unit, onto which path of the twin."""
 
     path: str = Field(min_length=1, max_length=256, description="the property or telemetry, through a component as motor/speed")
-    field: str = Field(min_length=1, description="the payload's field (a column of CSV or Parquet)")
-    unit: str | None = Field(None, description="the unit of the field; needed where the property has one")
+    field: str | None = Field(None, min_length=1, description="the payload's field: data.pressure in JSON, a column of CSV or Parquet")
+    unit: str | MessageUnitSpec | None = Field(
+        None, description="the unit of the field; needed where the property has one. `{field: u}`: every message says it"
+    )
     range: tuple[float, float] | None = Field(None, description="plausible values, both ends included, in `unit`; outside is `bad`")
     required: bool = Field(False, description="a missing or bad value refuses the whole reading")
     reject: bool = Field(False, description="a value out of range refuses the whole reading")
@@ -108,6 +115,24 @@ class ObservationSpec(QualitySpec):
         if limits is not None and not limits[0] <= limits[1]:
             raise ValueError(f"the range runs from {limits[0]:g} down to {limits[1]:g}")
         return limits
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> ObservationSpec:
+        by_message = isinstance(self.unit, MessageUnitSpec)
+        if (self.field is None) == (self.compute is None):
+            raise ValueError(f"'{self.path}' has {'both' if self.field else 'neither'} `field` and `compute`: give it one of them")
+        if self.compute is not None and (self.map is not None or self.is_linear or by_message):
+            raise ValueError(f"'{self.path}' is computed: write map, scale, offset, sign and unit of messages into its expression")
+        if self.map is not None and (self.is_linear or by_message):
+            raise ValueError(f"'{self.path}' is mapped: its values have no scale, offset, sign or unit of messages")
+        if by_message and self.offset is not None:
+            raise ValueError(f"the offset of '{self.path}' has no unit: each message gives another")
+        return self
+
+    @property
+    def origin(self) -> str:
+        """What the value comes from, for people."""
+        return self.field or f"`{self.compute}`"
 
 
 def _duration(text: Any) -> Any:
@@ -136,6 +161,15 @@ class ContractSpec(Spec):
     )
     delimiter: str = Field(",", min_length=1, max_length=1, description="between the columns of CSV")
     precision: Precision = Field("ns", description="what timestamps of line protocol count, where the request does not say it")
+    each: str | list[str] | None = Field(
+        None, description="where in JSON the elements lie that are a reading each: readings, [devices, samples], pumps.* (members)"
+    )
+    match: str | None = Field(
+        None, min_length=1, description="a condition over fields; readings for which it fails are not this contract's"
+    )
+    fields: dict[str, FieldSpec] = Field(
+        default_factory=dict, max_length=MAX_OBSERVATIONS, description="fields of expressions whose unit no observation says"
+    )
     twin: str = Field(min_length=1, description="template of the twin's id over captures and fields: pump-{unit_no}")
     time: TimeSpec = Field(description="event time")
     correction: CorrectionSpec | Literal["ingest"] | None = Field(
@@ -194,6 +228,9 @@ class Contract:
     skew: int
     freshness: int
     journal: int | None  # how long payloads are kept; None: not here, the source can be read again
+    derivations: tuple[Derivation | None, ...] = field(compare=False)  # for each observation; None: its field is its value
+    levels: tuple[Level, ...] = ()
+    matching: Matching | None = None
 
     @property
     def name(self) -> str:
@@ -206,6 +243,11 @@ class Contract:
     @property
     def source(self) -> str:
         return self.spec.source_name
+
+    @property
+    def is_nested(self) -> bool:
+        """Whether its JSON is more than documents of plain keys."""
+        return bool(self.levels) or "json" in self.fields.values() or not all(map(is_flat, self.fields))
 
     def matches(self, table: ReadingTable) -> bool:
         """Whether `table` is what this revision writes."""
@@ -226,12 +268,24 @@ def parse_contract(document: Document, problems: Problems) -> ContractSpec | Non
     return spec
 
 
-def compile_contract(spec: ContractSpec, paths: Mapping[str, PathInfo], document: Document, problems: Problems) -> Contract | None:
-    """Check a contract against the paths of its twins by path and compile it; None when it has problems."""
+def compile_contract(
+    spec: ContractSpec, paths: Mapping[str, PathInfo], document: Document, problems: Problems, group: Group = ALONE
+) -> Contract | None:
+    """Check a contract against the paths of its twins by path and compile it; None when it has problems.
+
+    `group` is what it shares its source with.
+    """
     before = len(problems)
     template = _template(spec, document, problems)
+    levels = levels_of(spec.each, document, problems)
     columns = [_column(spec, index, paths, document, problems) for index in range(len(spec.observations))]
-    fields = _fields(spec, template, columns, document, problems)
+    types = check_field_units(spec.fields, document, problems)
+    computed = compute_columns(spec, columns, types, paths, document, problems)
+    matching = matching_of(spec, group, document, problems)
+    needed = needed_by_expressions(spec, computed, matching)
+    fields = _fields(spec, template, columns, paths, needed, document, problems)
+    check_form(spec, fields, len(levels), document, problems)
+    derivations = derivations_of(spec, columns, computed, paths, document, problems)
     if len(problems) > before or template is None:
         return None
     return Contract(
@@ -244,6 +298,9 @@ def compile_contract(spec: ContractSpec, paths: Mapping[str, PathInfo], document
         parse_duration(spec.skew),
         parse_duration(spec.freshness),
         None if spec.journal == "positions" else parse_duration(spec.journal),
+        derivations,
+        levels,
+        matching,
     )
 
 
@@ -266,53 +323,31 @@ def _column(spec: ContractSpec, index: int, paths: Mapping[str, PathInfo], docum
         remedy = f"Did you mean '{near[0]}'?" if near else "Name a Property or Telemetry of the twin's interface"
         problems.add(document.problem((*place, "path"), f"no twin has a path '{observation.path}'", remedy, "unknown_path"))
         return None
-    unit = _unit(observation, info.unit, place, document, problems)
+    unit = None if observation.compute else _unit(observation, info.unit, place, document, problems)
     kind = column_type(info.schema)
     if kind is None:
         message = f"'{observation.path}' has a schema that contracts can't fill: {info.schema}"
-        problems.add(document.problem((*place, "path"), message, "Observe primitive values and enums", "bad_schema"))
+        problems.add(document.problem((*place, "path"), message, "Observe other schemas than this one", "bad_schema"))
         return None
     if kind not in ("DOUBLE", "BIGINT") and (observation.range or observation.max_rate or observation.spike):
         message = f"'{observation.path}' is not a number: it has no range, rate or spike"
         problems.add(document.problem(place, message, "Remove it", "bad_range"))
-    _check_map(observation, kind, admitted(info.schema), place, document, problems)
+    check_map(observation.map or {}, ReadingColumn(observation.path, kind, unit), info.schema, place, document, problems)
+    if kind not in ("DOUBLE", "BIGINT") and (observation.is_linear or isinstance(observation.unit, MessageUnitSpec)):
+        message = f"'{observation.path}' is not a number: it has no scale, offset, sign or unit"
+        problems.add(document.problem(place, message, "Remove it", "bad_convention"))
     return ReadingColumn(observation.path, kind, unit)
-
-
-def _check_map(
-    observation: ObservationSpec,
-    kind: ColumnType,
-    domain: Admitted | None,
-    place: tuple[str | int, ...],
-    document: Document,
-    problems: Problems,
-) -> None:
-    for key, value in (observation.map or {}).items():
-        if not _fits(value, kind):
-            message = f"the map gives {value!r} for '{key}', but '{observation.path}' holds {_HELD[kind]}"
-            problems.add(document.problem((*place, "map"), message, f"Write {_HELD[kind]}, and text in quotes", "bad_map"))
-        elif domain is not None and value not in domain:
-            message = f"the map gives {value!r} for '{key}', which is not {domain}"
-            problems.add(document.problem((*place, "map"), message, f"Write a value that '{observation.path}' admits", "bad_map"))
-
-
-def _fits(value: str | int | float | bool, kind: ColumnType) -> bool:
-    if kind == "BOOLEAN" or isinstance(value, bool):
-        return kind == "BOOLEAN" and isinstance(value, bool)
-    if kind == "VARCHAR":
-        return isinstance(value, str)
-    if kind == "BIGINT":
-        return isinstance(value, int) and -(2**63) <= value < 2**63
-    return isinstance(value, float) or (isinstance(value, int) and abs(value) <= 2**1023)
 
 
 def _unit(
     observation: ObservationSpec, declared: str | None, place: tuple[str | int, ...], document: Document, problems: Problems
 ) -> str | None:
     try:
+        if isinstance(observation.unit, MessageUnitSpec):  # it is converted where it is read: a column has one unit
+            return units.canonical(declared, where=document.file)
         unit = units.canonical(observation.unit, where=document.file)
         if observation.unit is None and declared is not None:
-            message = f"the unit of '{observation.field}' is missing; '{observation.path}' is in {declared}"
+            message = f"the unit of '{observation.origin}' is missing; '{observation.path}' is in {declared}"
             problems.add(document.problem(place, message, "Add `unit: ...` as the source measures it", "missing_unit"))
         elif not units.compatible(unit, declared):
             message = f"'{observation.unit}' can't be converted to {declared or 'a dimensionless number'}, the unit of '{observation.path}'"
@@ -323,42 +358,43 @@ def _unit(
         return None
 
 
-def column_type(schema: Schema) -> ColumnType | None:
-    """How values of a DTDL schema are stored; None for what a contract can't fill."""
-    if isinstance(schema, Primitive):
-        return _COLUMN_TYPES.get(schema.name)
-    return _COLUMN_TYPES.get(schema.value_schema) if isinstance(schema, Enum) else None
-
-
-_COLUMN_TYPES: Mapping[str, ColumnType] = {
-    **dict.fromkeys(("double", "float", "decimal"), "DOUBLE"),
-    **dict.fromkeys(("integer", "long", "byte", "short", "unsignedByte", "unsignedShort", "unsignedInteger"), "BIGINT"),
-    **dict.fromkeys(("string", "date", "dateTime", "time", "duration", "uuid"), "VARCHAR"),
-    "boolean": "BOOLEAN",
-}
-
-
 def _fields(
-    spec: ContractSpec, template: Template | None, columns: list[ReadingColumn | None], document: Document, problems: Problems
+    spec: ContractSpec,
+    template: Template | None,
+    columns: list[ReadingColumn | None],
+    paths: Mapping[str, PathInfo],
+    needed: list[Needed],
+    document: Document,
+    problems: Problems,
 ) -> dict[str, FieldKind]:
     """Every field that is read, and as what. One field read as two kinds is a problem: it could not be both."""
-    wanted: list[tuple[str, FieldKind, tuple[str | int, ...]]] = []
+    wanted: list[Needed] = []
     captured = captures_of(spec)
-    wanted += [(name, "scalar", ("twin",)) for name in (template.names if template else ()) if name not in captured]
-    wanted.append((spec.time.field, "number" if spec.time.format in EPOCH_FORMATS else "string", ("time", "field")))
+    wanted += [Needed(name, ("scalar",), ("twin",)) for name in (template.names if template else ()) if name not in captured]
+    wanted.append(Needed(spec.time.field, ("number" if spec.time.format in EPOCH_FORMATS else "string",), ("time", "field")))
     if isinstance(spec.correction, CorrectionSpec):
-        wanted.append((spec.correction.field, "integer", ("correction", "field")))
+        wanted.append(Needed(spec.correction.field, ("integer",), ("correction", "field")))
     for index, (observation, column) in enumerate(zip(spec.observations, columns, strict=True)):
-        if column is not None:
-            wanted.append((observation.field, "scalar" if observation.map else _KIND_OF[column.type], ("observations", index, "field")))
+        if column is not None and observation.field is not None:
+            kind = _kind(observation, column, paths[observation.path].schema)
+            wanted.append(Needed(observation.field, (kind,), ("observations", index, "field")))
     fields: dict[str, FieldKind] = {}
-    for name, kind, place in wanted:
-        if wrong := field_problem(spec.format, name, as_number=kind == "number"):
+    for name, kinds, place in (*wanted, *needed):
+        if wrong := field_problem(spec.format, name, as_number=kinds[0] == "number"):
             problems.add(document.problem(place, *wrong, "bad_field"))
-        if fields.setdefault(name, kind) != kind:
-            message = f"the field '{name}' is read as {fields[name]} and as {kind}"
+        if fields.setdefault(name, kinds[0]) not in kinds:
+            message = f"the field '{name}' is read as {fields[name]} and as {kinds[0]}"
             problems.add(document.problem(place, message, "Read it as one kind only", "two_kinds"))
     return fields
+
+
+def _kind(observation: ObservationSpec, column: ReadingColumn, schema: Schema) -> FieldKind:
+    if observation.map:
+        return "scalar"
+    if is_structured(schema):
+        return "json"
+    scaled = observation.is_linear or isinstance(observation.unit, MessageUnitSpec)
+    return "number" if scaled else _KIND_OF[column.type]
 
 
 def captures_of(spec: ContractSpec) -> frozenset[str]:

@@ -72,6 +72,7 @@ POLARS_TYPE: Mapping[FieldKind, type[pl.DataType]] = {
     "boolean": pl.Boolean,
     "string": pl.String,
     "scalar": pl.String,
+    "json": pl.String,
 }
 
 

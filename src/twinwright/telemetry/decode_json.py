@@ -255,7 +255,7 @@ def read_with_nan(element: bytes) -> tuple[Any, str]:
 def _column(name: str, kind: FieldKind, documents: Sequence[Mapping[str, Any]]) -> Column:
     values: list[Any] = []
     wrong = np.zeros(len(documents), np.bool_)
-    take = _TAKE[kind]
+    take = TAKE[kind]
     for row, document in enumerate(documents):
         value = document.get(name)
         taken = None if value is None else take(value)
@@ -287,10 +287,16 @@ def _scalar(value: Any) -> str | None:
     return str(value) if isinstance(value, int) else repr(value) if isinstance(value, float) else None
 
 
-_TAKE = {
+def _json(value: Any) -> str | None:
+    """An object or array as canonical JSON text."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False) if isinstance(value, dict | list) else None
+
+
+TAKE: Mapping[FieldKind, Callable[[Any], Any]] = {
     "number": _number,
     "integer": _integer,
     "boolean": lambda value: value if isinstance(value, bool) else None,
     "string": lambda value: value if isinstance(value, str) else None,
     "scalar": _scalar,
+    "json": _json,
 }

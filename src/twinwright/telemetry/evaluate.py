@@ -18,6 +18,7 @@ from twinwright.storage.layout import MASK_BITS, ReadingColumn
 from twinwright.telemetry.admitted import Admitted
 from twinwright.telemetry.contract import EPOCH_FORMATS, Contract, CorrectionSpec, ObservationSpec
 from twinwright.telemetry.decode import Column, Decoded
+from twinwright.telemetry.derive import derived
 from twinwright.telemetry.payloads import Payload, Reason
 from twinwright.telemetry.timestamps import parse_iso, parse_pattern
 from twinwright.twins.registry import TwinRegistry
@@ -96,7 +97,12 @@ def evaluate(
     present, bad = np.zeros((words, decoded.count), np.int64), np.zeros((words, decoded.count), np.int64)
     values = []
     for j, (observation, column, domain) in enumerate(zip(contract.spec.observations, contract.columns, contract.admitted, strict=True)):
-        value, is_there, is_bad = _observe(observation, column, domain, decoded.columns[observation.field], refusals)
+        derivation = contract.derivations[j]
+        if derivation is None:
+            given, called = decoded.columns[observation.field or ""], ""
+        else:
+            given, called = derived(derivation, observation.field, column.type, decoded), derivation.called
+        value, is_there, is_bad = _observe(observation, column, domain, given, refusals, called)
         values.append(value)
         bit = np.int64(1 << (j % MASK_BITS))
         present[j // MASK_BITS] |= np.where(is_there, bit, np.int64(0))
@@ -198,7 +204,7 @@ def _correction(contract: Contract, decoded: Decoded, refusals: _Refusals) -> ND
 
 
 def _observe(
-    spec: ObservationSpec, declared: ReadingColumn, domain: Admitted | None, column: Column, refusals: _Refusals
+    spec: ObservationSpec, declared: ReadingColumn, domain: Admitted | None, column: Column, refusals: _Refusals, called: str
 ) -> tuple[pa.Array, NDArray[np.bool_], NDArray[np.bool_] | None]:
     """The values (null where missing or bad), which rows say something, and which of these are bad (None: none)."""
     column = _mapped(spec, declared, column) if spec.map else column
@@ -206,14 +212,14 @@ def _observe(
     bad = _mismatched(declared, domain, column, there)
     if spec.required:
         refusals.add(
-            ~there if column.wrong is None else ~there & ~column.wrong, "missing_field", f"the required field '{spec.field}' is missing"
+            ~there if column.wrong is None else ~there & ~column.wrong, "missing_field", f"the required field '{spec.origin}' is missing"
         )
         if bad is not None:
-            refusals.add(bad, "bad_type", f"the required field '{spec.field}' is not {_called(declared, domain, spec)}")
+            refusals.add(bad, "bad_type", f"the required field '{spec.origin}' is not {called or _called(declared, domain, spec)}")
     outside = _outside(spec, declared, column, there)
     if outside is not None and (spec.required or spec.reject):
         low, high = spec.range or (0.0, 0.0)
-        refusals.add(outside, "out_of_range", f"'{spec.field}' is outside [{low:g}, {high:g}] {declared.unit or ''}".rstrip())
+        refusals.add(outside, "out_of_range", f"'{spec.origin}' is outside [{low:g}, {high:g}] {declared.unit or ''}".rstrip())
     if outside is not None:
         bad = outside if bad is None else bad | outside
     said = there if column.wrong is None else there | column.wrong

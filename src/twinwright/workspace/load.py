@@ -16,7 +16,9 @@ from twinwright.simulation.definition import ModelDefinition, check_model, parse
 from twinwright.simulation.scenario import Scenario, check_scenario, parse_scenario
 from twinwright.telemetry.admitted import admitted
 from twinwright.telemetry.connector import Bound
-from twinwright.telemetry.contract import Contract, ContractSpec, column_type, compile_contract, parse_contract
+from twinwright.telemetry.contract import Contract, ContractSpec, compile_contract, parse_contract
+from twinwright.telemetry.held import column_type
+from twinwright.telemetry.matching import ALONE, groups_of
 from twinwright.workspace.graph import Graph, parse_graph
 from twinwright.workspace.settings import ConnectorSettings, Settings, load_settings
 
@@ -85,17 +87,21 @@ def paths_of_twins(ontology: Ontology, interfaces: Sequence[str]) -> dict[str, P
 
 def compile_contracts(texts: Mapping[str, str], paths: Mapping[str, PathInfo] | None, problems: Problems) -> dict[str, Contract]:
     """Contracts by name, from their documents by file name. Without `paths` they are only read, not checked against twins."""
-    contracts: dict[str, Contract] = {}
+    read: dict[str, tuple[ContractSpec, Document]] = {}
     sources: dict[str, str] = {}
     for file, text in texts.items():
         document = parse_text(text, file, problems)
         spec = parse_contract(document, problems) if document else None
         if document is None or spec is None:
             continue
-        _check_names(document, spec, contracts, sources, problems)
-        contract = None if paths is None else compile_contract(spec, paths, document, problems)
+        _check_names(document, spec, read, sources, problems)
+        read[spec.name] = (spec, document)
+    groups = groups_of(read, problems)
+    contracts: dict[str, Contract] = {}
+    for name, (spec, document) in read.items():
+        contract = None if paths is None else compile_contract(spec, paths, document, problems, groups.get(name, ALONE))
         if contract is not None:
-            contracts[contract.name] = contract
+            contracts[name] = contract
     return contracts
 
 
@@ -119,7 +125,7 @@ def _check_interfaces(
 
 
 def _check_names(
-    document: Document, spec: ContractSpec, contracts: Mapping[str, Contract], sources: dict[str, str], problems: Problems
+    document: Document, spec: ContractSpec, contracts: Mapping[str, object], sources: dict[str, str], problems: Problems
 ) -> None:
     if spec.name in contracts:
         problems.add(document.problem(("name",), f"there is another contract '{spec.name}'", "Rename one", "duplicate_contract"))

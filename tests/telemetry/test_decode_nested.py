@@ -1,0 +1,245 @@
+"""One payload, many twins and times: every element is a reading, counted once, whatever its neighbours are."""
+
+import json
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from tests.telemetry.plant import INTERFACE, NOW, PATHS, compiled, contract, written
+
+from twinwright.clock import from_iso
+from twinwright.documents import Problems, parse_text
+from twinwright.errors import UsageError
+from twinwright.storage.layout import Lifetime
+from twinwright.telemetry import decode_nested
+from twinwright.telemetry.batches import decoder_of, prepare
+from twinwright.telemetry.fields import field_path, is_flat, level, levels_of
+from twinwright.telemetry.payloads import Payload
+from twinwright.twins.registry import TwinRegistry
+
+REGISTRY = TwinRegistry([Lifetime(1, "pump-1", INTERFACE), Lifetime(2, "pump-2", INTERFACE)], {INTERFACE: PATHS})
+AT = "2026-03-01T07:00:00Z"
+FLEET = contract(
+    each=["devices", "samples"],
+    twin="{^id}",
+    time={"field": "t"},
+    observations=[
+        {"path": "pressure", "field": "v.p", "unit": "kPa", "required": True},
+        {"path": "flow", "field": "^flow", "unit": "l/min"},
+        {"path": "mode", "field": "^^site.mode"},
+    ],
+)
+
+
+def read(made, *bodies):
+    payloads = [Payload(body if isinstance(body, bytes) else json.dumps(body).encode()) for body in bodies]
+    return prepare(made, decoder_of(made), payloads, REGISTRY, NOW)
+
+
+def rows(prepared):
+    """(twin, time, values) of every accepted reading."""
+    found = prepared.readings
+    values = [column.to_pylist() for column in found.values]
+    return [(int(found.twin[i]), int(found.time[i]), tuple(value[i] for value in values)) for i in range(len(found))]
+
+
+def reasons(prepared):
+    return sorted(letter.reason for letter in prepared.dead_letters(str)[0])
+
+
+DOCUMENT = {
+    "site": {"mode": "auto"},
+    "devices": [
+        {"id": "pump-1", "flow": 5, "samples": [{"t": AT, "v": {"p": 1}}, {"t": AT, "v": {"p": "x"}}, 7]},
+        {"id": "pump-2", "samples": [{"t": AT, "v": {"p": 2.5}}]},
+        {"id": "pump-3", "samples": []},
+        {"id": "pump-4", "samples": {}},
+        {"id": "pump-5"},
+        None,
+    ],
+}
+
+
+def test_each_element_is_a_reading_of_its_own_twin_and_a_refused_one_is_refused_alone():
+    prepared = read(FLEET, DOCUMENT)
+    assert rows(prepared) == [(1, from_iso(AT), (1.0, 5.0, "auto")), (2, from_iso(AT), (2.5, None, "auto"))]
+    assert reasons(prepared) == ["bad_type", "bad_type", "malformed", "malformed", "missing_field"]
+    assert prepared.received == 7
+
+
+def test_what_is_refused_is_kept_with_what_encloses_it_and_can_be_read_again():
+    letters, owners = read(FLEET, DOCUMENT).dead_letters(str)
+    kept = [json.loads(letter.payload) for letter in letters]
+    assert {"id": "pump-1", "flow": 5, "samples": [{"t": AT, "v": {"p": "x"}}]} in [one["devices"][0] for one in kept]
+    assert {"id": "pump-1", "flow": 5, "samples": [7]} in [one["devices"][0] for one in kept]
+    assert all(one["site"] == {"mode": "auto"} and len(one["devices"]) == 1 for one in kept)
+    again = read(FLEET, *(letter.payload for letter in letters))
+    assert again.received == len(letters) == len(owners)
+    assert reasons(again) == sorted(letter.reason for letter in letters)
+    mended = letters[-1].payload.replace(b'"x"', b"4")
+    assert rows(read(FLEET, mended)) == [(1, from_iso(AT), (4.0, 5.0, "auto"))]
+
+
+def test_members_of_an_object_are_elements_with_a_key():
+    made = contract(each="pumps.*", twin="{@key}", time={"field": "^ts"}, observations=[{"path": "pressure", "field": ".", "unit": "kPa"}])
+    prepared = read(made, {"ts": AT, "pumps": {"pump-1": 4, "pump-2": 5.5, "pump-9": 1, "none": None}})
+    assert [(twin, values) for twin, _, values in rows(prepared)] == [(1, (4.0,)), (2, (5.5,))]
+    assert reasons(prepared) == ["malformed", "unknown_twin"]
+    assert json.loads(prepared.dead_letters(str)[0][1].payload) == {"ts": AT, "pumps": {"pump-9": 1}}
+
+
+def test_elements_may_be_arrays_and_know_their_place():
+    made = contract(
+        each="rows",
+        twin="pump-1",
+        time={"field": "0"},
+        observations=[{"path": "pressure", "field": "1", "unit": "kPa"}, {"path": "starts", "field": "@index"}],
+    )
+    assert [values for _, _, values in rows(read(made, {"rows": [[AT, 1.5], [AT, 2.5, 3]]}))] == [(1.5, 0), (2.5, 1)]
+
+
+def test_paths_lead_into_objects_and_arrays_and_an_escaped_point_is_in_a_key():
+    made = contract(
+        twin="{meta.id}",
+        time={"field": "@timestamp"},
+        observations=[
+            {"path": "pressure", "field": "data.readings.1", "unit": "kPa"},
+            {"path": "flow", "field": r"a\.b.c", "unit": "l/min"},
+        ],
+    )
+    document = {"meta": {"id": "pump-1"}, "@timestamp": AT, "data": {"readings": [1, 2]}, "a.b": {"c": 3}, "a": {"b": {"c": 4}}}
+    assert [values for _, _, values in rows(read(made, document))] == [(2.0, 3.0)]
+
+
+def test_a_payload_may_hold_many_documents_and_nan_is_bad_and_not_a_lost_payload():
+    made = contract(twin="{d.id}", time={"field": "ts"}, observations=[{"path": "pressure", "field": "d.p", "unit": "kPa"}])
+    lines = b'{"ts":"%b","d":{"id":"pump-1","p":NaN}}\n{"ts":"%b","d":{"id":"pump-2","p":2}}\n{' % (AT.encode(), AT.encode())
+    prepared = read(made, lines)
+    assert [values for _, _, values in rows(prepared)] == [(None,), (2.0,)] and prepared.readings.bad[0].tolist() == [1, 0]
+    assert reasons(prepared) == ["malformed"]
+
+
+def test_text_around_elements_is_not_repeated_without_bound(monkeypatch):
+    monkeypatch.setattr(decode_nested, "MAX_REPEATED", 1_000)
+    made = contract(each="r", twin="pump-1", time={"field": "ts"}, observations=[{"path": "mode", "field": "^long"}])
+    prepared = read(made, {"long": "x" * 100, "r": [{"ts": AT}] * 9}, {"long": "x" * 100, "r": [{"ts": AT}] * 11})
+    assert (len(prepared.readings), reasons(prepared)) == (9, ["too_large"])
+
+
+def test_elements_beyond_a_thousand_share_a_letter_with_the_whole_document():
+    document = {"devices": [{"id": "pump-1", "samples": [1] * 1_500}]}
+    letters = read(FLEET, document).dead_letters(str)[0]
+    assert len(letters) == 1_001 and "500 more elements" in letters[-1].detail
+    assert json.loads(letters[-1].payload) == document
+
+
+def test_what_is_large_and_not_read_is_not_kept_with_every_refused_element():
+    around = {"ts": AT, "log": "x" * 100_000, "mode": "auto", "r": [1, 2, 3]}
+    made = contract(each="r", twin="{id}", time={"field": "^ts"}, observations=[{"path": "mode", "field": "^mode"}])
+    for at, letter in enumerate(read(made, around).dead_letters(str)[0]):
+        assert json.loads(letter.payload) == {"ts": AT, "mode": "auto", "r": [at + 1]}
+
+
+@pytest.mark.parametrize(
+    ("changes", "path", "said"),
+    [
+        ({"observations": [{"path": "pressure", "field": "a..b", "unit": "kPa"}]}, "$.observations[0].field", "not the path of a field"),
+        ({"observations": [{"path": "pressure", "field": ".", "unit": "kPa"}]}, "$.observations[0].field", "not the path of a field"),
+        ({"each": "r", "observations": [{"path": "mode", "field": "^^m"}]}, "$.observations[0].field", "leads 2 documents outwards"),
+        ({"each": ["r", "a..b"]}, "$.each[1]", "not the path of a field"),
+        ({"each": ".*"}, "$.each", "not the path of a field"),
+        ({"each": "r", "format": "csv"}, "$.each", "has no elements"),
+        ({"time": {"field": "t."}}, "$.time.field", "not the path of a field"),
+        ({"observations": [{"path": "mode", "field": ".".join("a" * 40)}]}, "$.observations[0].field", "40 steps"),
+    ],
+)
+def test_a_path_that_leads_nowhere_is_told_when_the_contract_is_loaded(changes, path, said):
+    made, problems = compiled(written(**changes))
+    assert made is None
+    assert [(one.path, said in one.message, bool(one.remedy)) for one in problems.items] == [(path, True, True)]
+
+
+def test_only_plain_keys_are_flat():
+    assert is_flat("pressure") and is_flat("@timestamp") and is_flat("^x") and not is_flat("a.b") and not is_flat(r"a\.b")
+    assert not contract().is_nested and contract(each="r").is_nested
+    assert field_path("^x", within=0).steps == ("^x",)
+    assert level("*").members and level("a.b.*").path.steps == ("a", "b") and not level("a").members
+    problems = Problems()
+    document = parse_text("each: a", "x.yaml", problems)
+    assert levels_of(None, document, problems) == () and not problems
+    with pytest.raises(UsageError):
+        field_path("", within=0)
+
+
+# --- against a plain evaluation of one document after the other -------------------------------------------------------
+
+leaves = st.one_of(
+    st.none(), st.booleans(), st.integers(-3, 3), st.floats(-5, 5), st.sampled_from(["", "x", AT, "pump-1", "pump-2", "late"])
+)
+anything = st.recursive(
+    leaves, lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from("tvp"), inner, max_size=3), max_leaves=4
+)
+samples = st.fixed_dictionaries({}, optional={"t": st.just(AT) | leaves, "v": st.fixed_dictionaries({}, optional={"p": leaves}) | leaves})
+devices = st.fixed_dictionaries(
+    {},
+    optional={
+        "id": st.sampled_from(["pump-1", "pump-2"]) | leaves,
+        "flow": leaves,
+        "samples": st.lists(samples | anything, max_size=4) | anything,
+    },
+)
+documents = st.fixed_dictionaries(
+    {}, optional={"site": st.fixed_dictionaries({"mode": leaves}) | leaves, "devices": st.lists(devices | anything, max_size=4) | anything}
+)
+
+
+def _inside(value, *steps):
+    for step in steps:
+        value = value.get(step) if isinstance(value, dict) else None
+    return value
+
+
+def _plainly(document):
+    """What the contract `FLEET` makes of one document: the accepted, and how many there are in all."""
+    found = document.get("devices")
+    if not isinstance(found, list):
+        return [], 1
+    accepted, received = [], 0
+    for device in found:
+        inner = _inside(device, "samples")
+        if not isinstance(device, dict | list) or not isinstance(inner, list):
+            received += 1
+            continue
+        for sample in inner:
+            received += 1
+            if isinstance(sample, dict | list):
+                accepted += _reading(document, device, sample)
+    return accepted, received
+
+
+def _reading(document, device, sample):
+    identity, pressure = device.get("id"), _inside(sample, "v", "p")
+    if _inside(sample, "t") != AT or identity not in ("pump-1", "pump-2"):
+        return []
+    if isinstance(pressure, bool) or not isinstance(pressure, int | float) or abs(pressure) > 1e308:
+        return []
+    flow, mode = device.get("flow"), _inside(document.get("site"), "mode")
+    flow = float(flow) if isinstance(flow, int | float) and not isinstance(flow, bool) else None
+    return [(int(identity[-1]), from_iso(AT), (float(pressure), flow, mode if isinstance(mode, str) else None))]
+
+
+@settings(max_examples=150)
+@given(st.lists(documents, min_size=1, max_size=4), st.booleans())
+@example([DOCUMENT, {"devices": []}], True)
+@example([{"devices": [{"id": "pump-1", "samples": [{"t": AT, "v": {"p": 10**400}}]}]}], False)
+def test_every_element_is_counted_once_and_read_as_a_plain_reader_reads_it(given_documents, as_array):
+    expected = [_plainly(document) for document in given_documents]
+    bodies = [given_documents] if as_array else given_documents
+    prepared = read(FLEET, *bodies)
+    assert rows(prepared) == [one for accepted, _ in expected for one in accepted]
+    assert prepared.received == sum(received for _, received in expected)
+    letters, owners = prepared.dead_letters(str)
+    assert prepared.received == len(prepared.readings) + len(letters)
+    assert all(0 <= owner < len(bodies) for owner in owners)
+    again = read(FLEET, *(letter.payload for letter in letters))
+    assert (len(again.readings), again.received) == (0, len(letters))
