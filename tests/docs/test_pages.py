@@ -17,8 +17,23 @@ PAGES = sorted([*DOCS.rglob("*.md"), *(REPOSITORY / name for name in ("README.md
 WITH_COMMANDS = [page for page in PAGES if any(steps(page.read_text("utf-8")))]
 NAMES = [str(page.relative_to(REPOSITORY)) for page in PAGES]
 HOW_TO = (
-    *("init", "plan", "apply", "schema", "up", "ingest", "replay", "state", "history", "dead-letters", "reconcile", "kpi", "clock"),
-    *("simulate", "runs", "calibrate", "validate", "promote"),
+    *(
+        "init",
+        "plan",
+        "apply",
+        "schema",
+        "contracts",
+        "up",
+        "ingest",
+        "replay",
+        "state",
+        "history",
+        "dead-letters",
+        "reconcile",
+        "kpi",
+        "clock",
+    ),
+    *("clock", "simulate", "runs", "calibrate", "validate", "promote"),
 )
 
 

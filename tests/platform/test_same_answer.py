@@ -88,6 +88,10 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "promote": ("promote", "lag", "{set}"),
     "schema": ("schema", "validate", "{folder}/schema/pump.json"),
     "schema diff": ("schema", "diff", "{folder}/schema/pump.json", "{folder}/schema/pump.json"),
+    "contract examples": ("contracts", "test"),
+    "contract differences": ("contracts", "diff"),
+    "contract of a sample": ("contracts", "infer", "{folder}/logger.csv"),
+    "contract documents": ("contracts", "docs", "--out", "{folder}/contract-docs"),
     "kpi at the end": ("kpi",),
     "reconcile at the end": ("reconcile",),
 }
@@ -202,6 +206,7 @@ def test_the_table_covers_what_the_socket_answers() -> None:
     reached = {
         "plan",
         "apply",
+        "contract_diff",
         "ingest",
         "replay",
         "dead_letters",

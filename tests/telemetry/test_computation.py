@@ -53,7 +53,7 @@ def test_a_value_is_computed_from_fields_in_their_units():
     made = made_of(GAUGE, fields={"p_abs": {"unit": "bar"}})
     assert made.columns[0].unit == "kPa"
     assert values(made, {"p_abs": 2}) == [(pytest.approx(98.675), False)]
-    assert made_of({"path": "gauge", "compute": "p - 1 bar"}, {"path": "pressure", "field": "p", "unit": "bar"}).columns[0].unit == "bar"
+    assert made_of({"path": "gauge", "compute": "p - 1 bar"}, {"path": "pressure", "field": "p", "unit": "bar"}).columns[0].unit == "kPa"
 
 
 def test_what_a_computed_value_lacks_is_missing_and_what_is_wrong_makes_it_bad():

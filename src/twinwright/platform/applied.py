@@ -181,13 +181,20 @@ def _contract_changes(tables: Sequence[ReadingTable], applied: Applied, workspac
         elif contract.revision < old.revision:
             detail = f"revision {contract.revision} is older than the applied {old.revision}: raise it"
             yield Change("contract", name, "change", "breaking", detail)
-        elif contract != old:
-            what = "it changed" if contract.spec != old.spec else "what it may write changed with the interface,"
-            detail = f"{what} but is still revision {old.revision}: raise `revision` to {old.revision + 1}"
+        elif not contract.means_as(old):
+            detail = f"{_what_changed(contract, old)} but is still revision {old.revision}: raise `revision` to {old.revision + 1}"
             yield Change("contract", name, "change", "breaking", detail)
     for name in applied.contracts:
         if name not in workspace.contracts:
             yield Change("contract", name, "remove", "compatible", "nothing more is taken in under it; its history stays")
+
+
+def _what_changed(contract: Contract, old: Contract) -> str:
+    if contract.spec != old.spec:
+        return "it changed"
+    if contract.matching != old.matching:
+        return "what other contracts on its source leave to it changed,"
+    return "what it may write changed with the interface,"
 
 
 def _model_changes(applied: Applied, workspace: Workspace) -> Iterator[Change]:

@@ -33,6 +33,10 @@ class Platform(Protocol):
         """Do it, in one audited transaction. Raises RefusedError for breaking changes, WorkspaceError."""
         ...
 
+    def contract_diff(self) -> dict[str, Any]:
+        """`changes[] raise_revision[]`: the contracts of the folder beside those applied, and which need a new revision."""
+        ...
+
     # telemetry
     def ingest(self, files: Sequence[str], contract: str, *, progress: Progress | None = None) -> dict[str, Any]:
         """Load files; the receipt of all of them."""

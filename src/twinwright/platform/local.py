@@ -25,6 +25,7 @@ from twinwright.storage.layout import LANES, Commit
 from twinwright.telemetry.contract import Contract
 from twinwright.telemetry.idempotency import key_of
 from twinwright.telemetry.payloads import REASONS, Delivery, Payload, Receipt
+from twinwright.workspace import contracts
 from twinwright.workspace.load import check_scenario_in
 
 _PAYLOAD_SHOWN = 4_000
@@ -54,6 +55,10 @@ class LocalPlatform:
 
     def apply(self) -> dict[str, Any]:
         return self.session.apply(self.principal)
+
+    def contract_diff(self) -> dict[str, Any]:
+        applied, folder = self.session.served.applied.contracts, self.session.workspace.contracts
+        return contracts.answer(*({name: one.spec for name, one in these.items()} for these in (applied, folder)))
 
     # --- telemetry ---------------------------------------------------------------------------------------------------
 

@@ -93,11 +93,12 @@ def _checked(
         return None
     if checked.type.kind != "number":
         return checked
-    unit = units.canonical(observation.unit) if isinstance(observation.unit, str) else checked.type.unit
-    if not units.compatible(unit, info.unit):
+    unit = units.canonical(observation.unit if isinstance(observation.unit, str) else info.unit)
+    if not units.compatible(unit, info.unit) or not units.compatible(checked.type.unit, unit):
         undeclared = [name for name in expression.names if name not in scope]
         remedy = f"Say what '{undeclared[0]}' is: `fields: {{{undeclared[0]}: {{unit: ...}}}}`" if undeclared else "Correct the expression"
-        message = f"`{expression.text}` is in {unit or 'no unit'}, and '{observation.path}' in {info.unit or 'none'}"
+        given = checked.type.unit if units.compatible(unit, info.unit) else unit
+        message = f"`{expression.text}` is in {given or 'no unit'}, and '{observation.path}' in {info.unit or 'none'}"
         problems.add(document.problem(place, message, remedy, "wrong_dimension"))
         return None
     return checked.converted(unit)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -20,6 +20,7 @@ from twinwright.telemetry.admitted import Admitted, admitted
 from twinwright.telemetry.computation import Needed, compute_columns, derivations_of, needed_by_expressions
 from twinwright.telemetry.conventions import ConventionSpec, FieldSpec, MessageUnitSpec
 from twinwright.telemetry.derivation import Derivation, is_structured
+from twinwright.telemetry.example_spec import ExampleSpec
 from twinwright.telemetry.fields import Level, check_form, is_flat, levels_of
 from twinwright.telemetry.formats import Format, Precision, field_problem
 from twinwright.telemetry.held import check_map, column_type
@@ -182,6 +183,7 @@ class ContractSpec(Spec):
     clock_drift: str | None = Field(None, description="further than this from the receive time the source's clock is marked in the KPIs")
     freshness: str = Field("PT5M", description="the age that the freshness KPI allows")
     journal: str = Field("P30D", description="how long payloads are kept; `positions` where the source can be read again")
+    examples: list[ExampleSpec] = Field(default_factory=list, max_length=1_000, description="payloads, and what becomes of them")
 
     _check_durations = field_validator("lateness", "skew", "freshness", mode="before")(_duration)
 
@@ -248,6 +250,11 @@ class Contract:
     def is_nested(self) -> bool:
         """Whether its JSON is more than documents of plain keys."""
         return bool(self.levels) or "json" in self.fields.values() or not all(map(is_flat, self.fields))
+
+    def means_as(self, other: Contract) -> bool:
+        """Whether it is the same as another, their examples aside."""
+        mine, theirs = (one.spec.model_copy(update={"examples": []}) for one in (self, other))
+        return replace(self, spec=mine) == replace(other, spec=theirs)
 
     def matches(self, table: ReadingTable) -> bool:
         """Whether `table` is what this revision writes."""
