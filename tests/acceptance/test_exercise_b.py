@@ -113,7 +113,7 @@ def test_a_failing_model_is_a_failed_run_of_its_kind_and_the_next_run_works(inde
     assert (stored["status"], stored["failure"]["kind"]) == ("failed", kind)
     assert "Traceback" not in run["failure"]["message"]
     assert simulate(folder, "more").code == 0
-    until(lambda: left_behind() <= before and not orphans(), 10)
+    until(lambda: left_behind() <= before and not orphans())
 
 
 @pytest.mark.parametrize("name", ["crashes", "hangs", "starts children that hang"])
