@@ -1,6 +1,7 @@
 """JSON payloads mean the same alone and in any company, and nothing in one reaches another."""
 
 import json
+import math
 
 import pytest
 from hypothesis import example, given, settings
@@ -215,3 +216,43 @@ def test_many_chunks_of_documents_keep_their_owners():
     assert decoded.owner.tolist() == [number // 2 for number in range(3_000)]
     assert decoded.columns["a"].values[2_998] == 1_499.0
     assert decoded.raw(2_999) == b'{"a":"x"}'
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        b'[{"id":"a","p":NaN}, {"id":"b","p":2}\n]',
+        b'[ {"id":"a","p":-Infinity},{"id":"b","p":2.0} ] ',
+        b'[{"id":"a","p":1e999},{"id":"b","p":2}]',
+    ],
+)
+def test_an_element_that_is_not_quite_json_is_one_bad_value_of_an_array(array):
+    decoded = JsonDecoder({"id": "string", "p": "number"}).decode([Payload(array)])
+    assert decoded.count == 2
+    assert not decoded.undecodable
+    assert decoded.columns["id"].values.to_list() == ["a", "b"]
+    assert decoded.columns["p"].values.to_list()[1] == 2.0
+    assert not math.isfinite(decoded.columns["p"].values.to_list()[0])
+
+
+def test_half_a_surrogate_pair_refuses_its_element_and_no_other():
+    decoded = JsonDecoder({"id": "string"}).decode([Payload(b'[{"id":"\\ud800"},{"id":"b"}]')])
+    assert decoded.columns["id"].values.to_list() == ["b"]
+    assert [bad.raw for bad in decoded.undecodable] == [b'{"id":"\\ud800"}']
+
+
+@pytest.mark.parametrize("array", [b"[", b"[,]", b"[NaN,]", b"[NaN NaN]", b"[NaN] x", b"[NaN}", b'[{"a":NaN]'])
+def test_what_is_no_array_is_refused_whole(array):
+    decoded = JsonDecoder({"id": "string"}).decode([Payload(array)])
+    assert decoded.count == 0
+    assert [bad.raw for bad in decoded.undecodable] == [array]
+
+
+def test_a_whole_number_with_a_point_is_taken_where_it_is_exact():
+    decoded = JsonDecoder({"n": "integer"}).decode([Payload(b'{"n":9007199254740992.0}'), Payload(b'{"n":9007199254740993.0}')])
+    assert decoded.columns["n"].values.to_list() == [2**53, 2**53]  # what a double says of both
+
+
+def test_a_whole_number_with_a_point_beyond_that_is_of_the_wrong_type():
+    decoded = JsonDecoder({"n": "integer"}).decode([Payload(b'{"n":9007199254740994.0}')])
+    assert decoded.columns["n"].wrong.tolist() == [True]

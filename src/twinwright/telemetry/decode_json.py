@@ -145,13 +145,23 @@ class JsonDecoder:
         if not body:
             raise msgspec.DecodeError("the payload is empty")
         if body[:1] == b"[":
-            return [bytes(element).replace(b"\n", b" ").replace(b"\r", b" ") for element in self._array.decode(body)]
+            return [element.replace(b"\n", b" ").replace(b"\r", b" ") for element in self._of_array(body)]
         if b"\n" in body:
             try:
                 return [bytes(self._raw.decode(body)).replace(b"\n", b" ").replace(b"\r", b" ")]
             except (msgspec.DecodeError, RecursionError):
                 return [line for line in (part.strip() for part in body.split(b"\n")) if line]
         return [body]
+
+    def _of_array(self, body: bytes) -> list[bytes]:
+        """An element that is only almost JSON (NaN, half a surrogate pair) is judged by itself, and its neighbours are not lost."""
+        try:
+            return [bytes(element) for element in self._array.decode(body)]
+        except msgspec.DecodeError:
+            found = _pieces(body)
+            if found is None:
+                raise
+            return found
 
     def _fast(self, buffer: bytes, count: int) -> dict[str, Column] | None:
         """Arrow's reader; None where it will not take the buffer, or would take it in another sense than the plain one."""
@@ -232,6 +242,34 @@ def _is_object_a_line(buffer: bytes, count: int) -> bool:
     return all(line.count(b"{") + line.count(b"[") <= _DEEP for line in buffer.split(b"\n"))
 
 
+def _pieces(body: bytes) -> list[bytes] | None:
+    """The elements of an array as they were sent, by the standard library's reader, which takes more; None where it is no array."""
+    decode = json.JSONDecoder().raw_decode
+    found = []
+    try:
+        text = body.decode("utf-8")
+        at = _space(text, 1)
+        while text[at] != "]" or found:
+            _, end = decode(text, at)
+            found.append(text[at:end].encode("utf-8"))
+            at = _space(text, end)
+            if text[at] == "]":
+                break
+            if text[at] != ",":
+                return None
+            at = _space(text, at + 1)
+    except (ValueError, IndexError):
+        return None
+    return found if _space(text, at + 1) == len(text) else None
+
+
+def _space(text: str, at: int) -> int:
+    """Where the white space ends that begins at `at`."""
+    while text[at : at + 1] in (" ", "\t", "\r", "\n"):
+        at += 1
+    return at
+
+
 def _is_utf8(buffer: bytes) -> bool:
     try:
         buffer.decode("utf-8")
@@ -241,8 +279,9 @@ def _is_utf8(buffer: bytes) -> bool:
 
 
 def read_with_nan(element: bytes) -> tuple[Any, str]:
-    """NaN and infinities are not JSON, but many senders write them: they become `bad` values, not a lost reading."""
-    if b"NaN" not in element and b"Infinity" not in element:
+    """NaN and infinities are not JSON, but many senders write them; a number may be JSON and too large for a double. They become `bad`
+    values, not a lost reading."""
+    if b"NaN" not in element and b"Infinity" not in element and not _HUGE.search(element):
         return None, ""
     try:
         document = json.loads(element)
@@ -274,7 +313,7 @@ def _number(value: Any) -> float | None:
 
 
 def _integer(value: Any) -> int | None:
-    if isinstance(value, float) and value.is_integer():
+    if isinstance(value, float) and value.is_integer() and abs(value) <= 2**53:  # beyond that it may have been another
         value = int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) and value in _INT64 else None
 
