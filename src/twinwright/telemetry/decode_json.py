@@ -245,7 +245,7 @@ def _is_object_a_line(buffer: bytes, count: int) -> bool:
 def _pieces(body: bytes) -> list[bytes] | None:
     """The elements of an array as they were sent, by the standard library's reader, which takes more; None where it is no array."""
     decode = json.JSONDecoder().raw_decode
-    found = []
+    found: list[bytes] = []
     try:
         text = body.decode("utf-8")
         at = _space(text, 1)
