@@ -92,6 +92,52 @@ def test_a_finished_file_is_not_read_again_and_a_changed_one_is(tmp_path, intake
     one.close()
 
 
+def append(path, text, age):
+    with path.open("ab") as file:
+        file.write(text)
+    os.utime(path, (time.time() - age,) * 2)
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_of_a_file_that_has_grown_only_what_is_new_is_read(tmp_path, intake, restarted):
+    path = put(tmp_path, "log.csv", [], age=100)
+    append(path, b"t,x\n" + b"".join(b"%d,<%d>\n" % (n, n) for n in range(300)), 90)
+    case = Case(lambda: source(tmp_path, "*.csv", "csv"), None, intake=intake)
+    one = case.make()
+    one.open(intake.positions)
+    assert len(take(case, one, [b"<299>"])) > 1
+    for round in (1, 2):
+        if restarted:
+            one.close()
+            one = case.make()
+            one.open(intake.positions)
+        append(path, b"%d,<new-%d>\n" % (round, round), 90 - round)
+        (delivery,) = take(case, one, [b"<new-%d>" % round])
+        assert delivery.payloads[0].body == b"t,x\n%d,<new-%d>\n" % (round, round)
+    assert one.poll(0.3) is None
+    one.close()
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [(b"<1>\n<2>\n", b"<3>\n<2>\n<4>\n"), (b"<1>\n<2", b"<1>\n<2>\n<3>\n"), (b"<1>\n<2>\n", b"<1>\n"), (b"<1>\n", b"<9>\n")],
+)
+def test_a_file_that_has_become_another_is_read_whole(tmp_path, intake, before, after):
+    """Changed within, grown from the middle of a line, cut off, or written anew."""
+    path = tmp_path / "points.txt"
+    path.write_bytes(before)
+    os.utime(path, (1, 1))
+    case = Case(lambda: source(tmp_path, "*.txt", "line-protocol"), None, intake=intake)
+    one = case.make()
+    one.open(intake.positions)
+    take(case, one, [before.split(b"\n")[0]])
+    path.write_bytes(after)
+    os.utime(path, (9, 9))
+    (delivery,) = take(case, one, [after.strip().split(b"\n")[-1]])
+    assert delivery.payloads[0].body == after
+    one.close()
+
+
 def test_csv_takes_its_delimiter_from_the_binding(tmp_path, intake):
     (tmp_path / "a.csv").write_text("t;x\n" + "".join(f"{n};<{n}>\n" for n in range(400)))
     os.utime(tmp_path / "a.csv", (1, 1))

@@ -99,6 +99,18 @@ def file_stream(path: Path) -> str:
         return f"file:{hashlib.file_digest(file, 'sha256').hexdigest()}"
 
 
+def beginning_stream(path: Path, size: int) -> str | None:
+    """The name of the content that a file of plain text began with, where that is whole lines; None for other files."""
+    if _codec(path) is not None:
+        return None
+    digest, left, last = hashlib.sha256(), size, b""
+    with _readable(path), path.open("rb") as file:
+        while left > 0 and (piece := file.read(min(left, CHUNK_BYTES))):
+            digest.update(piece)
+            left, last = left - len(piece), piece[-1:]
+    return f"file:{digest.hexdigest()}" if left == 0 and last == b"\n" else None
+
+
 def end_of(path: Path, format: str) -> int:
     """The position at which nothing of the file is left: bytes, or rows. Raises UsageError."""
     with _readable(path):

@@ -1,17 +1,19 @@
 """Files that appear in folders, by a path template such as `inbox/{twin}/*.csv`.
 
 A file is read once it has stopped changing, known by its content, and resumed where the store's position says; one that is
-finished is not read again. Write files under another name and rename them when they are whole.
+finished is not read again. Of one that has grown by whole lines since, only these are read: the store knows how much of the path was
+read last, and whether the content up to there is what it was. Write files under another name and rename them when they are whole.
 """
 
 from __future__ import annotations
 
+import hashlib
 import re
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from glob import iglob
 from pathlib import Path
 from typing import ClassVar, Final
@@ -19,7 +21,7 @@ from typing import ClassVar, Final
 from pydantic import Field, field_validator
 
 from twinwright.clock import SECOND
-from twinwright.connectors.chunks import CHUNK_BYTES, Chunking, Resume, end_of, file_stream, read_chunks, resume
+from twinwright.connectors.chunks import CHUNK_BYTES, Chunking, Resume, beginning_stream, end_of, file_stream, read_chunks, resume
 from twinwright.connectors.settings import Duration
 from twinwright.documents import Spec
 from twinwright.errors import UsageError
@@ -73,6 +75,21 @@ class _Known:
 
 
 @dataclass(frozen=True, slots=True)
+class _Reading:
+    """A file that is being read: from `begin`, where its content is new, to `end`, with which `mark` is moved."""
+
+    known: _Known
+    chunks: Iterator[tuple[Payload, Position]]
+    begin: int
+    end: int
+    mark: Position
+
+    def delivery(self, payload: Payload, position: Position) -> Delivery:
+        first = replace(position, start=0) if position.start == self.begin else position  # the content's own stream begins here
+        return Delivery(self.known.contract, (payload,), (first, self.mark) if position.next >= self.end else (first,))
+
+
+@dataclass(frozen=True, slots=True)
 class _Watch:
     bound: Bound
     options: FilesBinding
@@ -94,7 +111,7 @@ class FilesSource:
         self._contents: dict[_Known, tuple[str, int]] = {}
         self._settled: set[_Known] = set()
         self._waiting: deque[tuple[_Watch, _Known]] = deque()
-        self._reading: tuple[_Known, Iterator[tuple[Payload, Position]]] | None = None
+        self._reading: _Reading | None = None
         self._closed = threading.Event()
         self._next_scan = 0.0
         self._positions: Callable[[str, str], int] | None = None
@@ -132,7 +149,7 @@ class FilesSource:
 
     def _reset(self) -> None:
         if self._reading is not None:
-            self._reading[1].close()  # type: ignore[attr-defined]
+            self._reading.chunks.close()  # type: ignore[attr-defined]
         self._reading = None
         self._positions = None
         self._waiting.clear()
@@ -169,18 +186,18 @@ class FilesSource:
             if self._reading is None:
                 self._begin(*self._waiting.popleft())
                 continue
-            known, chunks = self._reading
+            reading = self._reading
             try:
-                payload, position = next(chunks)
+                payload, position = next(reading.chunks)
             except StopIteration:
                 self._reading = None
-                self._settled.add(known)
+                self._settled.add(reading.known)
                 continue
             except UsageError as error:
                 self._reading = None
-                self._skip(known, error)
+                self._skip(reading.known, error)
                 continue
-            return Delivery(known.contract, (payload,), (position,))
+            return reading.delivery(payload, position)
         return None
 
     def _begin(self, watch: _Watch, known: _Known) -> None:
@@ -195,8 +212,18 @@ class FilesSource:
         if start >= end:
             self._settled.add(known)
             return
+        path = f"path:{hashlib.sha256(str(known.path).encode('utf-8', 'surrogateescape')).hexdigest()}"
+        before = self._positions(known.contract, path)
+        grown = start == 0 and 0 < before < end and self._was_read(known, before)
+        begin = before if grown else start
         how = Chunking(watch.options.chunk_bytes, watch.options.delimiter, self._captures(watch, known))
-        self._reading = known, read_chunks(known.path, watch.bound.format, start=start, stream=stream, how=how)
+        chunks = read_chunks(known.path, watch.bound.format, start=begin, stream=stream, how=how)
+        self._reading = _Reading(known, chunks, before if grown else -1, end, Position(path, before, end))
+
+    def _was_read(self, known: _Known, size: int) -> bool:
+        """Whether the file begins with a content of so many bytes, of whole lines, that was read to its end."""
+        stream = beginning_stream(known.path, size)
+        return stream is not None and self._positions is not None and self._positions(known.contract, stream) == size
 
     def _content(self, watch: _Watch, known: _Known) -> tuple[str, int]:
         if known not in self._contents:
