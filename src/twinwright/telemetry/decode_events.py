@@ -18,9 +18,11 @@ import polars as pl
 from numpy.typing import NDArray
 
 from twinwright.telemetry.contract import FieldKind
-from twinwright.telemetry.decode import Column, Decoded, Undecodable, empty
+from twinwright.telemetry.decode import Column, Decoded, Decoder, Undecodable, empty
 from twinwright.telemetry.decode_json import JsonDecoder, read_with_nan
+from twinwright.telemetry.decode_nested import NestedDecoder
 from twinwright.telemetry.decode_tables import from_text
+from twinwright.telemetry.fields import is_flat
 from twinwright.telemetry.formats import DATA, EVENT_CAPTURE
 from twinwright.telemetry.payloads import Payload
 
@@ -40,7 +42,7 @@ class _Event:
 
 
 class CloudEventsDecoder:
-    """Decodes the `fields` of a contract: attributes by name, fields of the data as `data.name`.
+    """Decodes the `fields` of a contract: attributes by name, fields of the data as `data.name`, or by the path `data.motor.speed`.
 
     An event that lacks one of `specversion id source type`, or has another version, is undecodable. Attributes may be written as
     text whatever their type is: in binary mode they always are.
@@ -49,7 +51,9 @@ class CloudEventsDecoder:
     def __init__(self, fields: Mapping[str, FieldKind]) -> None:
         self._fields = fields
         self._names = [name for name in fields if not name.startswith(DATA)]
-        self._data = JsonDecoder({name.removeprefix(DATA): kind for name, kind in fields.items() if name.startswith(DATA)})
+        data = {name.removeprefix(DATA): kind for name, kind in fields.items() if name.startswith(DATA)}
+        self._documents = JsonDecoder(data)
+        self._data: Decoder = self._documents if all(map(is_flat, data)) else NestedDecoder(data, ())
         types: dict[str, Any] = dict.fromkeys(self._names, str | int | bool | None)
         types |= {**_REQUIRED, "data": msgspec.Raw, "data_base64": bytes | None}
         members: list[Any] = [(f"a{at}", kind, *_default(name)) for at, (name, kind) in enumerate(types.items())]
@@ -86,7 +90,7 @@ class CloudEventsDecoder:
     def _events(self, payloads: Sequence[Payload]) -> tuple[list[_Event], list[Undecodable]]:
         beside = [_attributes_beside(payload) for payload in payloads]
         structured = [index for index, attributes in enumerate(beside) if not attributes]
-        elements, owners, bad = self._data.elements([payloads[index] for index in structured])
+        elements, owners, bad = self._documents.elements([payloads[index] for index in structured])
         undecodable = [Undecodable(structured[one.payload], one.raw, one.detail, one.reason) for one in bad]
         found: list[_Event] = []
         for element, owner in zip(elements, owners, strict=True):

@@ -98,12 +98,13 @@ def levels_of(each: str | list[str] | None, document: Document, problems: Proble
 
 def check_form(spec: ContractSpec, fields: Mapping[str, FieldKind], levels: int, document: Document, problems: Problems) -> None:
     """Whether a contract names fields as its format has them: paths, elements and objects are of JSON alone."""
-    if spec.format == "json":
+    if spec.format in ("json", "cloudevents"):
         for name in fields:
             try:
-                field_path(name, within=levels)
+                field_path(name, within=levels if spec.format == "json" else 0)
             except UsageError as error:
                 problems.add(document.problem(_place_of(spec, name), error.what, error.remedy or "", "bad_field"))
+    if spec.format == "json":
         return
     if spec.each is not None:
         problems.add(document.problem(("each",), f"{spec.format} has no elements", "`each` is for JSON", "bad_field"))
