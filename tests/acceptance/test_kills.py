@@ -375,11 +375,11 @@ class KafkaPublisher(threading.Thread):
 
 @pytest.mark.kafka
 def test_kafka_records_count_exactly_once_over_eight_kills(kafka: Any, tmp_path: Path) -> None:
-    created = AdminClient({"bootstrap.servers": kafka.servers}).create_topics([NewTopic("readings", 2, 1)])
-    created["readings"].result(60)
+    admin = AdminClient({"bootstrap.servers": kafka.servers})
+    admin.create_topics([NewTopic("readings", 2, 1)])["readings"].result(60)
     toml = (
         f'[connectors.bus]\ntype = "kafka"\nbootstrap_servers = "{kafka.servers}"\ngroup = "plant"\n'
-        'session_timeout = "PT0.7S"\nmax_poll_interval = "PT30S"\n'
+        'session_timeout = "PT2S"\nmax_poll_interval = "PT30S"\n'
     )
     folder = workspace(tmp_path / "w", "bus", toml, "{connector: bus, topic: readings}")
     rng = random.Random(8)

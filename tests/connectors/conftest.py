@@ -14,7 +14,6 @@ import pytest
 
 sys.path.append(str(Path(__file__).parents[2]))  # the conformance suite is imported by its path from the root
 
-from tests.connectors.certificates import make_certificates
 from tests.connectors.conformance import ListIntake
 from tests.connectors.kafka_broker import CanNotRunError, KafkaBroker
 
@@ -83,18 +82,11 @@ def one_kafka(tmp_path_factory):
     """Starting a broker takes seconds: all tests of a process share one, each with topics and groups of its own."""
     folder = tmp_path_factory.mktemp("kafka")
     try:
-        made = KafkaBroker.make(_with_certificates(folder))
+        made = KafkaBroker.make(folder)
     except CanNotRunError as reason:
         pytest.skip(str(reason))
     yield made
     made.stop()
-
-
-def _with_certificates(folder):
-    make_certificates(folder)
-    certificate = folder / "server.pem"
-    certificate.write_text((folder / "server.key").read_text() + certificate.read_text())
-    return folder
 
 
 @pytest.fixture

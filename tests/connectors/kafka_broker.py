@@ -18,6 +18,7 @@ from pathlib import Path
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
+from tests.connectors.certificates import make_certificates
 
 POM = Path(__file__).parent / "kafka" / "pom.xml"
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "twinwright"
@@ -105,9 +106,12 @@ class KafkaBroker:
 
     @classmethod
     def make(cls, folder: Path) -> KafkaBroker:
-        """Format a store of its own. `folder` has its certificate with its key in `server.pem`."""
+        """Format a store of its own, with a certificate by an authority of its own (`ca.pem`). Raises CanNotRunError."""
         plain, sasl, tls, controller = free_ports(4)
         broker = cls(folder, plain, sasl, tls, jars())
+        make_certificates(folder)
+        certificate = folder / "server.pem"
+        certificate.write_text((folder / "server.key").read_text() + certificate.read_text())
         ports = {"plain": plain, "sasl": sasl, "tls": tls, "controller": controller}
         broker._settings.write_text(PROPERTIES.format(**ports, folder=folder, user=USER, password=PASSWORD))
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
