@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -11,7 +12,6 @@ from twinwright.clock import from_iso
 from twinwright.documents import Problems, parse_text
 from twinwright.errors import UsageError
 from twinwright.storage.layout import Lifetime
-from twinwright.telemetry import decode_nested
 from twinwright.telemetry.batches import decoder_of, prepare
 from twinwright.telemetry.fields import field_path, is_flat, level, levels_of
 from twinwright.telemetry.payloads import Payload
@@ -119,11 +119,11 @@ def test_a_payload_may_hold_many_documents_and_nan_is_bad_and_not_a_lost_payload
     assert reasons(prepared) == ["malformed"]
 
 
-def test_text_around_elements_is_not_repeated_without_bound(monkeypatch):
-    monkeypatch.setattr(decode_nested, "MAX_REPEATED", 1_000)
+def test_text_around_elements_is_not_repeated_without_bound():
     made = contract(each="r", twin="pump-1", time={"field": "ts"}, observations=[{"path": "mode", "field": "^long"}])
-    prepared = read(made, {"long": "x" * 100, "r": [{"ts": AT}] * 9}, {"long": "x" * 100, "r": [{"ts": AT}] * 11})
-    assert (len(prepared.readings), reasons(prepared)) == (9, ["too_large"])
+    few, many = ({"long": "x" * 10_000, "r": [{"ts": AT}] * count} for count in (20, 100))
+    prepared = read(made, few, many)
+    assert (len(prepared.readings), reasons(prepared)) == (20, ["too_large"])
 
 
 def test_elements_beyond_a_thousand_share_a_letter_with_the_whole_document():
@@ -243,3 +243,68 @@ def test_every_element_is_counted_once_and_read_as_a_plain_reader_reads_it(given
     assert all(0 <= owner < len(bodies) for owner in owners)
     again = read(FLEET, *(letter.payload for letter in letters))
     assert (len(again.readings), again.received) == (0, len(letters))
+
+
+wild = st.recursive(
+    leaves | st.sampled_from([2**53 + 1, 2**63, -0.0, 1e300, "\ud83d\ude00", "a\nb", "\x00"]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["t", "v", "p", "id", "flow", "samples", "devices"]), inner, max_size=4)
+    ),
+    max_leaves=8,
+)
+ODD_LINES = [
+    b'{"devices":[{"id":"pump-1","samples":[{"t":"%b","v":{"p":1}}],"samples":[]}]}' % AT.encode(),
+    b'{"devices":[{"id":"pump-1","id":"pump-2","samples":[{"t":"%b","v":{"p":1,"p":2}}]}]}' % AT.encode(),
+    b'{"devices":[{"id":7,"samples":[{"t":"%b","v":{"p":1e5}}]}],"site":{"mode":"\\u00e9"}}' % AT.encode(),
+    b'{"devices":[{"id":"pump-1","samples":[{"t":"%b","v":{"p":1e999}}]}]}' % AT.encode(),
+    b'{"devices":[{"id":"pump-1","samples":[{"t":"%b","v":{"p":Infinity}}]}]}' % AT.encode(),
+    b'{"devices":[{"id":"pump-1","samples":[{"t":"%b","v":null}]}]}' % AT.encode(),
+    b'{"dev\\u0069ces":[{"id":"pump-1","samples":[{"t":"%b","v":{"p":3}}]}]}' % AT.encode(),
+]
+GOOD_LINE = json.dumps(
+    {"site": {"mode": "m"}, "devices": [{"id": "pump-2", "flow": 1, "samples": [{"t": AT, "v": {"p": 0.5}}] * 2}]}
+).encode()
+
+
+@settings(max_examples=200)
+@given(
+    st.lists(
+        st.dictionaries(st.sampled_from(["devices", "site"]), wild, max_size=2).map(json.dumps).map(str.encode)
+        | st.sampled_from([*ODD_LINES, GOOD_LINE]),
+        max_size=4,
+    )
+)
+@example([GOOD_LINE, *ODD_LINES])
+def test_documents_mean_the_same_in_columns_and_one_by_one(bodies):
+    together, plain = decoder_of(FLEET), decoder_of(FLEET)
+    plain._columns = None
+    payloads = [Payload(body) for body in bodies]
+    one, other = together.decode(payloads), plain.decode(payloads)
+    assert one.count == other.count and one.owner.tolist() == other.owner.tolist()
+    for name in FLEET.fields:
+        left, right = one.columns[name], other.columns[name]
+        assert left.values.to_list() == right.values.to_list()
+        assert (left.wrong is not None and left.wrong.any()) == (right.wrong is not None and right.wrong.any())
+    assert [one.raw(row) for row in range(one.count)] == [other.raw(row) for row in range(other.count)]
+    assert one.undecodable == other.undecodable
+
+
+@pytest.mark.parametrize("line", [GOOD_LINE, *ODD_LINES])
+def test_a_document_alone_means_the_same_in_columns_and_plainly(line):
+    test_documents_mean_the_same_in_columns_and_one_by_one.hypothesis.inner_test([line])
+
+
+def test_plain_chunks_are_read_in_columns_and_others_are_not():
+    decoder = decoder_of(FLEET)
+    assert decoder._columns.read([GOOD_LINE] * 3, np.array([14] * 3)).document.tolist() == [0, 0, 1, 1, 2, 2]
+    assert decoder._columns.read([GOOD_LINE, b"{}"], np.array([14] * 2)) is None
+    assert decoder._columns.read([GOOD_LINE] * 2, np.array([13] * 2)) is None  # pump-2 and m, twice
+    for changes in (
+        {"each": "p.*"},
+        {"observations": [{"path": "flow", "field": "a.0", "unit": "l/min"}]},
+        {"each": "r", "twin": "{r.x}{^r.y}"},
+    ):
+        assert decoder_of(contract(**{"twin": "pump-1", **changes}))._columns is None
+    clash = contract(twin="pump-1", observations=[{"path": "flow", "field": "a.b", "unit": "l/min"}, {"path": "mode", "field": "a"}])
+    assert decoder_of(clash)._columns is None

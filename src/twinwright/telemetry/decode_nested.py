@@ -14,15 +14,18 @@ from typing import Any
 import msgspec
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from twinwright.telemetry.contract import FieldKind
-from twinwright.telemetry.decode import POLARS_TYPE, Column, Decoded, Undecodable
+from twinwright.telemetry.decode import POLARS_TYPE, Column, Decoded, Undecodable, concatenate, empty
 from twinwright.telemetry.decode_json import TAKE, JsonDecoder
 from twinwright.telemetry.fields import FieldPath, Level, field_path
+from twinwright.telemetry.nested_columns import Chunk, NestedColumns
 from twinwright.telemetry.payloads import Payload, Reason
 
 MAX_REFUSED = 1_000  # elements of one document with a letter each; what is beyond them shares one
-MAX_REPEATED = 64 * 1024 * 1024  # bytes of text that a document may repeat in its elements
+MOST_REPEATED = 32  # times its own size: what a document may repeat in its elements of the text around them
+_CHUNK = 1_000  # documents; one that is odd takes these along to the plain reader
 _KEPT_AROUND = 64 * 1024  # bytes of what encloses a refused element: beyond them only what the contract reads is kept with it
 _ANY_DOCUMENT: Mapping[str, FieldKind] = {"\x00": "scalar"}  # splits payloads and refuses what is no object, looking at no field
 
@@ -53,16 +56,36 @@ class NestedDecoder:
         self._reader = msgspec.json.Decoder()
         own = [path for path in self._paths.values() if path.up == 0 and not path.place]
         self._needs_inside = any(path.steps for path in own)
+        readable = NestedColumns.can_read(fields, self._paths, self._levels)
+        self._columns = NestedColumns(fields, self._paths, self._levels) if readable else None
 
     def decode(self, payloads: Sequence[Payload]) -> Decoded:
         documents = self._documents.decode(payloads)
+        raws = [documents.raw(row) for row in range(documents.count)]
+        parts = [self._chunk(raws[at : at + _CHUNK], documents.owner[at : at + _CHUNK]) for at in range(0, len(raws), _CHUNK)]
+        return concatenate([*parts, empty(self._fields, documents.undecodable)], self._fields)
+
+    def _chunk(self, raws: Sequence[bytes], owners: NDArray[np.int32]) -> Decoded:
+        most = MOST_REPEATED * np.array([len(raw) for raw in raws])
+        chunk = self._columns.read(raws, most) if self._columns is not None else None
+        return self._plain(raws, owners) if chunk is None else self._read_whole(chunk, raws, owners)
+
+    def _read_whole(self, chunk: Chunk, raws: Sequence[bytes], owners: NDArray[np.int32]) -> Decoded:
+        """Columns of which every element is a row."""
+        first = np.searchsorted(chunk.document, np.arange(len(raws)))
+
+        def raw(row: int) -> bytes:
+            document = int(chunk.document[row])
+            return self._alone(self._elements_of(raws[document])[0][row - int(first[document])])
+
+        return Decoded(len(chunk.document), chunk.columns, owners[chunk.document], raw)
+
+    def _plain(self, raws: Sequence[bytes], owners: NDArray[np.int32]) -> Decoded:
         elements: list[_Element] = []
         owner: list[int] = []
-        undecodable = list(documents.undecodable)
-        for row in range(documents.count):
-            raw = documents.raw(row)
-            payload = int(documents.owner[row])
-            found, refused = self._read(raw)
+        undecodable: list[Undecodable] = []
+        for raw, payload in zip(raws, owners.tolist(), strict=True):
+            found, refused = self._elements_of(raw)
             elements += found
             owner += [payload] * len(found)
             undecodable += self._letters(raw, payload, refused)
@@ -71,7 +94,7 @@ class NestedDecoder:
 
     # --- elements ----------------------------------------------------------------------------------------------------
 
-    def _read(self, raw: bytes) -> tuple[list[_Element], list[_RefusedElement]]:
+    def _elements_of(self, raw: bytes) -> tuple[list[_Element], list[_RefusedElement]]:
         try:
             document = self._reader.decode(raw)
         except (msgspec.DecodeError, UnicodeDecodeError):
@@ -84,8 +107,8 @@ class NestedDecoder:
             else:
                 found.append(one)
         repeated = self._repeated(found)
-        if repeated > MAX_REPEATED:
-            detail = f"its elements would repeat {repeated} bytes of what encloses them, at most {MAX_REPEATED}"
+        if repeated > MOST_REPEATED * len(raw):
+            detail = f"its elements would repeat {repeated} bytes of what encloses them, at most {MOST_REPEATED} times its size"
             return [], [_RefusedElement(_Element((document,)), "too_large", detail)]
         return found, refused
 
@@ -121,7 +144,7 @@ class NestedDecoder:
         for element in elements:
             for path in outer:
                 value = self._value(element, path)
-                size += len(value) if isinstance(value, str) else 64 if isinstance(value, dict | list) else 0
+                size += len(value.encode()) if isinstance(value, str) else 64 if isinstance(value, dict | list) else 0
         return size
 
     def _value(self, element: _Element, path: FieldPath) -> Any:
