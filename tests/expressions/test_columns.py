@@ -4,7 +4,7 @@ import math
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from twinwright.expressions import Type, parse
@@ -101,6 +101,7 @@ def _same(one, other):
     return one == other or (isinstance(one, float) and isinstance(other, float) and math.isnan(one) and math.isnan(other))
 
 
+@settings(deadline=None)
 @given(expressions, rows)
 def test_columns_rows_and_plain_python_agree(pair, given_rows):
     for text, plainly in pair:
@@ -113,6 +114,7 @@ def test_columns_rows_and_plain_python_agree(pair, given_rows):
 
 
 @pytest.mark.parametrize("function", ["exp", "log", "log10", "sqrt", "sin", "cos", "tan"])
+@settings(deadline=None)
 @given(st.lists(st.floats(-700, 700) | st.none(), min_size=1, max_size=70))
 def test_a_function_gives_a_row_the_same_in_any_company(function, numbers):
     checked = parse(f"{function}(x)").check({"x": Type("number")})

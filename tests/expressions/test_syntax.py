@@ -1,7 +1,7 @@
 """What is no expression is told with its place; what is one is read as it says, and never takes long."""
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from twinwright.errors import ExpressionError
@@ -68,6 +68,7 @@ def test_the_kind_of_a_name_is_how_it_is_used():
     }
 
 
+@settings(deadline=None)
 @given(st.text(st.sampled_from("ab1.5 kPa()+-*/<>=!,\"'`^@%&notifhels\\"), max_size=40) | st.text(max_size=20))
 @example("1" * 400)
 @example("`" + "a" * 100)

@@ -228,7 +228,7 @@ def _reading(document, device, sample):
     return [(int(identity[-1]), from_iso(AT), (float(pressure), flow, mode if isinstance(mode, str) else None))]
 
 
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None)
 @given(st.lists(documents, min_size=1, max_size=4), st.booleans())
 @example([DOCUMENT, {"devices": []}], True)
 @example([{"devices": [{"id": "pump-1", "samples": [{"t": AT, "v": {"p": 10**400}}]}]}], False)
@@ -267,7 +267,7 @@ GOOD_LINE = json.dumps(
 ).encode()
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(
     st.lists(
         st.dictionaries(st.sampled_from(["devices", "site"]), wild, max_size=2).map(json.dumps).map(str.encode)

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.telemetry.plant import INTERFACE, NOW, PATHS, written
 
@@ -115,6 +115,7 @@ def test_two_that_would_take_the_rest_are_a_problem():
 kinds = st.sampled_from(["flow", "p", "pp", "x", "", None, 5])
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(kinds, st.sampled_from([1, 500, None, "x"])) | st.just(b"{"), max_size=12), st.booleans())
 def test_every_reading_is_counted_by_one_contract(given_bodies, with_rest):
     made = group(*THREE, contract_of("rest", observations=FLOW)) if with_rest else group(*THREE)
