@@ -23,6 +23,7 @@ from twinwright.telemetry.derivation import Derivation, is_structured
 from twinwright.telemetry.example_spec import ExampleSpec
 from twinwright.telemetry.fields import Level, check_form, is_flat, levels_of
 from twinwright.telemetry.formats import Format, Precision, field_problem
+from twinwright.telemetry.frames import FrameSpec, in_frames
 from twinwright.telemetry.held import check_map, column_type
 from twinwright.telemetry.matching import ALONE, Group, Matching, check_field_units, matching_of
 from twinwright.telemetry.quality_spec import QualitySpec, positive_duration
@@ -177,6 +178,7 @@ class ContractSpec(Spec):
         None, description="a field that numbers corrections, or `ingest`: the later arrival wins"
     )
     observations: list[ObservationSpec] = Field(min_length=1, max_length=MAX_OBSERVATIONS, description="what a reading is made of")
+    frames: list[FrameSpec] = Field(default_factory=list, max_length=100, description="vectors that the source gives in another frame")
     lateness: str = Field("PT10M", description="further behind the source's watermark than this is marked late")
     skew: str = Field("PT30S", description="further ahead of the receive time than this is refused")
     gap: str | None = Field(None, description="the `gap` of every observation that has none of its own")
@@ -293,6 +295,7 @@ def compile_contract(
     fields = _fields(spec, template, columns, paths, needed, document, problems)
     check_form(spec, fields, len(levels), document, problems)
     derivations = derivations_of(spec, columns, computed, paths, document, problems)
+    derivations = in_frames(spec, columns, derivations, document, problems)
     if len(problems) > before or template is None:
         return None
     return Contract(

@@ -45,7 +45,7 @@ def differences(old: ContractSpec, new: ContractSpec) -> list[Difference]:
 
 def _plain(spec: ContractSpec) -> dict[str, Any]:
     """With the observations by their path: their order means nothing."""
-    plain = spec.model_dump(mode="json", exclude_none=True)
+    plain = spec.model_dump(mode="json", exclude_none=True, by_alias=True)
     plain["observations"] = {one["path"]: {key: value for key, value in one.items() if key != "path"} for one in plain["observations"]}
     return plain
 

@@ -79,6 +79,7 @@ def _parts(contract: Contract) -> list[_Part]:
         ],
         ["only where", spec.match or "-"],
         ["twin", spec.twin],
+        *(["vector", f"{', '.join(one.of)}: from {one.from_} to {one.to}"] for one in spec.frames),
         ["event time", f"{spec.time.field} ({spec.time.format}{', ' + spec.time.zone if spec.time.zone else ''})"],
         ["correction", spec.correction.field if isinstance(spec.correction, CorrectionSpec) else spec.correction or "-"],
     ]

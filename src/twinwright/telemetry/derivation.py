@@ -24,12 +24,16 @@ class Derivation:
     """
 
     compute: Checked | None = None
+    source: str | None = None  # a field in place of the observation's own
     factor: float = 1.0
     offset: float = 0.0
     unit_field: str | None = None
     unit_names: Mapping[str, Affine] = field(default_factory=dict)
     schema: Schema | None = None
     called: str = ""
+
+
+PLAIN = Derivation()  # the field is the value
 
 
 def derivation_of(
@@ -44,6 +48,7 @@ def derivation_of(
     if not (observation.is_linear or by_message or structured):
         return None
     return Derivation(
+        None,
         None,
         factor,
         offset + 0.0,

@@ -24,7 +24,7 @@ def derived(derivation: Derivation, field: str | None, kind: ColumnType, decoded
     if derivation.compute is not None:
         column = computed(derivation.compute, decoded)
     else:
-        column = decoded.columns[field or ""]
+        column = decoded.columns[derivation.source or field or ""]
         if derivation.factor != 1.0 or derivation.offset != 0.0:
             column = Column(column.values * derivation.factor + derivation.offset, column.wrong)
         if derivation.unit_field is not None:

@@ -18,6 +18,7 @@ from twinwright.storage.layout import MASK_BITS, ReadingColumn
 from twinwright.telemetry.admitted import Admitted
 from twinwright.telemetry.contract import EPOCH_FORMATS, Contract, CorrectionSpec, ObservationSpec
 from twinwright.telemetry.decode import Column, Decoded
+from twinwright.telemetry.derivation import PLAIN, Derivation
 from twinwright.telemetry.derive import derived
 from twinwright.telemetry.payloads import Payload, Reason
 from twinwright.telemetry.timestamps import parse_iso, parse_pattern
@@ -99,10 +100,10 @@ def evaluate(
     for j, (observation, column, domain) in enumerate(zip(contract.spec.observations, contract.columns, contract.admitted, strict=True)):
         derivation = contract.derivations[j]
         if derivation is None:
-            given, called = decoded.columns[observation.field or ""], ""
+            given = decoded.columns[observation.field or ""]
         else:
-            given, called = derived(derivation, observation.field, column.type, decoded), derivation.called
-        value, is_there, is_bad = _observe(observation, column, domain, given, refusals, called)
+            given = derived(derivation, observation.field, column.type, decoded)
+        value, is_there, is_bad = _observe(observation, column, domain, derivation or PLAIN, given, refusals)
         values.append(value)
         bit = np.int64(1 << (j % MASK_BITS))
         present[j // MASK_BITS] |= np.where(is_there, bit, np.int64(0))
@@ -204,22 +205,23 @@ def _correction(contract: Contract, decoded: Decoded, refusals: _Refusals) -> ND
 
 
 def _observe(
-    spec: ObservationSpec, declared: ReadingColumn, domain: Admitted | None, column: Column, refusals: _Refusals, called: str
+    spec: ObservationSpec, declared: ReadingColumn, domain: Admitted | None, derivation: Derivation, column: Column, refusals: _Refusals
 ) -> tuple[pa.Array, NDArray[np.bool_], NDArray[np.bool_] | None]:
     """The values (null where missing or bad), which rows say something, and which of these are bad (None: none)."""
     column = _mapped(spec, declared, column) if spec.map else column
+    origin, called = derivation.source or spec.origin, derivation.called or _called(declared, domain, spec)
     there = np.ones(len(column.values), np.bool_) if column.values.null_count() == 0 else column.values.is_not_null().to_numpy()
     bad = _mismatched(declared, domain, column, there)
     if spec.required:
         refusals.add(
-            ~there if column.wrong is None else ~there & ~column.wrong, "missing_field", f"the required field '{spec.origin}' is missing"
+            ~there if column.wrong is None else ~there & ~column.wrong, "missing_field", f"the required field '{origin}' is missing"
         )
         if bad is not None:
-            refusals.add(bad, "bad_type", f"the required field '{spec.origin}' is not {called or _called(declared, domain, spec)}")
+            refusals.add(bad, "bad_type", f"the required field '{origin}' is not {called}")
     outside = _outside(spec, declared, column, there)
     if outside is not None and (spec.required or spec.reject):
         low, high = spec.range or (0.0, 0.0)
-        refusals.add(outside, "out_of_range", f"'{spec.origin}' is outside [{low:g}, {high:g}] {declared.unit or ''}".rstrip())
+        refusals.add(outside, "out_of_range", f"'{origin}' is outside [{low:g}, {high:g}] {declared.unit or ''}".rstrip())
     if outside is not None:
         bad = outside if bad is None else bad | outside
     said = there if column.wrong is None else there | column.wrong
