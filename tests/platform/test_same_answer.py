@@ -31,6 +31,9 @@ VOLATILE = {
     "token",
     "now",
     "ageSeconds",
+    "before",
+    "oldest",
+    "newest",
 }
 FROM, TO = "2026-03-01T08:00:00Z", "2026-03-01T08:20:00Z"
 
@@ -62,13 +65,24 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "clock": ("clock", "show"),
     "trust the clock": ("clock", "trust"),
     "reconcile": ("reconcile",),
+    "reconcile with a snapshot": ("reconcile", "--against", "{folder}/snapshot.ndjson", "--contract", "pump"),
+    "repair by a snapshot": ("reconcile", "--against", "{folder}/snapshot.ndjson", "--contract", "pump", "--repair"),
+    "reconcile afterwards": ("reconcile", "--against", "{folder}/snapshot.ndjson", "--contract", "pump"),
+    "reconcile with no file": ("reconcile", "--against", "{folder}/gone", "--contract", "pump"),
+    "repair by nothing": ("reconcile", "--repair"),
+    "reconcile by no contract": ("reconcile", "--against", "{folder}/snapshot.ndjson"),
     "ingest": ("ingest", "{folder}/more.ndjson", "--contract", "pump"),
     "ingest again": ("ingest", "{folder}/more.ndjson", "--contract", "pump"),
     "ingest under no contract": ("ingest", "{folder}/more.ndjson", "--contract", "pmup"),
     "ingest no file": ("ingest", "{folder}/gone.ndjson", "--contract", "pump"),
     "ingest by the other contract": ("ingest", "{folder}/logger.csv", "--contract", "logger"),
     "two sources": ("history", "pump-2", "pressure"),
+    "retry on trial": ("dead-letters", "retry", "--dry-run"),
     "retry": ("dead-letters", "retry"),
+    "expire by no setting": ("dead-letters", "expire"),
+    "expire nothing": ("dead-letters", "expire", "--older-than", "P1D"),
+    "expire": ("dead-letters", "expire", "--older-than", "PT0S"),
+    "dead letters after": ("dead-letters", "list"),
     "replay": ("replay",),
     "replay one": ("replay", "--contract", "logger"),
     "facts after": ("state", "--facts"),
@@ -153,6 +167,7 @@ def copies(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Copies]:
     first = workspace(tmp_path_factory.mktemp("same") / "stopped")
     lines = telemetry().splitlines()
     write(first, {"first.ndjson": "\n".join(lines[:250] + lines[-4:]) + "\n", "more.ndjson": "\n".join(lines[200:]) + "\n"})
+    write(first, {"snapshot.ndjson": lines[249] + '\n{"id": "pump-2", "ts": "2026-03-01T08:00:00Z", "p": 4}\nnot json\n'})
     write(first, {"logger.csv": "when,kPa\n2026-03-01T09:00:00,5\n2026-03-01T09:00:00,5\n2026-03-01T09:01:00,x\n"})
     assert twinwright("apply", workspace=first).code == 0
     assert twinwright("ingest", first / "first.ndjson", "--contract", "pump", workspace=first).code == 0
@@ -212,6 +227,7 @@ def test_the_table_covers_what_the_socket_answers() -> None:
         "dead_letters",
         "dead_letter",
         "retry_dead_letters",
+        "expire_dead_letters",
         "state",
         "history",
         "reconcile",

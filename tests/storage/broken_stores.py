@@ -172,6 +172,15 @@ BROKEN = {
             "close_dead_letters_of": lambda sound, contract, first, last, status: sound.close_dead_letters_of(contract, 0, 99, status)
         },
     ),
+    "letters never expire": Broken("dead_letters_are_grouped_and_expire_with_a_count", {"expire_dead_letters": lambda *given: 2}),
+    "groups of all": Broken(
+        "dead_letters_are_grouped_and_expire_with_a_count",
+        {"dead_letter_groups": lambda sound, principal, contract=None, status="open": sound.dead_letter_groups(principal, status=status)},
+    ),
+    "newest of every commit": Broken(
+        "the_newest_event_time_of_each_commit_is_read_from_one_on",
+        {"newest_by_commit": lambda sound, principal, contract, first: sound.newest_by_commit(principal, contract, 0)},
+    ),
     "journal not adjusted": Broken("the_journal_is_read_by_range_and_its_counts_move", transaction={"adjust_journal": lambda *given: None}),
     "journal of all": Broken(
         "the_journal_is_read_by_range_and_its_counts_move",

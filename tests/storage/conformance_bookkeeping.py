@@ -7,7 +7,7 @@ from tests.storage.conformance_case import NOW, cells, letter, rows, told, value
 
 from twinwright.errors import NotFoundError
 from twinwright.governance.principals import SYSTEM
-from twinwright.storage.layout import Counts, DeadLetter, Lifetime, ReadingColumn, Relationship, Selection
+from twinwright.storage.layout import Counts, DeadLetter, LetterGroup, Lifetime, ReadingColumn, Relationship, Selection
 from twinwright.storage.protocol import CELL_SCHEMA
 
 
@@ -42,6 +42,31 @@ def check_dead_letters_are_listed_filtered_and_closed(case):
     assert case.reopen().dead_letters(SYSTEM)[-1].id == 4
     with pytest.raises(NotFoundError, match="no dead letter 77"):
         case.store.dead_letter(SYSTEM, 77)
+
+
+def check_dead_letters_are_grouped_and_expire_with_a_count(case):
+    store = case.store
+    for minute, reason in enumerate(["malformed", "bad_time", "bad_time"]):
+        case.clock.advance(60_000_000 if minute else 0)
+        with write(store) as transaction:
+            transaction.add_dead_letters([letter(reason), *([letter(reason, "valve")] if minute == 2 else [])])
+    assert store.dead_letter_groups(SYSTEM) == [
+        LetterGroup("pump", "bus", "bad_time", 2, NOW + 60_000_000, NOW + 120_000_000),
+        LetterGroup("pump", "bus", "malformed", 1, NOW, NOW),
+        LetterGroup("valve", "bus", "bad_time", 1, NOW + 120_000_000, NOW + 120_000_000),
+    ]
+    assert [one.count for one in store.dead_letter_groups(SYSTEM, contract="valve")] == [1]
+    before = store.last_commit(SYSTEM)
+    assert store.expire_dead_letters(SYSTEM, NOW) == 0
+    assert store.last_commit(SYSTEM) == before
+    assert store.expire_dead_letters(SYSTEM, NOW + 60_000_001) == 2
+    assert (store.commits(SYSTEM)[-1].kind, store.commits(SYSTEM)[-1].counts) == ("expire", Counts())
+    assert [(one.id, one.status, one.payload) for one in case.reopen().dead_letters(SYSTEM, status="expired")] == [
+        (1, "expired", b""),
+        (2, "expired", b""),
+    ]
+    assert sum(one.count for one in case.store.dead_letter_groups(SYSTEM)) == 2
+    assert sum(one.count for one in case.store.dead_letter_groups(SYSTEM, status="expired")) == 2
 
 
 def check_the_journal_is_read_by_range_and_its_counts_move(case):

@@ -5,7 +5,7 @@ import threading
 
 import numpy as np
 import pyarrow as pa
-from tests.storage.conformance_case import COLUMNS, append, rows, say, table, told, value, wide, write
+from tests.storage.conformance_case import COLUMNS, NOW, append, rows, say, table, told, value, wide, write
 
 from twinwright.governance.principals import SYSTEM
 from twinwright.storage.layout import Counts, ReadingColumn, Retraction, Selection
@@ -165,6 +165,20 @@ def check_hours_are_found_and_read_by_themselves(case):
     at = (np.array([1, 2, 1], np.int32), np.array([2 * HOUR - 1, 0, 5 * HOUR]))
     assert store.readings(SYSTEM, made, at=at)["time"].to_pylist() == [2 * HOUR - 1, 5 * HOUR]
     assert store.readings(SYSTEM, made, hours=[0, 1], at=at)["time"].to_pylist() == [2 * HOUR - 1]
+
+
+def check_the_newest_event_time_of_each_commit_is_read_from_one_on(case):
+    store = case.store
+    pump, valve = table(store), table(store, "valve")
+    append(store, pump, (1, HOUR, 0, 1.0), (1, 2 * HOUR, 0, 1.0))
+    case.clock.advance(7)
+    second = append(store, pump, (1, -HOUR, 0, 1.0), (2, -2 * HOUR, 0, 1.0))
+    append(store, valve, (1, 5 * HOUR, 0, 1.0))
+    with write(store, "replay") as transaction:  # was received long ago
+        transaction.append_readings(pump, rows(pump, transaction.commit, (1, 9 * HOUR, 0, 1.0), origin=2))
+    assert store.newest_by_commit(SYSTEM, "pump", 1) == [(NOW, 2 * HOUR), (NOW + 7, -HOUR)]
+    assert case.reopen().newest_by_commit(SYSTEM, "pump", second) == [(NOW + 7, -HOUR)]
+    assert case.store.newest_by_commit(SYSTEM, "nobody", 1) == []
 
 
 def check_readers_see_a_whole_commit_or_nothing_of_it(case):

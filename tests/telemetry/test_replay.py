@@ -125,3 +125,34 @@ def test_a_payload_that_was_malformed_whole_may_hold_several_readings(plant):
     plant.send(b"[" + b'{"id":"pump-1","ts":"%s","p":1},' % TS.encode() + b'{"id":"pump-1","ts":"x","p":1}')
     assert plant.reprocessing.retry(SYSTEM, plant.store.dead_letters(SYSTEM))[1] == 1
     assert conserved(plant) == Counts(1, 0, 0, 1)
+
+
+def test_a_dry_run_says_what_a_retry_would_do_and_does_nothing(make_plant):
+    plant = make_plant(contract(observations=[NARROW]))
+    plant.send(body(1, 1), body(7, 2), body(7, 3), body(7, 3), b"junk")
+    plant.raise_revision(contract(revision=2, observations=[{**NARROW, "range": [0, 9]}]))
+    before = (plant.store.last_commit(SYSTEM), plant.history(), plant.cells(), conserved(plant))
+    letters = plant.store.dead_letters(SYSTEM)
+    tried, refused = plant.reprocessing.retry(SYSTEM, letters, dry_run=True)
+    assert (plant.store.last_commit(SYSTEM), plant.history(), plant.cells(), conserved(plant)) == before
+    assert tried.token == before[0]
+    done, still = plant.reprocessing.retry(SYSTEM, letters)
+    assert (tried.received, tried.accepted, tried.duplicate, refused) == (3, 2, 1, 1)
+    assert (done.received, done.accepted, done.duplicate, still) == (3, 2, 1, 1)
+    assert plant.send(body(7, 2)).duplicate == 1
+    conserved(plant)
+
+
+def test_an_expired_letter_is_retried_no_more_and_still_counted(plant):
+    plant.send(body("broken"), b"junk")
+    plant.clock.advance(10 * SECOND)
+    plant.send(b"more junk")
+    letters = plant.store.dead_letters(SYSTEM)
+    assert plant.store.expire_dead_letters(SYSTEM, plant.clock.now() - SECOND) == 1
+    assert plant.store.counts(SYSTEM)["pump"].dead_lettered == 2
+    assert plant.store.counts(SYSTEM)["pump"].conserved
+    assert plant.reprocessing.retry(SYSTEM, letters)[1] == 1
+    assert [(one.status, one.payload) for one in (plant.store.dead_letter(SYSTEM, 1), plant.store.dead_letter(SYSTEM, 2))] == [
+        ("expired", b""),
+        ("open", b"more junk"),
+    ]

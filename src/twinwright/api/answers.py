@@ -149,6 +149,8 @@ class DeadLetter(Answer):
 class DeadLetters(Answer):
     total: int
     by_reason: dict[str, int]
+    groups: list[dict[str, Any]] = Field(description="Alike by contract, source and reason: count, oldest, newest.")
+    expired: int = Field(description="Dead letters whose payload was let go of; they stay counted.")
     items: list[DeadLetter]
 
 

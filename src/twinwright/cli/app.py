@@ -173,7 +173,12 @@ def letters_list(
         rows = [[i["id"], i["reason"], i["contract"], i["detail"], i["position"], i["payload"][:60]] for i in r["items"]]
         output.table(["id", "reason", "contract", "detail", "position", "payload"], rows, empty="no dead letters")
         if rows:
+            groups = [[g["count"], g["reason"], g["contract"], g["source"], g["oldest"], g["newest"]] for g in r["groups"]]
+            output.table(["count", "reason", "contract", "source", "oldest", "newest"], groups, empty="")
             typer.echo(f"{r['total']} open: " + ", ".join(f"{count} {name}" for name, count in r["by_reason"].items()))
+
+        if r["expired"]:
+            typer.echo(f"{r['expired']} expired")
 
     output.finish(result, as_json, show)
 
@@ -192,13 +197,32 @@ def letters_show(
 def letters_retry(
     ids: Annotated[list[int] | None, typer.Argument(metavar="[ID]...", help="All open ones when none is given.")] = None,
     contract: Annotated[str | None, typer.Option("--contract", help="Only those of this contract.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would become of them, and change nothing.")] = False,
     workspace: Workspace = HERE,
     as_json: Json = False,
 ) -> None:
     """Read them again under the applied contracts."""
     with opened(workspace) as platform:
-        result = platform.retry_dead_letters(ids or None, contract=contract)
-    output.finish(result, as_json, output.receipt)
+        result = platform.retry_dead_letters(ids or None, contract=contract, dry_run=dry_run)
+
+    def show(r: dict[str, Any]) -> None:
+        if dry_run:
+            typer.echo("dry run: nothing was changed")
+        output.receipt(r)
+
+    output.finish(result, as_json, show)
+
+
+@letters.command("expire")
+def letters_expire(
+    older_than: Annotated[str | None, typer.Option("--older-than", help="P90D (default: dead_letters in [retention]).")] = None,
+    workspace: Workspace = HERE,
+    as_json: Json = False,
+) -> None:
+    """Let go of the payloads of old ones; they stay counted."""
+    with opened(workspace) as platform:
+        result = platform.expire_dead_letters(older_than=older_than)
+    output.finish(result, as_json, output.fields)
 
 
 # --- twins -----------------------------------------------------------------------------------------------------------
@@ -270,11 +294,24 @@ def history(
 
 
 @app.command()
-def reconcile(workspace: Workspace = HERE, as_json: Json = False) -> None:
-    """Recompute state from history, compare, repair."""
+def reconcile(
+    against: Annotated[Path | None, typer.Option("--against", help="A snapshot that the source gives of itself.")] = None,
+    contract: Annotated[str | None, typer.Option("--contract", help="The contract that reads the snapshot.")] = None,
+    repair: Annotated[bool, typer.Option("--repair", help="Ingest what is missing.")] = False,
+    workspace: Workspace = HERE,
+    as_json: Json = False,
+) -> None:
+    """Recompute state from history, compare, repair; or compare history with a snapshot, exit code 1 where they differ."""
     with opened(workspace) as platform:
-        result = platform.reconcile()
-    output.finish(result, as_json, output.fields)
+        result = platform.reconcile(against=None if against is None else str(against), contract=contract, repair=repair)
+    show = output.fields if against is None else _show_differences
+    output.finish(result, as_json, show, good=result["inconsistent"] == result["repaired"])
+
+
+def _show_differences(result: dict[str, Any]) -> None:
+    rows = [[i["kind"], i["twin"], i["path"], i["unit"], i["theirs"], i["theirs_at"], i["ours"], i["ours_at"]] for i in result["items"]]
+    output.table(["what", "twin", "path", "unit", "theirs", "at", "ours", "at"], rows, empty="no differences")
+    output.fields({name: value for name, value in result.items() if name != "items"})
 
 
 @app.command()

@@ -54,13 +54,19 @@ class Platform(Protocol):
         ...
 
     def dead_letters(self, *, contract: str | None = None, reason: str | None = None, limit: int = 100) -> dict[str, Any]:
-        """`total by_reason items[]{id reason detail contract position at payload}`."""
+        """The open ones: `total by_reason groups[]{contract source reason count oldest newest} items[]{id reason detail contract position
+        at payload}`; and `expired`, how many there were whose payload is gone."""
         ...
 
     def dead_letter(self, id: int) -> dict[str, Any]: ...
 
-    def retry_dead_letters(self, ids: Sequence[int] | None = None, *, contract: str | None = None) -> dict[str, Any]:
-        """Read them again under the applied contracts (None: all open ones): a receipt, plus `still_refused`."""
+    def retry_dead_letters(self, ids: Sequence[int] | None = None, *, contract: str | None = None, dry_run: bool = False) -> dict[str, Any]:
+        """Read them again under the applied contracts (None: all open ones): a receipt, plus `still_refused`. A dry run changes
+        nothing, and says what would become of them."""
+        ...
+
+    def expire_dead_letters(self, *, older_than: str | None = None) -> dict[str, Any]:
+        """`expired`: how many open ones older than that (default: `retention.dead_letters` of the settings) lost their payload."""
         ...
 
     # twins
@@ -108,8 +114,12 @@ class Platform(Protocol):
         """`path kind type unit` of everything the twin's interface lets be observed."""
         ...
 
-    def reconcile(self) -> dict[str, Any]:
-        """Recompute state from history and compare: `checked inconsistent repaired`."""
+    def reconcile(self, *, against: str | None = None, contract: str | None = None, repair: bool = False) -> dict[str, Any]:
+        """Recompute state from history and compare: `checked inconsistent repaired`.
+
+        `against` a snapshot file of a source, read through its contract: `missing different extra refused{} items[]` as well; with
+        `repair` what is missing is ingested.
+        """
         ...
 
     def kpi(self, *, window: str = "PT1H") -> dict[str, Any]:

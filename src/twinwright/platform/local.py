@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any, cast
@@ -18,8 +19,9 @@ from twinwright.governance.principals import LOCAL_ADMIN, Principal
 from twinwright.operations import kpi as kpis
 from twinwright.platform.ingest import ingest_files
 from twinwright.platform.interface import Progress
+from twinwright.platform.reconcile import reconcile_against, reconcile_state
 from twinwright.platform.session import Session
-from twinwright.platform.shown import letter_shown, model_shown
+from twinwright.platform.shown import group_shown, letter_shown, model_shown
 from twinwright.simulation.scenario import Scenario, parse_scenario
 from twinwright.storage.layout import LANES, Commit
 from twinwright.telemetry.contract import Contract
@@ -87,19 +89,37 @@ class LocalPlatform:
         by_reason = self.session.store.dead_letter_counts(self.principal, contract=contract)
         letters = self.session.store.dead_letters(self.principal, contract=contract, reason=reason, limit=limit)
         total = by_reason.get(reason, 0) if reason else sum(by_reason.values())
-        return {"total": total, "by_reason": by_reason, "items": [letter_shown(letter, _PAYLOAD_SHOWN) for letter in letters]}
+        groups = self.session.store.dead_letter_groups(self.principal, contract=contract)
+        expired = self.session.store.dead_letter_groups(self.principal, contract=contract, status="expired")
+        shown = [group_shown(one) for one in groups if reason in (None, one.reason)]
+        gone = sum(one.count for one in expired)
+        items = [letter_shown(letter, _PAYLOAD_SHOWN) for letter in letters]
+        return {"total": total, "by_reason": by_reason, "groups": shown, "expired": gone, "items": items}
 
     def dead_letter(self, id: int) -> dict[str, Any]:
         return letter_shown(self.session.store.dead_letter(self.principal, id), None)
 
-    def retry_dead_letters(self, ids: Sequence[int] | None = None, *, contract: str | None = None) -> dict[str, Any]:
+    def retry_dead_letters(self, ids: Sequence[int] | None = None, *, contract: str | None = None, dry_run: bool = False) -> dict[str, Any]:
         store, started = self.session.store, perf_counter()
         if ids is None:
             letters = store.dead_letters(self.principal, contract=contract, limit=1_000_000)
         else:
             letters = [letter for letter in (store.dead_letter(self.principal, id) for id in ids) if letter.status == "open"]
-        receipt, still = self.session.reprocessing.retry(self.principal, letters)
-        return {**replace(receipt, seconds=perf_counter() - started).as_json(), "still_refused": still}
+        receipt, still = self.session.reprocessing.retry(self.principal, letters, dry_run=dry_run)
+        return {
+            **replace(receipt, seconds=perf_counter() - started).as_json(),
+            "still_refused": still,
+            **({"dry_run": True} if dry_run else {}),
+        }
+
+    def expire_dead_letters(self, *, older_than: str | None = None) -> dict[str, Any]:
+        self.principal.require_admin()
+        kept = older_than or self.session.workspace.settings.retention.dead_letters
+        if kept is None:
+            remedy = "Say --older-than, or set dead_letters in [retention] of twinwright.toml"
+            raise UsageError("dead letters are kept for ever", where="older_than", remedy=remedy)
+        before = self.session.clock.now() - parse_duration(kept, where="older_than")
+        return {"expired": self.session.store.expire_dead_letters(self.principal, before), "before": to_iso(before)}
 
     # --- twins -------------------------------------------------------------------------------------------------------
 
@@ -187,12 +207,14 @@ class LocalPlatform:
             for info in infos.values()
         ]
 
-    def reconcile(self) -> dict[str, Any]:
-        checked = inconsistent = 0
-        for name in sorted({table.contract for table in self.session.store.reading_tables(self.principal)}):
-            seen, wrong = self.session.state.reconcile(name)
-            checked, inconsistent = checked + seen, inconsistent + wrong
-        return {"checked": checked, "inconsistent": inconsistent, "repaired": inconsistent}
+    def reconcile(self, *, against: str | None = None, contract: str | None = None, repair: bool = False) -> dict[str, Any]:
+        if against is None:
+            if contract is not None or repair:
+                raise UsageError("there is no snapshot to compare with", where="against", remedy="Name its file: --against FILE")
+            return reconcile_state(self.session, self.principal)
+        if contract is None:
+            raise UsageError("nobody says how the snapshot is read", where="contract", remedy="Name the contract: --contract NAME")
+        return reconcile_against(self.session, self.principal, against, contract, repair=repair)
 
     def kpi(self, *, window: str = "PT1H") -> dict[str, Any]:
         now = self.session.clock.now()
@@ -200,7 +222,13 @@ class LocalPlatform:
         store = self.session.store
         commits = store.commits(self.principal, first=store.commit_at(self.principal, since) + 1)
         runs = [record.body for record in store.records(self.principal, "run") if record.at >= since]
-        qualities = [self._quality(contract, since, now, commits) for contract in self.session.pipeline.contracts.values()]
+        last = store.last_commit(self.principal)
+        qualities = [
+            self.session.qualities.answer(
+                (contract.name, contract.revision, now - since), last, partial(self._quality, contract, since, now, commits)
+            )
+            for contract in self.session.pipeline.contracts.values()
+        ]
         return kpis.table(self._feeds(), commits, runs, store.counts(self.principal), now, qualities)
 
     def _quality(self, contract: Contract, since: int, now: int, commits: Sequence[Commit]) -> kpis.Quality:

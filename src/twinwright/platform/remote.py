@@ -74,6 +74,11 @@ class RemotePlatform:
         absolute = [str(Path(file).resolve()) for file in files]
         return cast(dict[str, Any], self._call("ingest", [absolute, contract], {}, progress))
 
+    def reconcile(self, *, against: str | None = None, contract: str | None = None, repair: bool = False) -> dict[str, Any]:
+        file = None if against is None else str(Path(against).resolve())
+        answer = self._call("reconcile", [], {"against": file, "contract": contract, "repair": repair}, None)
+        return cast(dict[str, Any], answer)
+
     def __getattr__(self, name: str) -> Any:
         if name not in METHODS:
             raise AttributeError(name)

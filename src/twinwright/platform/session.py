@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from twinwright.calibration.service import CalibrationService
-from twinwright.clock import Clock, SystemClock
+from twinwright.clock import Clock, SystemClock, parse_duration
 from twinwright.connectors.runner import SourceRunner
 from twinwright.errors import NotFoundError, StoreError, UsageError, WorkspaceError
 from twinwright.governance.principals import SYSTEM, Principal
 from twinwright.observability.logs import get_logger
 from twinwright.observability.metrics import Metrics
+from twinwright.operations.kpi import Quality
+from twinwright.operations.sparing import Sparing
 from twinwright.platform import applied as applied_documents
 from twinwright.platform.applied import Applied
 from twinwright.platform.clock_anchor import AnchorFile, last_commit_seen
@@ -67,6 +69,7 @@ class Session:
         self._anchor = AnchorFile(self.private / "clock.json")
         guard = ClockGuard(self.clock, self.metrics, self._anchor.read() or last_commit_seen(self.store, SYSTEM))
         self.pipeline = Pipeline(self.store, SYSTEM, self.state, self.clock, self.metrics, guard)
+        self.qualities: Sparing[Quality] = Sparing(self.clock)
         self.sources: list[SourceRunner] = []
         self.on_apply: list[Callable[[], None]] = []
         self.reprocessing = Reprocessing(self.store, self.state, self.pipeline)
@@ -162,13 +165,18 @@ class Session:
             self.apply(principal)
 
     def expire(self) -> None:
-        """Let go of payloads that are older than their contract keeps them, and of receipts that nobody asks for any more."""
+        """Let go of payloads that are older than their contract keeps them, of receipts that nobody asks for any more, and of dead letters
+        past their retention."""
         for contract in self.pipeline.contracts.values():
             if contract.journal is not None:
                 expired = self.store.expire_journal(SYSTEM, contract.name, self.clock.now() - contract.journal)
                 if expired:
                     _log.info("expired from the journal", contract=contract.name, entries=expired)
         self.store.expire_receipts(SYSTEM, self.clock.now() - idempotency.KEPT, idempotency.MOST)
+        kept = self.workspace.settings.retention.dead_letters
+        letters = self.store.expire_dead_letters(SYSTEM, self.clock.now() - parse_duration(kept)) if kept is not None else 0
+        if letters:
+            _log.info("dead letters expired", letters=letters, older_than=kept)
 
     @property
     def models(self) -> dict[str, ModelDefinition]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import asdict
 from typing import Any
 
 from twinwright.clock import to_iso
 from twinwright.simulation.definition import ModelDefinition
-from twinwright.storage.layout import DeadLetter
+from twinwright.storage.layout import DeadLetter, LetterGroup
 
 
 def letter_shown(letter: DeadLetter, shown: int | None) -> dict[str, Any]:
@@ -30,6 +31,11 @@ def letter_shown(letter: DeadLetter, shown: int | None) -> dict[str, Any]:
         "encoding": encoding,
         "payload": payload if shown is None else payload[:shown],
     }
+
+
+def group_shown(group: LetterGroup) -> dict[str, Any]:
+    """Dead letters that are alike."""
+    return {**asdict(group), "oldest": to_iso(group.oldest), "newest": to_iso(group.newest)}
 
 
 def model_shown(definition: ModelDefinition) -> dict[str, Any]:

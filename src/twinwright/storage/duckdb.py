@@ -28,6 +28,7 @@ from twinwright.storage.layout import (
     Counts,
     DeadLetter,
     JournalEntry,
+    LetterGroup,
     Lifetime,
     ReadingColumn,
     ReadingTable,
@@ -353,6 +354,23 @@ class DuckDBStore:
             [contract, contract],
         )
         return {reason: int(count) for reason, count in rows}
+
+    def dead_letter_groups(self, principal: Principal, *, contract: str | None = None, status: str = "open") -> list[LetterGroup]:
+        rows = self._rows(
+            principal,
+            "SELECT contract, source, reason, count(*), min(made_at), max(made_at) FROM dead_letters "
+            "WHERE status = ? AND (? IS NULL OR contract = ?) GROUP BY contract, source, reason ORDER BY 4 DESC, 1, 2, 3",
+            [status, contract, contract],
+        )
+        return [LetterGroup(*row) for row in rows]
+
+    def expire_dead_letters(self, principal: Principal, before: int) -> int:
+        principal.require_write()
+        old = "SELECT count(*) FROM dead_letters WHERE status = 'open' AND made_at < ?"
+        if not self._rows(principal, old, [before])[0][0]:
+            return 0
+        with self.transaction(principal, "expire") as transaction:
+            return transaction.expire_dead_letters(before)
 
     def cells(self, principal: Principal, contract: str) -> tuple[int, pa.Table]:
         through = self._rows(principal, "SELECT through FROM cells_through WHERE contract = ?", [contract])

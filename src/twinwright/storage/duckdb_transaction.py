@@ -147,6 +147,15 @@ class DuckDBTransaction:
             [status, self.commit, contract, first, last],
         )
 
+    def expire_dead_letters(self, before: int) -> int:
+        """Those that are open and older lose their payload; how many."""
+        rows = self._con.execute(
+            "UPDATE dead_letters SET status = 'expired', closed = ?, payload = ''::BLOB WHERE status = 'open' AND made_at < ?",
+            [self.commit, before],
+        ).fetchall()
+        self._detail.append(f"{rows[0][0]} dead letters")
+        return int(rows[0][0])
+
     def count(self, counts: Counts, *, source: str = "", detail: str = "") -> None:
         if not counts.conserved:
             raise StoreError(f"readings are not conserved: {counts}", where=source, remedy="This is a defect: please report it")

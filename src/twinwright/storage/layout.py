@@ -141,6 +141,18 @@ class KeptReceipt:
 
 
 @dataclass(frozen=True, slots=True)
+class LetterGroup:
+    """Dead letters that are alike: how many, and when the first and the last of them were refused (microseconds)."""
+
+    contract: str
+    source: str
+    reason: str
+    count: int
+    oldest: int
+    newest: int
+
+
+@dataclass(frozen=True, slots=True)
 class Commit:
     """One line of the commit log."""
 

@@ -17,6 +17,7 @@ from twinwright.storage.layout import (
     DeadLetter,
     JournalEntry,
     KeptReceipt,
+    LetterGroup,
     Lifetime,
     ReadingColumn,
     ReadingTable,
@@ -192,6 +193,15 @@ class Store(RecordStore, Protocol):
 
     def dead_letter_counts(self, principal: Principal, *, contract: str | None = None) -> dict[str, int]:
         """Open dead letters by reason."""
+        ...
+
+    def dead_letter_groups(self, principal: Principal, *, contract: str | None = None, status: str = "open") -> list[LetterGroup]:
+        """Dead letters of a status by contract, source and reason; the most frequent first."""
+        ...
+
+    def expire_dead_letters(self, principal: Principal, before: int) -> int:
+        """Let go of the payloads of open ones refused before a time (microseconds): their status is `expired` from then on, and they
+        still count as dead-lettered. How many that were; nothing is committed for none."""
         ...
 
     def cells(self, principal: Principal, contract: str) -> tuple[int, pa.Table]:

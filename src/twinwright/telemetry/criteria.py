@@ -15,12 +15,12 @@ _PER: Final = {"s": SECOND, "min": 60 * SECOND, "h": HOUR}
 
 
 def criteria_of(contracts: Iterable[Contract]) -> AllCriteria:
-    """By (source, path), of every observation that is judged at all; a range alone judges without neighbours."""
+    """By (source, path), of every observation that is judged beside its neighbours; a range alone is not."""
     return {
         (contract.source, one.path): _criteria(one, column, contract.spec.gap)
         for contract in contracts
         for one, column in zip(contract.spec.observations, contract.columns, strict=True)
-        if one.range or one.max_rate or one.stuck or one.spike or one.gap or contract.spec.gap
+        if one.max_rate or one.stuck or one.spike or one.gap or contract.spec.gap
     }
 
 

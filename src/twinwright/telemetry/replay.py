@@ -36,6 +36,10 @@ class Replayed:
     retracted: int
 
 
+class _DryRunError(Exception):
+    """Leaves a transaction that was only tried, so that it is rolled back."""
+
+
 class Reprocessing:
     """Replay and retry for one platform."""
 
@@ -106,8 +110,12 @@ class Reprocessing:
         receipt = Receipt(counts.received, counts.accepted, counts.duplicate, counts.late, counts.conflict, by_reason)
         return receipt, counts - entry.counts
 
-    def retry(self, principal: Principal, letters: Sequence[DeadLetter]) -> tuple[Receipt, int]:
-        """Read dead letters again, each by itself; those refused again stay open and are counted in the second result."""
+    def retry(self, principal: Principal, letters: Sequence[DeadLetter], *, dry_run: bool = False) -> tuple[Receipt, int]:
+        """Read dead letters again, each by itself; those refused again stay open and are counted in the second result.
+
+        A dry run does all of it up to the commit, and rolls back. It takes them in parts, as a retry does, so that of two letters in
+        different parts which say the same it counts both as accepted.
+        """
         total, still = Receipt(), 0
         for name in sorted({letter.contract for letter in letters}):
             mine = list({letter.id: letter for letter in letters if letter.contract == name}.values())
@@ -115,11 +123,11 @@ class Reprocessing:
                 still += len(mine)
                 continue
             for at in range(0, len(mine), _LETTERS_A_TIME):
-                receipt, refused = self._retry(principal, name, mine[at : at + _LETTERS_A_TIME])
+                receipt, refused = self._retry(principal, name, mine[at : at + _LETTERS_A_TIME], dry_run=dry_run)
                 total, still = total + receipt, still + refused
         return total, still
 
-    def _retry(self, principal: Principal, name: str, letters: Sequence[DeadLetter]) -> tuple[Receipt, int]:
+    def _retry(self, principal: Principal, name: str, letters: Sequence[DeadLetter], *, dry_run: bool) -> tuple[Receipt, int]:
         """One transaction. A letter of which anything is accepted now is closed; what is still refused of it becomes a new one."""
         contract, now = self._pipeline.contract(name), self._pipeline.guard.now()
         payloads = [Payload(letter.payload, letter.captures) for letter in letters]
@@ -132,7 +140,7 @@ class Reprocessing:
             closed = sorted(set(prepared.payload_of(prepared.readings.row).tolist()))
             refused, owners = prepared.dead_letters(lambda at: letters[at].position)
             again = [(replace(one, origin=letters[at].origin), at) for one, at in zip(refused, owners, strict=True) if at in set(closed)]
-            receipt = self._move(principal, prepared, letters, closed, again)
+            receipt = self._move(principal, prepared, letters, closed, again, dry_run=dry_run)
         return receipt, len(opened) - len(closed)
 
     def _move(
@@ -142,6 +150,8 @@ class Reprocessing:
         letters: Sequence[DeadLetter],
         closed: Sequence[int],
         again: Sequence[tuple[DeadLetter, int]],
+        *,
+        dry_run: bool,
     ) -> Receipt:
         contract = prepared.contract
         owner = prepared.payload_of(prepared.readings.row)
@@ -160,11 +170,16 @@ class Reprocessing:
                     transaction.adjust_journal(letters[at].origin, change)
                 detail = f"{len(closed)} of {len(letters)} dead letters"
                 transaction.count(sum(moved.values(), Counts()), source=contract.source, detail=detail)
-        except BaseException:
+                if dry_run:
+                    raise _DryRunError
+        except BaseException as error:
             self._pipeline.forget(contract.name)
-            raise
-        intake.fold(transaction.commit, written)
-        self._state.folded(contract.name, len(written.readings))
+            if not isinstance(error, _DryRunError):
+                raise
+        else:
+            intake.fold(transaction.commit, written)
+            self._state.folded(contract.name, len(written.readings))
         c = sum((counts[at] for at in closed), Counts())
         by_reason = letters_by_reason([letter.reason for letter, _ in again])
-        return Receipt(c.received, c.accepted, c.duplicate, c.late, c.conflict, by_reason, transaction.commit)
+        token = self._store.last_commit(principal) if dry_run else transaction.commit
+        return Receipt(c.received, c.accepted, c.duplicate, c.late, c.conflict, by_reason, token)

@@ -13,15 +13,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, field_validator
 
 from twinwright.documents import MAX_BYTES, Document, Location, Problems, Spec
 from twinwright.errors import Problem
+from twinwright.telemetry.quality_spec import positive_duration
 
 _TABLE = re.compile(r"^\s*\[\s*([A-Za-z0-9_.\-\"' ]+?)\s*\]")
 _KEY = re.compile(r"^\s*([A-Za-z0-9_\-]+|\"[^\"]+\")\s*=")
 _PREFIX = "TWINWRIGHT_"
-SECTIONS = ("store", "api")
+SECTIONS = ("store", "api", "retention")
 
 
 class StoreSettings(Spec):
@@ -41,6 +42,14 @@ class ApiSettings(Spec):
     tls_key: str | None = Field(default=None, description="PEM file of the private key")
 
 
+class RetentionSettings(Spec):
+    """How long is kept what nobody needs for ever."""
+
+    dead_letters: str | None = Field(default=None, description="payloads of dead letters; for ever unless given")
+
+    _check = field_validator("dead_letters", mode="before")(positive_duration)
+
+
 class ConnectorSettings(Spec):
     """One `[connectors.NAME]`. What else is in it belongs to the connector's type."""
 
@@ -58,6 +67,7 @@ class Settings(Spec):
 
     store: StoreSettings = Field(default=StoreSettings(), description="where history is kept")
     api: ApiSettings = Field(default=ApiSettings(), description="what `up` serves")
+    retention: RetentionSettings = Field(default=RetentionSettings(), description="how long things are kept")
     connectors: dict[str, ConnectorSettings] = Field(default_factory=dict, description="sources of telemetry by name")
 
 
