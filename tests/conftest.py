@@ -14,9 +14,17 @@ from coverage.exceptions import NoDataError
 REPOSITORY = Path(__file__).resolve().parent.parent
 RECORDS = REPOSITORY.parent / "shared" / "data"  # measured data, kept outside the repository; tests read it in place
 CORE_ROOMS = ("schema", "storage", "telemetry", "twins", "simulation")
+LONG = ("acceptance", "docs", "faults")  # folders
 FORBID_SKIPS = os.environ.get("TWINWRIGHT_FORBID_SKIPS") == "1"
 ROOM_COVERAGE = float(os.environ.get("TWINWRIGHT_ROOM_COVERAGE", "0"))
 _SHORTFALLS = pytest.StashKey[list[str]]()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """For runs over several workers: what takes longest begins first, and a file stays on one worker, but for pages, which are alone."""
+    items.sort(key=lambda item: item.path.parent.name not in LONG)  # stable
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(item.nodeid if item.path.name == "test_pages.py" else item.path.as_posix()))
 
 
 def _forbid(report: pytest.TestReport | pytest.CollectReport) -> None:
