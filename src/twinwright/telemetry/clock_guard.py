@@ -177,7 +177,7 @@ class ClockGuard:
 
     def _error(self) -> ClockSuspectError:
         step = self._latest - self._reference
-        by = f"{format_duration(abs(step))} {'ahead of' if step > 0 else 'behind'}"
+        by = f"{format_duration(round(abs(step) / SECOND) * SECOND)} {'ahead of' if step > 0 else 'behind'}"
         what = f"the platform's clock ({to_iso(self._clock.now())}) is {by} where it should be: ingestion is paused"
         return ClockSuspectError(what, retry_after=RETRY_SECONDS)
 
