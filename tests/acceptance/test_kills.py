@@ -388,7 +388,7 @@ def test_kafka_records_count_exactly_once_over_eight_kills(kafka: Any, tmp_path:
     seen: list[int] = []
     for _ in range(8):
         running = Up(folder)
-        kill_somewhere(running, rng)
+        kill_somewhere(running, rng, seen[-1] if seen else 0)
         assert publisher.error is None, publisher.error
         seen.append(check_counts(folder)["received"])
     assert seen == sorted(seen) and len(set(seen)) > 3

@@ -115,7 +115,7 @@ class KafkaBroker:
         ports = {"plain": plain, "sasl": sasl, "tls": tls, "controller": controller}
         broker._settings.write_text(PROPERTIES.format(**ports, folder=folder, user=USER, password=PASSWORD))
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        broker._java("kafka.tools.StorageTool", "format", "--cluster-id", cluster, "--config", str(broker._settings)).wait(60)
+        broker._java("kafka.tools.StorageTool", "format", "--cluster-id", cluster, "--config", str(broker._settings)).wait(120)
         return broker
 
     @property
@@ -134,7 +134,7 @@ class KafkaBroker:
         """Back when it can lead partitions; listening, it may still be on the way there."""
         self.process = self._java("kafka.Kafka", str(self._settings))
         client = AdminClient({"bootstrap.servers": self.servers, "log_level": 0, "reconnect.backoff.max.ms": 200})
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 150
         while time.monotonic() < deadline and self.process.poll() is None:
             with contextlib.suppress(KafkaException):
                 if client.list_topics(timeout=2).brokers:
