@@ -6,7 +6,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import ConfigDict, Field, StringConstraints, field_validator, model_validator
 
@@ -20,6 +19,7 @@ from twinwright.telemetry.admitted import Admitted, admitted
 from twinwright.telemetry.computation import Needed, compute_columns, derivations_of, needed_by_expressions
 from twinwright.telemetry.conventions import ConventionSpec, FieldSpec, MessageUnitSpec
 from twinwright.telemetry.derivation import Derivation, is_structured
+from twinwright.telemetry.event_time import EPOCH_FORMATS, TimeSpec
 from twinwright.telemetry.example_spec import ExampleSpec
 from twinwright.telemetry.fields import Level, check_form, is_flat, levels_of
 from twinwright.telemetry.formats import Format, Precision, field_problem
@@ -31,7 +31,6 @@ from twinwright.telemetry.quality_spec import QualitySpec, positive_duration
 FieldKind = Literal["number", "integer", "boolean", "string", "scalar", "json"]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
 MAX_OBSERVATIONS = 1_000
-EPOCH_FORMATS: Mapping[str, int] = {"epoch_s": SECOND, "epoch_ms": 1_000, "epoch_us": 1}
 
 _LONGEST = 36_525 * 86_400 * SECOND
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
@@ -44,44 +43,6 @@ class SourceSpec(Spec):
     model_config = ConfigDict(extra="allow", frozen=True)
     connector: Name | None = Field(None, description="the name of a connector in twinwright.toml")
     name: Name | None = Field(None, description="who says so; the contract's name unless given")
-
-
-class TimeSpec(Spec):
-    """Event time: the field it is in and how it is written."""
-
-    field: str = Field(min_length=1, description="the field that holds the event time")
-    format: str = Field("iso8601", description="iso8601, epoch_s, epoch_ms, epoch_us, or a strptime pattern")
-    zone: str | None = Field(None, description="IANA zone of times that carry none")
-
-    @field_validator("zone")
-    @classmethod
-    def _zone_exists(cls, zone: str | None) -> str | None:
-        if zone is not None and not _is_zone(zone):
-            raise ValueError(f"there is no time zone '{zone}' (write it as Europe/Berlin or UTC)")
-        return zone
-
-    @field_validator("format")
-    @classmethod
-    def _format_is_known(cls, text: str) -> str:
-        if text != "iso8601" and text not in EPOCH_FORMATS and "%" not in text:
-            raise ValueError(f"'{text}' is none of iso8601, {', '.join(EPOCH_FORMATS)}, or a strptime pattern such as %d.%m.%Y %H:%M")
-        if "%" in text:
-            from twinwright.telemetry.timestamps import pattern_problem  # a compiler comes with it, and few contracts have a pattern
-
-            if problem := pattern_problem(text):
-                raise ValueError(f"'{text}' reads no times: {problem} (write a strptime pattern such as %d.%m.%Y %H:%M:%S.%f)")
-        return text
-
-
-def _is_zone(name: str) -> bool:
-    """Whether both the standard library and the reader of columns know the zone; some know `localtime`, or `posix/Europe/Berlin`."""
-    from twinwright.telemetry.timestamps import knows_zone  # a compiler comes with it
-
-    try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        return False
-    return name == "UTC" or knows_zone(name)
 
 
 class CorrectionSpec(Spec):

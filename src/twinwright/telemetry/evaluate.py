@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 
 from twinwright.storage.layout import MASK_BITS, ReadingColumn
 from twinwright.telemetry.admitted import Admitted
-from twinwright.telemetry.contract import EPOCH_FORMATS, Contract, CorrectionSpec, ObservationSpec
+from twinwright.telemetry.contract import Contract, CorrectionSpec, ObservationSpec
 from twinwright.telemetry.decode import Column, Decoded
 from twinwright.telemetry.derivation import PLAIN, Derivation
 from twinwright.telemetry.derive import derived
+from twinwright.telemetry.event_time import EPOCH_FORMATS
 from twinwright.telemetry.payloads import Payload, Reason
 from twinwright.telemetry.timestamps import parse_iso, parse_pattern
 from twinwright.twins.registry import TwinRegistry
