@@ -1,6 +1,7 @@
 """Contracts of a folder: examples are held to what they say, revisions compared, documents written, drafts made of samples."""
 
 import json
+from contextlib import closing
 from dataclasses import replace
 
 import pyarrow as pa
@@ -9,13 +10,14 @@ import pytest
 import yaml
 from tests.telemetry.plant import compiled, written
 
+import twinwright
 from twinwright.documents import Problems, parse_text
 from twinwright.errors import InvalidError, NotFoundError, UsageError
 from twinwright.telemetry import contract_docs
 from twinwright.telemetry.contract import parse_contract
 from twinwright.telemetry.contract_diff import differences
 from twinwright.workspace import load_workspace
-from twinwright.workspace.contracts import answer, diff_files, try_contracts, write_documents
+from twinwright.workspace.contracts import changes, diff_files, try_contracts, write_documents
 from twinwright.workspace.drafting import draft
 
 SCHEMA = {
@@ -67,7 +69,7 @@ def test_examples_that_hold_pass(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changed", "said"),
     [
         ({"readings": []}, "0 readings expected, 1 made"),
         ({"refused": {}}, "0 refused as unknown_twin expected, 1 were (there is no twin 'pump-9')"),
@@ -89,8 +91,8 @@ def test_examples_that_hold_pass(tmp_path):
         ({"received": "2020-01-01T00:00:00Z", "readings": []}, "0 refused as future_time expected, 2 were"),
     ],
 )
-def test_an_example_that_does_not_hold_says_where(tmp_path, changes, said):
-    result = try_contracts(load_workspace(folder_of(tmp_path, examples=[{**EXAMPLE, **changes}])), ["pump"])
+def test_an_example_that_does_not_hold_says_where(tmp_path, changed, said):
+    result = try_contracts(load_workspace(folder_of(tmp_path, examples=[{**EXAMPLE, **changed}])), ["pump"])
     assert result["failed"] == 1
     assert any(said in difference for difference in result["examples"][0]["differences"]), result
 
@@ -141,20 +143,39 @@ def test_what_differs_and_what_it_does(old, new, path, effect):
 
 
 def test_a_changed_contract_needs_a_new_revision_and_changed_examples_none(tmp_path):
-    before = spec_of(PUMP)
-    changed = {"pump": before.model_copy(update={"twin": "pump-1"})}
-    assert answer({"pump": before}, changed)["raise_revision"] == ["pump"]
-    assert answer({"pump": before}, {"pump": changed["pump"].model_copy(update={"revision": 2})})["raise_revision"] == []
-    assert answer({"pump": before}, {"pump": spec_of(PUMP + f"examples: [{json.dumps(EXAMPLE)}]\n")})["raise_revision"] == []
-    assert [one["effect"] for one in answer({}, changed)["changes"]] == ["additive"]
-    assert [one["effect"] for one in answer(changed, {})["changes"]] == ["compatible"]
     old, new = tmp_path / "old.yaml", tmp_path / "new.yaml"
     old.write_text(PUMP)
-    new.write_text(PUMP.replace("bar", "kPa"))
-    assert [one["path"] for one in diff_files(old, new)["changes"]] == ["$.observations.pressure.unit"]
+    for text, unraised in (
+        (PUMP.replace("bar", "kPa"), ["pump"]),
+        (PUMP.replace("bar", "kPa") + "revision: 2\n", []),
+        (PUMP + f"examples: [{json.dumps(EXAMPLE)}]\n", []),
+    ):
+        new.write_text(text)
+        found = diff_files(old, new)
+        assert found["raise_revision"] == unraised and len(found["changes"]) == 1
     new.write_text("name: [")
     with pytest.raises(InvalidError):
         diff_files(old, new)
+    spec = spec_of(PUMP)
+    assert [one["effect"] for one in changes({}, {"pump": spec})] == ["additive"]
+    assert [one["effect"] for one in changes({"pump": spec}, {})] == ["compatible"]
+    assert changes({"pump": spec}, {"pump": spec}) == []
+
+
+def test_what_an_earlier_rule_changes_needs_new_revisions_of_the_later_ones(tmp_path):
+    folder_of(tmp_path)
+    (tmp_path / "twinwright.toml").write_text("[connectors.drop]\ntype = 'files'\n")
+    for name, rule in (("a", "m == 'x'"), ("b", "m == 'y'")):
+        (tmp_path / "contracts" / f"{name}.yaml").write_text(
+            PUMP.replace("name: pump", f"name: {name}\nsource: {{connector: drop, path: '*.json'}}\nmatch: {rule}")
+        )
+    with closing(twinwright.open(tmp_path)) as platform:
+        platform.apply()
+        assert platform.contract_diff() == {"changes": [], "raise_revision": []}
+        rule = tmp_path / "contracts" / "a.yaml"
+        rule.write_text(rule.read_text().replace("'x'", "'xx'"))
+        found = platform.contract_diff()
+    assert [one["path"] for one in found["changes"]] == ["$.match"] and found["raise_revision"] == ["a", "b"]
 
 
 def test_examples_may_change_under_one_revision():

@@ -60,7 +60,9 @@ class LocalPlatform:
 
     def contract_diff(self) -> dict[str, Any]:
         applied, folder = self.session.served.applied.contracts, self.session.workspace.contracts
-        return contracts.answer(*({name: one.spec for name, one in these.items()} for these in (applied, folder)))
+        both = [name for name in folder if name in applied and folder[name].revision <= applied[name].revision]
+        found = contracts.changes(*({name: one.spec for name, one in these.items()} for these in (applied, folder)))
+        return {"changes": found, "raise_revision": sorted(name for name in both if not folder[name].means_as(applied[name]))}
 
     # --- telemetry ---------------------------------------------------------------------------------------------------
 

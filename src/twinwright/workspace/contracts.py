@@ -44,30 +44,29 @@ def write_documents(workspace: Workspace, folder: Path) -> dict[str, Any]:
 
 
 def diff_files(old: Path, new: Path) -> dict[str, Any]:
-    """The differences between two files of one contract. Raises InvalidError."""
+    """`changes[]` between two files of one contract, and `raise_revision[]`. Raises InvalidError."""
     problems = Problems()
     specs = [_read(path, problems) for path in (old, new)]
     if problems or specs[0] is None or specs[1] is None:
         raise InvalidError(problems.items)
-    return answer({specs[0].name: specs[0]}, {specs[0].name: specs[1]})
+    name = specs[0].name
+    found = changes({name: specs[0]}, {name: specs[1]})
+    unraised = specs[1].revision <= specs[0].revision and any(not one["path"].startswith("$.examples") for one in found)
+    return {"changes": found, "raise_revision": [name] if unraised else []}
 
 
-def answer(old: Mapping[str, ContractSpec], new: Mapping[str, ContractSpec]) -> dict[str, Any]:
-    """`changes[]{contract path before after effect why}` and `raise_revision[]`: the contracts that changed under one revision."""
-    changes: list[dict[str, Any]] = []
-    unraised = []
+def changes(old: Mapping[str, ContractSpec], new: Mapping[str, ContractSpec]) -> list[dict[str, Any]]:
+    """`contract path before after effect why` of every difference between two sets of contracts."""
+    found: list[dict[str, Any]] = []
     for name in sorted({*old, *new}):
-        if name not in old or name not in new:
-            added = name not in old
-            effect, why = ("additive", "it is not applied yet") if added else ("compatible", "nothing more is taken in under it")
-            revisions = [specs[name].revision if name in specs else None for specs in (old, new)]
-            changes.append({"contract": name, "path": "$", "before": revisions[0], "after": revisions[1], "effect": effect, "why": why})
+        if name in old and name in new:
+            found += [one.as_json() for one in differences(old[name], new[name])]
             continue
-        found = differences(old[name], new[name])
-        changes += [one.as_json() for one in found]
-        if new[name].revision <= old[name].revision and any(not one.path.startswith("$.examples") for one in found):
-            unraised.append(name)
-    return {"changes": changes, "raise_revision": unraised}
+        added = name not in old
+        effect, why = ("additive", "it is not applied yet") if added else ("compatible", "nothing more is taken in under it")
+        revisions = [specs[name].revision if name in specs else None for specs in (old, new)]
+        found.append({"contract": name, "path": "$", "before": revisions[0], "after": revisions[1], "effect": effect, "why": why})
+    return found
 
 
 def _read(path: Path, problems: Problems) -> ContractSpec | None:
