@@ -28,6 +28,7 @@ from twinwright.documents import Spec
 from twinwright.observability.metrics import Metrics
 from twinwright.simulation.declaration import ModelSpec
 from twinwright.simulation.registry import kinds
+from twinwright.storage.registry import find_engine
 
 REFERENCE = Path(__file__).resolve().parent / "reference"
 NOTICE = "<!-- Written by docs/generate.py: change the code, then run `make docs`. -->\n"
@@ -167,6 +168,7 @@ def _roots() -> Iterator[tuple[str, type[BaseModel], type[BaseModel]]]:
         if name == "ModelSpec":
             own = {kind: model.Spec for kind, model in sorted(kinds().items()) if model.Spec is not ModelSpec}
             yield from ((f"`{title}` of `kind: {kind}`", spec, ModelSpec) for kind, spec in own.items())
+    yield "Store `postgres`: settings in `[store]`", find_engine("postgres").Settings, Spec
     for name, source in load_connectors().items():
         yield f"Connector `{name}`: settings in `twinwright.toml`", source.Settings, Spec
         yield f"Connector `{name}`: `source` of a contract", source.Binding, Spec

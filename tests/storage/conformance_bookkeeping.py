@@ -7,7 +7,7 @@ from tests.storage.conformance_case import NOW, cells, letter, rows, told, value
 
 from twinwright.errors import NotFoundError
 from twinwright.governance.principals import SYSTEM
-from twinwright.storage.layout import Counts, DeadLetter, LetterGroup, Lifetime, ReadingColumn, Relationship, Selection
+from twinwright.storage.layout import Counts, DeadLetter, KeptReceipt, LetterGroup, Lifetime, ReadingColumn, Relationship, Selection
 from twinwright.storage.protocol import CELL_SCHEMA
 
 
@@ -117,6 +117,38 @@ def _pump_is_journalled_from_commit_4(store):
     assert store.unjournalled(SYSTEM, "pump", 3, 3) == store.unjournalled(SYSTEM, "pump", 2, 2) == 1
     assert store.unjournalled(SYSTEM, "pump", 4, 99) == store.unjournalled(SYSTEM, "valve", 0, 99) == 0
     assert [entry.frames for entry in store.journal_entries(SYSTEM, "valve", 0, 99)] == [b"valve"]
+
+
+def check_receipts_are_kept_by_key_until_they_expire(case):
+    store = case.store
+
+    def kept(*keys):
+        with write(store) as transaction:
+            found = [transaction.kept_receipt("pump", key) for key in keys]
+        return [None if one is None else one.receipt for one in found]
+
+    def keep(key, receipt, at):
+        with write(store) as transaction:
+            transaction.keep_receipt(KeptReceipt("pump", key, "digest", receipt, at))
+            assert transaction.kept_receipt("pump", key) == KeptReceipt("pump", key, "digest", receipt, at)
+
+    for at, key in enumerate("abcde"):
+        keep(key, f"first {key}", at)
+    keep("b", "second b", 9)
+    with pytest.raises(ZeroDivisionError), write(store) as transaction:
+        transaction.keep_receipt(KeptReceipt("pump", "c", "digest", "third", 9))
+        raise ZeroDivisionError
+    assert kept("a", "b", "c", "x") == ["first a", "second b", "first c", None]
+    with write(store) as transaction:
+        assert transaction.kept_receipt("valve", "a") is None
+    before = store.last_commit(SYSTEM)
+    assert store.expire_receipts(SYSTEM, 0, 5) == 0
+    assert store.last_commit(SYSTEM) == before  # nothing to do is no commit
+    assert store.expire_receipts(SYSTEM, 1, 5) == 1
+    assert store.expire_receipts(SYSTEM, 0, 2) == 2
+    assert kept("a", "b", "c", "d", "e") == [None, "second b", None, None, "first e"]
+    store = case.reopen()
+    assert kept("b", "e") == ["second b", "first e"]
 
 
 def check_records_have_versions_and_are_found_by_a_beginning_of_their_id(case):

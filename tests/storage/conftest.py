@@ -7,6 +7,7 @@ import pytest
 
 sys.path.append(str(Path(__file__).parents[2]))  # the plant is imported by its path from the root
 
+from tests.storage.postgres_server import postgres  # noqa: F401 - a fixture
 from tests.telemetry.plant import Plant, contract
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from twinwright.observability.metrics import Metrics
 from twinwright.schema import PathInfo, Primitive
 from twinwright.storage.duckdb import DuckDBStore
 from twinwright.storage.layout import Lifetime, Selection
+from twinwright.storage.protocol import Store
 from twinwright.telemetry.contract import Contract, compile_contract, parse_contract
 from twinwright.telemetry.payloads import Delivery, Payload, Position, Receipt
 from twinwright.telemetry.pipeline import Pipeline
@@ -63,7 +64,12 @@ def contract(name: str = "pump", **changes: Any) -> Contract:
 
 
 class Plant:
-    """Everything of one store file; `restart` closes it and builds it anew from what is durable."""
+    """Everything of one store file; `restart` closes it and builds it anew from what is durable.
+
+    `open_store` is for tests of other engines: of a path and a clock it makes the store that belongs to them.
+    """
+
+    open_store: Callable[[Path, ManualClock], Store] = staticmethod(DuckDBStore)
 
     def __init__(self, path: Path, contracts: Sequence[Contract], twins: Sequence[str | Lifetime] = ("pump-1", "pump-2")) -> None:
         self.path, self.contracts = path, list(contracts)
@@ -72,7 +78,7 @@ class Plant:
         self._open()
 
     def _open(self) -> None:
-        self.store = DuckDBStore(self.path, self.clock)
+        self.store = self.open_store(self.path, self.clock)
         self._apply()
         self.state = StateCache(self.store, SYSTEM)
         self.metrics = Metrics.create()

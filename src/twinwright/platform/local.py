@@ -262,7 +262,7 @@ class LocalPlatform:
             contracts.append(
                 {"name": feed.contract, "freshness_seconds": age, "target_seconds": feed.freshness / 1e6, "watermark": watermark}
             )
-        size = sum(path.stat().st_size for path in (*session.private.glob("store.duckdb*"), *session.private.glob("store.journal/*")))
+        size = session.store.size(self.principal)
         session.metrics.store_bytes.set(size)
         statuses = [source.status() for source in session.sources]
         return {

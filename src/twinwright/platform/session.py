@@ -26,8 +26,9 @@ from twinwright.platform.wire import FOLDER
 from twinwright.simulation.child import Limits
 from twinwright.simulation.definition import ModelDefinition
 from twinwright.simulation.service import SimulationService
-from twinwright.storage.duckdb import DuckDBStore
 from twinwright.storage.layout import Commit
+from twinwright.storage.protocol import Store
+from twinwright.storage.registry import open_store
 from twinwright.telemetry import idempotency
 from twinwright.telemetry.clock_guard import ClockGuard
 from twinwright.telemetry.criteria import criteria_of
@@ -37,6 +38,7 @@ from twinwright.twins.reads import TwinReads
 from twinwright.twins.state import StateCache
 from twinwright.workspace import Workspace, load_workspace
 from twinwright.workspace.load import is_workspace
+from twinwright.workspace.settings import load_store_settings
 
 _log = get_logger("platform")
 _LOCK_PATIENCE = 10.0  # seconds to wait for another command to be done with the store
@@ -81,11 +83,12 @@ class Session:
         self.served = self._serve(applied_documents.read_applied(self.store, SYSTEM))
         atexit.register(self.close)  # a script that forgot to
 
-    def _open_store(self) -> DuckDBStore:
+    def _open_store(self) -> Store:
+        chosen = load_store_settings(self.folder)
         deadline = time.monotonic() + _LOCK_PATIENCE
         while True:
             try:
-                return DuckDBStore(self.private / "store.duckdb", self.clock)
+                return open_store(chosen.engine, chosen.options, self.private, self.clock)
             except StoreError as error:
                 if "another process" not in error.what or time.monotonic() > deadline:
                     raise

@@ -16,6 +16,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from twinwright.clock import Clock, SystemClock
+from twinwright.documents import Spec
 from twinwright.errors import NotFoundError, StoreError
 from twinwright.governance.principals import Principal
 from twinwright.observability.logs import get_logger
@@ -63,6 +64,14 @@ class Catalogue:
 
 class DuckDBStore:
     """Opens or creates `path`. Raises StoreError when it is another process's, of a newer format, or not a store."""
+
+    class Settings(Spec):
+        """`[store]` with `engine = "duckdb"`: there is nothing to set."""
+
+    @classmethod
+    def open(cls, settings: Settings, folder: Path, clock: Clock) -> DuckDBStore:  # noqa: ARG003 - there is nothing set
+        """The store of a workspace, in its private folder."""
+        return cls(folder / "store.duckdb", clock)
 
     def __init__(self, path: Path, clock: Clock | None = None) -> None:
         self._path = path
@@ -194,6 +203,11 @@ class DuckDBStore:
             with self._swap:
                 if self._catalogue.retractions == known.retractions:
                     return rows
+
+    def size(self, principal: Principal) -> int:
+        principal.require_read()
+        files = [*self._path.parent.glob(f"{self._path.name}*"), *self._path.with_suffix(".journal").glob("*")]
+        return sum(path.stat().st_size for path in files)
 
     def last_commit(self, principal: Principal) -> int:
         principal.require_read()

@@ -111,6 +111,10 @@ class Store(RecordStore, Protocol):
 
     def close(self) -> None: ...
 
+    def size(self, principal: Principal) -> int:
+        """Bytes that the store takes on the disk, journal included."""
+        ...
+
     def last_commit(self, principal: Principal) -> int: ...
 
     def commit_at(self, principal: Principal, at: int) -> int:

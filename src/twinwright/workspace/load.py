@@ -14,6 +14,7 @@ from twinwright.errors import Problem, SchemaError, TwinwrightError, WorkspaceEr
 from twinwright.schema import Ontology, PathInfo
 from twinwright.simulation.definition import ModelDefinition, check_model, parse_model
 from twinwright.simulation.scenario import Scenario, check_scenario, parse_scenario
+from twinwright.storage.registry import find_engine
 from twinwright.telemetry.admitted import admitted
 from twinwright.telemetry.connector import Bound
 from twinwright.telemetry.contract import Contract, ContractSpec, compile_contract, parse_contract
@@ -68,6 +69,7 @@ def load_workspace(folder: Path) -> Workspace:
     if ontology is not None and graph:
         used = {twin.interface for twin in graph.twins.values()}
         _check_interfaces(contracts, contract_texts, {dtmi: ontology.paths(dtmi) for dtmi in sorted(used)}, problems)
+    _check_store(settings, toml, problems)
     _check_connectors(settings, toml, contracts, contract_texts, problems)
     models = _models(folder, ontology, problems)
     scenarios = _scenarios(folder, models, graph, problems)
@@ -219,6 +221,16 @@ def check_scenario_in(
         check_scenario(scenario, definition, problems, document)
     if twins is not None and scenario.twin not in twins:
         problems.add(document.problem(("twin",), f"there is no twin '{scenario.twin}'", "Declare it in twins.yaml", "unknown_twin"))
+
+
+def _check_store(settings: Settings, toml: Document, problems: Problems) -> None:
+    """The engine exists, and knows its options."""
+    try:
+        kind = find_engine(settings.store.engine)
+    except TwinwrightError as error:
+        problems.add(toml.problem(("store", "engine"), error.what, error.remedy or "", "unknown_engine"))
+    else:
+        _parse_part(toml, ("store",), settings.store.options, kind.Settings, problems)
 
 
 def _check_connectors(

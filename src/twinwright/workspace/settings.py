@@ -1,7 +1,7 @@
 """`twinwright.toml`: what the platform is told beside schema, twins and contracts. The environment goes over the file.
 
 `TWINWRIGHT_API__PORT=9000` sets `port` in `[api]`. Secrets have no place in the file: `TWINWRIGHT_TOKEN` sets the admin's token,
-and connectors name the environment variable that holds theirs.
+`TWINWRIGHT_STORE__DSN` the address of a database with its password, and connectors name the environment variable that holds theirs.
 """
 
 from __future__ import annotations
@@ -11,24 +11,31 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import ConfigDict, Field, field_validator
 
 from twinwright.documents import MAX_BYTES, Document, Location, Problems, Spec
-from twinwright.errors import Problem
+from twinwright.errors import Problem, WorkspaceError
 from twinwright.telemetry.quality_spec import positive_duration
 
 _TABLE = re.compile(r"^\s*\[\s*([A-Za-z0-9_.\-\"' ]+?)\s*\]")
 _KEY = re.compile(r"^\s*([A-Za-z0-9_\-]+|\"[^\"]+\")\s*=")
+_PASSWORD = re.compile(r"://[^/@\s]*:[^/@\s]+@|\bpassword\s*=\s*\S", re.IGNORECASE)
 _PREFIX = "TWINWRIGHT_"
 SECTIONS = ("store", "api", "retention")
 
 
 class StoreSettings(Spec):
-    """Where history is kept."""
+    """Where history is kept. What else is in it belongs to the engine."""
 
-    engine: Literal["duckdb"] = Field(default="duckdb", description="the embedded engine")
+    model_config = ConfigDict(extra="allow", frozen=True)
+    engine: str = Field(default="duckdb", description="`duckdb`: a file in the workspace; `postgres`: a PostgreSQL database")
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Everything but the engine."""
+        return dict(self.model_extra or {})
 
 
 class ApiSettings(Spec):
@@ -79,6 +86,18 @@ def load_settings(folder: Path, problems: Problems, environment: Mapping[str, st
     return document.parse(Settings, problems) or Settings(), document
 
 
+def load_store_settings(folder: Path) -> StoreSettings:
+    """What `[store]` of a folder says, whatever the rest of the folder is like. Raises WorkspaceError."""
+    problems = Problems()
+    document = _read(folder / "twinwright.toml", problems)
+    section = _with_environment(document.data, os.environ).get("store", {})
+    lines = {place[1:]: line for place, line in document.lines.items() if place[:1] == ("store",)}
+    settings = Document(document.file, section, {(): 1, **lines}).parse(StoreSettings, problems)
+    if problems or settings is None:
+        raise WorkspaceError(problems.items)
+    return settings
+
+
 def _read(path: Path, problems: Problems) -> Document:
     empty = Document(path.name, {}, {(): 1})
     if not path.exists():
@@ -89,7 +108,9 @@ def _read(path: Path, problems: Problems) -> Document:
             problems.add(Problem(f"larger than {MAX_BYTES} bytes", "Make it smaller", path.name, code="too_large"))
             return empty
         text = raw.decode("utf-8")
-        return Document(path.name, tomllib.loads(text), _lines(text))
+        document = Document(path.name, tomllib.loads(text), _lines(text))
+        _refuse_passwords(document, problems)
+        return document
     except tomllib.TOMLDecodeError as error:
         match = re.search(r"line (\d+)", str(error))
         line = int(match.group(1)) if match else None
@@ -99,6 +120,15 @@ def _read(path: Path, problems: Problems) -> Document:
     except OSError as error:
         problems.add(Problem(f"can't be read: {error.strerror}", "Check its permissions", path.name, code="unreadable"))
     return empty
+
+
+def _refuse_passwords(document: Document, problems: Problems) -> None:
+    """The folder is kept in git: no address in it may hold a secret."""
+    store = document.data.get("store")
+    for key, value in store.items() if isinstance(store, dict) else ():
+        if isinstance(value, str) and _PASSWORD.search(value):
+            remedy = "Leave it out of the file: set PGPASSWORD, a passfile, or the whole address in TWINWRIGHT_STORE__" + key.upper()
+            problems.add(document.problem(("store", key), "there is a password in it", remedy, "secret"))
 
 
 def _lines(text: str) -> dict[Location, int]:

@@ -1,0 +1,186 @@
+"""The engine for more than one machine: a schema of a PostgreSQL database (15 or newer).
+
+One writer at a time holds an advisory lock for its whole transaction and takes the next number, so the log has no gaps; readers have
+snapshots and wait for nobody. Who opens the store `shared` writes beside others; who does not is alone with it, as with a file, and may
+remember what it wrote.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from pydantic import Field
+
+from twinwright.clock import Clock, SystemClock
+from twinwright.documents import Spec
+from twinwright.errors import StoreError
+from twinwright.governance.principals import Principal
+from twinwright.observability.logs import get_logger
+from twinwright.storage.layout import (
+    Commit,
+)
+from twinwright.storage.postgres_connections import Connections
+from twinwright.storage.postgres_lifecycle import Locks, migrate
+from twinwright.storage.postgres_reads import PostgresReads
+from twinwright.storage.postgres_rows import (
+    catalogue,
+)
+from twinwright.storage.postgres_transaction import Catalogue, PostgresTransaction
+from twinwright.storage.protocol import CommitListener
+
+_log = get_logger("storage")
+
+
+class PostgresStore(PostgresReads):
+    """Opens the store in `schema` of a database, and makes or migrates it where it has to.
+
+    Raises UsageError for an address that can't be read, StoreError when the database can't be reached, does not keep what it commits
+    (fsync off), is of a newer format, or another process has the store for itself.
+    """
+
+    class Settings(Spec):
+        """`[store]` with `engine = "postgres"`."""
+
+        dsn: str = Field(
+            description="of libpq: a URL or key=value; the password comes from PGPASSWORD, a passfile or TWINWRIGHT_STORE__DSN"
+        )
+        schema_: str = Field(
+            default="twinwright", alias="schema", min_length=1, max_length=63, description="of the database, for this store"
+        )
+
+    @classmethod
+    def open(cls, settings: Settings, folder: Path, clock: Clock) -> PostgresStore:  # noqa: ARG003 - it keeps nothing in the folder
+        """As the platform does: alone."""
+        return cls(settings.dsn, settings.schema_, clock)
+
+    def __init__(self, dsn: str, schema: str = "twinwright", clock: Clock | None = None, *, shared: bool = False) -> None:
+        self._clock = clock or SystemClock()
+        self._writer = threading.RLock()
+        self._listeners: list[CommitListener] = []
+        self._connections = Connections(dsn, schema)
+        self._shared = shared
+        self._locks = Locks(schema, shared=shared)
+        self._con = self._connections.connect()
+        self._unsettled: PostgresTransaction | None = None  # whose COMMIT was not answered
+        self._catalogue, self._catalogue_at = Catalogue(), -1
+        try:
+            with self._connections.translated():
+                migrate(self._con, schema, self._locks, self._connections.where)
+                self._locks.take(self._con, self._connections.where)
+                self._last = self._newest(self._con)
+        except BaseException:
+            self._con.close()
+            raise
+
+    def close(self) -> None:
+        with self._writer, self._connections.translated():
+            self._con.close()
+            self._connections.close()
+
+    # --- writing -----------------------------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def transaction(self, principal: Principal, kind: str) -> Iterator[PostgresTransaction]:
+        principal.require_write()
+        with self._writer:
+            with self._connections.translated():
+                try:
+                    transaction = self._begin(principal, kind)
+                    yield transaction
+                    transaction.finish()
+                except BaseException:
+                    with contextlib.suppress(psycopg.Error):
+                        self._con.execute("ROLLBACK")
+                    raise
+                self._commit(transaction)
+            done = Commit(
+                transaction.commit, transaction.at, kind, transaction.source, principal.name, transaction.counts, transaction.detail
+            )
+            for listener in self._listeners:
+                try:
+                    listener(done)
+                except Exception as error:  # noqa: BLE001 - it is durable, whatever becomes of those who are told
+                    _log.error("a listener failed", commit=done.number, error=repr(error))
+
+    def _begin(self, principal: Principal, kind: str) -> PostgresTransaction:
+        """Take the writers' lock, and with it the next number."""
+        if self._unsettled:
+            self._reconnect()
+            if self._was_committed(self._unsettled):
+                raise self._unfit("a commit was made that this process took for lost")
+            self._unsettled = None
+        try:
+            newest, at = self._locks.begin(self._con)
+        except psycopg.OperationalError as error:  # nothing has been done yet: once more on a new connection
+            _log.warning("connecting to the database again", error=str(error).splitlines()[0])
+            self._reconnect()
+            newest, at = self._locks.begin(self._con)
+        if newest != self._last and not self._shared:
+            raise self._unfit("another process wrote while the connection was lost")
+        if newest != self._catalogue_at:
+            self._catalogue, self._catalogue_at = catalogue(self._con), newest
+        return PostgresTransaction(self._con, newest + 1, max(at, self._clock.now()), principal.name, kind, self._catalogue.copy())
+
+    def _commit(self, transaction: PostgresTransaction) -> None:
+        try:
+            self._con.execute("COMMIT")
+        except psycopg.OperationalError as error:
+            _log.warning("the connection was lost while a commit was made: looking for it", commit=transaction.commit)
+            self._unsettled = transaction
+            self._reconnect()
+            committed = self._was_committed(transaction)
+            self._unsettled = None
+            if not committed:
+                remedy = "Nothing was committed: deliver it again"
+                raise StoreError("the connection to the database was lost", where=self._connections.where, remedy=remedy) from error
+        self._last = self._catalogue_at = transaction.commit
+        self._catalogue = transaction.catalogue
+
+    def _was_committed(self, transaction: PostgresTransaction) -> bool:
+        return self._locks.is_committed(self._con, transaction.commit, transaction.batch)
+
+    def _reconnect(self) -> None:
+        """Raises StoreError where the server stays away, or another process has the store by now."""
+        self._con.close()
+        self._con = self._connections.connect_again()
+        self._locks.take(self._con, self._connections.where)
+
+    def _unfit(self, what: str) -> StoreError:
+        """What is remembered of the store (readings seen, cells) is no longer what it says."""
+        return StoreError(what, where=self._connections.where, remedy="Start this process again: it reads everything anew")
+
+    def on_commit(self, listener: CommitListener) -> None:
+        self._listeners.append(listener)
+
+    def put_record(self, principal: Principal, kind: str, id: str, body: dict[str, Any]) -> int:
+        with self.transaction(principal, f"record:{kind}") as transaction:
+            transaction.put_record(kind, id, body)
+        return transaction.commit
+
+    def expire_journal(self, principal: Principal, contract: str, before: int) -> int:
+        old = "SELECT count(*) FROM journal WHERE contract = %s AND made_at < %s"
+        expired = int(self._rows(principal, old, contract, before)[0][0])
+        if expired:
+            with self.transaction(principal, "expire") as transaction:
+                transaction.expire_journal(contract, before)
+        return expired
+
+    def expire_receipts(self, principal: Principal, before: int, most: int) -> int:
+        total, old = self._rows(principal, "SELECT count(*), count(*) FILTER (WHERE made_at < %s) FROM receipts", before)[0]
+        expired = max(int(old), int(total) - most)
+        if expired:
+            with self.transaction(principal, "expire") as transaction:
+                transaction.expire_receipts(before, most)
+        return expired
+
+    def expire_dead_letters(self, principal: Principal, before: int) -> int:
+        principal.require_write()
+        if not self._rows(principal, "SELECT count(*) FROM dead_letters WHERE status = 'open' AND made_at < %s", before)[0][0]:
+            return 0
+        with self.transaction(principal, "expire") as transaction:
+            return transaction.expire_dead_letters(before)

@@ -1,0 +1,91 @@
+"""What comes before the first transaction on PostgreSQL: whose the store is, whether the server can be trusted, and migrations."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from psycopg import sql
+
+from twinwright.errors import StoreError
+from twinwright.storage.postgres_connections import Connection
+from twinwright.storage.postgres_sql import MIGRATIONS
+
+_OWNER, _WRITER = 0x7477_0001, 0x7477_0002  # of the two-part keys of advisory locks; the other part is the schema
+_OLDEST = 150_000  # PostgreSQL 15
+
+
+class Locks:
+    """The two locks of a store: its owner's, held by a session, and its writer's, held by a transaction."""
+
+    def __init__(self, schema: str, *, shared: bool) -> None:
+        self._schema = schema
+        self._shared = shared
+
+    def take(self, connection: Connection, where: str) -> None:
+        """The owner's lock, until the session ends. Raises StoreError where another process has it."""
+        kind = "_shared" if self._shared else ""
+        if not _one(connection, f"SELECT pg_try_advisory_lock{kind}(%s, hashtext(%s))", _OWNER, self._schema):
+            remedy = "Stop it, or speak to it through its socket or its API"
+            raise StoreError("the store is open in another process", where=where, remedy=remedy)
+
+    def begin(self, connection: Connection) -> tuple[int, int]:
+        """Begin a transaction as the only writer. The number and the time of the newest commit (0 and 0: none)."""
+        connection.execute("BEGIN")
+        self.wait(connection)
+        newest = connection.execute("SELECT number, made_at FROM commits ORDER BY number DESC LIMIT 1").fetchone()
+        return (int(newest[0]), int(newest[1])) if newest else (0, 0)
+
+    def wait(self, connection: Connection) -> None:
+        """The writer's lock, until the transaction ends."""
+        connection.execute("SELECT pg_advisory_xact_lock(%s, hashtext(%s))", [_WRITER, self._schema])
+
+    def is_committed(self, connection: Connection, number: int, batch: UUID) -> bool:
+        """Whether a transaction whose COMMIT was not answered is in the log: certain, since it held the lock until it ended."""
+        self.begin(connection)
+        found = _one(connection, "SELECT count(*) FROM commits WHERE number = %s AND batch = %s", number, batch)
+        connection.execute("COMMIT")
+        return bool(found)
+
+
+def migrate(connection: Connection, schema: str, locks: Locks, where: str) -> None:
+    """Make the schema and bring its tables to this version, in one transaction. Raises StoreError."""
+    _check_server(connection, where)
+    connection.execute("BEGIN")
+    locks.wait(connection)
+    if _one(connection, "SELECT to_regnamespace(quote_ident(%s)) IS NULL", schema):
+        connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(schema)))
+    connection.execute(
+        "CREATE TABLE IF NOT EXISTS migrations (version integer PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT clock_timestamp())"
+    )
+    found = int(_one(connection, "SELECT coalesce(max(version), 0) FROM migrations"))
+    if found > len(MIGRATIONS):
+        raise StoreError(
+            f"the store has format {found}, this version reads {len(MIGRATIONS)}",
+            where=where,
+            remedy="Open it with the version of Twinwright that wrote it",
+        )
+    for version, statements in enumerate(MIGRATIONS[found:], found + 1):
+        connection.execute(statements.encode())
+        connection.execute("INSERT INTO migrations (version) VALUES (%s)", [version])
+    connection.execute("COMMIT")
+
+
+def _check_server(connection: Connection, where: str) -> None:
+    if connection.info.server_version < _OLDEST:
+        raise StoreError(
+            f"the server is PostgreSQL {connection.info.server_version // 10_000}", where=where, remedy="15 or newer is needed"
+        )
+    for setting, wanted, remedy in (
+        ("fsync", "on", "Set fsync = on: what is acknowledged has to outlive a power failure"),
+        ("server_encoding", "UTF8", "Make the database with: CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0"),
+    ):
+        found = _one(connection, "SELECT current_setting(%s)", setting)
+        if found != wanted:
+            raise StoreError(f"the server's {setting} is {found}", where=where, remedy=remedy)
+
+
+def _one(connection: Connection, query: str, *values: Any) -> Any:
+    """The one value that a query answers."""
+    row = connection.execute(query.encode(), values).fetchone()
+    return row[0] if row else None

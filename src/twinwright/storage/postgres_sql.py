@@ -1,0 +1,271 @@
+"""The SQL of the PostgreSQL engine: its migrations, and the reads that are generated from the catalogue.
+
+Values are always parameters. Identifiers are never taken from outside: reading tables are numbered by the store and their columns are
+`v0, v1, ...`; paths, sources and units appear in SQL only as parameters. Text is compared by its bytes, whatever the database's language.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twinwright.clock import HOUR
+from twinwright.storage.layout import MASK_BITS, ColumnType, ReadingTable, Retraction, Selection
+from twinwright.storage.protocol import GOOD, REMOVED
+
+HOUR_OF_TIME = f"CASE WHEN time >= 0 THEN time / {HOUR} ELSE -((-time + {HOUR - 1}) / {HOUR}) END"  # `/` rounds towards zero
+
+_TEXT = 'text COLLATE "C"'
+_COUNTS = "received bigint NOT NULL, accepted bigint NOT NULL, duplicate bigint NOT NULL, dead_lettered bigint NOT NULL, " + (
+    "late bigint NOT NULL, conflict bigint NOT NULL"
+)
+# Each is applied once, in order, and never changed afterwards: what a later version needs is one more at the end.
+MIGRATIONS: tuple[str, ...] = (
+    f"""
+CREATE TABLE commits (
+    number bigint PRIMARY KEY, made_at bigint NOT NULL, kind {_TEXT} NOT NULL, source {_TEXT} NOT NULL, principal {_TEXT} NOT NULL,
+    {_COUNTS}, detail {_TEXT} NOT NULL, batch uuid NOT NULL);
+CREATE INDEX ON commits (made_at);
+CREATE TABLE reading_hours (contract {_TEXT} NOT NULL, hour bigint NOT NULL, readings bigint NOT NULL, PRIMARY KEY (contract, hour));
+CREATE TABLE positions (contract {_TEXT} NOT NULL, stream {_TEXT} NOT NULL, next bigint NOT NULL, PRIMARY KEY (contract, stream));
+CREATE TABLE journal (
+    commit bigint NOT NULL, contract {_TEXT} NOT NULL, source {_TEXT} NOT NULL, revision integer NOT NULL, made_at bigint NOT NULL,
+    day integer NOT NULL, {_COUNTS}, PRIMARY KEY (contract, commit));
+CREATE INDEX ON journal (commit);
+CREATE TABLE dead_letters (
+    id bigint PRIMARY KEY, origin bigint NOT NULL, contract {_TEXT} NOT NULL, source {_TEXT} NOT NULL, revision integer NOT NULL,
+    reason {_TEXT} NOT NULL, detail {_TEXT} NOT NULL, payload bytea NOT NULL, captures {_TEXT} NOT NULL, position {_TEXT} NOT NULL,
+    made_at bigint NOT NULL, status {_TEXT} NOT NULL, closed bigint);
+CREATE INDEX ON dead_letters (status, contract, origin);
+CREATE TABLE retractions (
+    commit bigint NOT NULL, contract {_TEXT} NOT NULL, first bigint NOT NULL, last bigint NOT NULL, below integer NOT NULL);
+CREATE TABLE reading_tables (
+    number integer PRIMARY KEY, contract {_TEXT} NOT NULL, source {_TEXT} NOT NULL, revision integer NOT NULL, columns {_TEXT} NOT NULL,
+    UNIQUE (contract, revision));
+CREATE TABLE lifetimes (
+    number integer NOT NULL, twin {_TEXT} NOT NULL, interface {_TEXT} NOT NULL, since bigint, until bigint, commit bigint NOT NULL);
+CREATE TABLE relationships (
+    source {_TEXT} NOT NULL, id {_TEXT} NOT NULL, name {_TEXT} NOT NULL, target {_TEXT} NOT NULL, properties {_TEXT} NOT NULL,
+    commit bigint NOT NULL);
+CREATE TABLE observed_values (
+    commit bigint NOT NULL, twin integer NOT NULL, path {_TEXT} NOT NULL, time bigint NOT NULL, source {_TEXT} NOT NULL,
+    correction bigint NOT NULL, revision integer NOT NULL, kind smallint NOT NULL, type {_TEXT} NOT NULL,
+    num double precision, whole bigint, txt {_TEXT}, unit {_TEXT}, lane {_TEXT} NOT NULL);
+CREATE INDEX ON observed_values (twin, time);
+CREATE TABLE records (
+    kind {_TEXT} NOT NULL, id {_TEXT} NOT NULL, body {_TEXT} NOT NULL, commit bigint NOT NULL, made_at bigint NOT NULL,
+    principal {_TEXT} NOT NULL);
+CREATE INDEX ON records (kind, id, commit);
+CREATE TABLE cells (
+    contract {_TEXT} NOT NULL, twin integer NOT NULL, path {_TEXT} NOT NULL, time bigint NOT NULL, correction bigint NOT NULL,
+    revision integer NOT NULL, commit bigint NOT NULL, kind smallint NOT NULL, num double precision, whole bigint, txt {_TEXT});
+CREATE INDEX ON cells (contract, twin);
+CREATE TABLE cells_through (contract {_TEXT} PRIMARY KEY, through bigint NOT NULL);
+CREATE TABLE receipts (
+    contract {_TEXT} NOT NULL, key {_TEXT} NOT NULL, digest {_TEXT} NOT NULL, receipt {_TEXT} NOT NULL, made_at bigint NOT NULL,
+    PRIMARY KEY (contract, key));
+CREATE INDEX ON receipts (made_at);
+""",
+)
+_TYPES: dict[ColumnType, str] = {"DOUBLE": "double precision", "BIGINT": "bigint", "BOOLEAN": "boolean", "VARCHAR": _TEXT}
+
+
+@dataclass(slots=True)
+class Query:
+    """SQL text and its parameters, grown together."""
+
+    text: str = ""
+    values: list[Any] = field(default_factory=list)
+
+    def add(self, text: str, *values: Any) -> Query:
+        self.text += text
+        self.values += values
+        return self
+
+
+def create_reading_tables(table: ReadingTable) -> Iterable[str]:
+    """A table for readings and its twin for further sightings."""
+    masks = "".join(f", bad{m} bigint NOT NULL" for m in range(table.masks))
+    values = "".join(f", v{j} {_TYPES[column.type]}" for j, column in enumerate(table.columns))
+    for name in ("readings", "sightings"):
+        yield (
+            f"CREATE TABLE {name}_{table.number} (commit bigint NOT NULL, origin bigint NOT NULL, twin integer NOT NULL, "
+            f"time bigint NOT NULL, correction bigint NOT NULL, marks smallint NOT NULL{masks}{values})"
+        )
+        yield f"CREATE INDEX ON {name}_{table.number} (twin, time)"
+        yield f"CREATE INDEX ON {name}_{table.number} USING brin (time) WITH (pages_per_range = 32, autosummarize = on)"
+        yield f"CREATE INDEX ON {name}_{table.number} USING brin (commit) WITH (pages_per_range = 32, autosummarize = on)"
+
+
+def create_journal_day(day: int) -> str:
+    """Frames of one day of receive time, in a table that is dropped whole. They are compressed already."""
+    return (
+        f"CREATE TABLE IF NOT EXISTS journal_{day} (contract {_TEXT} NOT NULL, commit bigint NOT NULL, frames bytea NOT NULL);"
+        f"ALTER TABLE journal_{day} ALTER COLUMN frames SET STORAGE EXTERNAL;"
+        f"CREATE INDEX IF NOT EXISTS journal_{day}_at ON journal_{day} (commit)"
+    )
+
+
+def visible(table: ReadingTable, retractions: Sequence[Retraction], known_at: int | None, query: Query) -> None:
+    """`WHERE` of the rows that count: known by then and not retracted. Few retractions, so plain ranges."""
+    query.add(" WHERE true")
+    if known_at is not None:
+        query.add(" AND commit <= %s", known_at)
+    for r in retractions:
+        known = known_at is None or r.commit <= known_at
+        if known and r.contract == table.contract and table.revision < r.below:
+            query.add(" AND NOT (origin BETWEEN %s AND %s AND commit < %s)", r.first, r.last, r.commit)
+
+
+def sightings_matter(table: ReadingTable, tables: Sequence[ReadingTable], retractions: Sequence[Retraction]) -> bool:
+    """A further sighting changes what is current only where something can be retracted or a higher revision said the same."""
+    revisions = sum(other.contract == table.contract for other in tables)
+    return revisions > 1 or any(r.contract == table.contract for r in retractions)
+
+
+def _value_columns(table: ReadingTable, j: int) -> str:
+    column = table.columns[j]
+    num = f"v{j}" if column.type == "DOUBLE" else "NULL"
+    whole = f"v{j}" if column.type == "BIGINT" else f"v{j}::integer" if column.type == "BOOLEAN" else "NULL"
+    text = f"v{j}" if column.type == "VARCHAR" else "NULL"
+    return f'{num}::double precision AS num, {whole}::bigint AS whole, {text}::text COLLATE "C" AS txt'
+
+
+def _wide_source(table: ReadingTable, j: int, prefix: str, selection: Selection, retractions: Sequence[Retraction], query: Query) -> None:
+    column = table.columns[j]
+    bad = f"(bad{j // MASK_BITS} & {1 << (j % MASK_BITS)}) <> 0"
+    query.add(
+        f'SELECT twin, %s::text COLLATE "C" AS path, time, %s::text COLLATE "C" AS source, correction, {table.revision} AS revision, '
+        f"commit, (CASE WHEN {bad} THEN 0 ELSE 1 END)::smallint AS kind, %s::text AS type, {_value_columns(table, j)}, %s::text AS unit "
+        f"FROM {prefix}_{table.number}",
+        column.path,
+        table.source,
+        column.type,
+        column.unit,
+    )
+    visible(table, retractions, selection.known_at, query)
+    query.add(f" AND (v{j} IS NOT NULL OR {bad})")
+    _narrow(selection, query)
+
+
+def _narrow(selection: Selection, query: Query) -> None:
+    if selection.lifetimes is not None:
+        query.add(" AND twin = ANY(%s::integer[])", list(selection.lifetimes))
+    if selection.start is not None:
+        query.add(" AND time >= %s", selection.start)
+    if selection.end is not None:
+        query.add(" AND time < %s", selection.end)
+
+
+_COLUMNS = "twin, path, time, source, correction, revision, commit, kind, type, num, whole, txt, unit"
+CELL_COLUMNS = "twin, path, time, correction, revision, commit, kind, num, whole, txt"
+_VERSION = "correction DESC, revision DESC, kind DESC, num DESC NULLS LAST, whole DESC NULLS LAST, txt DESC NULLS LAST, commit"
+_CURRENT = f"SELECT DISTINCT ON (twin, path, time, source) {_COLUMNS} FROM every ORDER BY twin, path, time, source, {_VERSION}"
+_NEWEST = f"SELECT DISTINCT ON (twin, path) {_COLUMNS} FROM {{}} ORDER BY twin, path, time DESC, source DESC, {_VERSION}"
+
+
+def _every(selection: Selection, tables: Sequence[ReadingTable], retractions: Sequence[Retraction]) -> Query:
+    """`WITH every AS` each visible record of the selection, in long form, sightings included where they matter."""
+    query = Query().add(f"WITH every AS (SELECT {_COLUMNS} FROM observed_values WHERE lane = %s", selection.lane)
+    if selection.known_at is not None:
+        query.add(" AND commit <= %s", selection.known_at)
+    if selection.source is not None:
+        query.add(" AND source = %s", selection.source)
+    if selection.paths is not None:
+        query.add(" AND path = ANY(%s::text[])", list(selection.paths))
+    _narrow(selection, query)
+    for table in tables if selection.lane == "observed" else ():
+        if selection.source not in (None, table.source):
+            continue
+        prefixes = ["readings"] + (["sightings"] if sightings_matter(table, tables, retractions) else [])
+        for j, column in enumerate(table.columns):
+            if selection.paths is None or column.path in selection.paths:
+                for prefix in prefixes:
+                    query.add(" UNION ALL ")
+                    _wide_source(table, j, prefix, selection, retractions, query)
+    return query.add(")")
+
+
+def history(selection: Selection, tables: Sequence[ReadingTable], retractions: Sequence[Retraction]) -> Query:
+    """Law 1: of each key the greatest version; value bytes decide only a true conflict."""
+    query = _every(selection, tables, retractions)
+    query.add(f", current AS ({_CURRENT}) SELECT {_COLUMNS} FROM current")
+    if selection.good_only:
+        query.add(f" WHERE kind = {GOOD}")
+    return query.add(" ORDER BY twin, path, time, source")
+
+
+def latest(selection: Selection, tables: Sequence[ReadingTable], retractions: Sequence[Retraction]) -> Query:
+    """Law 2: of each (twin, path) the live key greatest in (time, source). With `good_only`, the last good one since a removal."""
+    query = _every(selection, tables, retractions)
+    if not selection.good_only:
+        return query.add(f" {_NEWEST.format('every')}")
+    return query.add(
+        f", current AS ({_CURRENT}), known AS (SELECT *, max(CASE WHEN kind = {REMOVED} THEN time END) OVER (PARTITION BY twin, path) "
+        f"AS removed FROM current), good AS (SELECT * FROM known WHERE kind = {GOOD} AND (removed IS NULL OR time > removed)) "
+        f"{_NEWEST.format('good')}"
+    )
+
+
+def readings(
+    table: ReadingTable,
+    tables: Sequence[ReadingTable],
+    retractions: Sequence[Retraction],
+    hours: Sequence[int] | None,
+    at: tuple[NDArray[np.int32], NDArray[np.int64]] | None,
+    after: int | None,
+) -> Query:
+    """Visible wide rows of one table, in commit order; sightings too where a retraction may have hidden the first one."""
+    query = Query()
+    prefixes = ["readings"] + (["sightings"] if sightings_matter(table, tables, retractions) else [])
+    for index, prefix in enumerate(prefixes):
+        query.add(" UNION ALL " if index else "")
+        query.add(f"SELECT {', '.join(table.names)} FROM {prefix}_{table.number}")
+        visible(table, retractions, None, query)
+        if at is not None:
+            query.add(" AND (twin, time) IN (SELECT * FROM unnest(%s::integer[], %s::bigint[]))", at[0].tolist(), at[1].tolist())
+        if after is not None:
+            query.add(" AND commit > %s", after)
+        if hours is not None:
+            _in_hours(sorted(hours), query)
+    return query.add(" ORDER BY commit")
+
+
+def _in_hours(hours: Sequence[int], query: Query) -> None:
+    """A range, which an index of ranges narrows; many scattered hours are a set within it."""
+    if not hours:
+        query.add(" AND false")
+        return
+    query.add(" AND time >= %s AND time < %s", hours[0] * HOUR, (hours[-1] + 1) * HOUR)
+    if hours[-1] - hours[0] + 1 != len(hours):
+        query.add(f" AND {HOUR_OF_TIME} = ANY(%s::bigint[])", list(hours))
+
+
+def hidden_by(retraction: Retraction, tables: Sequence[ReadingTable], retractions: Sequence[Retraction]) -> Query:
+    """(superseded, retracted): hidden (twin, time) at which the replay's commit says something, and says nothing."""
+    earlier = [one for one in retractions if one.commit < retraction.commit]
+    mine = [table for table in tables if table.contract == retraction.contract]
+    query = Query().add("WITH hidden AS (SELECT 0 AS twin, 0::bigint AS time WHERE false")
+    for table in (table for table in mine if table.revision < retraction.below):
+        _add_keys(query, table, earlier)
+        query.add(" AND origin BETWEEN %s AND %s AND commit < %s", retraction.first, retraction.last, retraction.commit)
+    query.add("), said AS (SELECT 0 AS twin, 0::bigint AS time WHERE false")
+    for table in mine:
+        _add_keys(query, table, ())
+        query.add(" AND commit = %s", retraction.commit)
+    return query.add(
+        ") SELECT count(*) FILTER (WHERE s.twin IS NOT NULL), count(*) FILTER (WHERE s.twin IS NULL) "
+        "FROM hidden h LEFT JOIN said s ON h.twin = s.twin AND h.time = s.time"
+    )
+
+
+def _add_keys(query: Query, table: ReadingTable, retractions: Sequence[Retraction]) -> None:
+    """UNION of the (twin, time) of a table; the caller goes on with the condition. Sightings share these with readings, or are
+    the only trace of a reading whose first sighting another replay hid."""
+    both = f"SELECT * FROM readings_{table.number} UNION ALL SELECT * FROM sightings_{table.number}"
+    query.add(f" UNION SELECT twin, time FROM ({both}) AS both_{table.number}")
+    visible(table, retractions, None, query)
