@@ -9,6 +9,7 @@ sys.path.append(str(Path(__file__).parents[2]))
 
 from tests.acceptance.running import Up
 from tests.connectors.conftest import broker, kafka, one_kafka  # noqa: F401 - fixtures
+from tests.storage.postgres_server import postgres  # noqa: F401 - a fixture
 
 
 @pytest.fixture(autouse=True)

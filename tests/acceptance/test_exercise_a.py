@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from tests.acceptance import pumps
 from tests.acceptance.pumps import LAB_HEADER, PUMP_HEADER, Reference, Row
 from tests.acceptance.running import twinwright
+from tests.storage.postgres_server import Server
 
 import twinwright as tw
 from twinwright.telemetry.payloads import Payload
@@ -135,6 +136,19 @@ def test_the_facts_are_the_same_bytes_for_any_order_split_format_and_repetition(
     load = Load(tmp_path, format)
     feed(load)
     assert load.check() == plain
+
+
+@pytest.mark.parametrize("name", ["twice", "shuffled 3", "shuffled 7"])
+def test_the_facts_are_the_same_bytes_where_postgres_keeps_them(
+    name: str, plain: str, postgres: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = {"ENGINE": "postgres", "DSN": postgres.dsn(), "SCHEMA": postgres.schema()}
+    for key, value in settings.items():
+        monkeypatch.setenv(f"TWINWRIGHT_STORE__{key}", value)
+    load = Load(tmp_path)
+    dict(arrivals())[name](load)
+    assert load.check() == plain
+    assert not list(tmp_path.glob(".twinwright/store*"))
 
 
 def test_the_data_of_this_exercise_has_every_fault_in_it() -> None:
