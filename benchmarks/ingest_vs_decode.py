@@ -29,6 +29,7 @@ from twinwright.observability.metrics import Metrics
 from twinwright.schema import PathInfo, Primitive
 from twinwright.storage.duckdb import DuckDBStore
 from twinwright.storage.layout import Lifetime
+from twinwright.storage.protocol import Store
 from twinwright.telemetry.contract import compile_contract, parse_contract
 from twinwright.telemetry.payloads import Delivery, Payload, Receipt
 from twinwright.telemetry.pipeline import Pipeline
@@ -76,8 +77,13 @@ def payloads(start: int, count: int, rng: random.Random, repeats: float = 0.05) 
     return made
 
 
-def platform(folder: Path, twins: int = TWINS) -> tuple[DuckDBStore, StateCache, Pipeline]:
-    """A store with one contract and its pipeline, as `up` would build them."""
+def platform(folder: Path, twins: int = TWINS) -> tuple[Store, StateCache, Pipeline]:
+    """The default store with one contract and its pipeline, as `up` would build them."""
+    return furnished(DuckDBStore(folder / "store.duckdb"), twins)
+
+
+def furnished(store: Store, twins: int = TWINS) -> tuple[Store, StateCache, Pipeline]:
+    """An empty store, with one contract and its pipeline."""
     observations = [{"path": name, "field": name, "unit": unit, "range": [-10, 10_000]} for name, unit in zip(FIELDS, UNITS, strict=True)]
     text = json.dumps({"name": "pump", "twin": "{id}", "time": {"field": "ts"}, "observations": observations})
     problems = Problems()
@@ -88,7 +94,6 @@ def platform(folder: Path, twins: int = TWINS) -> tuple[DuckDBStore, StateCache,
     assert spec is not None
     contract = compile_contract(spec, paths, document, problems)
     assert contract is not None, problems
-    store = DuckDBStore(folder / "store.duckdb")
     lifetimes = [Lifetime(number + 1, f"pump-{number}", "dtmi:bench:Pump;1") for number in range(twins)]
     with store.transaction(LOCAL_ADMIN, "apply") as transaction:
         transaction.create_reading_table(contract.name, contract.source, contract.revision, contract.columns)
@@ -134,9 +139,9 @@ def measure(quick: bool) -> list[dict[str, Any]]:
         for index in range(rounds):
             batches = [payloads((index * ROUND + part) * BATCH, BATCH, rng) for part in range(ROUND)]
             deliveries = [Delivery("pump", tuple(Payload(body) for body in batch)) for batch in batches]
-            ours.append(_ingest(pipeline, deliveries) / ROUND)
+            ours.append(ingest(pipeline, deliveries) / ROUND)
             decoding.append(decode_bare(batches[0]))
-            rows = [_rows(index * ROUND + part, rng) for part in range(ROUND)]
+            rows = [rows_of_batch(index * ROUND + part, rng) for part in range(ROUND)]
             appending.append(sum(append_bare(engine, table) for table in rows) / ROUND)
         pipeline.close()
         store.close()
@@ -154,7 +159,7 @@ def measure(quick: bool) -> list[dict[str, Any]]:
     ]
 
 
-def _ingest(pipeline: Pipeline, deliveries: list[Delivery]) -> float:
+def ingest(pipeline: Pipeline, deliveries: list[Delivery]) -> float:
     """Seconds until all is durable, with some deliveries in flight as a file or a broker keeps them."""
     waiting: deque[Future[Receipt]] = deque()
     received = 0
@@ -169,7 +174,7 @@ def _ingest(pipeline: Pipeline, deliveries: list[Delivery]) -> float:
     return seconds
 
 
-def _rows(index: int, rng: random.Random) -> pa.Table:
+def rows_of_batch(index: int, rng: random.Random) -> pa.Table:
     generator = np.random.default_rng(rng.randrange(2**32))
     columns = {
         "commit": np.full(BATCH, index),
