@@ -308,3 +308,27 @@ def test_plain_chunks_are_read_in_columns_and_others_are_not():
         assert decoder_of(contract(**{"twin": "pump-1", **changes}))._columns is None
     clash = contract(twin="pump-1", observations=[{"path": "flow", "field": "a.b", "unit": "l/min"}, {"path": "mode", "field": "a"}])
     assert decoder_of(clash)._columns is None
+
+
+@pytest.mark.parametrize(
+    ("each", "field", "columns"),
+    [
+        ("r", "^a.b", True),
+        ("a.r", "^a.b", True),
+        ("a.b.r", "^c", True),
+        ("r", "^r", False),
+        ("r", "^r.x", False),
+        ("a.r", "^a", False),
+    ],
+)
+def test_a_field_may_lie_beside_the_elements_and_not_where_they_are(each, field, columns):
+    made = contract(each=each, twin="pump-1", time={"field": "ts"}, observations=[{"path": "mode", "field": field}])
+    decoder = decoder_of(made)
+    assert (decoder._columns is not None) is columns
+    document = {"c": "on", "a": {"b": {"r": [{"ts": AT}]}, "r": [{"ts": AT}]}, "r": [{"ts": AT}]}
+    if each != "a.b.r":
+        document["a"]["b"] = "on"
+    prepared = read(made, document)
+    assert prepared.received == 1 and [values for _, _, values in rows(prepared)] == (
+        [("on",)] if columns else [(None,)] * len(prepared.readings)
+    )
