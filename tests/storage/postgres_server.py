@@ -6,11 +6,14 @@ import os
 import shutil
 import subprocess
 import tempfile
+import time
 import uuid
 from pathlib import Path
 
 import psycopg
 import pytest
+
+from twinwright.errors import StoreError
 
 
 def programs() -> Path | None:
@@ -59,6 +62,17 @@ class Server:
     def schema(self) -> str:
         """A name that nobody has taken: a store of its own in the one database, which costs less than a database of its own."""
         return f"s{uuid.uuid4().hex[:12]}"
+
+    def soon(self, open_store):
+        """What it makes, when the server has noticed that the connection before is gone."""
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                return open_store()
+            except StoreError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)
 
     def execute(self, statement: str, database: str = "postgres") -> list[tuple]:
         with psycopg.connect(self.dsn(database), autocommit=True) as connection:

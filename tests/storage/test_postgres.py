@@ -206,11 +206,17 @@ def test_a_store_that_another_has_for_itself_is_refused(opened):
         opened()
 
 
-def test_who_lost_the_store_to_another_does_not_go_on_as_if_it_knew_it(postgres, opened):
+def test_a_store_that_is_closed_is_free_at_once(opened):
+    for _ in range(20):
+        opened().close()
+
+
+def test_who_lost_the_store_to_another_does_not_go_on_as_if_it_knew_it(postgres, opened, monkeypatch):
+    monkeypatch.setattr(postgres_connections, "PATIENCE", 0.1)
     alone = opened()
     alone.put_record(SYSTEM, "k", "a", {})
     postgres.execute(f"SELECT pg_terminate_backend({alone._con.info.backend_pid})")
-    other = opened(shared=True)
+    other = postgres.soon(lambda: opened(shared=True))
     with pytest.raises(StoreError, match="open in another process"):
         alone.put_record(SYSTEM, "k", "b", {})
     other.put_record(SYSTEM, "k", "c", {})

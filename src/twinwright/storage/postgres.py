@@ -21,6 +21,7 @@ from twinwright.documents import Spec
 from twinwright.errors import StoreError
 from twinwright.governance.principals import Principal
 from twinwright.observability.logs import get_logger
+from twinwright.storage import postgres_connections
 from twinwright.storage.layout import (
     Commit,
 )
@@ -70,15 +71,17 @@ class PostgresStore(PostgresReads):
         self._catalogue, self._catalogue_at = Catalogue(), -1
         try:
             with self._connections.translated():
-                migrate(self._con, schema, self._locks, self._connections.where)
                 self._locks.take(self._con, self._connections.where)
+                migrate(self._con, schema, self._locks, self._connections.where)
                 self._last = self._newest(self._con)
         except BaseException:
             self._con.close()
             raise
 
     def close(self) -> None:
-        with self._writer, self._connections.translated():
+        with self._writer:
+            with contextlib.suppress(psycopg.Error):  # a connection that is lost holds no lock
+                self._locks.release(self._con)
             self._con.close()
             self._connections.close()
 
@@ -148,7 +151,7 @@ class PostgresStore(PostgresReads):
         """Raises StoreError where the server stays away, or another process has the store by now."""
         self._con.close()
         self._con = self._connections.connect_again()
-        self._locks.take(self._con, self._connections.where)
+        self._locks.take_again(self._con, self._connections.where, postgres_connections.PATIENCE)
 
     def _unfit(self, what: str) -> StoreError:
         """What is remembered of the store (readings seen, cells) is no longer what it says."""

@@ -64,8 +64,6 @@ class _Column:
 
     def __init__(self, values: pa.ChunkedArray) -> None:
         array = values.combine_chunks()
-        if isinstance(array, pa.ChunkedArray):  # of no chunks
-            array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], array.type)
         self.valid = np.asarray(array.is_valid().to_numpy(zero_copy_only=False), np.bool_)
         self._width = _WIDTHS.get(array.type, 0)
         if self._width:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 from uuid import UUID
 
@@ -28,6 +29,21 @@ class Locks:
         if not _one(connection, f"SELECT pg_try_advisory_lock{kind}(%s, hashtext(%s))", _OWNER, self._schema):
             remedy = "Stop it, or speak to it through its socket or its API"
             raise StoreError("the store is open in another process", where=where, remedy=remedy)
+
+    def take_again(self, connection: Connection, where: str, patience: float) -> None:
+        """The same on a new connection, while the server may still have to notice that the old one is gone."""
+        deadline = time.monotonic() + patience
+        while True:
+            try:
+                return self.take(connection, where)
+            except StoreError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)
+
+    def release(self, connection: Connection) -> None:
+        """Let the next one in now: the server hears of a closed connection a little later."""
+        connection.execute("SELECT pg_advisory_unlock_all()")
 
     def begin(self, connection: Connection) -> tuple[int, int]:
         """Begin a transaction as the only writer. The number and the time of the newest commit (0 and 0: none)."""
