@@ -32,6 +32,7 @@ From = Annotated[str | None, typer.Option("--from", help="Included; ISO 8601 wit
 To = Annotated[str | None, typer.Option("--to", help="Not included; ISO 8601 with Z or an offset.")]
 After = Annotated[int | None, typer.Option("--after", help="A receipt's token: wait until its batch can be seen.")]
 KnownAt = Annotated[str | None, typer.Option("--known-at", help="As known at a commit number, or at a time.")]
+Lane = Annotated[str, typer.Option("--lane", help="observed, desired, derived or simulated.")]
 HERE = Path()
 
 
@@ -233,7 +234,7 @@ def state(
     twin: Annotated[str | None, typer.Argument(metavar="[TWIN]", help="All twins when none is given.")] = None,
     as_of: Annotated[str | None, typer.Option("--as-of", help="True of the world at this time.")] = None,
     known_at: KnownAt = None,
-    lane: Annotated[str, typer.Option("--lane", help="observed, desired, derived or simulated.")] = "observed",
+    lane: Lane = "observed",
     facts: Annotated[bool, typer.Option("--facts", help="Leave out what depends on how the data arrived.")] = False,
     after: After = None,
     workspace: Workspace = HERE,
@@ -275,13 +276,15 @@ def history(
     agg: Annotated[str, typer.Option("--agg", help="mean, min, max, sum, count, first or last.")] = "mean",
     unit: Annotated[str | None, typer.Option("--unit", help="Convert to this unit.")] = None,
     known_at: KnownAt = None,
+    lane: Lane = "observed",
     after: After = None,
     workspace: Workspace = HERE,
     as_json: Json = False,
 ) -> None:
     """A series of one path of one twin."""
     with opened(workspace) as platform:
-        result = platform.history(twin, path, start=start, end=end, every=every, agg=agg, unit=unit, known_at=known_at, after=after)
+        options: dict[str, Any] = {"every": every, "agg": agg, "unit": unit, "known_at": known_at, "lane": lane, "after": after}
+        result = platform.history(twin, path, start=start, end=end, **options)
 
     def show(r: dict[str, Any]) -> None:
         rows = list(zip(r["times"], r["values"], r["quality"], r["source"], strict=True))

@@ -49,6 +49,7 @@ def run(folder: Path, *, host: str | None, port: int | None, as_json: bool) -> N
         with (
             _commands(platform, session),
             _server(platform, session, settings, host, port) as (server, tokens),
+            _deriving(session),
             _sources(session),
         ):
             login = f"{server.url}/login?code={tokens.new_code()}"
@@ -97,6 +98,16 @@ def _console() -> Extension | None:
         _log.warning("no console", remedy="Install it with: pip install 'twinwright[console]'")
         return None
     return mount
+
+
+@contextlib.contextmanager
+def _deriving(session: Session) -> Iterator[None]:
+    """What is derived follows what is committed."""
+    session.derived.start()
+    try:
+        yield
+    finally:
+        session.derived.stop()
 
 
 @contextlib.contextmanager

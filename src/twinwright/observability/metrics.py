@@ -77,6 +77,10 @@ class Metrics:
     connector_refused: Labelled[Counter]  # connector; deliveries that the intake refuses however often they are tried
     freshness_seconds: Labelled[Gauge]  # contract; now less the newest event time
     lag_seconds: Labelled[Gauge]  # contract; receive time less event time, of the newest batch
+    derived_values: Labelled[Counter]  # derived
+    derived_failures: Labelled[Counter]  # derived
+    consumer_lag_commits: Labelled[Gauge]  # consumer; commits of the log that it has not consumed
+    consumer_lag_seconds: Labelled[Gauge]  # consumer; now less the time of the first of those
     runs: Labelled[Counter]  # status, kind
     run_seconds: Labelled[Histogram]  # kind
     http_requests: Labelled[Counter]  # method, route, status; the route's template, never the path
@@ -109,6 +113,10 @@ class Metrics:
             connector_refused=made.counters("connector_refused", "Deliveries refused as wrong usage, each try", "connector"),
             freshness_seconds=made.gauges("freshness_seconds", "Age of the newest event time", "contract"),
             lag_seconds=made.gauges("lag_seconds", "Receive time less event time of the newest batch", "contract"),
+            derived_values=made.counters("derived_values", "Derived values written, because they differed", "derived"),
+            derived_failures=made.counters("derived_failures", "Times a derived value could not be derived", "derived"),
+            consumer_lag_commits=made.gauges("consumer_lag_commits", "Commits that a consumer of the log is behind", "consumer"),
+            consumer_lag_seconds=made.gauges("consumer_lag_seconds", "Age of the first commit not consumed", "consumer"),
             runs=made.counters("runs", "Simulation runs that ended", "status", "kind"),
             run_seconds=made.histograms("run_seconds", "Wall time of a simulation run", _RUN_SECONDS, "kind"),
             http_requests=made.counters("http_requests", "HTTP requests answered", "method", "route", "status"),

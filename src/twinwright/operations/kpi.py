@@ -13,6 +13,7 @@ DEAD_LETTER_TARGET = 0.01
 LATE_TARGET = 0.05
 RUN_TARGET = 0.95
 MARKED_TARGET = 0.05
+LAG_TARGET = 60.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +59,18 @@ def table(
     totals: Mapping[str, Counts],
     now: int,
     qualities: Sequence[Quality] = (),
+    lags: Mapping[str, float] | None = None,
 ) -> dict[str, Any]:
-    """Per KPI `value unit target met`; `counts` since creation. `commits` and `runs` are those of the window."""
+    """Per KPI `value unit target met`; `counts` since creation. `commits` and `runs` are those of the window, `lags` the seconds that
+    each consumer of the commit log is behind."""
     counts = sum((commit.counts for commit in commits), Counts())
     kpis: dict[str, Any] = {}
     for feed in feeds:
         age = freshness(feed, now)
         target = feed.freshness / 1e6
         kpis[f"freshness.{feed.contract}"] = _kpi(age, "s", target, None if age is None else age <= target)
+    for name, seconds in (lags or {}).items():
+        kpis[f"lag.{name}"] = _kpi(seconds, "s", LAG_TARGET, seconds <= LAG_TARGET)
     kpis["dead_letter_share"] = _share(counts.dead_lettered, counts.received, DEAD_LETTER_TARGET)
     kpis["late_share"] = _share(counts.late, counts.accepted, LATE_TARGET)
     for quality in qualities:

@@ -14,6 +14,9 @@ from typing import Any
 import pyarrow as pa
 
 from twinwright import schema
+from twinwright.derived.binding import Binding, bind
+from twinwright.derived.definition import Definition, Plant
+from twinwright.derived.folder import compile_folder
 from twinwright.documents import Problems
 from twinwright.errors import NotFoundError, RefusedError, WorkspaceError
 from twinwright.governance.principals import Principal
@@ -35,7 +38,7 @@ MODEL = "model"  # the kind of record that holds one, by the digest of its conte
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """The applied interfaces, twins and contracts, ready to use; and which models."""
+    """The applied interfaces, twins, contracts and derived values, ready to use; which models; and the commit that applied them."""
 
     digest: str
     schema_texts: Mapping[str, str]
@@ -45,6 +48,9 @@ class Applied:
     registry: TwinRegistry
     contracts: Mapping[str, Contract]
     models: Mapping[str, str]  # name -> the digest of its content, under which `read_model` finds it
+    derived: Mapping[str, Definition]
+    bindings: Sequence[Binding]
+    commit: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,18 +67,23 @@ class Change:
 def read_applied(store: Store, principal: Principal) -> Applied:
     """What the store holds; of an empty store nothing."""
     try:
-        body = store.get_record(principal, KIND, ID).body
+        record = store.get_record(principal, KIND, ID)
+        body, commit = record.body, record.commit
     except NotFoundError:
-        body = {"digest": "", "schema": {}, "contracts": {}, "declared": {}, "models": {}}
+        body, commit = {"digest": "", "schema": {}, "contracts": {}, "declared": {}, "models": {}}, 0
     ontology = schema.load(list(body["schema"].items()))
     lifetimes = store.lifetimes(principal)
     registry = TwinRegistry(lifetimes, {dtmi: ontology.paths(dtmi) for dtmi in {life.interface for life in lifetimes}})
     problems = Problems()
     contracts = compile_contracts(body["contracts"], paths_of_twins(ontology, [life.interface for life in lifetimes]), problems)
+    plant = Plant(ontology, {life.twin: life.interface for life in lifetimes}, store.relationships(principal))
+    derived = compile_folder(body.get("derived", {}), plant, problems)
     if problems:  # it was checked when it was applied: another version of Twinwright judges otherwise
         raise WorkspaceError(problems.items)
+    bindings = [bind(one, plant, lifetimes) for one in derived.values()]
+    texts = body["schema"], body["contracts"], body["declared"]
     models = body.get("models", {})  # a store of before models were applied has none
-    return Applied(body["digest"], body["schema"], body["contracts"], body["declared"], ontology, registry, contracts, models)
+    return Applied(body["digest"], *texts, ontology, registry, contracts, models, derived, bindings, commit)
 
 
 def read_model(store: Store, principal: Principal, digest: str) -> ModelDefinition:
@@ -117,6 +128,7 @@ def _changes(store: Store, principal: Principal, applied: Applied, workspace: Wo
     yield from _relationship_changes(store, principal, workspace)
     yield from _contract_changes(store.reading_tables(principal), applied, workspace)
     yield from _model_changes(applied, workspace)
+    yield from _derived_changes(applied, workspace)
 
 
 def _interface_changes(applied: Applied, workspace: Workspace) -> Iterator[Change]:
@@ -208,6 +220,25 @@ def _model_changes(applied: Applied, workspace: Workspace) -> Iterator[Change]:
             yield Change("model", name, "remove", "compatible", "it can't be run any more; its runs and parameter sets stay")
 
 
+def _derived_changes(applied: Applied, workspace: Workspace) -> Iterator[Change]:
+    """What is derived follows from history: it is derived again, all of it, and none of it is lost by a change."""
+    for name, definition in workspace.derived.items():
+        spec, old = definition.spec, applied.derived.get(name)
+        if old is None:
+            yield Change("derived", name, "add", "additive", f"revision {spec.revision}; derived from all of history")
+        elif spec == old.spec:
+            continue
+        elif spec.revision > old.spec.revision:
+            detail = f"revision {old.spec.revision} to {spec.revision}; derived again from all of history"
+            yield Change("derived", name, "change", "additive", detail)
+        else:
+            detail = f"it changed but is not newer than revision {old.spec.revision}: raise `revision` to {old.spec.revision + 1}"
+            yield Change("derived", name, "change", "breaking", detail)
+    for name in applied.derived:
+        if name not in workspace.derived:
+            yield Change("derived", name, "remove", "compatible", "what it derived is removed; reads known at an earlier commit show it")
+
+
 def _clash(contract: Contract, tables: Sequence[ReadingTable]) -> str:
     """Why the history that is stored, also under contracts that are applied no more, forbids this one; empty if it does not."""
     mine = [table for table in tables if table.contract == contract.name]
@@ -255,6 +286,7 @@ def _write(transaction: Transaction, store: Store, principal: Principal, applied
         "digest": workspace.digest,
         "schema": dict(workspace.schema_texts),
         "contracts": dict(workspace.contract_texts),
+        "derived": dict(workspace.derived_texts),
         "declared": declared,
         "models": {name: model.content_digest for name, model in workspace.models.items()},
     }

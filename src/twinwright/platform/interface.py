@@ -98,6 +98,7 @@ class Platform(Protocol):
         agg: str = "mean",
         unit: str | None = None,
         known_at: str | None = None,
+        lane: str = "observed",
         after: int | None = None,
     ) -> dict[str, Any]:
         """`twin path times[] values[] unit quality[] source[] marks{}`; with `every` resampled by `agg` (mean min max sum count
@@ -127,8 +128,8 @@ class Platform(Protocol):
         ...
 
     def status(self) -> dict[str, Any]:
-        """`clock{suspect} connectors[]{name up detail} contracts[]{name freshness_seconds watermark} commit store_bytes version
-        uptime_seconds`."""
+        """`clock{suspect} connectors[]{name up detail} consumers[]{name lag_commits lag_seconds error}
+        contracts[]{name freshness_seconds watermark} commit store_bytes version uptime_seconds`."""
         ...
 
     def clock(self) -> dict[str, Any]:

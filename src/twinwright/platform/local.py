@@ -23,7 +23,7 @@ from twinwright.platform.reconcile import reconcile_against, reconcile_state
 from twinwright.platform.session import Session
 from twinwright.platform.shown import group_shown, letter_shown, model_shown
 from twinwright.simulation.scenario import Scenario, parse_scenario
-from twinwright.storage.layout import LANES, Commit
+from twinwright.storage.layout import LANES, Commit, Lane
 from twinwright.telemetry.contract import Contract
 from twinwright.telemetry.idempotency import key_of
 from twinwright.telemetry.payloads import REASONS, Delivery, Payload, Receipt
@@ -135,14 +135,21 @@ class LocalPlatform:
         facts: bool = False,
         after: int | None = None,
     ) -> dict[str, Any]:
-        if lane not in LANES:
-            raise UsageError(f"there is no lane '{lane}'", where="lane", remedy=f"Use one of {', '.join(LANES)}")
-        self.session.wait_for(self.principal, after)
-        reads, chosen = self.session.served.reads, lane
+        chosen = self._lane(lane, after)
+        reads = self.session.served.reads
         time, commit, now = _time(as_of, "as-of"), self._commit(known_at), self.session.clock.now()
         if twin is not None:
             return reads.document(self.principal, twin, as_of=time, known_at=commit, lane=chosen, facts=facts, now=now)
         return {"value": reads.documents(self.principal, as_of=time, known_at=commit, lane=chosen, facts=facts, now=now)}
+
+    def _lane(self, lane: str, after: int | None) -> Lane:
+        """A lane that a read wants, once it can be read. Raises UsageError."""
+        if lane not in LANES:
+            raise UsageError(f"there is no lane '{lane}'", where="lane", remedy=f"Use one of {', '.join(LANES)}")
+        self.session.wait_for(self.principal, after)
+        if lane == "derived":
+            self.session.wait_for_derived(self.principal, after)
+        return lane
 
     def twins(self) -> list[dict[str, Any]]:
         registry = self.session.served.applied.registry
@@ -167,9 +174,10 @@ class LocalPlatform:
         agg: str = "mean",
         unit: str | None = None,
         known_at: str | None = None,
+        lane: str = "observed",
         after: int | None = None,
     ) -> dict[str, Any]:
-        self.session.wait_for(self.principal, after)
+        chosen = self._lane(lane, after)
         return self.session.served.reads.history(
             self.principal,
             twin,
@@ -180,6 +188,7 @@ class LocalPlatform:
             agg=agg,
             unit=unit,
             known_at=self._commit(known_at),
+            lane=chosen,
         )
 
     def relationships(self, twin: str | None = None) -> list[dict[str, Any]]:
@@ -231,7 +240,8 @@ class LocalPlatform:
             )
             for contract in self.session.pipeline.contracts.values()
         ]
-        return kpis.table(self._feeds(), commits, runs, store.counts(self.principal), now, qualities)
+        lags = {lag["name"]: lag["lag_seconds"] for lag in self._consumers()}
+        return kpis.table(self._feeds(), commits, runs, store.counts(self.principal), now, qualities, lags)
 
     def _quality(self, contract: Contract, since: int, now: int, commits: Sequence[Commit]) -> kpis.Quality:
         """What is marked of a contract's judged observations in a window that ends now, and how far its source's clock is off."""
@@ -242,6 +252,17 @@ class LocalPlatform:
             newest = self.session.store.newest_by_commit(self.principal, contract.name, commits[0].number)
             drift = kpis.clock_drift([event - received for received, event in newest])
         return kpis.Quality(contract.name, checked, marked, marks, drift, None if limit is None else parse_duration(limit))
+
+    def _consumers(self) -> list[dict[str, Any]]:
+        """How far behind the log each of its consumers is."""
+        found = []
+        for lag in self.session.derived.consumer.lags():
+            name = f"derived.{lag.name}"
+            self.session.metrics.consumer_lag_commits.labels(consumer=name).set(lag.commits)
+            self.session.metrics.consumer_lag_seconds.labels(consumer=name).set(lag.seconds)
+            state = {"error": lag.error or None, "commit": lag.commit}
+            found.append({"name": name, "lag_commits": lag.commits, "lag_seconds": lag.seconds, **state})
+        return found
 
     def _feeds(self) -> list[kpis.Feed]:
         feeds = []
@@ -268,6 +289,7 @@ class LocalPlatform:
         return {
             "clock": self.clock(),
             "connectors": [{"name": s.name, "up": s.state == "up", "state": s.state, "detail": s.error} for s in statuses],
+            "consumers": self._consumers(),
             "contracts": contracts,
             "commit": session.store.last_commit(self.principal),
             "store_bytes": size,

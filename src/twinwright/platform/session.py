@@ -13,7 +13,9 @@ from pathlib import Path
 from twinwright.calibration.service import CalibrationService
 from twinwright.clock import Clock, SystemClock, parse_duration
 from twinwright.connectors.runner import SourceRunner
-from twinwright.errors import NotFoundError, StoreError, UsageError, WorkspaceError
+from twinwright.derived.consumer import DerivedConsumer
+from twinwright.derived.runner import DerivedRunner
+from twinwright.errors import NotFoundError, StoreError, TwinwrightError, UsageError, WorkspaceError
 from twinwright.governance.principals import SYSTEM, Principal
 from twinwright.observability.logs import get_logger
 from twinwright.observability.metrics import Metrics
@@ -42,6 +44,7 @@ from twinwright.workspace.settings import load_store_settings
 
 _log = get_logger("platform")
 _LOCK_PATIENCE = 10.0  # seconds to wait for another command to be done with the store
+_DERIVED_PATIENCE = 5.0  # seconds that a read of derived values waits for them to be up to date
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +78,11 @@ class Session:
         self.sources: list[SourceRunner] = []
         self.on_apply: list[Callable[[], None]] = []
         self.reprocessing = Reprocessing(self.store, self.state, self.pipeline)
+        self.derived = DerivedRunner(DerivedConsumer(self.store, SYSTEM, self.clock, self.metrics))
+        self._began = self.store.last_commit(SYSTEM)
         self._committed = threading.Condition()
         self.store.on_commit(self._note_commit)
+        self.store.on_commit(self.derived.wake)
         self._workspace: Workspace | None = None
         self._models: dict[str, ModelDefinition] = {}  # by the digest of their content
         self._loaded: frozenset[tuple[str, int, int]] = frozenset()
@@ -104,10 +110,20 @@ class Session:
         for source in self.sources:
             source.stop()
         self.pipeline.close()
+        self._derive_what_is_left()
         with contextlib.suppress(StoreError):  # what is not materialised is folded again at the next start
             self.state.materialise()
         self.remember_clock()
         self.store.close()
+
+    def _derive_what_is_left(self) -> None:
+        """A platform leaves what it is at for its next start; a command without one derives from what it committed."""
+        self.derived.stop()
+        if self.store.last_commit(SYSTEM) > self._began:
+            try:
+                self.derived.settle(self.store.last_commit(SYSTEM), 0.0)
+            except TwinwrightError as error:
+                _log.warning("not derived yet: the next command does it", error=str(error))
 
     def remember_clock(self) -> None:
         """Leave behind what the next process has to know of the clocks."""
@@ -117,6 +133,8 @@ class Session:
 
     def _serve(self, applied: Applied) -> Served:
         self.pipeline.configure(applied.contracts, applied.registry)
+        self.derived.consumer.configure(applied.bindings, applied.commit)
+        self.derived.wake()
         criteria = criteria_of(applied.contracts.values())
         reads = TwinReads(self.store, self.state, applied.ontology, applied.registry, criteria)
         simulation = SimulationService(reads, self.store, self.private / "runs", self.clock)
@@ -135,7 +153,7 @@ class Session:
     def _stamp(self) -> frozenset[tuple[str, int, int]]:
         """Name, size and time of every file that a workspace is read from."""
         parts = [path for path in self.folder.iterdir() if path.suffix in (".toml", ".yaml", ".yml", ".ndjson")]
-        for part in ("schema", "contracts", "models", "scenarios"):
+        for part in ("schema", "contracts", "derived", "models", "scenarios"):
             parts += (self.folder / part).rglob("*")
         found = set()
         for path in parts:
@@ -222,6 +240,14 @@ class Session:
                     raise UsageError(f"commit {token} has not come", where="after", remedy="Give the token of a receipt of this workspace")
         with self.state.lock:
             return  # the fold of that commit is done when its lock is free
+
+    def wait_for_derived(self, principal: Principal, after: int | None) -> None:
+        """Until what is derived has followed what is committed now: for a while, as what was asked for is there, if not the newest.
+        Raises UsageError where it has not followed the commit `after`."""
+        committed = self.store.last_commit(principal)
+        if not self.derived.settle(committed, _DERIVED_PATIENCE) and after is not None and not self.derived.consumer.reached(after):
+            remedy = "`twinwright kpi` shows how far it is behind: ask again later"
+            raise UsageError(f"what is derived has not followed commit {after} yet", where="after", remedy=remedy)
 
 
 def _make_private(folder: Path) -> None:

@@ -37,7 +37,7 @@ from twinwright.storage.layout import (
     Retraction,
     Selection,
 )
-from twinwright.storage.protocol import CELL_SCHEMA, RECORD_SCHEMA, CommitListener
+from twinwright.storage.protocol import CELL_SCHEMA, RECORD_SCHEMA, TOUCHED_SCHEMA, CommitListener
 from twinwright.storage.records import Record
 
 _LOG_BYTES = "64MB"  # of write-ahead log between two checkpoints: each writes the last row groups again; reading it back takes a second
@@ -270,6 +270,11 @@ class DuckDBStore:
         also = [without] if without else []
         return self._consistent(
             principal, lambda known: duckdb_sql.readings(table, known.tables, [*known.retractions, *also], hours, at, after)
+        )
+
+    def touched(self, principal: Principal, after: int, through: int) -> pa.Table:
+        return self._consistent(principal, lambda known: duckdb_sql.touched(after, through, known.tables, known.retractions)).cast(
+            TOUCHED_SCHEMA
         )
 
     def hidden_by(self, principal: Principal, retraction: Retraction) -> tuple[int, int]:

@@ -243,6 +243,29 @@ def _in_hours(hours: Sequence[int], query: Query) -> None:
         query.add(f" AND {HOUR_OF_TIME} IN (SELECT unnest(?::BIGINT[]))", list(hours))
 
 
+def touched(after: int, through: int, tables: Sequence[ReadingTable], retractions: Sequence[Retraction]) -> Query:
+    """TOUCHED_SCHEMA: keys of the rows that a range of commits wrote, and of those that it hid."""
+    query = Query().add(
+        'SELECT 0::INTEGER AS "table", lane, path, twin, time, max(commit) AS commit FROM observed_values '
+        "WHERE commit > ? AND commit <= ? GROUP BY lane, path, twin, time",
+        after,
+        through,
+    )
+    for table in tables:
+        head = f" SELECT {table.number}::INTEGER, 'observed', NULL::VARCHAR, twin, time, max(commit) FROM ("
+        prefixes = ["readings"] + (["sightings"] if sightings_matter(table, tables, retractions) else [])
+        query.add(" UNION ALL" + head)
+        for prefix in prefixes:
+            query.add(f"SELECT twin, time, commit FROM {prefix}_{table.number} WHERE commit > ? AND commit <= ? UNION ALL ", after, through)
+        for r in retractions:
+            if after < r.commit <= through and r.contract == table.contract and table.revision < r.below:
+                for prefix in prefixes:
+                    query.add(f"SELECT twin, time, {r.commit}::BIGINT AS commit FROM {prefix}_{table.number} ")
+                    query.add("WHERE origin BETWEEN ? AND ? AND commit < ? UNION ALL ", r.first, r.last, r.commit)
+        query.add("SELECT 0 AS twin, 0 AS time, 0 AS commit WHERE false) GROUP BY twin, time")
+    return query
+
+
 def hidden_by(retraction: Retraction, tables: Sequence[ReadingTable], retractions: Sequence[Retraction]) -> Query:
     """(superseded, retracted): hidden (twin, time) at which the replay's commit says something, and says nothing."""
     earlier = [one for one in retractions if one.commit < retraction.commit]

@@ -161,6 +161,11 @@ class Store(RecordStore, Protocol):
         or as they would be if `without` had been retracted as well."""
         ...
 
+    def touched(self, principal: Principal, after: int, through: int) -> pa.Table:
+        """What the commits after one, through another, can have changed, each once with the last commit that did: TOUCHED_SCHEMA.
+        Readings by their reading table, those that a retraction hid included; single values by lane and path."""
+        ...
+
     def hidden_by(self, principal: Principal, retraction: Retraction) -> tuple[int, int]:
         """Of the (twin, time) at which a replay hid readings: at how many its commit says something, and at how many nothing."""
         ...
@@ -234,6 +239,17 @@ BAD, GOOD, REMOVED = 0, 1, 2
 
 _VALUE_FIELDS = ("twin", "path", "time", "source", "correction", "revision", "kind", "type", "num", "int", "txt", "unit")
 VALUE_SCHEMA = pa.schema([*(RECORD_SCHEMA.field(name) for name in _VALUE_FIELDS), pa.field("lane", pa.string())])
+
+TOUCHED_SCHEMA = pa.schema(
+    [
+        ("table", pa.int32()),  # the number of a reading table; 0: a single value
+        ("lane", pa.string()),
+        ("path", pa.string()),  # of a single value; null: any of the reading table's
+        ("twin", pa.int32()),
+        ("time", pa.int64()),
+        ("commit", pa.int64()),
+    ]
+)
 
 CELL_SCHEMA = pa.schema(
     [

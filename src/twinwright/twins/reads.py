@@ -139,11 +139,21 @@ class TwinReads:
     def unit_of(self, twin: str, path: str) -> str | None:
         return self.info(twin, path).unit
 
-    def records(self, principal: Principal, twin: str, path: str, *, start: int | None, end: int | None, known_at: int | None) -> pa.Table:
+    def records(
+        self,
+        principal: Principal,
+        twin: str,
+        path: str,
+        *,
+        start: int | None,
+        end: int | None,
+        known_at: int | None,
+        lane: Lane = "observed",
+    ) -> pa.Table:
         """The current record of every key of one path, in order of (time, source): RECORD_SCHEMA. Raises NotFoundError."""
         self.info(twin, path)
         numbers = tuple(life.number for life in self._registry.lifetimes_of(twin))
-        found = self._store.history(principal, Selection(numbers, (path,), start=start, end=end, known_at=known_at))
+        found = self._store.history(principal, Selection(numbers, (path,), lane, start, end, known_at))
         return found.sort_by([("time", "ascending"), ("source", "ascending")]) if len(numbers) > 1 else found
 
     def series(
@@ -178,12 +188,13 @@ class TwinReads:
         agg: str,
         unit: str | None,
         known_at: int | None,
+        lane: Lane = "observed",
     ) -> dict[str, Any]:
         """`times values unit quality source` as lists, `marks` counted; resampled into windows of `every` microseconds aligned to
         the epoch."""
         info = self.info(twin, path)
         wanted = info.unit if unit is None else units.canonical(unit, where=path)
-        rows = self.records(principal, twin, path, start=start, end=end, known_at=known_at)
+        rows = self.records(principal, twin, path, start=start, end=end, known_at=known_at, lane=lane)
         rows = rows.filter(pa.compute.not_equal(rows["kind"], 2))
         if len(rows) > MAX_POINTS and every is None:
             raise UsageError(f"{len(rows)} points", where=path, remedy=f"Narrow the time or resample: at most {MAX_POINTS}")

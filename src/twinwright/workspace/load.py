@@ -9,6 +9,8 @@ from pathlib import Path
 
 from twinwright import schema, units
 from twinwright.connectors.registry import find_connector, load_connectors
+from twinwright.derived.definition import Definition, Plant
+from twinwright.derived.folder import compile_folder
 from twinwright.documents import Document, Problems, Spec, load, parse_text
 from twinwright.errors import Problem, SchemaError, TwinwrightError, WorkspaceError
 from twinwright.schema import Ontology, PathInfo
@@ -37,11 +39,18 @@ class Workspace:
     scenarios: Mapping[str, Scenario]
     schema_texts: Mapping[str, str] = field(default_factory=dict)
     contract_texts: Mapping[str, str] = field(default_factory=dict)
+    derived: Mapping[str, Definition] = field(default_factory=dict)
+    derived_texts: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def digest(self) -> str:
         """Of everything that an apply puts into the store beside the models, of which each has its own."""
-        parts = [*sorted(self.schema_texts.items()), *sorted(self.contract_texts.items()), ("twins", repr(self.graph))]
+        parts = [
+            *sorted(self.schema_texts.items()),
+            *sorted(self.contract_texts.items()),
+            *sorted(self.derived_texts.items()),
+            ("twins", repr(self.graph)),
+        ]
         return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
@@ -70,12 +79,18 @@ def load_workspace(folder: Path) -> Workspace:
         used = {twin.interface for twin in graph.twins.values()}
         _check_interfaces(contracts, contract_texts, {dtmi: ontology.paths(dtmi) for dtmi in sorted(used)}, problems)
     _check_store(settings, toml, problems)
+    derived_texts = _texts(folder, "derived", (".yaml", ".yml"), problems)
+    derived = compile_folder(derived_texts, _plant(ontology, graph), problems) if ontology is not None and graph is not None else {}
     _check_connectors(settings, toml, contracts, contract_texts, problems)
     models = _models(folder, ontology, problems)
     scenarios = _scenarios(folder, models, graph, problems)
     if problems or ontology is None or graph is None:
         raise WorkspaceError(problems.items)
-    return Workspace(folder, settings, ontology, graph, contracts, models, scenarios, schema_texts, contract_texts)
+    return Workspace(folder, settings, ontology, graph, contracts, models, scenarios, schema_texts, contract_texts, derived, derived_texts)
+
+
+def _plant(ontology: Ontology, graph: Graph) -> Plant:
+    return Plant(ontology, {twin.id: twin.interface for twin in graph.twins.values()}, graph.relationships)
 
 
 def paths_of_twins(ontology: Ontology, interfaces: Sequence[str]) -> dict[str, PathInfo]:

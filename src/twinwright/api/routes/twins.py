@@ -108,10 +108,11 @@ async def history(
     agg: Annotated[Aggregate, Query(description="How to resample.")] = "mean",
     unit: Annotated[str | None, Query(max_length=64, description="Convert to this unit; default: the property's.")] = None,
     known_at: KnownAt = None,
+    lane: Lane = "observed",
 ) -> Response:
     await asking.visible()
     read = asking.platform.history
-    options: dict[str, Any] = {"start": start, "end": end, "every": every, "agg": agg, "unit": unit, "known_at": known_at}
+    options: dict[str, Any] = {"start": start, "end": end, "every": every, "agg": agg, "unit": unit, "known_at": known_at, "lane": lane}
     return JsonResponse(await asking.serving.reads.run(read, twin, path, **options))
 
 
