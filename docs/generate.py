@@ -35,6 +35,7 @@ NOTICE = "<!-- Written by docs/generate.py: change the code, then run `make docs
 DOCUMENTS = (
     ("twinwright.toml", "twinwright.workspace:Settings"),
     ("contracts/*.yaml", "twinwright.telemetry.contract:ContractSpec"),
+    ("derived/*.yaml", "twinwright.derived.definition:DerivedSpec"),
     ("models/*.yaml", "twinwright.simulation.declaration:ModelSpec"),
     ("scenarios/*.yaml", "twinwright.simulation.scenario:ScenarioSpec"),
 )

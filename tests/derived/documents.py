@@ -94,6 +94,8 @@ def by_the_book(history: Sequence[Row]) -> Facts:
             if p is not None and q is not None:
                 usable = p[0] == GOOD and q[0] == GOOD and q[1] != 0
                 facts[twin, "ratio", time] = (GOOD, p[1] / q[1]) if usable else (BAD, None)
+            elif (p or q or (GOOD,))[0] == BAD:  # nothing comes of it, and not for want of data alone
+                facts[twin, "ratio", time] = (BAD, None)
     for begin, rows in _windows(_of(history, 1, "flow"), HOUR).items():
         good = [row["num"] for row in rows if row["kind"] == GOOD]
         facts[2, "inflow", begin] = (GOOD, sum(good)) if good else (BAD, None)

@@ -65,7 +65,8 @@ class Line:
     def compare(self) -> None:
         """What is derived is what a loop over all of history derives."""
         ours, book = self.facts(), by_the_book(self.plant.history())
-        assert {key: (ours.get(key), book.get(key)) for key in ours | book if ours.get(key) != book.get(key)} == {}
+        differing = {key: (ours.get(key), book.get(key)) for key in ours | book if ours.get(key) != book.get(key)}
+        assert not differing, differing
 
     def compare_the_past(self) -> None:
         for commit, facts in self.beliefs:

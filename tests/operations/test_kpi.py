@@ -25,8 +25,9 @@ def test_freshness_is_met_up_to_its_target_and_unknown_without_data() -> None:
 
 
 def test_shares_without_anything_to_share_are_null_and_counts_are_zero() -> None:
-    kpis = table([], [], [], {}, 0)
+    kpis = table([], [], [], {}, 0, lags={"derived.mean": 61.0})
     assert [kpis[name]["value"] for name in ("dead_letter_share", "late_share", "simulation_success")] == [None, None, None]
+    assert kpis["lag.derived.mean"] == {"value": 61.0, "unit": "s", "target": 60.0, "met": False}
     assert kpis["counts"] == {"received": 0, "accepted": 0, "duplicate": 0, "dead_lettered": 0}
 
 

@@ -250,6 +250,7 @@ def check_every_call_takes_a_principal_with_a_role(case):
         lambda who: store.latest(who, Selection()),
         lambda who: store.readings(who, made),
         lambda who: store.hidden_by(who, Retraction(1, "pump", 1, 2, 3)),
+        lambda who: store.touched(who, 0, 9),
         lambda who: store.hours(who, "pump"),
         lambda who: store.position(who, "a", "b"),
         lambda who: list(store.journal_entries(who, "a", 0, 1)),

@@ -9,7 +9,7 @@ from tests.storage.conformance_case import COLUMNS, NOW, append, rows, say, tabl
 
 from twinwright.governance.principals import SYSTEM
 from twinwright.storage.layout import Counts, ReadingColumn, Retraction, Selection
-from twinwright.storage.protocol import BAD, GOOD, RECORD_SCHEMA, REMOVED
+from twinwright.storage.protocol import BAD, GOOD, RECORD_SCHEMA, REMOVED, TOUCHED_SCHEMA
 
 HOUR = 3_600_000_000
 
@@ -179,6 +179,31 @@ def check_the_newest_event_time_of_each_commit_is_read_from_one_on(case):
     assert store.newest_by_commit(SYSTEM, "pump", 1) == [(NOW, 2 * HOUR), (NOW + 7, -HOUR)]
     assert case.reopen().newest_by_commit(SYSTEM, "pump", second) == [(NOW + 7, -HOUR)]
     assert case.store.newest_by_commit(SYSTEM, "nobody", 1) == []
+
+
+def check_what_a_range_of_commits_touched_is_told(case):
+    store = case.store
+    made = table(store)
+    first = append(store, made, (1, 10, 0, 1.0), (2, 20, 0, 2.0))
+    second = append(store, made, (1, 10, 1, 3.0), (1, 10, 2, 4.0))
+    said = say(store, value(3, "q", 30, lane="derived"), value(3, "q", 40))
+    with write(store, "replay") as transaction:
+        transaction.retract("pump", first, first, made.revision + 1)
+        transaction.put_record("k", "a", {})
+    hidden = transaction.commit
+
+    def touched(after, through):
+        found = store.touched(SYSTEM, after, through)
+        assert found.schema == TOUCHED_SCHEMA
+        return sorted((row["table"], row["lane"], row["path"] or "", row["twin"], row["time"], row["commit"]) for row in found.to_pylist())
+
+    one, other = (made.number, "observed", "", 1, 10), (made.number, "observed", "", 2, 20)
+    assert touched(0, first) == [(*one, first), (*other, first)]
+    assert touched(first, second) == [(*one, second)]
+    assert touched(second, said) == [(0, "derived", "q", 3, 30, said), (0, "observed", "q", 3, 40, said)]
+    assert touched(said, hidden) == [(*one, hidden), (*other, hidden)]
+    assert touched(0, second) == [(*one, second), (*other, first)]
+    assert touched(hidden, hidden + 5) == []
 
 
 def check_readers_see_a_whole_commit_or_nothing_of_it(case):

@@ -193,6 +193,7 @@ class ClockStatus(Answer):
 class Status(Answer):
     clock: ClockStatus
     connectors: list[dict[str, Any]]
+    consumers: list[dict[str, Any]]
     contracts: list[dict[str, Any]]
     commit: int
     version: str

@@ -41,7 +41,7 @@ from twinwright.storage.postgres_rows import (
     tables,
 )
 from twinwright.storage.postgres_transaction import Catalogue, reading_schema
-from twinwright.storage.protocol import CELL_SCHEMA, RECORD_SCHEMA
+from twinwright.storage.protocol import CELL_SCHEMA, RECORD_SCHEMA, TOUCHED_SCHEMA
 from twinwright.storage.records import Record
 
 _COUNTS = "received, accepted, duplicate, dead_lettered, late, conflict"
@@ -131,6 +131,9 @@ class PostgresReads:
             return postgres_sql.readings(table, known.tables, [*known.retractions, *also], hours, at, after)
 
         return self._arrow(principal, reading_schema(table), query)
+
+    def touched(self, principal: Principal, after: int, through: int) -> pa.Table:
+        return self._arrow(principal, TOUCHED_SCHEMA, lambda known: postgres_sql.touched(after, through, known.tables, known.retractions))
 
     def hidden_by(self, principal: Principal, retraction: Retraction) -> tuple[int, int]:
         def count(connection: Connection) -> tuple[int, int]:

@@ -245,6 +245,31 @@ def _in_hours(hours: Sequence[int], query: Query) -> None:
         query.add(f" AND {HOUR_OF_TIME} = ANY(%s::bigint[])", list(hours))
 
 
+def touched(after: int, through: int, tables: Sequence[ReadingTable], retractions: Sequence[Retraction]) -> Query:
+    """TOUCHED_SCHEMA: keys of the rows that a range of commits wrote, and of those that it hid."""
+    query = Query().add(
+        'SELECT 0::integer AS "table", lane, path, twin, time, max(commit) AS commit FROM observed_values '
+        "WHERE commit > %s AND commit <= %s GROUP BY lane, path, twin, time",
+        after,
+        through,
+    )
+    for table in tables:
+        head = f" SELECT {table.number}::integer, 'observed'::text, NULL::text, twin, time, max(commit) FROM ("
+        prefixes = ["readings"] + (["sightings"] if sightings_matter(table, tables, retractions) else [])
+        query.add(" UNION ALL" + head)
+        for prefix in prefixes:
+            query.add(
+                f"SELECT twin, time, commit FROM {prefix}_{table.number} WHERE commit > %s AND commit <= %s UNION ALL ", after, through
+            )
+        for r in retractions:
+            if after < r.commit <= through and r.contract == table.contract and table.revision < r.below:
+                for prefix in prefixes:
+                    query.add(f"SELECT twin, time, {r.commit}::bigint AS commit FROM {prefix}_{table.number} ")
+                    query.add("WHERE origin BETWEEN %s AND %s AND commit < %s UNION ALL ", r.first, r.last, r.commit)
+        query.add("SELECT 0, 0::bigint, 0::bigint WHERE false) AS rows GROUP BY twin, time")
+    return query
+
+
 def hidden_by(retraction: Retraction, tables: Sequence[ReadingTable], retractions: Sequence[Retraction]) -> Query:
     """(superseded, retracted): hidden (twin, time) at which the replay's commit says something, and says nothing."""
     earlier = [one for one in retractions if one.commit < retraction.commit]

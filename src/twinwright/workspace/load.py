@@ -54,7 +54,7 @@ class Workspace:
         return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
-PARTS = ("twinwright.toml", "schema", "twins.yaml", "contracts", "models", "scenarios", ".twinwright")
+PARTS = ("twinwright.toml", "schema", "twins.yaml", "contracts", "derived", "models", "scenarios", ".twinwright")
 
 
 def is_workspace(folder: Path) -> bool:
