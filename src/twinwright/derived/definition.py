@@ -13,9 +13,10 @@ from twinwright.clock import SECOND, parse_duration
 from twinwright.documents import Document, Location, Problems, Spec
 from twinwright.errors import ExpressionError, UnitError, UsageError
 from twinwright.expressions import Checked, Kind, Type
-from twinwright.schema import Ontology, PathInfo
+from twinwright.schema import Enum, Ontology, PathInfo, Primitive
 from twinwright.storage.layout import ColumnType, Relationship
-from twinwright.telemetry.contract import Name, column_type
+from twinwright.telemetry.contract import Name
+from twinwright.telemetry.held import column_type
 
 Aggregate = Literal["mean", "min", "max", "sum", "count", "first", "last"]
 Across = Literal["mean", "min", "max", "sum", "count"]
@@ -267,7 +268,7 @@ def _infos(
 
 
 def _one_type(path: str, infos: Sequence[PathInfo], document: Document, place: Location, problems: Problems) -> ColumnType | None:
-    types = {column_type(info.schema) for info in infos}
+    types = {column_type(info.schema) if isinstance(info.schema, Primitive | Enum) else None for info in infos}
     if len(types) == 1 and None not in types:
         return cast(ColumnType, types.pop())
     if infos:

@@ -69,8 +69,8 @@ def table(
         age = freshness(feed, now)
         target = feed.freshness / 1e6
         kpis[f"freshness.{feed.contract}"] = _kpi(age, "s", target, None if age is None else age <= target)
-    for name, seconds in (lags or {}).items():
-        kpis[f"lag.{name}"] = _kpi(seconds, "s", LAG_TARGET, seconds <= LAG_TARGET)
+    for name, behind in (lags or {}).items():
+        kpis[f"lag.{name}"] = _kpi(behind, "s", LAG_TARGET, behind <= LAG_TARGET)
     kpis["dead_letter_share"] = _share(counts.dead_lettered, counts.received, DEAD_LETTER_TARGET)
     kpis["late_share"] = _share(counts.late, counts.accepted, LATE_TARGET)
     for quality in qualities:
