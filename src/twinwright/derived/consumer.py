@@ -90,6 +90,7 @@ class DerivedConsumer:
         self._configured = 0
         self._density: Density | None = None
         self._stopping = False
+        self._settled = 0  # the commit up to which nothing was left to derive
 
     def configure(self, bindings: Sequence[Binding], at: int) -> None:
         """What is applied as of commit `at`. Does not wait: it is taken up before the next piece is derived."""
@@ -103,17 +104,18 @@ class DerivedConsumer:
         """Derive until nothing is left that does not wait for its next try. Raises StoreError."""
         with self._deriving:
             while not self._stopping:
+                self._take_up()
+                horizon = self._horizon()
                 try:
                     if not self._step():
+                        self._settled = horizon
                         return
                 except Interrupted:
                     continue
 
     def reached(self, commit: int) -> bool:
-        """Whether everything that does not fail has consumed a commit."""
-        if self._next is not None:
-            return False
-        return all(one.error or (one.current and one.position >= commit) for one in list(self._progress.values()))
+        """Whether what follows from a commit is derived, and what is derived from that, except where it fails."""
+        return self._next is None and self._settled >= commit
 
     @property
     def idle(self) -> bool:
