@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from coverage import Coverage
 from coverage.exceptions import NoDataError
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 RECORDS = REPOSITORY.parent / "shared" / "data"  # measured data, kept outside the repository; tests read it in place
@@ -20,11 +22,21 @@ ROOM_COVERAGE = float(os.environ.get("TWINWRIGHT_ROOM_COVERAGE", "0"))
 _SHORTFALLS = pytest.StashKey[list[str]]()
 
 
+class ByFile(LoadScopeScheduling):
+    """A file stays on one worker; the tests of pages, which take long and share nothing, are spread."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return nodeid if "/test_pages.py::" in nodeid else nodeid.split("::", 1)[0]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFile:
+    return ByFile(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """For runs over several workers: what takes longest begins first, and a file stays on one worker, but for pages, which are alone."""
+    """What takes longest begins first, so that no worker is left alone with it at the end."""
     items.sort(key=lambda item: item.path.parent.name not in LONG)  # stable
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(item.nodeid if item.path.name == "test_pages.py" else item.path.as_posix()))
 
 
 def _forbid(report: pytest.TestReport | pytest.CollectReport) -> None:

@@ -55,7 +55,7 @@ MISTAKES = {
     "toml: unknown key": Mistake(T, "port = 8420", "prot = 8420", "'prot' is not a field here"),
     "toml: wrong type": Mistake(T, "port = 8420", 'port = "high"', "'port'"),
     "toml: out of range": Mistake(T, "port = 8420", "port = 99999", "'port'"),
-    "toml: unknown engine": Mistake(T, "[api]", '[store]\nengine = "oracle"\n[api]', "'engine'", 'engine = "oracle"'),
+    "toml: unknown engine": Mistake(T, "[api]", '[store]\nengine = "oracle"\n[api]', "no store engine 'oracle'", 'engine = "oracle"'),
     "toml: unknown connector": Mistake(T, "[api]", '[connectors.x]\ntype = "carrier-pigeon"\n[api]', "carrier-pigeon", "carrier-pigeon"),
     "toml: connector without a type": Mistake(T, "[api]", "[connectors.x]\nhost = 'b'\n[api]", "'type' is missing", "connectors.x"),
     "toml: connector with an unknown option": Mistake(
@@ -178,8 +178,8 @@ def test_a_mistake_in_a_file_is_told_with_its_line_and_a_remedy_and_nothing_is_a
     no_traceback(shown)
     assert (shown.code, shown.out) == (2, "")
     assert f"error: {mistake.file}:{mistake.line}: " in shown.err
-    assert commit_of(copy) == before
     write(copy, {mistake.file: FILES[mistake.file]})
+    assert commit_of(copy) == before
     assert twinwright("plan", workspace=copy).good["changes"] == []
 
 

@@ -1,5 +1,8 @@
 """A Mosquitto and a Kafka of one's own, and an intake that is a list."""
 
+import io
+import json
+import logging
 import os
 import shutil
 import signal
@@ -16,6 +19,17 @@ sys.path.append(str(Path(__file__).parents[2]))  # the conformance suite is impo
 
 from tests.connectors.conformance import ListIntake
 from tests.connectors.kafka_broker import CanNotRunError, KafkaBroker
+
+from twinwright.observability import logs
+
+
+@pytest.fixture
+def events():
+    """What was logged until now, as a platform writes it."""
+    stream, before = io.StringIO(), logging.getLogger().handlers[:]
+    logs.configure("info", json=True, stream=stream)
+    yield lambda: [json.loads(line) for line in stream.getvalue().splitlines()]
+    logging.getLogger().handlers[:] = before
 
 
 @pytest.fixture

@@ -1,8 +1,5 @@
 """Supervision: nothing acknowledged that is not stored, whatever fails; and few words about it."""
 
-import io
-import json
-import logging
 import threading
 import time
 
@@ -60,14 +57,6 @@ class Failing:
             if (at_step, at_number) == (step, number):
                 del self.failures[index]
                 raise error
-
-
-@pytest.fixture
-def events():
-    stream, before = io.StringIO(), logging.getLogger().handlers[:]
-    logs.configure("info", json=True, stream=stream)
-    yield lambda: [json.loads(line) for line in stream.getvalue().splitlines()]
-    logging.getLogger().handlers[:] = before
 
 
 @pytest.fixture

@@ -63,7 +63,7 @@ def test_outputs_of_runs_are_tables_and_stay_so_in_the_store(opened: Opened) -> 
 
 def test_all_else_is_what_the_commands_print(opened: Opened) -> None:
     assert opened.state("pump-1")["$dtId"] == "pump-1"
-    assert opened.dead_letters(limit=1).keys() == {"total", "by_reason", "items"}
+    assert opened.dead_letters(limit=1).keys() == {"total", "by_reason", "groups", "expired", "items"}
     assert all(callable(getattr(opened, name)) for name in METHODS)
     with pytest.raises(AttributeError):
         opened.no_such_command  # noqa: B018 - asking is what is tested

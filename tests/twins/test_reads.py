@@ -36,7 +36,7 @@ DTDL = [
         "@type": "Interface",
         "contents": [
             _property("pressure", "double", "Pressure", "kilopascal"),
-            _property("starts", "integer"),
+            _property("starts", "long"),
             _property("running", "boolean"),
             _property("mode", "string"),
             _property("place", {"@type": "Object", "fields": [{"name": "hall", "schema": "integer"}, {"name": "row", "schema": "string"}]}),

@@ -152,12 +152,20 @@ def _attribute(name: str, kind: FieldKind, values: Sequence[str | int | bool | N
 
 def _with_data(element: bytes, part: bytes) -> bytes:
     """The event with a part of its data only."""
-    document = msgspec.json.decode(element, type=dict[str, msgspec.Raw])
+    document = _members(element)
     document.pop("data", None)
     document.pop("data_base64", None)
     is_json = part.strip() != b"null" and (_is_json(part) or read_with_nan(part)[0] is not None)  # null would be no data
     name, value = ("data", part) if is_json else ("data_base64", b'"' + base64.b64encode(part) + b'"')
     return msgspec.json.encode(document | {name: msgspec.Raw(value)})
+
+
+def _members(element: bytes) -> dict[str, msgspec.Raw]:
+    try:
+        return msgspec.json.decode(element, type=dict[str, msgspec.Raw])
+    except msgspec.DecodeError:  # there is a NaN in it
+        document, _ = read_with_nan(element)
+        return {name: msgspec.Raw(json.dumps(value, ensure_ascii=False).encode()) for name, value in document.items()}
 
 
 def _is_json(text: bytes) -> bool:

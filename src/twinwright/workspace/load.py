@@ -16,14 +16,13 @@ from twinwright.errors import Problem, SchemaError, TwinwrightError, WorkspaceEr
 from twinwright.schema import Ontology, PathInfo
 from twinwright.simulation.definition import ModelDefinition, check_model, parse_model
 from twinwright.simulation.scenario import Scenario, check_scenario, parse_scenario
-from twinwright.storage.registry import find_engine
 from twinwright.telemetry.admitted import admitted
 from twinwright.telemetry.connector import Bound
 from twinwright.telemetry.contract import Contract, ContractSpec, compile_contract, parse_contract
 from twinwright.telemetry.held import column_type
 from twinwright.telemetry.matching import ALONE, groups_of
 from twinwright.workspace.graph import Graph, parse_graph
-from twinwright.workspace.settings import ConnectorSettings, Settings, load_settings
+from twinwright.workspace.settings import ConnectorSettings, Settings, engine_of, load_settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,11 +239,8 @@ def check_scenario_in(
 
 def _check_store(settings: Settings, toml: Document, problems: Problems) -> None:
     """The engine exists, and knows its options."""
-    try:
-        kind = find_engine(settings.store.engine)
-    except TwinwrightError as error:
-        problems.add(toml.problem(("store", "engine"), error.what, error.remedy or "", "unknown_engine"))
-    else:
+    kind = engine_of(settings.store, toml, problems)
+    if kind is not None:
         _parse_part(toml, ("store",), settings.store.options, kind.Settings, problems)
 
 

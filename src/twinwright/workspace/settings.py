@@ -16,7 +16,8 @@ from typing import Any
 from pydantic import ConfigDict, Field, field_validator
 
 from twinwright.documents import MAX_BYTES, Document, Location, Problems, Spec
-from twinwright.errors import Problem, WorkspaceError
+from twinwright.errors import Problem, TwinwrightError, WorkspaceError
+from twinwright.storage.registry import Engine, find_engine
 from twinwright.telemetry.quality_spec import positive_duration
 
 _TABLE = re.compile(r"^\s*\[\s*([A-Za-z0-9_.\-\"' ]+?)\s*\]")
@@ -93,9 +94,20 @@ def load_store_settings(folder: Path) -> StoreSettings:
     section = _with_environment(document.data, os.environ).get("store", {})
     lines = {place[1:]: line for place, line in document.lines.items() if place[:1] == ("store",)}
     settings = Document(document.file, section, {(): 1, **lines}).parse(StoreSettings, problems)
+    if settings is not None:
+        engine_of(settings, document, problems)
     if problems or settings is None:
         raise WorkspaceError(problems.items)
     return settings
+
+
+def engine_of(settings: StoreSettings, document: Document, problems: Problems) -> Engine | None:
+    """The engine that `[store]` names; None, and a problem, where it can't be had."""
+    try:
+        return find_engine(settings.engine)
+    except TwinwrightError as error:
+        problems.add(document.problem(("store", "engine"), error.what, error.remedy or "", "unknown_engine"))
+        return None
 
 
 def _read(path: Path, problems: Problems) -> Document:
