@@ -6,6 +6,7 @@ SHELL := /bin/bash
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 STAMP := .venv/.in-step-with-the-lock
+PYTEST_ARGS ?= -n auto --no-loadscope-reorder
 WORKSPACE ?= workspace
 PORT ?= 8080
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest --generate-hashes --no-header --no-annotate
@@ -38,8 +39,8 @@ up: setup  ## start the platform on a workspace that samples this machine (WORKS
 	@$(BIN)/twinwright apply --workspace $(WORKSPACE)
 	@$(BIN)/twinwright up --workspace $(WORKSPACE) --port $(PORT)
 
-test: setup  ## every test that can run on this machine
-	@$(BIN)/python -m pytest
+test: setup  ## every test that can run on this machine (PYTEST_ARGS=)
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 bench: setup  ## the benchmarks: a table, and one JSON line each on standard output
 	@$(BIN)/python -m benchmarks

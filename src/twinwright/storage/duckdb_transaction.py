@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -16,8 +16,21 @@ from twinwright.storage.journal_files import JournalFiles
 from twinwright.storage.layout import Counts, DeadLetter, KeptReceipt, Lifetime, ReadingColumn, ReadingTable, Relationship, Retraction
 from twinwright.storage.protocol import CELL_SCHEMA, VALUE_SCHEMA
 
-if TYPE_CHECKING:
-    from twinwright.storage.duckdb import Catalogue
+
+@dataclass(slots=True)
+class Catalogue:
+    """What the store knows of itself; small, and copied for each transaction."""
+
+    tables: list[ReadingTable] = field(default_factory=list)
+    retractions: list[Retraction] = field(default_factory=list)
+    next_dead_letter: int = 1
+
+    def copy(self) -> Catalogue:
+        return Catalogue(list(self.tables), list(self.retractions), self.next_dead_letter)
+
+    def revision(self, contract: str) -> int | None:
+        """The applied revision of a contract: its newest."""
+        return max((table.revision for table in self.tables if table.contract == contract), default=None)
 
 
 class DuckDBTransaction:
