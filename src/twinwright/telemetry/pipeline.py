@@ -38,7 +38,7 @@ from twinwright.twins.state import StateCache
 _log = get_logger("telemetry")
 QUEUE_BYTES = 128 * 1024 * 1024
 QUEUE_DELIVERIES = 20_000
-BATCH_BYTES = 32 * 1024 * 1024  # a backlog's batches then have more rows than a row group of the engine, and are written once
+BATCH_BYTES = 24 * 1024 * 1024  # a backlog's batches then have more rows than a row group of the engine, and are written once
 
 
 @dataclass(frozen=True, slots=True)
