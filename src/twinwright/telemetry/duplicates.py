@@ -25,6 +25,7 @@ MAX_PLACES = 1 << 23  # of 32 bytes, for all hours together: 268 MB, and only a 
 _SMALLEST = 1 << 6
 _READ_WHOLE = 2_000  # in an hour with fewer readings keys are not worth looking up
 _SHARE = 4  # nor in one of which a quarter has been asked for
+_TAKEN_OVER = 8  # a table that was let go of serves an hour that needs an eighth of it
 
 NEW, DUPLICATE, CLASH, REPLACES, OLDER = 0, 1, 2, 3, 4
 
@@ -126,11 +127,12 @@ class SeenReadings:
         self._held: dict[int, _Hour] = {}  # what was written to longest ago comes first
         self._partly: dict[int, _Hour] = {}  # what had to be known of other hours; with `keep` only
         self._asked: dict[int, int] = {}  # of hours that are not held: for how many readings they were looked into
+        self._tables = _Tables()
 
     @property
     def places(self) -> int:
         """How many places for readings are in memory now."""
-        return sum(hour.places for hour in self._held.values())
+        return self._tables.places + sum(hour.places for hour in self._held.values())
 
     def add(
         self,
@@ -169,7 +171,7 @@ class SeenReadings:
             self._make_room(spans, whole)
         known = {}
         for number in spans:
-            hour = self._held.pop(number) if number in self._held else self._partly.pop(number) if number in self._partly else _Hour()
+            hour = self._held.pop(number) if number in self._held else self._partly.pop(number, _Hour(self._tables))
             if number not in by_key:
                 self._held[number] = hour
             elif self._keep:
@@ -201,13 +203,17 @@ class SeenReadings:
 
     def _make_room(self, spans: Mapping[int, tuple[int, int]], whole: Sequence[int]) -> None:
         """Let go of the hours that were written to longest ago, but never of those this batch needs."""
-        places = self.places + sum(_places(self._stored[number]) for number in whole)
-        places += sum(_places(last - first) for number, (first, last) in spans.items() if number not in self._stored)
+        coming = sum(_places(self._stored[number]) for number in whole)
+        coming += sum(_places(last - first) for number, (first, last) in spans.items() if number not in self._stored)
+        places = coming + sum(hour.places for hour in self._held.values())
         for number in list(self._held):
             if places <= self._max_places:
                 break
             if number not in spans:
-                places -= self._held.pop(number).places
+                places -= self._held[number].places
+                self._tables.give(self._held.pop(number).table)
+        if places + self._tables.places > self._max_places + self._max_places // _TAKEN_OVER:
+            self._tables = _Tables()
 
     def _take_in(self, known: Mapping[int, _Hour], loaded: Iterable[Rows]) -> None:
         for rows in loaded:
@@ -216,24 +222,49 @@ class SeenReadings:
                 known[number].insert(_rows(rows, slice(first, last)), np.empty(last - first, np.uint8), self._latest_only)
 
 
-class _Hour:
-    """The readings of one hour of event time: an open-addressing table."""
+class _Tables:
+    """Gives out tables. Memory that is touched for the first time costs five times what is done with it: the largest table that was let
+    go of is kept, and taken over by the next hour that is about to become large."""
 
     def __init__(self) -> None:
-        self._count = 0
-        self._table = np.zeros((_SMALLEST, 4), np.uint64)  # key, content, paths, revision: half a cache line; 0 in the last: free
+        self._kept = np.zeros((0, 4), np.uint64)
 
     @property
     def places(self) -> int:
-        return len(self._table)
+        return len(self._kept)
+
+    def take(self, places: int) -> NDArray[np.uint64]:
+        """An empty table of at least so many places."""
+        if not places <= len(self._kept) <= places * _TAKEN_OVER:
+            return np.zeros((places, 4), np.uint64)
+        table, self._kept = self._kept, np.zeros((0, 4), np.uint64)
+        table.fill(0)
+        return table
+
+    def give(self, table: NDArray[np.uint64]) -> None:
+        if len(table) > len(self._kept):
+            self._kept = table
+
+
+class _Hour:
+    """The readings of one hour of event time: an open-addressing table."""
+
+    def __init__(self, tables: _Tables) -> None:
+        self._tables = tables
+        self._count = 0
+        self.table = tables.take(_SMALLEST)  # key, content, paths, revision: half a cache line; 0 in the last: free
+
+    @property
+    def places(self) -> int:
+        return len(self.table)
 
     def insert(self, rows: SeenReadings.Rows, verdict: NDArray[np.uint8], latest_only: bool) -> int:
         """How many were new."""
         needed = _places(self._count + len(verdict))
-        if needed > len(self._table):
-            old, self._table = self._table, np.zeros((needed, 4), np.uint64)
-            _move(old, self._table)
-        added = int(_insert(self._table, *rows[:4], verdict, latest_only))
+        if needed > len(self.table):
+            old, self.table = self.table, self._tables.take(needed)
+            _move(old, self.table)
+        added = int(_insert(self.table, *rows[:4], verdict, latest_only))
         self._count += added
         return added
 
