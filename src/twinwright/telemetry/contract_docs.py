@@ -148,9 +148,12 @@ _PAGE = """<!doctype html>
 <meta charset="utf-8">
 <title>Data contract: {title}</title>
 <style>
-body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #222; }}
-table {{ border-collapse: collapse; }} td, th {{ border-bottom: 1px solid #ddd; padding: .3rem .8rem .3rem 0; text-align: left; }}
-pre {{ background: #f5f5f5; padding: 1rem; overflow: auto; }}
+:root {{ color-scheme: light dark; }}
+body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }}
+body {{ color: light-dark(#1c2329, #e4e8eb); background: light-dark(#fff, #12161a); }}
+table {{ border-collapse: collapse; }} td, th {{ padding: .3rem .8rem .3rem 0; text-align: left; vertical-align: top; }}
+td, th {{ border-bottom: 1px solid light-dark(#ddd, #333b42); }}
+pre {{ background: light-dark(#f5f5f5, #1c2329); padding: 1rem; overflow: auto; }}
 </style>
 </head>
 <body>
