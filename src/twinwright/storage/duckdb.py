@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,17 +21,15 @@ from twinwright.storage.duckdb_reads import DuckDBReads
 from twinwright.storage.duckdb_transaction import Catalogue, DuckDBTransaction
 from twinwright.storage.journal_files import JournalFiles, Place
 from twinwright.storage.layout import (
-    Commit,
-    ReadingColumn,
-    ReadingTable,
     Retraction,
 )
+from twinwright.storage.log_line import tell
 from twinwright.storage.protocol import CommitListener
+from twinwright.storage.rows import reading_tables
 
 _LOG_BYTES = "64MB"  # of write-ahead log between two checkpoints: each writes the last row groups again; reading it back takes a second
 _MERGES = "2"  # of row groups that are not full, at a checkpoint: they get done little by little, where all at once would stop ingestion
 _log = get_logger("storage")
-_COUNTS = "received, accepted, duplicate, dead_lettered, late, conflict"
 
 
 class DuckDBStore(DuckDBReads):
@@ -97,10 +94,7 @@ class DuckDBStore(DuckDBReads):
         self._con.execute(duckdb_sql.ADDED)
 
     def _load_catalogue(self) -> Catalogue:
-        tables = [
-            ReadingTable(number, contract, source, revision, tuple(ReadingColumn(**column) for column in json.loads(columns)))
-            for number, contract, source, revision, columns in self._con.execute("SELECT * FROM reading_tables ORDER BY number").fetchall()
-        ]
+        tables = reading_tables(self._con.execute("SELECT * FROM reading_tables ORDER BY number").fetchall())
         retractions = [Retraction(*row) for row in self._con.execute("SELECT * FROM retractions ORDER BY commit").fetchall()]
         newest = self._con.execute("SELECT coalesce(max(id), 0) FROM dead_letters").fetchone()
         return Catalogue(tables, retractions, 1 + (newest[0] if newest else 0))
@@ -132,14 +126,7 @@ class DuckDBStore(DuckDBReads):
                     with contextlib.suppress(duckdb.Error):
                         self._con.execute("ROLLBACK")
                     raise
-            done = Commit(
-                transaction.commit, transaction.at, kind, transaction.source, principal.name, transaction.counts, transaction.detail
-            )
-            for listener in self._listeners:
-                try:
-                    listener(done)
-                except Exception as error:  # noqa: BLE001 - it is durable, whatever becomes of those who are told
-                    _log.error("a listener failed", commit=done.number, error=repr(error))
+            tell(self._listeners, transaction.done)
 
     def on_commit(self, listener: CommitListener) -> None:
         self._listeners.append(listener)

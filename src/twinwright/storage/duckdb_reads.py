@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,6 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from twinwright.errors import NotFoundError
 from twinwright.governance.principals import Principal
 from twinwright.storage import duckdb_sql
 from twinwright.storage.duckdb_errors import translated
@@ -32,10 +31,9 @@ from twinwright.storage.layout import (
     Selection,
 )
 from twinwright.storage.protocol import CELL_SCHEMA, RECORD_SCHEMA, TOUCHED_SCHEMA
+from twinwright.storage.query import Query
 from twinwright.storage.records import Record
-
-_COUNTS = "received, accepted, duplicate, dead_lettered, late, conflict"
-_LETTER = "contract, source, revision, reason, detail, payload, captures, position, id, origin, made_at, status"
+from twinwright.storage.rows import COUNTS, LETTER, RECORD, letter, record, the_letter, the_record
 
 
 class DuckDBReads:
@@ -61,11 +59,11 @@ class DuckDBReads:
         with translated(self._path):
             return self._cursor(principal).execute(sql, list(values)).fetchall()
 
-    def _arrow(self, principal: Principal, query: duckdb_sql.Query) -> pa.Table:
+    def _arrow(self, principal: Principal, query: Query) -> pa.Table:
         with translated(self._path):
             return self._cursor(principal).sql(query.text, params=query.values).to_arrow_table()
 
-    def _consistent(self, principal: Principal, query: Callable[[Catalogue], duckdb_sql.Query]) -> pa.Table:
+    def _consistent(self, principal: Principal, query: Callable[[Catalogue], Query]) -> pa.Table:
         """A read whose rows and retractions are of one moment: again, should a retraction have been committed meanwhile."""
         while True:
             with self._swap:
@@ -90,7 +88,7 @@ class DuckDBReads:
     def commits(self, principal: Principal, *, first: int = 1, last: int | None = None, kind: str | None = None) -> list[Commit]:
         rows = self._rows(
             principal,
-            f"SELECT number, made_at, kind, source, principal, detail, {_COUNTS} FROM commits "
+            f"SELECT number, made_at, kind, source, principal, detail, {COUNTS} FROM commits "
             "WHERE number >= ? AND (? IS NULL OR number <= ?) AND (? IS NULL OR kind = ?) ORDER BY number",
             [first, last, last, kind, kind],
         )
@@ -101,7 +99,7 @@ class DuckDBReads:
         return dict(self._rows(principal, sql, [list(numbers)]))
 
     def counts(self, principal: Principal) -> dict[str, Counts]:
-        sums = ", ".join(f"sum({name})::BIGINT" for name in _COUNTS.split(", "))
+        sums = ", ".join(f"sum({name})::BIGINT" for name in COUNTS.split(", "))
         rows = self._rows(principal, f"SELECT source, {sums} FROM commits WHERE source <> '' GROUP BY source ORDER BY source")
         return {source: Counts(*values) for source, *values in rows}
 
@@ -185,7 +183,7 @@ class DuckDBReads:
         for (number,) in numbers:  # one at a time: a window may be larger than memory
             commit, source, revision, at, segment, offset, length, *counts = self._rows(
                 principal,
-                f'SELECT j.commit, source, revision, made_at, segment, "offset", length, {_COUNTS} '
+                f'SELECT j.commit, source, revision, made_at, segment, "offset", length, {COUNTS} '
                 "FROM journal j JOIN journal_counts c ON j.commit = c.commit WHERE j.commit = ?",
                 [number],
             )[0]
@@ -207,17 +205,15 @@ class DuckDBReads:
     ) -> list[DeadLetter]:
         rows = self._rows(
             principal,
-            f"SELECT {_LETTER} FROM dead_letters WHERE status = ? AND (? IS NULL OR contract = ?) AND (? IS NULL OR reason = ?) "
+            f"SELECT {LETTER} FROM dead_letters WHERE status = ? AND (? IS NULL OR contract = ?) AND (? IS NULL OR reason = ?) "
             "ORDER BY id LIMIT ?",
             [status, contract, contract, reason, reason, limit],
         )
-        return [_letter(row) for row in rows]
+        return [letter(row) for row in rows]
 
     def dead_letter(self, principal: Principal, id: int) -> DeadLetter:
-        rows = self._rows(principal, f"SELECT {_LETTER} FROM dead_letters WHERE id = ?", [id])
-        if not rows:
-            raise NotFoundError(f"there is no dead letter {id}", remedy="List them with: twinwright dead-letters list")
-        return _letter(rows[0])
+        rows = self._rows(principal, f"SELECT {LETTER} FROM dead_letters WHERE id = ?", [id])
+        return the_letter(rows, id)
 
     def dead_letter_counts(self, principal: Principal, *, contract: str | None = None) -> dict[str, int]:
         rows = self._rows(
@@ -239,7 +235,7 @@ class DuckDBReads:
     def cells(self, principal: Principal, contract: str) -> tuple[int, pa.Table]:
         through = self._rows(principal, "SELECT through FROM cells_through WHERE contract = ?", [contract])
         columns = ", ".join(CELL_SCHEMA.names)
-        query = duckdb_sql.Query(f"SELECT {columns} FROM cells WHERE contract = ?", [contract])
+        query = Query(f"SELECT {columns} FROM cells WHERE contract = ?", [contract])
         return (int(through[0][0]) if through else 0), self._arrow(principal, query).cast(CELL_SCHEMA)
 
     # --- records -----------------------------------------------------------------------------------------------------
@@ -247,42 +243,25 @@ class DuckDBReads:
     def get_record(self, principal: Principal, kind: str, id: str) -> Record:
         rows = self._rows(
             principal,
-            "SELECT kind, id, body, commit, made_at, principal FROM records WHERE kind = ? AND (id = ? OR starts_with(id, ?)) "
+            f"SELECT {RECORD} FROM records WHERE kind = ? AND (id = ? OR starts_with(id, ?)) "
             "QUALIFY row_number() OVER (PARTITION BY id ORDER BY commit DESC) = 1 ORDER BY id LIMIT 5",
             [kind, id, id],
         )
-        exact = [row for row in rows if row[1] == id]
-        if exact or (len(rows) == 1 and id):
-            return _record((exact or rows)[0])
-        if not rows or not id:
-            raise NotFoundError(f"there is no {kind} '{id}'", remedy="Check the id; a unique beginning of it is enough")
-        names = ", ".join(row[1][:12] for row in rows)
-        raise NotFoundError(f"several of kind {kind} begin with '{id}'", remedy=f"Give more of it: {names}")
+        return the_record(rows, kind, id)
 
     def records(self, principal: Principal, kind: str) -> list[Record]:
         rows = self._rows(
             principal,
-            "SELECT kind, id, body, commit, made_at, principal FROM records WHERE kind = ? "
+            f"SELECT {RECORD} FROM records WHERE kind = ? "
             "QUALIFY row_number() OVER (PARTITION BY id ORDER BY commit DESC) = 1 ORDER BY commit",
             [kind],
         )
-        return [_record(row) for row in rows]
+        return [record(row) for row in rows]
 
     def versions(self, principal: Principal, kind: str, id: str) -> Iterator[Record]:
         rows = self._rows(
             principal,
-            "SELECT kind, id, body, commit, made_at, principal FROM records WHERE kind = ? AND id = ? ORDER BY commit",
+            f"SELECT {RECORD} FROM records WHERE kind = ? AND id = ? ORDER BY commit",
             [kind, id],
         )
-        return iter([_record(row) for row in rows])
-
-
-def _letter(row: tuple[Any, ...]) -> DeadLetter:
-    contract, source, revision, reason, detail, payload, captures, *rest = row
-    return DeadLetter(contract, source, revision, reason, detail, bytes(payload), json.loads(captures), *rest)
-
-
-def _record(row: tuple[Any, ...]) -> Record:
-    kind, id, body, commit, at, principal = row
-    parsed: Mapping[str, Any] = json.loads(body)
-    return Record(kind, id, dict(parsed), commit, at, principal)
+        return iter([record(row) for row in rows])

@@ -7,8 +7,6 @@ are `v0, v1, ...`; paths, sources and units appear in SQL only as bound paramete
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +14,7 @@ from numpy.typing import NDArray
 from twinwright.clock import HOUR
 from twinwright.storage.layout import MASK_BITS, ReadingTable, Retraction, Selection
 from twinwright.storage.protocol import GOOD, REMOVED
+from twinwright.storage.query import Query, sightings_matter
 
 HOUR_OF_TIME = f"CASE WHEN time >= 0 THEN time // {HOUR} ELSE -((-time + {HOUR - 1}) // {HOUR}) END"  # `//` rounds towards zero
 
@@ -68,19 +67,6 @@ CREATE TABLE IF NOT EXISTS receipts (
 """  # since the format was fixed: a store that is older has none of it, and needs none to be read
 
 
-@dataclass(slots=True)
-class Query:
-    """SQL text and the values bound to it, grown together."""
-
-    text: str = ""
-    values: list[Any] = field(default_factory=list)
-
-    def add(self, text: str, *values: Any) -> Query:
-        self.text += text
-        self.values += values
-        return self
-
-
 def create_reading_tables(table: ReadingTable) -> Iterable[str]:
     """A table for readings and its twin for further sightings."""
     masks = "".join(f", bad{m} BIGINT NOT NULL" for m in range(table.masks))
@@ -101,12 +87,6 @@ def visible(table: ReadingTable, retractions: Sequence[Retraction], known_at: in
         known = known_at is None or r.commit <= known_at
         if known and r.contract == table.contract and table.revision < r.below:
             query.add(" AND NOT (origin BETWEEN ? AND ? AND commit < ?)", r.first, r.last, r.commit)
-
-
-def sightings_matter(table: ReadingTable, tables: Sequence[ReadingTable], retractions: Sequence[Retraction]) -> bool:
-    """A further sighting changes what is current only where something can be retracted or a higher revision said the same."""
-    revisions = sum(other.contract == table.contract for other in tables)
-    return revisions > 1 or any(r.contract == table.contract for r in retractions)
 
 
 def _value_columns(table: ReadingTable, j: int) -> str:

@@ -10,11 +10,12 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from twinwright.errors import FenceError, StoreError
 from twinwright.storage import duckdb_sql
 from twinwright.storage.journal_files import JournalFiles
 from twinwright.storage.layout import Counts, DeadLetter, KeptReceipt, Lifetime, ReadingColumn, ReadingTable, Relationship, Retraction
+from twinwright.storage.log_line import LogLine, require_position, require_revision
 from twinwright.storage.protocol import CELL_SCHEMA, VALUE_SCHEMA
+from twinwright.storage.rows import counts_row, letters_table
 
 
 @dataclass(slots=True)
@@ -28,12 +29,8 @@ class Catalogue:
     def copy(self) -> Catalogue:
         return Catalogue(list(self.tables), list(self.retractions), self.next_dead_letter)
 
-    def revision(self, contract: str) -> int | None:
-        """The applied revision of a contract: its newest."""
-        return max((table.revision for table in self.tables if table.contract == contract), default=None)
 
-
-class DuckDBTransaction:
+class DuckDBTransaction(LogLine):
     """Built by the store under its writer lock; `catalogue` is a private copy that replaces the store's at commit."""
 
     def __init__(
@@ -46,25 +43,10 @@ class DuckDBTransaction:
         kind: str,
         catalogue: Catalogue,
     ) -> None:
+        super().__init__(commit, at, principal, kind)
         self._con = connection
         self._files = files
-        self.commit = commit
-        self.at = at
-        self._principal = principal
-        self._kind = kind
         self.catalogue = catalogue
-        self.counts = Counts()
-        self._source = ""
-        self._detail: list[str] = []
-
-    @property
-    def source(self) -> str:
-        """The source this commit is about; empty when none or several."""
-        return self._source
-
-    @property
-    def detail(self) -> str:
-        return "; ".join(self._detail)
 
     def append_readings(self, table: ReadingTable, rows: pa.Table, *, sightings: bool = False) -> None:
         self._insert(f"{'sightings' if sightings else 'readings'}_{table.number}", rows)
@@ -77,7 +59,7 @@ class DuckDBTransaction:
         place = self._files.append(frames)
         values = [self.commit, contract, source, revision, self.at, place.segment, place.offset, place.length]
         self._con.execute("INSERT INTO journal VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)
-        self._con.execute("INSERT INTO journal_counts VALUES (?, ?, ?, ?, ?, ?, ?)", [self.commit, *_row(counts)])
+        self._con.execute("INSERT INTO journal_counts VALUES (?, ?, ?, ?, ?, ?, ?)", [self.commit, *counts_row(counts)])
 
     def expire_journal(self, contract: str, before: int) -> None:
         """Forget entries made before a time; their frames are the store's to delete once this is durable."""
@@ -90,24 +72,17 @@ class DuckDBTransaction:
         self._con.execute(
             "UPDATE journal_counts SET received = received + ?, accepted = accepted + ?, duplicate = duplicate + ?, "
             "dead_lettered = dead_lettered + ?, late = late + ?, conflict = conflict + ? WHERE commit = ?",
-            [*_row(change), commit],
+            [*counts_row(change), commit],
         )
 
     def move_position(self, contract: str, stream: str, start: int, next: int) -> None:
         found = self._con.execute("SELECT next FROM positions WHERE contract = ? AND stream = ?", [contract, stream]).fetchone()
         stored = found[0] if found else 0
-        if stored != start:
-            raise FenceError(
-                f"position {start} of {stream} is not where the store is ({stored})",
-                where=contract,
-                remedy="Read again from the store's position",
-            )
+        require_position(contract, stream, start, stored)
         self._con.execute("INSERT OR REPLACE INTO positions VALUES (?, ?, ?)", [contract, stream, next])
 
     def require_revision(self, contract: str, revision: int) -> None:
-        applied = self.catalogue.revision(contract)
-        if applied != revision:
-            raise FenceError(f"decoded under revision {revision}, but {applied} is applied", where=contract, remedy="Decode again")
+        require_revision(contract, revision, self.catalogue.tables)
 
     def kept_receipt(self, contract: str, key: str) -> KeptReceipt | None:
         sql = "SELECT contract, key, digest, receipt, made_at FROM receipts WHERE contract = ? AND key = ?"
@@ -129,24 +104,7 @@ class DuckDBTransaction:
             return
         first = self.catalogue.next_dead_letter
         self.catalogue.next_dead_letter += len(letters)
-        rows = pa.table(
-            {
-                "id": pa.array(range(first, first + len(letters)), pa.int64()),
-                "origin": pa.array([letter.origin or self.commit for letter in letters], pa.int64()),
-                "contract": pa.array([letter.contract for letter in letters]),
-                "source": pa.array([letter.source for letter in letters]),
-                "revision": pa.array([letter.revision for letter in letters], pa.int32()),
-                "reason": pa.array([letter.reason for letter in letters]),
-                "detail": pa.array([letter.detail for letter in letters]),
-                "payload": pa.array([letter.payload for letter in letters], pa.binary()),
-                "captures": pa.array([json.dumps(dict(letter.captures), sort_keys=True) for letter in letters]),
-                "position": pa.array([letter.position for letter in letters]),
-                "at": pa.array([self.at] * len(letters), pa.int64()),
-                "status": pa.array(["open"] * len(letters)),
-                "closed": pa.nulls(len(letters), pa.int64()),
-            }
-        )
-        self._insert("dead_letters", rows)
+        self._insert("dead_letters", letters_table(letters, first, self.commit, self.at))
 
     def close_dead_letters(self, ids: Sequence[int], status: str) -> None:
         self._con.execute(
@@ -168,14 +126,6 @@ class DuckDBTransaction:
         ).fetchall()
         self._detail.append(f"{rows[0][0]} dead letters")
         return int(rows[0][0])
-
-    def count(self, counts: Counts, *, source: str = "", detail: str = "") -> None:
-        if not counts.conserved:
-            raise StoreError(f"readings are not conserved: {counts}", where=source, remedy="This is a defect: please report it")
-        self.counts = self.counts + counts
-        self._source = source
-        if detail:
-            self._detail.append(detail)
 
     def retract(self, contract: str, first: int, last: int, below: int) -> None:
         retraction = Retraction(self.commit, contract, first, last, below)
@@ -241,8 +191,7 @@ class DuckDBTransaction:
 
     def finish(self) -> None:
         """The last act: this commit's line of the log."""
-        values = [self.commit, self.at, self._kind, self._source, self._principal, *_row(self.counts), self.detail]
-        self._con.execute("INSERT INTO commits VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
+        self._con.execute("INSERT INTO commits VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", self.line)
 
     def _insert(self, name: str, rows: pa.Table) -> None:
         """`name` is one of ours, never from outside."""
@@ -251,7 +200,3 @@ class DuckDBTransaction:
             self._con.execute(f"INSERT INTO {name} SELECT * FROM fresh_rows")
         finally:
             self._con.unregister("fresh_rows")
-
-
-def _row(counts: Counts) -> list[int]:
-    return [counts.received, counts.accepted, counts.duplicate, counts.dead_lettered, counts.late, counts.conflict]

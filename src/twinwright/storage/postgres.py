@@ -22,15 +22,11 @@ from twinwright.errors import StoreError
 from twinwright.governance.principals import Principal
 from twinwright.observability.logs import get_logger
 from twinwright.storage import postgres_connections
-from twinwright.storage.layout import (
-    Commit,
-)
+from twinwright.storage.log_line import tell
 from twinwright.storage.postgres_connections import Connections
 from twinwright.storage.postgres_lifecycle import Locks, migrate
 from twinwright.storage.postgres_reads import PostgresReads
-from twinwright.storage.postgres_rows import (
-    catalogue,
-)
+from twinwright.storage.postgres_rows import catalogue
 from twinwright.storage.postgres_transaction import Catalogue, PostgresTransaction
 from twinwright.storage.protocol import CommitListener
 
@@ -101,14 +97,7 @@ class PostgresStore(PostgresReads):
                         self._con.execute("ROLLBACK")
                     raise
                 self._commit(transaction)
-            done = Commit(
-                transaction.commit, transaction.at, kind, transaction.source, principal.name, transaction.counts, transaction.detail
-            )
-            for listener in self._listeners:
-                try:
-                    listener(done)
-                except Exception as error:  # noqa: BLE001 - it is durable, whatever becomes of those who are told
-                    _log.error("a listener failed", commit=done.number, error=repr(error))
+            tell(self._listeners, transaction.done)
 
     def _begin(self, principal: Principal, kind: str) -> PostgresTransaction:
         """Take the writers' lock, and with it the next number."""

@@ -11,7 +11,6 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from twinwright.errors import NotFoundError
 from twinwright.governance.principals import Principal
 from twinwright.storage import postgres_sql
 from twinwright.storage.layout import (
@@ -27,24 +26,12 @@ from twinwright.storage.layout import (
     Selection,
 )
 from twinwright.storage.postgres_connections import Connection, Connections
-from twinwright.storage.postgres_rows import (
-    LETTER,
-    NEWEST_RECORD,
-    OF_EACH,
-    RECORD,
-    catalogue,
-    copied,
-    fetch,
-    letter,
-    record,
-    retractions,
-    tables,
-)
+from twinwright.storage.postgres_rows import NEWEST_RECORD, OF_EACH, catalogue, copied, fetch, retractions, tables
 from twinwright.storage.postgres_transaction import Catalogue, reading_schema
 from twinwright.storage.protocol import CELL_SCHEMA, RECORD_SCHEMA, TOUCHED_SCHEMA
+from twinwright.storage.query import Query
 from twinwright.storage.records import Record
-
-_COUNTS = "received, accepted, duplicate, dead_lettered, late, conflict"
+from twinwright.storage.rows import COUNTS, LETTER, RECORD, letter, record, the_letter, the_record
 
 
 class PostgresReads:
@@ -56,7 +43,7 @@ class PostgresReads:
         principal.require_read()
         return self._connections.read(lambda connection: fetch(connection, sql, *values))
 
-    def _arrow(self, principal: Principal, schema: pa.Schema, query: Callable[[Catalogue], postgres_sql.Query]) -> pa.Table:
+    def _arrow(self, principal: Principal, schema: pa.Schema, query: Callable[[Catalogue], Query]) -> pa.Table:
         """Rows, and the tables and retractions that they are read by, of one moment."""
         principal.require_read()
         return self._connections.read(lambda connection: copied(connection, query(catalogue(connection)), schema))
@@ -79,7 +66,7 @@ class PostgresReads:
     def commits(self, principal: Principal, *, first: int = 1, last: int | None = None, kind: str | None = None) -> list[Commit]:
         rows = self._rows(
             principal,
-            f"SELECT number, made_at, kind, source, principal, detail, {_COUNTS} FROM commits WHERE number >= %s "
+            f"SELECT number, made_at, kind, source, principal, detail, {COUNTS} FROM commits WHERE number >= %s "
             "AND (%s::bigint IS NULL OR number <= %s) AND (%s::text IS NULL OR kind = %s) ORDER BY number",
             *(first, last, last, kind, kind),
         )
@@ -89,7 +76,7 @@ class PostgresReads:
         return dict(self._rows(principal, "SELECT number, made_at FROM commits WHERE number = ANY(%s::bigint[])", list(numbers)))
 
     def counts(self, principal: Principal) -> dict[str, Counts]:
-        sums = ", ".join(f"sum({name})::bigint" for name in _COUNTS.split(", "))
+        sums = ", ".join(f"sum({name})::bigint" for name in COUNTS.split(", "))
         rows = self._rows(principal, f"SELECT source, {sums} FROM commits WHERE source <> '' GROUP BY source ORDER BY source")
         return {source: Counts(*values) for source, *values in rows}
 
@@ -127,7 +114,7 @@ class PostgresReads:
     ) -> pa.Table:
         also = [without] if without else []
 
-        def query(known: Catalogue) -> postgres_sql.Query:
+        def query(known: Catalogue) -> Query:
             return postgres_sql.readings(table, known.tables, [*known.retractions, *also], hours, at, after)
 
         return self._arrow(principal, reading_schema(table), query)
@@ -168,7 +155,7 @@ class PostgresReads:
 
         def entry(connection: Connection, number: int) -> JournalEntry:
             of = "WHERE contract = %s AND commit = %s"
-            row = fetch(connection, f"SELECT source, revision, made_at, day, {_COUNTS} FROM journal {of}", contract, number)[0]
+            row = fetch(connection, f"SELECT source, revision, made_at, day, {COUNTS} FROM journal {of}", contract, number)[0]
             source, revision, at, day, *counts = row
             frames = fetch(connection, f"SELECT frames FROM journal_{int(day)} {of}", contract, number)[0][0]
             return JournalEntry(number, contract, source, revision, at, bytes(frames), Counts(*counts))
@@ -199,9 +186,7 @@ class PostgresReads:
 
     def dead_letter(self, principal: Principal, id: int) -> DeadLetter:
         rows = self._rows(principal, f"SELECT {LETTER} FROM dead_letters WHERE id = %s", id)
-        if not rows:
-            raise NotFoundError(f"there is no dead letter {id}", remedy="List them with: twinwright dead-letters list")
-        return letter(rows[0])
+        return the_letter(rows, id)
 
     def dead_letter_counts(self, principal: Principal, *, contract: str | None = None) -> dict[str, int]:
         rows = self._rows(
@@ -224,7 +209,7 @@ class PostgresReads:
     def cells(self, principal: Principal, contract: str) -> tuple[int, pa.Table]:
         def both(connection: Connection) -> tuple[int, pa.Table]:
             through = fetch(connection, "SELECT through FROM cells_through WHERE contract = %s", contract)
-            query = postgres_sql.Query(f"SELECT {postgres_sql.CELL_COLUMNS} FROM cells WHERE contract = %s", [contract])
+            query = Query(f"SELECT {postgres_sql.CELL_COLUMNS} FROM cells WHERE contract = %s", [contract])
             return (int(through[0][0]) if through else 0), copied(connection, query, CELL_SCHEMA)
 
         principal.require_read()
@@ -236,13 +221,7 @@ class PostgresReads:
         rows = self._rows(
             principal, f"{NEWEST_RECORD} WHERE kind = %s AND (id = %s OR starts_with(id, %s)) {OF_EACH} LIMIT 5", kind, id, id
         )
-        exact = [row for row in rows if row[1] == id]
-        if exact or (len(rows) == 1 and id):
-            return record((exact or rows)[0])
-        if not rows or not id:
-            raise NotFoundError(f"there is no {kind} '{id}'", remedy="Check the id; a unique beginning of it is enough")
-        names = ", ".join(row[1][:12] for row in rows)
-        raise NotFoundError(f"several of kind {kind} begin with '{id}'", remedy=f"Give more of it: {names}")
+        return the_record(rows, kind, id)
 
     def records(self, principal: Principal, kind: str) -> list[Record]:
         rows = self._rows(principal, f"SELECT * FROM ({NEWEST_RECORD} WHERE kind = %s {OF_EACH}) AS newest ORDER BY commit", kind)

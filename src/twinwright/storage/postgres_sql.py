@@ -7,8 +7,6 @@ Values are always parameters. Identifiers are never taken from outside: reading 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +14,7 @@ from numpy.typing import NDArray
 from twinwright.clock import HOUR
 from twinwright.storage.layout import MASK_BITS, ColumnType, ReadingTable, Retraction, Selection
 from twinwright.storage.protocol import GOOD, REMOVED
+from twinwright.storage.query import Query, sightings_matter
 
 HOUR_OF_TIME = f"CASE WHEN time >= 0 THEN time / {HOUR} ELSE -((-time + {HOUR - 1}) / {HOUR}) END"  # `/` rounds towards zero
 
@@ -74,19 +73,6 @@ CREATE INDEX ON receipts (made_at);
 _TYPES: dict[ColumnType, str] = {"DOUBLE": "double precision", "BIGINT": "bigint", "BOOLEAN": "boolean", "VARCHAR": _TEXT}
 
 
-@dataclass(slots=True)
-class Query:
-    """SQL text and its parameters, grown together."""
-
-    text: str = ""
-    values: list[Any] = field(default_factory=list)
-
-    def add(self, text: str, *values: Any) -> Query:
-        self.text += text
-        self.values += values
-        return self
-
-
 def create_reading_tables(table: ReadingTable) -> Iterable[str]:
     """A table for readings and its twin for further sightings."""
     masks = "".join(f", bad{m} bigint NOT NULL" for m in range(table.masks))
@@ -119,12 +105,6 @@ def visible(table: ReadingTable, retractions: Sequence[Retraction], known_at: in
         known = known_at is None or r.commit <= known_at
         if known and r.contract == table.contract and table.revision < r.below:
             query.add(" AND NOT (origin BETWEEN %s AND %s AND commit < %s)", r.first, r.last, r.commit)
-
-
-def sightings_matter(table: ReadingTable, tables: Sequence[ReadingTable], retractions: Sequence[Retraction]) -> bool:
-    """A further sighting changes what is current only where something can be retracted or a higher revision said the same."""
-    revisions = sum(other.contract == table.contract for other in tables)
-    return revisions > 1 or any(r.contract == table.contract for r in retractions)
 
 
 def _value_columns(table: ReadingTable, j: int) -> str:

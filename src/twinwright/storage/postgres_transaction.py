@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from twinwright.clock import HOUR
-from twinwright.errors import FenceError, StoreError
+from twinwright.errors import StoreError
 from twinwright.storage import postgres_sql
 from twinwright.storage.layout import (
     ColumnType,
@@ -25,9 +25,11 @@ from twinwright.storage.layout import (
     Relationship,
     Retraction,
 )
+from twinwright.storage.log_line import LogLine, require_position, require_revision
 from twinwright.storage.postgres_connections import Connection
 from twinwright.storage.postgres_copy import packed
 from twinwright.storage.protocol import CELL_SCHEMA, VALUE_SCHEMA
+from twinwright.storage.rows import counts_row, letters_table
 
 DAY = 24 * HOUR
 _PIECE = 1 << 20  # bytes of a COPY that are handed over at a time
@@ -57,29 +59,14 @@ def reading_schema(table: ReadingTable) -> pa.Schema:
     return pa.schema([(name, types.get(name, pa.int64())) for name in table.names])
 
 
-class PostgresTransaction:
+class PostgresTransaction(LogLine):
     """Built by the store when it holds the writers' lock; `catalogue` is a copy that replaces the store's."""
 
     def __init__(self, connection: Connection, commit: int, at: int, principal: str, kind: str, catalogue: Catalogue) -> None:
+        super().__init__(commit, at, principal, kind)
         self._con = connection
-        self.commit = commit
-        self.at = at
-        self._principal = principal
-        self._kind = kind
         self.catalogue = catalogue
         self.batch = uuid.uuid4()  # by which the commit is known again, should the connection be lost while it is made
-        self.counts = Counts()
-        self._source = ""
-        self._detail: list[str] = []
-
-    @property
-    def source(self) -> str:
-        """The source this commit is about; empty when none or several."""
-        return self._source
-
-    @property
-    def detail(self) -> str:
-        return "; ".join(self._detail)
 
     def append_readings(self, table: ReadingTable, rows: pa.Table, *, sightings: bool = False) -> None:
         rows = rows.select(table.names).cast(reading_schema(table))
@@ -105,7 +92,7 @@ class PostgresTransaction:
         self._con.execute(f"INSERT INTO journal_{day} VALUES (%s, %s, %b)", [contract, self.commit, frames])
         self._con.execute(
             "INSERT INTO journal VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
-            [self.commit, contract, source, revision, self.at, day, *_row(counts)],
+            [self.commit, contract, source, revision, self.at, day, *counts_row(counts)],
         )
 
     def expire_journal(self, contract: str, before: int) -> None:
@@ -127,49 +114,27 @@ class PostgresTransaction:
         self._con.execute(
             "UPDATE journal SET received = received + %s, accepted = accepted + %s, duplicate = duplicate + %s, "
             "dead_lettered = dead_lettered + %s, late = late + %s, conflict = conflict + %s WHERE commit = %s",
-            [*_row(change), commit],
+            [*counts_row(change), commit],
         )
 
     def move_position(self, contract: str, stream: str, start: int, next: int) -> None:
         found = self._con.execute("SELECT next FROM positions WHERE contract = %s AND stream = %s", [contract, stream]).fetchone()
         stored = found[0] if found else 0
-        if stored != start:
-            raise FenceError(
-                f"position {start} of {stream} is not where the store is ({stored})",
-                where=contract,
-                remedy="Read again from the store's position",
-            )
+        require_position(contract, stream, start, stored)
         self._con.execute(
             "INSERT INTO positions VALUES (%s, %s, %s) ON CONFLICT (contract, stream) DO UPDATE SET next = excluded.next",
             [contract, stream, next],
         )
 
     def require_revision(self, contract: str, revision: int) -> None:
-        applied = max((table.revision for table in self.catalogue.tables if table.contract == contract), default=None)
-        if applied != revision:
-            raise FenceError(f"decoded under revision {revision}, but {applied} is applied", where=contract, remedy="Decode again")
+        require_revision(contract, revision, self.catalogue.tables)
 
     def add_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
         if not letters:
             return
         newest = self._con.execute("SELECT coalesce(max(id), 0) FROM dead_letters").fetchone()
         first = 1 + (newest[0] if newest else 0)
-        columns = {
-            "id": pa.array(range(first, first + len(letters)), pa.int64()),
-            "origin": pa.array([letter.origin or self.commit for letter in letters], pa.int64()),
-            "contract": pa.array([letter.contract for letter in letters]),
-            "source": pa.array([letter.source for letter in letters]),
-            "revision": pa.array([letter.revision for letter in letters], pa.int32()),
-            "reason": pa.array([letter.reason for letter in letters]),
-            "detail": pa.array([letter.detail for letter in letters]),
-            "payload": pa.array([letter.payload for letter in letters], pa.binary()),
-            "captures": pa.array([json.dumps(dict(letter.captures), sort_keys=True) for letter in letters]),
-            "position": pa.array([letter.position for letter in letters]),
-            "at": pa.array([self.at] * len(letters), pa.int64()),
-            "status": pa.array(["open"] * len(letters)),
-            "closed": pa.nulls(len(letters), pa.int64()),
-        }
-        self._copy("dead_letters", pa.table(columns))
+        self._copy("dead_letters", letters_table(letters, first, self.commit, self.at))
 
     def close_dead_letters(self, ids: Sequence[int], status: str) -> None:
         self._con.execute(
@@ -191,14 +156,6 @@ class PostgresTransaction:
         ).rowcount
         self._detail.append(f"{expired} dead letters")
         return expired
-
-    def count(self, counts: Counts, *, source: str = "", detail: str = "") -> None:
-        if not counts.conserved:
-            raise StoreError(f"readings are not conserved: {counts}", where=source, remedy="This is a defect: please report it")
-        self.counts = self.counts + counts
-        self._source = source
-        if detail:
-            self._detail.append(detail)
 
     def retract(self, contract: str, first: int, last: int, below: int) -> None:
         self.catalogue.retractions.append(Retraction(self.commit, contract, first, last, below))
@@ -260,7 +217,7 @@ class PostgresTransaction:
 
     def finish(self) -> None:
         """The last act: this commit's line of the log. Raises StoreError where the commit would not be durable (law 4)."""
-        values = [self.commit, self.at, self._kind, self._source, self._principal, *_row(self.counts), self.detail, self.batch]
+        values = [*self.line, self.batch]
         marks = ", ".join(["%s"] * len(values))
         durable = self._con.execute(f"INSERT INTO commits VALUES ({marks}) RETURNING current_setting('synchronous_commit')", values)
         setting = durable.fetchone()
@@ -281,7 +238,3 @@ class PostgresTransaction:
         if rows:
             with self._con.cursor() as cursor:
                 cursor.executemany(f"INSERT INTO {name} VALUES ({', '.join(['%s'] * len(rows[0]))})", rows)
-
-
-def _row(counts: Counts) -> list[int]:
-    return [counts.received, counts.accepted, counts.duplicate, counts.dead_lettered, counts.late, counts.conflict]
