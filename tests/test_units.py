@@ -80,7 +80,7 @@ def test_what_is_not_a_unit_is_refused_with_a_remedy(text: str, part: str) -> No
 
 def test_a_unit_that_is_not_text_is_refused() -> None:
     with pytest.raises(UnitError, match="not int"):
-        canonical(5)  # type: ignore[arg-type]
+        canonical(5)
 
 
 def test_an_unknown_dtdl_unit_names_the_nearest() -> None:

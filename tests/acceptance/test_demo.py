@@ -69,7 +69,7 @@ class Performance:
 
     def folder(self) -> Path:
         """Where it said that everything is."""
-        return Path(re.search(r"--workspace (\S+)/workspace", self.text)[1])  # type: ignore[index]
+        return Path(re.search(r"--workspace (\S+)/workspace", self.text)[1])
 
 
 @pytest.fixture

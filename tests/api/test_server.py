@@ -70,6 +70,6 @@ def test_tls_is_served_with_a_secure_cookie(tmp_path: Path, app: ASGIApp, tokens
     subprocess.run([*request, "-keyout", str(key), "-out", str(certificate)], check=True, capture_output=True)
     with Server(app, port=0, ssl_certificate=certificate, ssl_key=key) as server:
         assert server.url.startswith("https://")
-        code = tokens.new_code()  # type: ignore[attr-defined]
+        code = tokens.new_code()
         answer = httpx.get(f"{server.url}/login", params={"code": code}, verify=str(certificate))
         assert answer.status_code == 303 and "; Secure" in answer.headers["set-cookie"]

@@ -94,8 +94,8 @@ def _killed_in(plant: Plant, after: int) -> Iterator[None]:
             if left[0] < 0:
                 raise Killed
 
-    plant.store.transaction = transaction  # type: ignore[method-assign]
+    plant.store.transaction = transaction
     try:
         yield
     finally:
-        plant.store.transaction = whole  # type: ignore[method-assign]
+        plant.store.transaction = whole

@@ -61,7 +61,7 @@ class Sender:
     def __init__(self, laws: Any, rng: random.Random) -> None:
         self.laws, self.rng = laws, rng
 
-        class Said(laws.Value):  # type: ignore[misc,name-defined]  # with the order in which the product settles a conflict
+        class Said(laws.Value):  # with the order in which the product settles a conflict
             def canonical(self) -> bytes:
                 return repr((self.kind != "bad", type(self.value).__name__, self.value)).encode()
 

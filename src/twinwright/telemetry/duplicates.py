@@ -169,14 +169,14 @@ class SeenReadings:
         whole, by_key = self._missing(spans)
         if not self._keep:
             self._make_room(spans, whole)
-        known = {}
+        known, looked_up = {}, set(by_key)
         for number in spans:
-            hour = self._held.pop(number) if number in self._held else self._partly.pop(number, _Hour(self._tables))
-            if number not in by_key:
+            kept = self._held if number in self._held else self._partly
+            hour = known[number] = kept.pop(number) if number in kept else _Hour(self._tables)
+            if number not in looked_up:
                 self._held[number] = hour
             elif self._keep:
                 self._partly[number] = hour
-            known[number] = hour
         if whole:
             self._take_in(known, load(whole, None))
         if by_key:

@@ -131,7 +131,8 @@ class Pipeline:
 
     def submit_soon(self, delivery: Delivery) -> Future[Receipt]:
         """The same without waiting; deliveries are committed in the order of submission."""
-        setup, contract = self._setup, self.contract(delivery.contract)
+        setup = self._setup
+        contract = _of(setup.contracts, delivery.contract)
         self.guard.admit(contract.source, lambda: newest_event_time(contract, setup.decoders[contract.name], delivery, setup.registry))
         size = sum([len(payload.body) for payload in delivery.payloads])
         with self._pending_lock:
