@@ -4,27 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any, cast
 
 import yaml
 
-from twinwright import __version__
-from twinwright.clock import SECOND, from_iso, parse_duration, to_iso
+from twinwright.clock import from_iso, parse_duration, to_iso
 from twinwright.documents import Problems, load, parse_text
 from twinwright.errors import InvalidError, NotFoundError, UsageError
 from twinwright.governance.principals import LOCAL_ADMIN, Principal
-from twinwright.operations import kpi as kpis
+from twinwright.platform import health
 from twinwright.platform.ingest import ingest_files
 from twinwright.platform.interface import Progress
 from twinwright.platform.reconcile import reconcile_against, reconcile_state
 from twinwright.platform.session import Session
 from twinwright.platform.shown import group_shown, letter_shown, model_shown
 from twinwright.simulation.scenario import Scenario, parse_scenario
-from twinwright.storage.layout import LANES, Commit, Lane
-from twinwright.telemetry.contract import Contract
+from twinwright.storage.layout import LANES, Lane
 from twinwright.telemetry.idempotency import key_of
 from twinwright.telemetry.payloads import REASONS, Delivery, Payload, Receipt
 from twinwright.workspace import contracts
@@ -228,95 +225,16 @@ class LocalPlatform:
         return reconcile_against(self.session, self.principal, against, contract, repair=repair)
 
     def kpi(self, *, window: str = "PT1H") -> dict[str, Any]:
-        now = self.session.clock.now()
-        since = now - parse_duration(window, where="window")
-        store = self.session.store
-        commits = store.commits(self.principal, first=store.commit_at(self.principal, since) + 1)
-        runs = [record.body for record in store.records(self.principal, "run") if record.at >= since]
-        last = store.last_commit(self.principal)
-        qualities = [
-            self.session.qualities.answer(
-                (contract.name, contract.revision, now - since), last, partial(self._quality, contract, since, now, commits)
-            )
-            for contract in self.session.pipeline.contracts.values()
-        ]
-        lags = {lag["name"]: lag["lag_seconds"] for lag in self._consumers()}
-        return kpis.table(self._feeds(), commits, runs, store.counts(self.principal), now, qualities, lags)
-
-    def _quality(self, contract: Contract, since: int, now: int, commits: Sequence[Commit]) -> kpis.Quality:
-        """What is marked of a contract's judged observations in a window that ends now, and how far its source's clock is off."""
-        judged, drift = self.session.served.reads.judged, None
-        checked, marked, marks = judged.counts(self.principal, contract.source, since, now + contract.skew)
-        limit = contract.spec.clock_drift
-        if limit is not None and commits:
-            newest = self.session.store.newest_by_commit(self.principal, contract.name, commits[0].number)
-            drift = kpis.clock_drift([event - received for received, event in newest])
-        return kpis.Quality(contract.name, checked, marked, marks, drift, None if limit is None else parse_duration(limit))
-
-    def _consumers(self) -> list[dict[str, Any]]:
-        """How far behind the log each of its consumers is."""
-        found = []
-        for lag in self.session.derived.consumer.lags():
-            name = f"derived.{lag.name}"
-            self.session.metrics.consumer_lag_commits.labels(consumer=name).set(lag.commits)
-            self.session.metrics.consumer_lag_seconds.labels(consumer=name).set(lag.seconds)
-            state = {"error": lag.error or None, "commit": lag.commit}
-            found.append({"name": name, "lag_commits": lag.commits, "lag_seconds": lag.seconds, **state})
-        return found
-
-    def _feeds(self) -> list[kpis.Feed]:
-        feeds = []
-        for contract in self.session.pipeline.contracts.values():
-            cells = self.session.state.of(contract.name)
-            newest = cells.watermark if len(cells) else None
-            feeds.append(kpis.Feed(contract.name, contract.source, contract.freshness, newest))
-        return feeds
+        return health.kpi(self.session, self.principal, window)
 
     def status(self) -> dict[str, Any]:
-        session, now = self.session, self.session.clock.now()
-        contracts = []
-        for feed in self._feeds():
-            age = kpis.freshness(feed, now)
-            if age is not None:
-                session.metrics.freshness_seconds.labels(contract=feed.contract).set(age)
-            watermark = None if feed.newest is None else to_iso(feed.newest)
-            contracts.append(
-                {"name": feed.contract, "freshness_seconds": age, "target_seconds": feed.freshness / 1e6, "watermark": watermark}
-            )
-        size = session.store.size(self.principal)
-        session.metrics.store_bytes.set(size)
-        statuses = [source.status() for source in session.sources]
-        return {
-            "clock": self.clock(),
-            "connectors": [{"name": s.name, "up": s.state == "up", "state": s.state, "detail": s.error} for s in statuses],
-            "consumers": self._consumers(),
-            "contracts": contracts,
-            "commit": session.store.last_commit(self.principal),
-            "store_bytes": size,
-            "version": __version__,
-            "uptime_seconds": (session.clock.monotonic() - session.started) / 1e6,
-        }
+        return health.status(self.session, self.principal)
 
     def clock(self) -> dict[str, Any]:
-        self.principal.require_read()
-        status = self.session.pipeline.guard.status()
-        return {
-            "suspect": status.suspect,
-            "step_seconds": status.step / SECOND,
-            "resumes_in_seconds": status.left / SECOND if status.suspect else None,
-            "skew_seconds": status.skew / SECOND,
-            "now": to_iso(self.session.clock.now()),
-        }
+        return health.clock(self.session, self.principal)
 
     def trust_clock(self) -> dict[str, Any]:
-        self.principal.require_admin()
-        before, store = self.clock(), self.session.store
-        self.session.pipeline.guard.trust()
-        self.session.remember_clock()
-        with store.transaction(self.principal, "clock") as transaction:
-            body = {"by": self.principal.name, "step_seconds": before["step_seconds"], "now": before["now"]}
-            transaction.put_record("audit", f"clock-{transaction.commit}", body)
-        return {**self.clock(), "token": transaction.commit}
+        return health.trust_clock(self.session, self.principal)
 
     def metrics(self) -> bytes:
         self.status()  # sets the gauges that are asked for, not counted
