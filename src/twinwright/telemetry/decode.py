@@ -15,6 +15,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from twinwright.telemetry.contract import FieldKind
+from twinwright.telemetry.line_template import SplitLines
 from twinwright.telemetry.payloads import Payload, Reason
 
 
@@ -39,10 +40,11 @@ class Undecodable:
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """The bodies of all payloads in order, each ended by a newline; `lengths` are without it."""
+    """The bodies of all `count` payloads in order, each a line; and these lines taken apart, where that was done."""
 
     buffer: bytes
-    lengths: NDArray[np.int64]
+    count: int
+    split: SplitLines | None
 
 
 @dataclass(frozen=True, slots=True)

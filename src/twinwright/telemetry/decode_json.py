@@ -87,7 +87,7 @@ class JsonDecoder:
         rest = self._general(elements, lines.left[owner].astype(np.int32))
         undecodable = [Undecodable(int(lines.left[bad.payload]), bad.raw, bad.detail) for bad in undecodable]
         rest = concatenate([rest, empty(self._fields, undecodable)], self._fields) if undecodable else rest
-        return replace(self._in_order(lines, rest, bodies.__getitem__), joined=Joined(buffer, np.diff(lines.starts) - 1))
+        return replace(self._in_order(lines, rest, bodies.__getitem__), joined=Joined(buffer, len(bodies), lines.split))
 
     def _compiled(self, buffer: bytes, count: int) -> Lines | None:
         """What the compiled reader takes, where that is most of it."""

@@ -8,48 +8,104 @@ from collections.abc import Sequence
 import msgspec
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from twinwright.errors import StoreError
+from twinwright.telemetry import line_template
 from twinwright.telemetry.decode import Joined
+from twinwright.telemetry.line_template import SplitLines, Template
 from twinwright.telemetry.payloads import Payload
 
-_VERSION = 1
+_VERSION = 2
+_READABLE = (1, 2)  # 1: never taken apart, and always with lengths
 _HEAD = struct.Struct("<BBIIQ")  # version, bytes between two bodies, bytes of the index before and after compression, bytes of the bodies
 _CODEC = pa.Codec("zstd", compression_level=1)
 
 
-def pack(payloads: Sequence[Payload], joined: Joined | None = None) -> bytes:
-    """One block: an index (lengths, captures) in msgpack, then the bodies end to end; each of the two compressed.
+class _Parts(msgspec.Struct, array_like=True, frozen=True):
+    """How bodies that were taken apart lie in the block: the template, which lines fit it, and of each part its bytes before and after
+    compression. The last part are the lines that don't fit."""
 
-    Where the payloads are already `joined`, what separates them is kept too: copying them once more would cost more.
+    segments: list[bytes]
+    lines: int
+    matched: bytes
+    sizes: list[tuple[int, int]]
+
+
+class _Index(msgspec.Struct, array_like=True, frozen=True):
+    """What stands before the bodies. No `lengths`: each body is a line."""
+
+    lengths: bytes
+    captures: list[dict[str, str]]
+    parts: _Parts | None = None
+
+
+def pack(payloads: Sequence[Payload], joined: Joined | None = None) -> bytes:
+    """One block: an index in msgpack, then the bodies end to end; each of the two compressed.
+
+    Bodies that are lines of one form are taken apart before. Where they are already `joined`, what separates them is kept too: copying
+    them once more would cost more.
     """
     captures = [dict(payload.captures) for payload in payloads] if any(payload.captures for payload in payloads) else []
-    if joined is not None and len(joined.lengths) == len(payloads):
-        gap, plain, lengths = 1, joined.buffer, joined.lengths
+    if joined is not None and joined.count == len(payloads):
+        gap, plain, lengths, split = 1, joined.buffer, b"", joined.split
     else:
         bodies = [payload.body for payload in payloads]
-        gap, plain, lengths = 0, b"".join(bodies), np.fromiter(map(len, bodies), np.int64, len(bodies))
-    index = msgspec.msgpack.encode((lengths.astype("<u4").tobytes(), captures))
+        plain, split = b"\n".join([*bodies, b""]), None
+        lengths = np.fromiter(map(len, bodies), np.int64, len(bodies)).astype("<u4").tobytes()
+        gap = 1
+    split = split or line_template.split(plain, plain.count(b"\n"))
+    parts, body = _taken_apart(split) if split else (None, _CODEC.compress(plain, asbytes=True))
+    index = msgspec.msgpack.encode(_Index(lengths, captures, parts))
     short = _CODEC.compress(index, asbytes=True)
-    return b"".join([_HEAD.pack(_VERSION, gap, len(index), len(short), len(plain)), short, _CODEC.compress(plain, asbytes=True)])
+    return b"".join([_HEAD.pack(_VERSION, gap, len(index), len(short), len(plain)), short, body])
 
 
 def unpack(frames: bytes) -> list[Payload]:
     """What was packed. Raises StoreError for a block of a newer version or one that is damaged."""
     try:
         version, gap, index_size, short_size, size = _HEAD.unpack_from(frames)
-        if version != _VERSION:
-            raise StoreError(f"a journal block has version {version}", remedy=f"This release reads {_VERSION}: use a newer one")
+        if version not in _READABLE:
+            raise StoreError(f"a journal block has version {version}", remedy=f"This release reads up to {_VERSION}: use a newer one")
         split = _HEAD.size + short_size
-        index = _CODEC.decompress(frames[_HEAD.size : split], decompressed_size=index_size, asbytes=True)
-        plain = _CODEC.decompress(frames[split:], decompressed_size=size, asbytes=True)
-        packed, captures = msgspec.msgpack.decode(index, type=tuple[bytes, list[dict[str, str]]])
-        lengths = np.frombuffer(packed, "<u4").tolist()
+        index = msgspec.msgpack.decode(
+            _CODEC.decompress(frames[_HEAD.size : split], decompressed_size=index_size, asbytes=True), type=_Index
+        )
+        body = frames[split:]
+        plain = _together(index.parts, body, size) if index.parts else _CODEC.decompress(body, decompressed_size=size, asbytes=True)
+        lengths = np.frombuffer(index.lengths, "<u4") if index.lengths or version == 1 or not plain else _of_lines(plain)
     except (struct.error, pa.ArrowException, OSError, ValueError) as error:
         raise StoreError(f"a journal block is damaged: {error}", remedy="Restore the store from a backup") from error
     payloads = []
     at = 0
-    for number, length in enumerate(lengths):
-        payloads.append(Payload(plain[at : at + length], captures[number] if captures else {}))
+    for number, length in enumerate(lengths.tolist()):
+        payloads.append(Payload(plain[at : at + length], index.captures[number] if index.captures else {}))
         at += length + gap
     return payloads
+
+
+def _taken_apart(split: SplitLines) -> tuple[_Parts, bytes]:
+    parts = split.parts()
+    packed = [_CODEC.compress(pa.py_buffer(part), asbytes=True) for part in parts]
+    matched = b"" if split.matched.all() else np.packbits(split.matched).tobytes()
+    sizes = [(len(part), len(short)) for part, short in zip(parts, packed, strict=True)]
+    return _Parts(list(split.template.segments), len(split.matched), matched, sizes), b"".join(packed)
+
+
+def _together(parts: _Parts, body: bytes, size: int) -> bytes:
+    """Raises ValueError where they do not make up `size` bytes."""
+    if sum(before for before, _ in parts.sizes) > size or parts.lines > size:
+        raise ValueError("the parts are larger than the whole")
+    found, at = [], 0
+    for before, after in parts.sizes:
+        found.append(_CODEC.decompress(body[at : at + after], decompressed_size=before, asbytes=True))
+        at += after
+    bits = np.frombuffer(parts.matched, np.uint8)
+    matched = np.unpackbits(bits, count=parts.lines).astype(np.bool_) if parts.matched else np.ones(parts.lines, np.bool_)
+    return line_template.join(Template(tuple(parts.segments)), found, matched, size)
+
+
+def _of_lines(plain: bytes) -> NDArray[np.int64]:
+    """How long each line is."""
+    ends = np.flatnonzero(np.frombuffer(plain, np.uint8) == 10)
+    return np.diff(ends, prepend=-1) - 1

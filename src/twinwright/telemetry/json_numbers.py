@@ -4,18 +4,17 @@ second"; the usual short ones are left to one multiplication, Clinger 1990)."""
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import numba
 import numpy as np
 from numpy.typing import NDArray
 
 _POWERS = 308
-_F = TypeVar("_F", bound=Callable[..., Any])
 
 
-def njit(function: _F) -> _F:
-    compiled: _F = numba.njit(cache=True, nogil=True, forceinline=True, _nrt=False)(function)  # type: ignore[call-overload]
+def njit(function: Callable[..., Any]) -> Callable[..., Any]:
+    compiled: Callable[..., Any] = numba.njit(cache=True, nogil=True, forceinline=True, _nrt=False)(function)  # type: ignore[call-overload]
     return compiled
 
 

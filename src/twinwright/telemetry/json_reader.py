@@ -3,8 +3,8 @@
 It reads the plain form of a document and judges nothing: a line that it is not sure of (an escape in a text, a field of another
 type than its kind, a key that comes twice, anything that may not be JSON) is left to the plain reader, whole. What it does read it
 reads exactly as the plain one: numbers are rounded correctly, the usual ones by one multiplication (Clinger 1990), the others by
-the algorithm of Eisel and Lemire (Lemire 2021, "Number parsing at a gigabyte per second"). Its functions are inlined and without
-reference counts, for which they may not allocate: calls and counts took three quarters of the time.
+the algorithm of Eisel and Lemire (Lemire 2021, "Number parsing at a gigabyte per second"). Lines that have a form in common are
+taken apart before (`line_template`), and read column by column.
 """
 
 from __future__ import annotations
@@ -17,25 +17,56 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from twinwright.telemetry import json_template, line_template
 from twinwright.telemetry.contract import FieldKind
-from twinwright.telemetry.json_numbers import TEN, njit, rounded, scan_number
+from twinwright.telemetry.json_scan import (
+    BOOLEAN,
+    INTEGER,
+    LENGTH_BITS,
+    MAX_KEYS,
+    NUMBER,
+    SCALAR,
+    STRING,
+    UNSEEN,
+    VALUE,
+    gather,
+    read_column,
+    read_lines,
+    read_value,
+)
+from twinwright.telemetry.json_template import Plan
+from twinwright.telemetry.line_kernels import WORD
+from twinwright.telemetry.line_template import SplitLines
 
-_NUMBER, _INTEGER, _BOOLEAN, _STRING, _SCALAR = range(5)
-_KINDS: Mapping[FieldKind, int] = {"number": _NUMBER, "integer": _INTEGER, "boolean": _BOOLEAN, "string": _STRING, "scalar": _SCALAR}
-_UNSEEN, _VALUE, _NULL = 0, 1, 2
-_LENGTH_BITS = 24  # a text is kept as where it begins and, in the low bits, how long it is
-_MAX_KEYS = 1024
-_SURE = 280  # with 19 digits before it, a power of ten that surely makes a double
+_KINDS: Mapping[FieldKind, int] = {"number": NUMBER, "integer": INTEGER, "boolean": BOOLEAN, "string": STRING, "scalar": SCALAR}
 
 
 @dataclass(frozen=True, slots=True)
 class Lines:
-    """What was read of a buffer. `columns` have a row for each line of `rows`; line i is `starts[i]` to `starts[i + 1] - 1`."""
+    """What was read of a buffer. `columns` have a row for each line of `rows`; line i is `starts[i]` to `starts[i + 1] - 1`.
+
+    `split` is there where the lines were taken apart for reading.
+    """
 
     rows: NDArray[np.int64]
     columns: dict[str, pa.Array]
     left: NDArray[np.int64]
     starts: NDArray[np.int64]
+    split: SplitLines | None = None
+
+
+class _Values:
+    """What is read, a row for each field and a column for each line: a number, a whole number, or where a text is."""
+
+    def __init__(self, fields: int, lines: int) -> None:
+        self.words = np.empty((fields, lines), np.uint64)
+        self.state = np.zeros((fields, lines), np.uint8)
+        self.good = np.zeros(lines, np.bool_)
+
+    @property
+    def places(self) -> tuple[NDArray[Any], ...]:
+        """As the compiled functions take them."""
+        return self.words, self.words.view(np.int64), self.words.view(np.float64), self.state
 
 
 class LineReader:
@@ -55,25 +86,64 @@ class LineReader:
 
     def read(self, buffer: bytes, count: int) -> Lines | None:
         """The `count` lines of `buffer`, which is UTF-8 and ends with a newline; None where there are not so many."""
-        data = np.frombuffer(buffer, np.uint8)
-        words = np.empty((len(self._fields), count), np.uint64)
-        state = np.zeros((len(self._fields), count), np.uint8)
-        starts = np.empty(count + 1, np.int64)
-        good = np.empty(count, np.bool_)
-        lines = _read_lines(
-            data, self._names, self._bounds, self._kinds, words, words.view(np.int64), words.view(np.float64), state, starts, good,
-            np.full(_MAX_KEYS, -1, np.int64),
-        )  # fmt: skip
-        if lines != count:
+        values = _Values(len(self._fields), count)
+        split = line_template.split(buffer, count)
+        plan = json_template.plan(split.template, dict(self._fields)) if split else None
+        if split is not None and plan is not None and self._constants(split, plan, values):
+            self._columns(split, plan, values)
+            which, taken_apart = np.flatnonzero(~split.matched), split.buffer.view()
+            taken_apart.flags.writeable = False  # as a buffer of bytes is: compiled once for both
+            self._lines(taken_apart, split.rest, which, np.empty(len(which) + 1, np.int64), values)
+            return self._lines_of(taken_apart, values, split.starts, split)
+        data, starts = np.frombuffer(buffer, np.uint8), np.empty(count + 1, np.int64)
+        if self._lines(data, (0, len(data)), np.arange(count), starts, values) != count:
             return None
+        return self._lines_of(data, values, starts, split)
+
+    def _lines(
+        self, data: NDArray[np.uint8], span: tuple[int, int], which: NDArray[np.int64], starts: NDArray[np.int64], values: _Values
+    ) -> int:
+        """Read whole lines, the first into row `which[0]` and so on; how many there are, or one more than there is room for."""
+        order = np.full(MAX_KEYS, -1, np.int64)
+        return int(read_lines(data, *span, self._names, self._bounds, self._kinds, *values.places, which, starts, values.good, order))
+
+    def _constants(self, split: SplitLines, plan: Plan, values: _Values) -> bool:
+        """Take in the values that are the same in all lines; False where one is not sure. Their texts go behind the rest of the lines,
+        where there is room for what the lines have in common."""
+        at = split.rest[1]
+        for j, (name, _) in enumerate(self._fields):
+            if (text := plan.constants.get(name)) is None:
+                continue
+            split.buffer[at : at + len(text) + 1] = np.frombuffer(text + b"\n", np.uint8)
+            one = _Values(len(self._fields), 1)
+            if read_value(split.buffer, at, self._kinds[j], j, 0, *one.places) != at + len(text):
+                values.state[:] = UNSEEN
+                return False
+            values.words[j], values.state[j, split.matched] = one.words[j, 0], one.state[j, 0]
+            at += len(text) + 1
+        return True
+
+    def _columns(self, split: SplitLines, plan: Plan, values: _Values) -> None:
+        values.good[:] = split.matched
+        numbers = {name: j for j, (name, _) in enumerate(self._fields)}
+        for column, segment, begin, end in zip(plan.columns, split.template.segments[1:], split.begins, split.ends, strict=True):
+            split.buffer[end] = 10  # no text is read past it; columns have room to spare
+            j = -1 if column.field is None else numbers[column.field]
+            kind = self._kinds[j] if j >= 0 else np.int8(-1)
+            read_column(
+                split.buffer, begin, segment[0], column.in_quotes, kind, j, split.matched, *values.places, values.good
+            )  # fmt: skip
+
+    def _lines_of(self, data: NDArray[np.uint8], values: _Values, starts: NDArray[np.int64], split: SplitLines | None) -> Lines:
+        good = values.good
         rows = np.flatnonzero(good)
         columns = {}
         for j, (name, kind) in enumerate(self._fields):
-            value, there = words[j], state[j] == _VALUE
-            if len(rows) < count:
+            value, there = values.words[j], values.state[j] == VALUE
+            if len(rows) < len(good):
                 value, there = value[rows], there[rows]
             columns[name] = _array(data, kind, value, there)
-        return Lines(rows, columns, np.flatnonzero(~good), starts)
+        return Lines(rows, columns, np.flatnonzero(~good), starts, split)
 
 
 def _array(data: NDArray[np.uint8], kind: FieldKind, words: NDArray[np.uint64], there: NDArray[np.bool_]) -> pa.Array:
@@ -85,216 +155,8 @@ def _array(data: NDArray[np.uint8], kind: FieldKind, words: NDArray[np.uint64], 
     if kind == "boolean":
         return pa.array(words.astype(np.bool_), mask=missing)
     offsets = np.zeros(len(words) + 1, np.int64)
-    np.cumsum(np.where(there, words & np.uint64((1 << _LENGTH_BITS) - 1), np.uint64(0)), out=offsets[1:])
-    text = np.empty(int(offsets[-1]), np.uint8)
-    _gather(data, words, offsets, text)
+    np.cumsum(np.where(there, words & np.uint64((1 << LENGTH_BITS) - 1), np.uint64(0)), out=offsets[1:])
+    text = np.empty(int(offsets[-1]) + WORD, np.uint8)
+    gather(data, words, offsets, text)
     valid = None if missing is None else pa.py_buffer(np.packbits(there, bitorder="little"))
     return pa.Array.from_buffers(pa.large_string(), len(words), [valid, pa.py_buffer(offsets), pa.py_buffer(text)])
-
-
-@njit
-def _gather(data: Any, words: Any, offsets: Any, text: Any) -> None:
-    for row in range(len(words)):
-        begin = np.int64(words[row] >> np.uint64(_LENGTH_BITS))
-        at = offsets[row]
-        for i in range(offsets[row + 1] - at):
-            text[at + i] = data[begin + i]
-
-
-# --- texts and what is not asked for ---------------------------------------------------------------------------------
-
-
-@njit
-def _after_space(data: Any, at: Any) -> Any:
-    while data[at] == 32 or data[at] == 9 or data[at] == 13:
-        at += 1
-    return at
-
-
-@njit
-def _plain_text(data: Any, at: Any) -> Any:
-    """Where the quote is that ends a text without escapes; -1 for another."""
-    while data[at] != 34:
-        if data[at] < 32 or data[at] == 92:
-            return np.int64(-1)
-        at += 1
-    return at
-
-
-@njit
-def _literal(data: Any, at: Any) -> Any:
-    """(end, 1 true, 0 false, 2 null); end is -1 for anything else."""
-    a, b, c, d = data[at], data[at + 1] if data[at] != 10 else 0, 0, 0
-    if b != 10 and b != 0:
-        c = data[at + 2]
-        if c != 10:
-            d = data[at + 3]
-    if a == 116 and b == 114 and c == 117 and d == 101:
-        return at + 4, 1
-    if a == 110 and b == 117 and c == 108 and d == 108:
-        return at + 4, 2
-    if a == 102 and b == 97 and c == 108 and d == 115 and data[at + 4] == 101:
-        return at + 5, 0
-    return np.int64(-1), 0
-
-
-@njit
-def _skip(data: Any, at: Any) -> Any:
-    """The end of a value that is not asked for, checked; -1 where it is not surely JSON, or is nested. Nested ones are rare
-    enough, and mostly asked for in vain: such a batch goes to the general reader."""
-    c = data[at]
-    if c == 34:
-        at += 1
-        while data[at] != 34:
-            if data[at] < 32:
-                return np.int64(-1)
-            if data[at] == 92:
-                at += 1
-                e = data[at]
-                if not (e == 34 or e == 92 or e == 47 or e == 98 or e == 102 or e == 110 or e == 114 or e == 116):
-                    return np.int64(-1)
-            at += 1
-        return at + 1
-    if c == 45 or 48 <= c <= 57:
-        end, _, exponent, _, _ = scan_number(data, at)
-        return end if -_SURE < exponent < _SURE else np.int64(-1)
-    return _literal(data, at)[0]
-
-
-@njit
-def _named(data: Any, at: Any, names: Any, begin: Any, end: Any) -> bool:
-    """Whether the key at `at` is the one of these bytes, with its quote."""
-    for i in range(end - begin):
-        if data[at + i] != names[begin + i]:
-            return False
-    return bool(data[at + end - begin] == 34)
-
-
-# --- lines -----------------------------------------------------------------------------------------------------------
-
-
-@njit
-def _value(data: Any, at: Any, kind: Any, j: Any, row: Any, words: Any, wholes: Any, numbers: Any, state: Any) -> Any:
-    """Take in one value that is asked for; returns its end, -1 where it is left to the plain reader."""
-    c = data[at]
-    if c == 34:
-        end = _plain_text(data, at + 1)
-        if end < 0 or kind < _STRING or end - at > (1 << _LENGTH_BITS):
-            return np.int64(-1)
-        words[j, row] = np.uint64(at + 1) << np.uint64(_LENGTH_BITS) | np.uint64(end - at - 1)
-        state[j, row] = _VALUE
-        return end + 1
-    if c == 45 or 48 <= c <= 57:
-        end, digits, exponent, negative, whole = scan_number(data, at)
-        if end < 0 or kind in (_STRING, _BOOLEAN):
-            return np.int64(-1)
-        state[j, row] = _VALUE
-        if kind == _SCALAR:  # a whole number is its own text
-            if not whole or negative:
-                return np.int64(-1)
-            words[j, row] = np.uint64(at) << np.uint64(_LENGTH_BITS) | np.uint64(end - at)
-            return end
-        if kind == _INTEGER:
-            if not whole or end - at > 18:
-                return np.int64(-1)
-            wholes[j, row] = -np.int64(digits) if negative else np.int64(digits)
-            return end
-        if digits <= np.uint64(1 << 53) and -22 <= exponent <= 22:
-            number = float(np.int64(digits))
-            number = number / TEN[-exponent] if exponent < 0 else number * TEN[exponent]
-            if negative:
-                number = 0.0 if whole and number == 0.0 else -number  # -0 is a whole number, which has one zero
-            numbers[j, row] = number
-            return end
-        bits, sure = rounded(digits, exponent)
-        if not sure:
-            return np.int64(-1)
-        words[j, row] = bits | np.uint64(1) << np.uint64(63) if negative else bits
-        return end
-    end, what = _literal(data, at)
-    if end < 0:
-        return np.int64(-1)
-    if what == 2:
-        state[j, row] = _NULL
-    elif kind == _BOOLEAN:
-        wholes[j, row] = what
-        state[j, row] = _VALUE
-    elif kind == _SCALAR:
-        words[j, row] = np.uint64(at) << np.uint64(_LENGTH_BITS) | np.uint64(end - at)
-        state[j, row] = _VALUE
-    else:
-        return np.int64(-1)
-    return end
-
-
-@njit
-def _read_line(
-    data: Any, at: Any, row: Any, names: Any, bounds: Any, kinds: Any, words: Any, wholes: Any, numbers: Any, state: Any, order: Any
-) -> Any:
-    """Where the line ends, if all of it is sure; else -1. `order` is which field was found at each place of the last line."""
-    at = _after_space(data, at)
-    if data[at] != 123:
-        return np.int64(-1)
-    at = _after_space(data, at + 1)
-    place = 0
-    while data[at] != 125:
-        if place:
-            if data[at] != 44:
-                return np.int64(-1)
-            at = _after_space(data, at + 1)
-        if data[at] != 34 or place == _MAX_KEYS:
-            return np.int64(-1)
-        at += 1
-        j = order[place]
-        if j < 0 or not _named(data, at, names, bounds[j], bounds[j + 1]):
-            j = -1
-            for other in range(len(kinds)):
-                if _named(data, at, names, bounds[other], bounds[other + 1]):
-                    j = other
-                    break
-            order[place] = j
-        if j >= 0:
-            at += bounds[j + 1] - bounds[j]
-        else:
-            at = _plain_text(data, at)
-            if at < 0:
-                return at
-        at = _after_space(data, at + 1)
-        if data[at] != 58:
-            return np.int64(-1)
-        at = _after_space(data, at + 1)
-        if j < 0:
-            at = _skip(data, at)
-        elif state[j, row] != _UNSEEN:
-            return np.int64(-1)
-        else:
-            at = _value(data, at, kinds[j], j, row, words, wholes, numbers, state)
-        if at < 0:
-            return at
-        at = _after_space(data, at)
-        place += 1
-    at = _after_space(data, at + 1)
-    return at if data[at] == 10 else np.int64(-1)
-
-
-@njit
-def _read_lines(
-    data: Any, names: Any, bounds: Any, kinds: Any, words: Any, wholes: Any, numbers: Any, state: Any, starts: Any, good: Any, order: Any
-) -> int:
-    """How many lines there are, or one more than there is room for. Every loop stops at a newline, and the buffer ends with one."""
-    at = np.int64(0)
-    row = 0
-    while at < len(data):
-        if row == len(good):
-            return row + 1
-        starts[row] = at
-        end = _read_line(data, at, row, names, bounds, kinds, words, wholes, numbers, state, order)
-        good[row] = end >= 0
-        if end < 0:
-            end = at
-            while data[end] != 10:
-                end += 1
-        at = end + 1
-        row += 1
-    starts[row] = at
-    return row
