@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from twinwright.clock import HOUR
 from twinwright.storage.layout import ReadingColumn
 from twinwright.telemetry.duplicates import CLASH, DUPLICATE, NEW, Fingerprints, SeenReadings
+from twinwright.twins.cells import words_of
 
 quick = settings(max_examples=200, deadline=None, derandomize=True)
 reading = st.tuples(st.integers(0, 5), st.integers(0, 5), st.integers(0, 3))  # key, hour, content
@@ -180,10 +181,9 @@ def prints(columns=COLUMNS, fingerprints=None, **changes):
     r = {**BASE, **changes}
     types = {"DOUBLE": pa.float64(), "BIGINT": pa.int64(), "BOOLEAN": pa.bool_(), "VARCHAR": pa.string()}
     values = [pa.array([value], types[column.type]) for column, value in zip(columns, r["values"], strict=True)]
-    words = [np.array([[r[name]]], np.int64) for name in ("present", "bad")]
-    made = (fingerprints or Fingerprints()).of(
-        columns, np.array([r["twin"]], np.int32), np.array([r["time"]], np.int64), np.array([r["correction"]], np.int64), *words, values
-    )
+    masks = [np.array([[r[name]]], np.int64) for name in ("present", "bad")]
+    twin, time, correction = np.array([r["twin"]], np.int32), np.array([r["time"]], np.int64), np.array([r["correction"]], np.int64)
+    made = (fingerprints or Fingerprints()).of(columns, twin, time, correction, *masks, values, words_of(values))
     return int(made[0][0]), int(made[1][0])
 
 

@@ -46,32 +46,28 @@ class Fingerprints:
         present: NDArray[np.int64],
         bad: NDArray[np.int64],
         values: Sequence[pa.Array],
+        words: NDArray[np.uint64],
     ) -> tuple[NDArray[np.uint64], NDArray[np.uint64], NDArray[np.uint64]]:
-        """(key, content, paths) of each row."""
+        """(key, content, paths) of each row. `words` are `words_of` the values; those of texts are filled in."""
         count = len(twin)
-        words = np.empty((len(columns), count), np.uint64)
         seeds = np.empty(len(columns), np.uint64)
         bits = np.empty(len(columns), np.uint64)
         for j, (column, value) in enumerate(zip(columns, values, strict=True)):
-            words[j] = self._words(value)
+            if column.type == "VARCHAR":
+                words[j] = _of_texts(value)
             seeds[j] = _seed(f"{column.path}\0{column.unit}\0{column.type}")
             bits[j] = np.uint64(1) << np.uint64(self._bits.setdefault(column.path, min(len(self._bits), 63)))
         key, content, paths = np.empty(count, np.uint64), np.empty(count, np.uint64), np.empty(count, np.uint64)
         _fingerprint(twin, time, correction, present, bad, words, seeds, bits, key, content, paths)
         return key, content, paths
 
-    def _words(self, values: pa.Array) -> NDArray[np.uint64]:
-        if pa.types.is_floating(values.type):
-            return np.asarray(values.fill_null(0.0).to_numpy(zero_copy_only=False), np.float64).view(np.uint64)
-        if pa.types.is_integer(values.type):
-            return np.asarray(values.fill_null(0).to_numpy(zero_copy_only=False), np.int64).view(np.uint64)
-        if pa.types.is_boolean(values.type):
-            return np.asarray(values.fill_null(False).to_numpy(zero_copy_only=False), np.uint64)
-        encoded = values.dictionary_encode()
-        if isinstance(encoded, pa.ChunkedArray):
-            encoded = encoded.combine_chunks()
-        hashed = np.array([_seed(text) for text in encoded.dictionary.to_pylist()] or [0], np.uint64)
-        return hashed[pc.fill_null(encoded.indices, 0).to_numpy(zero_copy_only=False)]  # type: ignore[no-any-return]
+
+def _of_texts(values: pa.Array) -> NDArray[np.uint64]:
+    encoded = values.dictionary_encode()
+    if isinstance(encoded, pa.ChunkedArray):
+        encoded = encoded.combine_chunks()
+    hashed = np.array([_seed(text) for text in encoded.dictionary.to_pylist()] or [0], np.uint64)
+    return hashed[pc.fill_null(encoded.indices, 0).to_numpy(zero_copy_only=False)]  # type: ignore[no-any-return]
 
 
 def _seed(text: str) -> int:

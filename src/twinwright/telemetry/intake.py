@@ -21,7 +21,7 @@ from twinwright.telemetry.batches import Prepared, rows_of
 from twinwright.telemetry.contract import Contract
 from twinwright.telemetry.duplicates import CLASH, DUPLICATE, Fingerprints, SeenReadings
 from twinwright.telemetry.evaluate import Readings
-from twinwright.twins.cells import SourceCells
+from twinwright.twins.cells import SourceCells, words_of
 
 _ORDER_BITS = 24  # rows per commit that `correction: ingest` can tell apart
 RETRIED = 1 << (_ORDER_BITS - 1)  # in the order within an origin, what was refused at first comes after what was not
@@ -29,9 +29,10 @@ RETRIED = 1 << (_ORDER_BITS - 1)  # in the order within an origin, what was refu
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What became of each accepted row of a batch: `duplicate`, `late` and `conflict` are masks over `readings`."""
+    """What became of each accepted row of a batch: `duplicate`, `late` and `conflict` are masks over `readings`, `words` its `words_of`."""
 
     readings: Readings
+    words: NDArray[np.uint64]
     duplicate: NDArray[np.bool_]
     late: NDArray[np.bool_]
     conflict: NDArray[np.bool_]
@@ -81,9 +82,10 @@ class ContractIntake:
         """
         if len(readings) == 0:
             none = np.zeros(0, np.bool_)
-            return Written(readings, none, none, none)
+            return Written(readings, words_of(readings.values), none, none, none)
         origins = np.full(len(readings), transaction.commit if origins is None else origins, np.int64)
-        key, content, paths = self._fingerprint(readings)
+        words = words_of(readings.values)
+        key, content, paths = self._fingerprint(readings, words)
         if self._by_order:
             order = (origins << _ORDER_BITS) + (np.arange(len(readings), dtype=np.int64) if places is None else places)
             readings = replace(readings, correction=order)
@@ -99,16 +101,19 @@ class ContractIntake:
             transaction.append_readings(self.table, rows.filter(pa.array(~duplicate)))
         else:
             transaction.append_readings(self.table, rows)
-        return Written(readings, duplicate, late, conflict)
+        return Written(readings, words, duplicate, late, conflict)
 
     def fold(self, commit: int, written: Written) -> None:
         """After the commit: take the readings into the cells. A duplicate may carry a higher revision; by order of ingestion it is
         no version of its own."""
-        r = written.readings.take(np.flatnonzero(~written.duplicate)) if self._by_order else written.readings
+        r, words = written.readings, written.words
+        if self._by_order:
+            new = np.flatnonzero(~written.duplicate)
+            r, words = r.take(new), words[:, new]
         if len(r):
             commits = np.full(len(r), commit, np.int64)
             columns, revision = self.contract.columns, self.contract.revision
-            self.cells.fold_columns(columns, revision, commits, r.twin, r.time, r.correction, r.present, r.bad, r.values)
+            self.cells.fold_columns(columns, revision, commits, r.twin, r.time, r.correction, r.present, r.bad, r.values, words)
 
     def _late(self, time: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Further behind the watermark, the newest event time seen until then, than the lateness."""
@@ -116,9 +121,9 @@ class ContractIntake:
         seen = watermark > np.iinfo(np.int64).min
         return np.asarray(seen & (time < np.where(seen, watermark, 0) - self.contract.lateness), np.bool_)
 
-    def _fingerprint(self, r: Readings) -> tuple[NDArray[np.uint64], NDArray[np.uint64], NDArray[np.uint64]]:
+    def _fingerprint(self, r: Readings, words: NDArray[np.uint64]) -> tuple[NDArray[np.uint64], NDArray[np.uint64], NDArray[np.uint64]]:
         correction = np.zeros_like(r.correction) if self._by_order else r.correction
-        return self._fingerprints.of(self.contract.columns, r.twin, r.time, correction, r.present, r.bad, r.values)
+        return self._fingerprints.of(self.contract.columns, r.twin, r.time, correction, r.present, r.bad, r.values, words)
 
     def _load(self, batch: Readings, hours: Sequence[int], rows_of_batch: NDArray[np.int64] | None) -> Iterator[SeenReadings.Rows]:
         at = None if rows_of_batch is None else (batch.twin[rows_of_batch], batch.time[rows_of_batch])
@@ -136,7 +141,7 @@ class ContractIntake:
             for j, value in enumerate(values):
                 there = value.is_valid().to_numpy(zero_copy_only=False)
                 present[j // MASK_BITS] |= np.where(there, np.int64(1 << (j % MASK_BITS)), np.int64(0))
-            prints = self._fingerprints.of(table.columns, rows["twin"].to_numpy(), time, correction, present, bad, values)
+            prints = self._fingerprints.of(table.columns, rows["twin"].to_numpy(), time, correction, present, bad, values, words_of(values))
             if self._by_order:
                 prints = (*prints[:2], rows["correction"].to_numpy().view(np.uint64))
             revision = np.full(len(rows), table.revision, np.int32)

@@ -17,8 +17,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from twinwright.clock import EPOCH, from_datetime
+from twinwright.telemetry.line_kernels import load
 
 _DAY = 86_400_000_000
+_FIRST_MINUTE = 719_528 * 24 * 60  # from the year 0 to 1970
 _AWARE, _NAIVE, _OTHER = 0, 1, 2
 _DIRECTIVE = re.compile(r"\.%f|%[^A-Za-z%+]*[A-Za-z%+]")
 _UNREADABLE = {
@@ -160,33 +162,38 @@ def _month_length(year: int, month: int) -> int:
 
 
 @numba.njit(cache=True, nogil=True)
+def _minute(data: Any, at: int) -> int:
+    """The minute that YYYY-MM-DD(T| )hh:mm is, counted from the year 0; -1 where it is none."""
+    if data[at + 4] != 45 or data[at + 7] != 45 or (data[at + 10] != 84 and data[at + 10] != 32) or data[at + 13] != 58:
+        return -1
+    year, month, day = _digits(data, at, 4), _digits(data, at + 5, 2), _digits(data, at + 8, 2)
+    hour, minute = _digits(data, at + 11, 2), _digits(data, at + 14, 2)
+    if year < 1 or month < 1 or month > 12 or day < 1 or hour < 0 or hour > 23 or minute < 0 or minute > 59:
+        return -1
+    if day > _month_length(year, month):
+        return -1
+    return (_days(year, month, day) * 24 + hour) * 60 + minute + _FIRST_MINUTE
+
+
+@numba.njit(cache=True, nogil=True)
 def _read(data: Any, starts: Any, micros: Any, status: Any) -> None:
-    """YYYY-MM-DD(T| )hh:mm:ss[.f{1,6}][Z|±hh:mm]; anything else keeps the status `other`."""
+    """YYYY-MM-DD(T| )hh:mm:ss[.f{1,6}][Z|±hh:mm]; anything else keeps the status `other`. Mostly its minute is the last row's."""
+    date, rest = np.uint64(0), np.uint64(0)
+    of_minute = -1
     for row in range(len(micros)):
         at = starts[row]
         end = starts[row + 1]
-        if end - at < 19 or data[at + 4] != 45 or data[at + 7] != 45 or (data[at + 10] != 84 and data[at + 10] != 32):
+        if end - at < 19 or data[at + 16] != 58:
             continue
-        if data[at + 13] != 58 or data[at + 16] != 58:
+        if of_minute < 0 or load(data, at) != date or load(data, at + 8) != rest:
+            minute = _minute(data, at)
+            if minute < 0:
+                continue
+            date, rest, of_minute = load(data, at), load(data, at + 8), minute
+        second = _digits(data, at + 17, 2)
+        if second < 0 or second > 59:
             continue
-        year, month, day = _digits(data, at, 4), _digits(data, at + 5, 2), _digits(data, at + 8, 2)
-        hour, minute, second = _digits(data, at + 11, 2), _digits(data, at + 14, 2), _digits(data, at + 17, 2)
-        if (
-            year < 1
-            or month < 1
-            or month > 12
-            or day < 1
-            or hour < 0
-            or hour > 23
-            or minute < 0
-            or minute > 59
-            or second < 0
-            or second > 59
-        ):
-            continue
-        if day > _month_length(year, month):
-            continue
-        value = _days(year, month, day) * _DAY + ((hour * 60 + minute) * 60 + second) * 1_000_000
+        value = (of_minute - _FIRST_MINUTE) * 60_000_000 + second * 1_000_000
         at += 19
         if at < end and data[at] == 46:
             at += 1

@@ -111,20 +111,19 @@ class SourceCells:
         present: NDArray[np.int64],
         bad: NDArray[np.int64],
         values: Sequence[pa.Array],
+        words: NDArray[np.uint64] | None = None,
     ) -> None:
-        """The same for columns that are not in a table yet; all of one length."""
+        """The same for columns that are not in a table yet; all of one length. `words` are their `words_of`, where these are known."""
         index = self._columns(columns)
         slot = self._slots(twin)
-        words = np.zeros((len(columns), len(twin)), np.uint64)
-        for j, value in enumerate(values):
-            if columns[j].type != "VARCHAR":
-                words[j] = ordered_bits(value)
+        words = words_of(values) if words is None else words
         for j in [j for j in range(len(columns)) if columns[j].type == "VARCHAR"]:
             self._fold_texts(index[j], j, revision, commit, slot, time, correction, present, bad, values[j])
         plain = np.array([index[j] if columns[j].type != "VARCHAR" else -1 for j in range(len(columns))], np.int64)
+        doubles = np.array([column.type == "DOUBLE" for column in columns])
         _fold(
             self._time, self._correction, self._revision, self._commit, self._kind, self._bits,
-            plain, slot, time, correction, np.int32(revision), commit, present, bad, words,
+            plain, doubles, slot, time, correction, np.int32(revision), commit, present, bad, words,
         )  # fmt: skip
         self.watermark = max(self.watermark, int(time.max()))
         self.dirty.update(np.unique(twin).tolist())
@@ -275,14 +274,17 @@ _ARRAYS: tuple[tuple[str, int, type], ...] = (
 )
 
 
-def ordered_bits(values: pa.Array) -> NDArray[np.uint64]:
-    """64 bits that compare as the values do: the order-preserving form of IEEE 754 doubles, and of two's complement."""
-    if pa.types.is_floating(values.type):
-        bits = np.asarray(values.fill_null(0.0).to_numpy(zero_copy_only=False), np.float64).view(np.uint64)
-        return np.where(bits & _SIGN, ~bits, bits | _SIGN)
-    if pa.types.is_boolean(values.type):
-        return np.asarray(values.fill_null(False).to_numpy(zero_copy_only=False), np.uint64) ^ _SIGN
-    return np.asarray(values.fill_null(0).to_numpy(zero_copy_only=False), np.int64).view(np.uint64) ^ _SIGN
+def words_of(values: Sequence[pa.Array]) -> NDArray[np.uint64]:
+    """The 64 bits of each value, (columns, rows); zero for what is missing, and for texts, which have none."""
+    words = np.zeros((len(values), len(values[0]) if values else 0), np.uint64)
+    for j, column in enumerate(values):
+        if pa.types.is_floating(column.type):
+            words[j] = np.asarray(column.fill_null(0.0).to_numpy(zero_copy_only=False), np.float64).view(np.uint64)
+        elif pa.types.is_boolean(column.type):
+            words[j] = column.fill_null(False).to_numpy(zero_copy_only=False)
+        elif pa.types.is_integer(column.type):
+            words[j] = np.asarray(column.fill_null(0).to_numpy(zero_copy_only=False), np.int64).view(np.uint64)
+    return words
 
 
 def _double(bits: NDArray[np.uint64]) -> NDArray[np.float64]:
@@ -303,12 +305,19 @@ def _masks(table: ReadingTable, rows: pa.Table) -> tuple[NDArray[np.int64], NDAr
 
 
 @numba.njit(cache=True, nogil=True)
+def _ordered(word: Any, double: Any) -> Any:
+    """The order-preserving form of IEEE 754 doubles, and of two's complement."""
+    return ~word if double and word & _SIGN else word ^ _SIGN
+
+
+@numba.njit(cache=True, nogil=True)
 def _fold(
     c_time: Any, c_correction: Any, c_revision: Any, c_commit: Any, c_kind: Any, c_bits: Any,
-    columns: Any, slot: Any, time: Any, correction: Any, revision: Any, commit: Any, present: Any, bad: Any, words: Any,
+    columns: Any, doubles: Any, slot: Any, time: Any, correction: Any, revision: Any, commit: Any, present: Any, bad: Any, words: Any,
 ) -> None:  # fmt: skip
-    """A lexicographic maximum of (time, correction, revision, kind, bits) for each present value."""
-    for row in range(len(slot)):
+    """A lexicographic maximum of (time, correction, revision, kind, bits) for each present value; `bits` compare as the values do. The last
+    rows come first: mostly they are the newest, and no other has to be written."""
+    for row in range(len(slot) - 1, -1, -1):
         s = slot[row]
         t = time[row]
         for j in range(len(columns)):
@@ -318,7 +327,7 @@ def _fold(
                 continue
             is_bad = bad[j // MASK_BITS, row] & bit
             kind = BAD if is_bad else GOOD
-            bits = np.uint64(0) if is_bad else words[j, row]
+            bits = np.uint64(0) if is_bad else _ordered(words[j, row], doubles[j])
             if t == c_time[s, c]:
                 if correction[row] != c_correction[s, c]:
                     if correction[row] < c_correction[s, c]:
