@@ -17,9 +17,9 @@ import pytest
 
 sys.path.append(str(Path(__file__).parents[2]))  # the conformance suite is imported by its path from the root
 
-from tests.connectors.conformance import ListIntake
 from tests.connectors.kafka_broker import CanNotRunError, KafkaBroker
 
+from twinwright.connectors.conformance import ListIntake
 from twinwright.observability import logs
 
 

@@ -4,8 +4,8 @@ import threading
 import time
 
 import pytest
-from tests.connectors.conformance import CHECKS, Case, SourceConformance
 
+from twinwright.connectors.conformance import CHECKS, Case, SourceConformance
 from twinwright.documents import Spec
 from twinwright.telemetry.payloads import Delivery, Payload, Position
 

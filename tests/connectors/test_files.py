@@ -7,8 +7,8 @@ import time
 
 import pytest
 from pydantic import ValidationError
-from tests.connectors.conformance import Case, SourceConformance, take
 
+from twinwright.connectors.conformance import Case, SourceConformance, take
 from twinwright.connectors.files import FilesBinding, FilesSettings, FilesSource
 from twinwright.connectors.runner import SourceRunner
 from twinwright.documents import Spec

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
-from tests.connectors.conformance import Case, SourceConformance
 
 from twinwright.clock import SECOND, ManualClock, from_iso, to_iso
+from twinwright.connectors.conformance import Case, SourceConformance
 from twinwright.connectors.host import Counters, HostBinding, HostSampler, HostSettings, HostSource, ThisMachine, host_id, next_tick
 from twinwright.telemetry.connector import Bound
 

@@ -9,9 +9,9 @@ import pytest
 from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
 from pydantic import ValidationError
-from tests.connectors.conformance import Case, ListIntake, SourceConformance, marks_in, take
 from tests.connectors.kafka_broker import PASSWORD, USER
 
+from twinwright.connectors.conformance import Case, ListIntake, SourceConformance, marks_in, take
 from twinwright.connectors.kafka import KafkaBinding, KafkaSettings, KafkaSource
 from twinwright.connectors.runner import SourceRunner
 from twinwright.documents import Spec

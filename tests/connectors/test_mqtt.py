@@ -10,8 +10,8 @@ import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 from pydantic import ValidationError
 from tests.connectors.certificates import make_certificates
-from tests.connectors.conformance import Case, SourceConformance, marks_in, take
 
+from twinwright.connectors.conformance import Case, SourceConformance, marks_in, take
 from twinwright.connectors.mqtt import MqttBinding, MqttSettings, MqttSource
 from twinwright.connectors.runner import SourceRunner
 from twinwright.documents import Spec

@@ -22,10 +22,10 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
-from tests.connectors.conformance import Case, ListIntake, SourceConformance
 from tests.connectors.opcua_server import URI, PlantServer
 
 from twinwright.connectors import opcua_subscription
+from twinwright.connectors.conformance import Case, ListIntake, SourceConformance
 from twinwright.connectors.opcua import OpcuaSource
 from twinwright.connectors.opcua_backlog import Backlog
 from twinwright.connectors.opcua_client import _application_uri, _properties, connect

@@ -6,8 +6,8 @@ import time
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.connectors.conformance import ListIntake
 
+from twinwright.connectors.conformance import ListIntake
 from twinwright.connectors.runner import USAGE_TRIES, Backoff, SourceRunner
 from twinwright.documents import Spec
 from twinwright.errors import BusyError, FenceError, StoreError, TooLargeError

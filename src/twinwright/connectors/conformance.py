@@ -2,40 +2,45 @@
 
     class TestMine(SourceConformance):
         @pytest.fixture
-        def case(self, tmp_path): return Case(make=..., feed=..., ...)
+        def case(self, tmp_path):
+            return Case(make=..., feed=...)
 
-Each check is a plain function, so that broken sources can be run against it and must be caught (test_conformance.py).
+It is part of the package, because third parties' connectors have to do the same. Each check is a plain function of a `Case`, which raises
+AssertionError, so that broken sources can be run against it and are caught.
 """
+
+from __future__ import annotations
 
 import itertools
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-
-import pytest
+from typing import Any
 
 from twinwright.errors import FenceError
 from twinwright.telemetry.connector import Source
-from twinwright.telemetry.payloads import Receipt
+from twinwright.telemetry.payloads import Delivery, Receipt
 
 
 @dataclass
 class ListIntake:
     """Stores deliveries in a list, and fences positions as the store does; `fail` may raise before anything is stored."""
 
-    deliveries: list = field(default_factory=list)
-    held: dict = field(default_factory=dict)
-    fail: object = None
+    deliveries: list[Delivery] = field(default_factory=list)
+    held: dict[tuple[str, str], int] = field(default_factory=dict)
+    fail: Callable[[Delivery], object] | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         self.changed = threading.Condition()
         self._tokens = itertools.count(1)
 
-    def positions(self, contract, stream):
+    def positions(self, contract: str, stream: str) -> int:
+        """Where the store is, as `open` is told."""
         return self.held.get((contract, stream), 0)
 
-    def submit(self, delivery):
+    def submit(self, delivery: Delivery) -> Receipt:
+        """Store it. Raises FenceError where a position is not where the last one ended."""
         if self.fail is not None:
             self.fail(delivery)
         with self.changed:
@@ -50,12 +55,14 @@ class ListIntake:
         return Receipt(received=count, accepted=count, token=next(self._tokens))
 
     @property
-    def bodies(self):
+    def bodies(self) -> list[bytes]:
+        """All payloads that were stored."""
         return [payload.body for delivery in list(self.deliveries) for payload in delivery.payloads]
 
-    def wait_for(self, condition, timeout=60.0):
+    def wait_for(self, condition: Callable[[ListIntake], object], timeout: float = 60.0) -> bool:
+        """Until the condition holds of it, at most so many seconds; whether it does."""
         with self.changed:
-            return self.changed.wait_for(lambda: condition(self), timeout)
+            return bool(self.changed.wait_for(lambda: condition(self), timeout))
 
 
 @dataclass
@@ -76,9 +83,10 @@ class Case:
     intake: ListIntake = field(default_factory=ListIntake)
 
 
-def take(case, source, wanted=(), *, commit=True, quiet=0.3):
+def take(case: Case, source: Source, wanted: Sequence[bytes] = (), *, commit: bool = True, quiet: float = 0.3) -> list[Delivery]:
     """Poll until all of `wanted` has come (then a little longer, for what should not come) or patience ends."""
-    deliveries, missing = [], set(wanted)
+    deliveries: list[Delivery] = []
+    missing = set(wanted)
     deadline = time.monotonic() + case.patience
     while missing and time.monotonic() < deadline:
         delivery = source.poll(0.1)
@@ -95,12 +103,13 @@ def take(case, source, wanted=(), *, commit=True, quiet=0.3):
     return deliveries
 
 
-def marks_in(deliveries, marks):
+def marks_in(deliveries: Sequence[Delivery], marks: Sequence[bytes]) -> list[bytes]:
+    """Each mark as often as it came."""
     text = b"\n".join(payload.body for delivery in deliveries for payload in delivery.payloads)
     return [mark for mark in marks for _ in range(text.count(mark))]
 
 
-def check_all_that_is_fed_comes_once_when_it_is_committed(case):
+def check_all_that_is_fed_comes_once_when_it_is_committed(case: Case) -> None:
     source = case.make()
     source.open(case.intake.positions)
     try:
@@ -112,7 +121,7 @@ def check_all_that_is_fed_comes_once_when_it_is_committed(case):
         source.close()
 
 
-def check_what_is_not_committed_comes_again_after_a_restart(case):
+def check_what_is_not_committed_comes_again_after_a_restart(case: Case) -> None:
     if not case.survives:
         return
     source = case.make()
@@ -128,7 +137,7 @@ def check_what_is_not_committed_comes_again_after_a_restart(case):
         again.close()
 
 
-def check_what_is_not_committed_comes_again_after_a_reopening(case):
+def check_what_is_not_committed_comes_again_after_a_reopening(case: Case) -> None:
     source = case.make()
     source.open(case.intake.positions)
     marks = case.feed(10)
@@ -141,7 +150,7 @@ def check_what_is_not_committed_comes_again_after_a_reopening(case):
         source.close()
 
 
-def check_what_is_committed_does_not_come_again_after_a_restart(case):
+def check_what_is_committed_does_not_come_again_after_a_restart(case: Case) -> None:
     source = case.make()
     source.open(case.intake.positions)
     marks = case.feed(10)
@@ -156,17 +165,18 @@ def check_what_is_committed_does_not_come_again_after_a_restart(case):
         again.close()
 
 
-def check_positions_chain_and_resume(case):
+def check_positions_chain_and_resume(case: Case) -> None:
     if not case.positioned:
         return
     source = case.make()
     source.open(case.intake.positions)
     marks = case.feed(10)
-    first = None
+    first: Delivery | None = None
     deadline = time.monotonic() + case.patience
     while first is None and time.monotonic() < deadline:
         first = source.poll(0.1)
-    assert first is not None and first.positions
+    assert first is not None
+    assert first.positions
     source.committed(first, case.intake.submit(first))
     source.close()
     again = case.make()
@@ -180,7 +190,7 @@ def check_positions_chain_and_resume(case):
         again.close()
 
 
-def check_close_is_idempotent(case):
+def check_close_is_idempotent(case: Case) -> None:
     source = case.make()
     source.close()
     source.open(case.intake.positions)
@@ -188,12 +198,12 @@ def check_close_is_idempotent(case):
     source.close()
 
 
-def check_poll_respects_its_timeout(case):
+def check_poll_respects_its_timeout(case: Case) -> None:
     source = case.make()
     source.open(case.intake.positions)
     try:
         for timeout in (0.0, 0.3):
-            took = []
+            took: list[float] = []
             while not took or (took[-1] >= timeout + 0.5 and len(took) < 5):  # a busy machine may be late now and then
                 begun = time.monotonic()
                 assert source.poll(timeout) is None
@@ -204,7 +214,7 @@ def check_poll_respects_its_timeout(case):
         source.close()
 
 
-def check_deliveries_are_of_a_bound_contract_and_not_empty(case):
+def check_deliveries_are_of_a_bound_contract_and_not_empty(case: Case) -> None:
     source = case.make()
     source.open(case.intake.positions)
     try:
@@ -216,12 +226,16 @@ def check_deliveries_are_of_a_bound_contract_and_not_empty(case):
         source.close()
 
 
-CHECKS = [check for name, check in sorted(globals().items()) if name.startswith("check_")]
+CHECKS: Sequence[Callable[[Case], None]] = [check for name, check in sorted(globals().items()) if name.startswith("check_")]
 
 
 class SourceConformance:
-    """Inherit it and give a fixture `case`."""
+    """Inherit it and give a fixture `case`; pytest runs every check with it."""
 
-    @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__.removeprefix("check_"))
-    def test_conforms(self, case, check):
+    def pytest_generate_tests(self, metafunc: Any) -> None:
+        """One test for each check."""
+        if "check" in metafunc.fixturenames:
+            metafunc.parametrize("check", CHECKS, ids=[check.__name__.removeprefix("check_") for check in CHECKS])
+
+    def test_conforms(self, case: Case, check: Callable[[Case], None]) -> None:
         check(case)
