@@ -89,7 +89,7 @@ def test_a_problem_says_file_line_path_and_remedy() -> None:
         schema.load(("schema/a.json", text))
     lines = text.splitlines()
     found = {problem.code.rpartition(":")[2]: problem for problem in caught.value.problems}
-    assert set(found) == {"stringInvalid", "badDtmiOrTerm", "noTypeThatAllows"}
+    assert set(found) == {"stringInvalid", "badDtmiOrTerm", "noTypeThatAllows", "propertyUndefinedTerm"}
     assert "strng" in lines[found["badDtmiOrTerm"].line - 1]
     assert "bad name" in lines[found["stringInvalid"].line - 1]
     assert "writeable" in lines[found["noTypeThatAllows"].line - 1]
@@ -112,22 +112,24 @@ def test_a_problem_says_file_line_path_and_remedy() -> None:
         (interface(contents=[prop(), prop()]), "nonUniquePropertyValue"),
         (interface(contents=[prop(unit="volt")]), "noTypeThatAllows"),
         (interface(contents=[prop() | {"@type": ["Property", "Pressure"]}]), "missingSupplementalObjectProperty"),
-        (interface(contents=[prop(unit="volt") | {"@type": ["Property", "Pressure"]}]), "notRequiredType"),
+        (interface(contents=[prop(unit="volt") | {"@type": ["Property", "Pressure"]}]), "wrongParent"),
+        (interface(contents=[prop(unit="volts") | {"@type": ["Property", "Pressure"]}]), "badDtmiOrTerm"),
         (interface(contents=[prop(schema="string", unit="bar") | {"@type": ["Property", "Pressure"]}]), "notRequiredType"),
         (interface(contents=[{"@type": ["Command", "Pressure"], "name": "c", "unit": "bar"}]), "invalidCotype"),
-        (interface(version=2, contents=[prop(unit="hectopascal") | {"@type": ["Property", "Pressure"]}]), "notRequiredType"),
+        (interface(version=2, contents=[prop(unit="volt") | {"@type": ["Property", "Pressure"]}]), "notRequiredType"),
+        (interface(version=2, contents=[prop(unit="hectopascal") | {"@type": ["Property", "Pressure"]}]), "badDtmiOrTerm"),
         (interface(version=2, contents=[prop(schema="point")]), "excludedType"),
         (interface(extends="dtmi:t:A;1"), "recursiveStructureNarrow"),
         (interface(extends="dtmi:t:B;1"), "unresolvedReference"),
         (interface(contents=[prop(schema={"@type": "Enum", "valueSchema": "integer", "enumValues": [{"name": "a",
-        "enumValue": "x"}]})]), "integerNotInteger"),
+        "enumValue": "x"}]})]), "nonConformantDatatype"),
         (interface(contents=[{"@type": "Relationship", "name": "r", "minMultiplicity": 2}]), "valueNotExact"),
         (interface(contents=[{"@type": "Relationship", "name": "r", "maxMultiplicity": 0}]), "valueBelowMin"),
-        (interface(version=2, contents=[{"@type": "Relationship", "name": "r", "maxMultiplicity": 501}]), "valueAboveMax"),
+        (interface(version=2, contents=[{"@type": "Relationship", "name": "r", "maxMultiplicity": 501}]), "valueAboveRange"),
         (interface(version=2, contents=[prop(f"p{i}") for i in range(301)]), "objectCountAboveMax"),
         (interface(displayName={"english": "A"}), "langStringInvalidCode"),
         (interface(contents=[prop(name=None)]), "propertyValueNull"),
-        (interface(contents=[{"@type": "Thing", "name": "x"}]), "layerMissingMaterialType"),
+        (interface(contents=[{"@type": "Thing", "name": "x"}]), "badType"),
         ({"@context": "dtmi:dtdl:context;3", "@id": "dtmi:t:A;1", "@type": "Telemetry"}, "typeNotRootable"),
         ({"@context": "dtmi:dtdl:context;3", "@type": "Interface"}, "missingTopLevelId"),
         (interface(contents=[{"@type": ["Property", "Telemetry"], "name": "p", "schema": "double"}]), "multipleMaterialTypes"),
@@ -136,8 +138,9 @@ def test_a_problem_says_file_line_path_and_remedy() -> None:
         (interface(contents=[{"@type": "Command", "name": "c", "request": {"name": "r", "schema": "double", "x": 1}}]),
         "inferredTypeDoesNotAllow"),
         (interface(contents=[{"@type": "Command", "name": "c", "commandType": "hasty"}]), "badDtmiOrTerm"),
-        (interface(contents=[prop(schema={"@type": "Enum", "valueSchema": "double"})]), "notRequiredValue"),
-        (interface(displayName={"@value": "A"}), "langTagValueInLangMap"),
+        (interface(contents=[prop(schema={"@type": "Enum", "valueSchema": "double"})]), "badType"),
+        (interface(displayName={"@value": "A"}), "langMapObjKeyword"),
+        (interface(displayName={"@value": "A", "@language": "en"}), "langTagValueInLangMap"),
         (interface(comment={"@value": "A", "@id": "x"}), "valueObjectId"),
         (interface(displayName=[{"@value": "A", "x": 1}]), "langStringElementInvalidProp"),
         ([1], "notJsonObject"),

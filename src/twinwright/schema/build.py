@@ -7,8 +7,9 @@ from typing import Any
 
 from twinwright import units
 from twinwright.schema import elements as e
+from twinwright.schema import semantic_types
 from twinwright.schema.metamodel import StandardSchema
-from twinwright.schema.parser import Node, Reference
+from twinwright.schema.node import Node, Reference
 from twinwright.schema.resolve import Model
 
 
@@ -94,6 +95,8 @@ class Builder:
         if isinstance(item, StandardSchema):
             if item.kind == "object":
                 return _STANDARD_OBJECTS[item.name]
+            if item.kind == "enum":
+                return _units_of(item)
             return e.Primitive(item.name) if item.kind == "primitive" else e.Geospatial(item.name)
         return self._complex(self._model.by_id[item.dtmi] if isinstance(item, Reference) else item)
 
@@ -110,9 +113,7 @@ class Builder:
         return e.Array(self._schema(node, "elementSchema"), node.id)
 
     def _enum(self, node: Node) -> e.Enum:
-        values = tuple(
-            e.EnumValue(item.values["name"], _literal(item.values["enumValue"])) for item in self._model.linked(node, "enumValues")
-        )
+        values = tuple(e.EnumValue(item.values["name"], item.values["enumValue"]) for item in self._model.linked(node, "enumValues"))
         return e.Enum(node.values["valueSchema"], values, node.id)
 
     def _map(self, node: Node) -> e.Map:
@@ -140,9 +141,11 @@ def _quantity(node: Node) -> dict[str, Any]:
     return {"unit": _unit(node), "semantic_type": node.semantic_type}
 
 
-def _literal(value: Any) -> Any:
-    inner = value[0] if isinstance(value, list) else value
-    return inner["@value"] if isinstance(inner, dict) else inner
+def _units_of(item: StandardSchema) -> e.Enum:
+    """The Enum of the units of a unit type (`TemperatureUnit`), which QuantitativeTypes defines."""
+    edition = int(item.id.partition(":v")[2][0])
+    names = sorted(semantic_types.units_of(item.name, edition))
+    return e.Enum("string", tuple(e.EnumValue(name, name) for name in names), item.id)
 
 
 _CONTENTS: dict[str, Any] = {

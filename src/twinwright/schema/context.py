@@ -1,162 +1,253 @@
-"""The active context of an element: the language version and the extensions in force (specification, "Context")."""
+"""The active context of an element: the language version, the extensions in force and what they define (specification, "Context")."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 from twinwright.documents import Location
-from twinwright.schema import dtmi
+from twinwright.schema import dtmi, extensions, metamodel, semantic_types
+from twinwright.schema.extensions import IOT_CENTRAL, IOT_OPERATIONS, QUANTITATIVE, CoType
 from twinwright.schema.metamodel import StandardSchema
-from twinwright.schema.sources import Report, Source, kind
+from twinwright.schema.report import Report, Source
+from twinwright.schema.sources import kind
 
-LANGUAGE = "dtmi:dtdl:context;"
+LANGUAGE = "dtmi:dtdl:context"
 LIMITLESS = "dtmi:dtdl:context;4#limitless"
 CORE_LIMITS = "dtmi:dtdl:context;4#limits"
-QUANTITATIVE_TYPES = "dtmi:dtdl:extension:quantitativeTypes"
-
-_RESULTS: Mapping[str, tuple[str, ...]] = dict.fromkeys(("Result", "NormalResult", "ErrorResult", "Error", "ErrorMessage"), ())
-_MQTT = ("commandTopic", "telemetryTopic", "payloadFormat", "cmdServiceGroupId", "telemServiceGroupId")
-
-# Extension -> the co-types it defines and the members each of them brings. QuantitativeTypes has tables of its own.
-EXTENSIONS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
-    QUANTITATIVE_TYPES: {},
-    "dtmi:dtdl:extension:historization": {"Historized": ()},
-    "dtmi:dtdl:extension:annotation": {"ValueAnnotation": ("annotates",)},
-    "dtmi:dtdl:extension:overriding": {"Override": ("overrides",)},
-    "dtmi:dtdl:extension:mqtt": {
-        "Mqtt": _MQTT,
-        "Cacheable": ("ttl",),
-        "Idempotent": (),
-        "Indexed": ("index",),
-        "Transparent": (),
-        **_RESULTS,
-    },
-    "dtmi:dtdl:extension:requirement": {"Required": ()},
-    "dtmi:iotcentral:context": {},
-}
-_EXTENSION_VERSIONS: Mapping[str, tuple[str, ...]] = {
-    "dtmi:dtdl:extension:mqtt": ("1", "2", "3"),
-    "dtmi:dtdl:extension:requirement": ("1",),
-    "dtmi:iotcentral:context": ("2",),
-}
+LIMIT_EXTENSIONS: Mapping[str, str] = {"dtmi:dtdl:limits:onvif": "onvif", "dtmi:dtdl:limits:aio": "aio"}
 _IOT_CENTRAL_SCHEMAS = ("geopoint", "vector")
-LIMIT_EXTENSIONS = frozenset({"dtmi:dtdl:limits:onvif"})
+_DECLARE = "Begin it with dtmi:dtdl:context;3"
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What is in force: `version` 0 is none yet; `incomplete`: an extension whose definition nobody here has."""
+    """What is in force: `version` 0 is none yet; `incomplete`: an extension whose definition nobody here has.
+
+    `extensions` are pairs of name and version; `limits` is as in `metamodel.LIMITS`.
+    """
 
     version: int = 0
-    extensions: frozenset[str] = frozenset()
+    extensions: frozenset[tuple[str, str]] = frozenset()
     incomplete: bool = False
-    limited: bool = True
+    limits: str = ""
+
+    @property
+    def table(self) -> Mapping[str, metamodel.ElementClass]:
+        """The classes by name."""
+        return metamodel.classes(self.version, self.limits)
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How a set of documents is read. `allow_undefined_extensions` None: allowed in v2, refused in v3 and v4."""
+    """How a set of documents is read. `allow_undefined_extensions` None: allowed in v2, refused in v3 and v4.
+
+    `acceptable_limits` None admits every limit extension that is known, else those that are named.
+    """
 
     allow_undefined_extensions: bool | None = None
     max_version: int = 4
+    acceptable_limits: frozenset[str] | None = None
 
 
-def active(value: Any, outer: Context, options: Options, source: Source, location: Location, report: Report) -> Context:
-    """The context of an element with this `@context` member inside `outer`; what is wrong goes into `report`."""
-    place = (*location, "@context")
-    specifiers = value if isinstance(value, list) else [value]
-    if not all(isinstance(item, str) for item in specifiers):
-        found = next(item for item in specifiers if not isinstance(item, str))
-        code = "disallowedLocalContext" if isinstance(found, dict) else "invalidContext"
-        report.add(source, place, code, f"a context is a DTMI, not {kind(found)}", "Write it as dtmi:dtdl:context;3")
-        return outer
-    _check_order(specifiers, source, place, report)
-    context = outer
-    for specifier in specifiers:
-        context = _with(specifier, context, options, source, place, report)
-    return context
+def active(value: Any, outer: Context, options: Options, source: Source, location: Location, report: Report) -> Context | None:
+    """The context of an element with this `@context` member inside `outer`; None (told) where what is inside can't be judged."""
+    reader = _Reader(options, source, (*location, "@context"), report)
+    return reader.read(value, outer)
 
 
-def cotypes(context: Context) -> Mapping[str, tuple[str, ...]]:
-    """The co-types of the extensions in force (QuantitativeTypes aside) and the members of each."""
-    found: dict[str, tuple[str, ...]] = {}
-    for extension in context.extensions:
-        found.update(EXTENSIONS.get(extension, {}))
+@lru_cache(maxsize=128)
+def _cotypes(version: int, active_extensions: frozenset[tuple[str, str]]) -> Mapping[str, CoType]:
+    found: dict[str, CoType] = dict(extensions.standard()) if version == 2 else {}
+    for name, number in sorted(active_extensions):
+        found.update(extensions.cotypes(name, number))
+    found.update({item.id: item for item in list(found.values())})
     return found
 
 
-def extension_schemas(context: Context) -> Mapping[str, StandardSchema]:
-    """The schemas that the extensions in force define, by term and by DTMI."""
-    found: dict[str, StandardSchema] = {}
-    for name in _IOT_CENTRAL_SCHEMAS if "dtmi:iotcentral:context" in context.extensions else ():
-        found[name] = found[f"dtmi:iotcentral:schema:{name};2"] = StandardSchema(name, "object")
+def cotypes(context: Context) -> Mapping[str, CoType]:
+    """The co-types that the context defines, by term and by DTMI."""
+    return _cotypes(context.version, context.extensions)
+
+
+def schemas(context: Context) -> Mapping[str, StandardSchema]:
+    """The schemas that the context names, by term and by DTMI."""
+    return _schemas(context.version, context.extensions)
+
+
+@lru_cache(maxsize=128)
+def _schemas(version: int, active_extensions: frozenset[tuple[str, str]]) -> Mapping[str, StandardSchema]:
+    found = dict(metamodel.standard_schemas(version))
+    for name, number in sorted(active_extensions):
+        if name == IOT_CENTRAL:
+            for term in _IOT_CENTRAL_SCHEMAS:
+                found[term] = found[f"dtmi:iotcentral:schema:{term};2"] = StandardSchema(term, "object", f"dtmi:iotcentral:schema:{term};2")
+        elif name == QUANTITATIVE:
+            for term in semantic_types.unit_types(int(number)):
+                id = f"{QUANTITATIVE}:v{number}:enum:{term}"
+                found[term] = found[id] = StandardSchema(term, "enum", id)
     return found
 
 
-def _with(specifier: str, context: Context, options: Options, source: Source, place: Location, report: Report) -> Context:
-    if specifier.startswith(LANGUAGE):
-        return _language(specifier, context, options, source, place, report)
-    name, _, version = specifier.partition(";")
-    if not dtmi.is_dtmi(specifier, 3) or not version:
-        code = (
-            "invalidContextSpecifier" if version else "missingContextVersion" if dtmi.is_dtmi(specifier, 3) else "nonDtmiContextSpecifier"
-        )
-        report.add(source, place, code, f"'{specifier[:120]}' is not a DTMI with a version", "Write it as dtmi:example:context;1")
-        return context
-    if name in LIMIT_EXTENSIONS:
-        return Context(context.version, context.extensions, context.incomplete, True)
-    if name in EXTENSIONS and version in _EXTENSION_VERSIONS.get(name, ("1", "2")):
-        return Context(context.version, context.extensions | {name}, context.incomplete, context.limited)
-    allowed = options.allow_undefined_extensions
-    if not (context.version == 2 if allowed is None else allowed):
-        remedy = "Correct its name, or allow undefined extensions"
-        code = "unresolvableContextVersion" if name in EXTENSIONS else "unresolvableContextSpecifier"
-        report.add(source, place, code, f"the extension '{specifier}' is not defined here", remedy)
-    return Context(context.version, context.extensions, True, context.limited)
+@lru_cache(maxsize=128)
+def _units(version: int, active_extensions: frozenset[tuple[str, str]]) -> Mapping[str, tuple[str, str]]:
+    found: dict[str, tuple[str, str]] = {}
+    editions = [(int(number), f"{QUANTITATIVE}:v{number}:unit:", "") for name, number in active_extensions if name == QUANTITATIVE]
+    for edition, prefix, suffix in [*([(0, "dtmi:standard:unit:", ";2")] if version == 2 else []), *editions]:
+        for name in semantic_types.units(edition):
+            found[name] = found[f"{prefix}{name}{suffix}"] = (name, f"{prefix}{name}{suffix}")
+    return found
 
 
-def _language(specifier: str, context: Context, options: Options, source: Source, place: Location, report: Report) -> Context:
-    if specifier in (LIMITLESS, CORE_LIMITS):
-        return Context(4, context.extensions, context.incomplete, specifier == CORE_LIMITS)
-    number = specifier.removeprefix(LANGUAGE)
-    if number not in ("2", "3", "4"):
-        report.add(
-            source, place, "unrecognizedContextVersion", f"'{specifier[:60]}' is not a version of DTDL read here", "Use version 2, 3 or 4"
-        )
-        return context
-    if int(number) > options.max_version:
-        remedy = f"Use at most version {options.max_version}"
-        report.add(source, place, "disallowedContextVersion", f"DTDL {number} is later than what is allowed here", remedy)
-    return Context(int(number), context.extensions, context.incomplete, True)
+def units(context: Context) -> Mapping[str, tuple[str, str]]:
+    """Name and DTMI of the units that the context defines, by term and by DTMI."""
+    return _units(context.version, context.extensions)
 
 
-def _check_order(specifiers: list[str], source: Source, place: Location, report: Report) -> None:
-    """The language comes before its extensions; limits follow the limitless language at once."""
-    followed: Iterable[str]
-    seen_extension = False
-    for index, specifier in enumerate(specifiers):
-        before = specifiers[index - 1] if index else ""
-        followed = specifiers[index + 1 : index + 2]
-        if not specifier.startswith(LANGUAGE):
-            is_limits = dtmi.deversioned(specifier) in LIMIT_EXTENSIONS
-            if is_limits and before != LIMITLESS:
-                report.add(
-                    source, place, "misplacedLimitContext", f"'{specifier}' has to follow '{LIMITLESS}' at once", "Put them side by side"
-                )
-            seen_extension = seen_extension or not (specifier == "dtmi:iotcentral:context;2" and "dtmi:dtdl:context;2" in specifiers)
-            continue
-        if seen_extension:
-            message = f"'{specifier}' comes after an extension"
-            report.add(source, place, "dtdlContextFollowsAffiliate", message, "Put the DTDL context first")
-        if specifier == CORE_LIMITS and before != LIMITLESS:
-            report.add(
-                source, place, "misplacedLimitContext", f"'{specifier}' has to follow '{LIMITLESS}' at once", "Put them side by side"
+@lru_cache(maxsize=128)
+def _terms(version: int, active_extensions: frozenset[tuple[str, str]]) -> frozenset[str]:
+    found = set(metamodel.reserved_terms(version)) | set(metamodel.classes(version)) | set(_schemas(version, active_extensions))
+    found |= set(_units(version, active_extensions))
+    if version == 2:
+        found |= {*semantic_types.unit_types(0), *semantic_types.words(0)}
+    for name, number in active_extensions:
+        if name == QUANTITATIVE:
+            found |= semantic_types.words(int(number))
+    for name, item in _cotypes(version, active_extensions).items():
+        found |= {name, *(member.name for member in item.members)}
+    return frozenset(found)
+
+
+def terms(context: Context) -> frozenset[str]:
+    """Every word that means something in the context, as whatever."""
+    return _terms(context.version, context.extensions)
+
+
+def is_reserved(identifier: str, context: Context) -> bool:
+    """Whether only the language, or an extension in force, may define this."""
+    names = {name for name, _ in context.extensions}
+    return (
+        dtmi.is_reserved(identifier)
+        or (IOT_CENTRAL in names and identifier.startswith("dtmi:iotcentral:"))
+        or (IOT_OPERATIONS in names and identifier.startswith("dtmi:iotoperations:"))
+    )
+
+
+class _Reader:
+    """Reads one `@context` member."""
+
+    def __init__(self, options: Options, source: Source, place: Location, report: Report) -> None:
+        self.options, self.source, self.place, self.report = options, source, place, report
+
+    def fail(self, code: str, message: str, remedy: str, value: object = None) -> None:
+        self.report.add(self.source, self.place, code, message, remedy, value=value)
+
+    def read(self, value: Any, outer: Context) -> Context | None:
+        specifiers = value if isinstance(value, list) else [value]
+        if not specifiers and not outer.version:
+            self.fail("emptyContext", "'@context' is empty", _DECLARE)
+            return None
+        found = next((item for item in specifiers if not isinstance(item, str)), None)
+        if isinstance(found, dict):
+            self.fail("disallowedLocalContext", "a context is a DTMI: local definitions are not read", "Remove the object")
+            return None
+        if not all(isinstance(item, str) for item in specifiers):
+            self.fail("invalidContext", f"a context is a DTMI, not {kind(found)}", "Write it as dtmi:dtdl:context;3")
+            return None
+        good = self._check_order(specifiers)
+        context = outer
+        for specifier in specifiers:
+            following = self._with(specifier, context)
+            good = good and following is not None
+            context = following or context
+        if good and not context.version:
+            self.fail("missingDtdlContext", "the context names no version of DTDL", _DECLARE)
+            return None
+        return context if good else None
+
+    def _with(self, specifier: str, context: Context) -> Context | None:
+        name, _, version = specifier.partition(";")
+        if name == LANGUAGE and version:
+            return self._language(specifier, version, context)
+        if not version or not dtmi.is_dtmi(specifier, context.version or 4):
+            self._malformed(specifier)
+            return None
+        if name in LIMIT_EXTENSIONS and version == "1":
+            return self._limits(name, context)
+        if version in extensions.versions().get(name, ()):
+            return replace(context, extensions=frozenset({*(pair for pair in context.extensions if pair[0] != name), (name, version)}))
+        allowed = self.options.allow_undefined_extensions
+        if not (context.version == 2 if allowed is None else allowed):
+            known = extensions.versions().get(name)
+            remedy = f"Known versions: {', '.join(known)}" if known else "Correct its name, or allow undefined extensions"
+            code = "unresolvableContextVersion" if known else "unresolvableContextSpecifier"
+            self.fail(code, f"the extension '{specifier[:120]}' is not defined here", remedy, specifier)
+        return replace(context, incomplete=True)
+
+    def _malformed(self, specifier: str) -> None:
+        shown = specifier[:120]
+        if not specifier.startswith("dtmi:"):
+            self.fail("nonDtmiContextSpecifier", f"'{shown}' is not a DTMI", "Write it as dtmi:example:context;1", specifier)
+        elif dtmi.is_dtmi(specifier, 3):
+            if ";" not in specifier:
+                self.fail("missingContextVersion", f"'{shown}' has no version", "Add ;1", specifier)
+            self.fail(
+                "invalidContextSpecifierForVersion", f"'{shown}' is not the version of a context", "Write one number, as in ;1", specifier
             )
-        if specifier == LIMITLESS and not any(_is_limits(item) for item in followed):
-            report.add(source, place, "missingLimitContext", f"'{LIMITLESS}' is not followed by limits", f"Add '{CORE_LIMITS}' after it")
+        else:
+            self.fail("invalidContextSpecifier", f"'{shown}' is not a DTMI with a version", "Write it as dtmi:example:context;1", specifier)
+
+    def _limits(self, name: str, context: Context) -> Context | None:
+        acceptable = self.options.acceptable_limits
+        if acceptable is not None and name not in {dtmi.deversioned(item) for item in acceptable}:
+            remedy = f"Acceptable: {', '.join(sorted(acceptable)) or CORE_LIMITS}"
+            self.fail("disallowedLimitContext", f"the limits of '{name}' are not accepted here", remedy, f"{name};1")
+            return None
+        return replace(context, limits=LIMIT_EXTENSIONS[name])
+
+    def _language(self, specifier: str, version: str, context: Context) -> Context | None:
+        number, _, fragment = version.partition("#")
+        if number not in ("2", "3", "4"):
+            message = f"'{specifier[:60]}' is not a version of DTDL read here"
+            self.fail("unrecognizedContextVersion", message, "Use version 2, 3 or 4", specifier)
+            return None
+        if "#" in version and number != "4":
+            self.fail("disallowedContextFragment", f"DTDL {number} has no '#{fragment[:40]}'", f"Write {LANGUAGE};{number}", specifier)
+            return None
+        if "#" in version and specifier not in (LIMITLESS, CORE_LIMITS):
+            remedy = f"Write {LANGUAGE};4, {LIMITLESS} or {CORE_LIMITS}"
+            self.fail("invalidContextFragment", f"'#{fragment[:40]}' is not part of the context of DTDL 4", remedy, specifier)
+            return None
+        if int(number) > self.options.max_version:
+            remedy = f"Use at most version {self.options.max_version}"
+            self.fail("disallowedContextVersion", f"DTDL {number} is later than what is allowed here", remedy, specifier)
+            return None
+        return replace(context, version=int(number), limits="none" if specifier == LIMITLESS else "")
+
+    def _check_order(self, specifiers: list[str]) -> bool:
+        """The language comes before its extensions; limits follow the limitless language at once."""
+        before = len(self.report.problems)
+        affiliate, limitless = False, False
+        for index, specifier in enumerate(specifiers):
+            previous = specifiers[index - 1] if index else ""
+            language = dtmi.deversioned(specifier) == LANGUAGE
+            if _is_limits(specifier) and specifier != f"{LANGUAGE};4" and previous != LIMITLESS and not limitless:
+                message = f"'{specifier[:80]}' has to follow '{LIMITLESS}' at once"
+                self.fail("misplacedLimitContext", message, "Put them side by side", specifier)
+            if language and affiliate:
+                message = f"'{specifier[:60]}' comes after an extension"
+                self.fail("dtdlContextFollowsAffiliate", message, "Put the DTDL context first", specifier)
+            if specifier == LIMITLESS:
+                limitless = True
+                if not any(_is_limits(item) for item in specifiers[index + 1 : index + 2]):
+                    message = f"'{LIMITLESS}' is not followed by limits"
+                    self.fail("missingLimitContext", message, f"Add '{CORE_LIMITS}' after it", specifier)
+            exempt = specifier == f"{IOT_CENTRAL};2" and specifiers[index + 1 :].count(f"{LANGUAGE};2") and index == 0
+            affiliate = affiliate or not (language or exempt)
+        return len(self.report.problems) == before
 
 
 def _is_limits(specifier: str) -> bool:
-    return specifier in (CORE_LIMITS, "dtmi:dtdl:context;4") or dtmi.deversioned(specifier) in LIMIT_EXTENSIONS
+    return specifier in (CORE_LIMITS, f"{LANGUAGE};4") or dtmi.deversioned(specifier) in LIMIT_EXTENSIONS

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Literal
 
@@ -42,8 +42,11 @@ class Limits:
 
     name: int | None
     display_name: int | None
-    text: int | None
+    description: int | None
+    comment: int | None
+    id: int | None
     interface_id: int | None
+    interface_bytes: int | None
     contents: int | None
     extends: int | None
     extends_total: int | None
@@ -56,12 +59,19 @@ class Limits:
     elements: int | None
 
 
-LIMITS: Mapping[int, Limits] = {
-    2: Limits(64, 64, 512, 128, 300, 2, None, 10, 5, 100, 30, 300, 500, None),
-    3: Limits(512, 512, 512, 128, None, None, 1024, 10, 5, None, None, None, None, 100_000),
-    4: Limits(512, 512, 512, 128, None, None, 1024, 12, 8, None, None, None, None, 100_000),
+_V2 = Limits(64, 64, 512, 512, 2048, 128, None, 300, 2, None, 10, 5, 100, 30, 300, 500, None)
+_V3 = Limits(512, 512, 512, 512, 2048, 128, 1 << 20, None, None, 1024, 10, 5, None, None, None, None, 100_000)
+_V4 = replace(_V3, extends_depth=12, schema_depth=8)
+
+# By version and limits context: "" the language's own, "none" under `#limitless` alone, else a limit extension of DTDL 4.
+LIMITS: Mapping[tuple[int, str], Limits] = {
+    (2, ""): _V2,
+    (3, ""): _V3,
+    (4, ""): _V4,
+    (4, "none"): Limits(*[None] * 17),
+    (4, "onvif"): replace(_V4, description=4096, id=512, interface_id=256, schema_depth=24),
+    (4, "aio"): replace(_V4, description=2048, id=512, interface_id=256, schema_depth=12),
 }
-NO_LIMITS = Limits(*[None] * 14)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +92,11 @@ class Member:
     unique: tuple[str, ...] = ()  # members of its elements whose values differ from one to the next
     same_version: bool = False  # its elements are of the version of the element that has them
 
+    @property
+    def named(self) -> bool:
+        """Whether the names of its elements tell them apart, in identifiers too."""
+        return self.many and (self.name == "contents" or "name" in self.unique)
+
 
 @dataclass(frozen=True, slots=True)
 class ElementClass:
@@ -91,35 +106,40 @@ class ElementClass:
     members: Mapping[str, Member]
     type_required: bool
     id_required: bool
-    semantic: bool
 
 
 @dataclass(frozen=True, slots=True)
 class StandardSchema:
-    """A schema that the language names: `double`, `point` ..."""
+    """A schema that the language or an extension names: `double`, `point`, `TemperatureUnit` ..."""
 
     name: str
-    kind: Literal["primitive", "geospatial", "object"]
+    kind: Literal["primitive", "geospatial", "object", "enum"]
+    id: str
 
 
 @lru_cache(maxsize=16)
-def classes(version: int, limited: bool = True) -> Mapping[str, ElementClass]:
-    """Every class of a DTDL version by its name. `limited` False: under the context `#limitless` of v4."""
-    limits = LIMITS[version] if limited else NO_LIMITS
-    return {name: _element_class(name, members, version, limits) for name, members in _members(version, limits).items()}
+def classes(version: int, limits: str = "") -> Mapping[str, ElementClass]:
+    """Every class of a DTDL version by its name; `limits` as in LIMITS."""
+    numbers = LIMITS[version, limits]
+    return {name: _element_class(name, members, numbers) for name, members in _members(version, numbers).items()}
 
 
 @lru_cache(maxsize=8)
 def standard_schemas(version: int) -> Mapping[str, StandardSchema]:
     """The standard schemas that a document of this version may name, by term and by DTMI (its version's and earlier ones)."""
     found: dict[str, StandardSchema] = {}
+
+    def define(name: str, kind: Literal["primitive", "geospatial", "object"], prefix: str, older: int) -> None:
+        item = found.get(name) or StandardSchema(name, kind, f"{prefix}{name};{older}")
+        found[f"{prefix}{name};{older}"] = found[name] = item
+
     for older in range(2, version + 1):
         for name in PRIMITIVES_V4 if older == 4 else PRIMITIVES_V2:
-            found[f"dtmi:dtdl:instance:Schema:{name};{older}"] = found[name] = StandardSchema(name, "primitive")
+            define(name, "primitive", "dtmi:dtdl:instance:Schema:", older)
         for name in GEOSPATIAL:
-            found[f"dtmi:standard:schema:geospatial:{name};{older}"] = found[name] = StandardSchema(name, "geospatial")
+            define(name, "geospatial", "dtmi:standard:schema:geospatial:", older)
     if version >= 4:
-        found["scaledDecimal"] = found["dtmi:standard:schema:scaledDecimal;4"] = StandardSchema("scaledDecimal", "object")
+        define("scaledDecimal", "object", "dtmi:standard:schema:", 4)
     return found
 
 
@@ -130,32 +150,49 @@ def class_names() -> frozenset[str]:
 
 
 @lru_cache(maxsize=4)
+def abstract_classes(version: int) -> frozenset[str]:
+    """Classes that no element of a document can be of: abstract ones, and those of standard elements."""
+    primitives = PRIMITIVES_V4 if version == 4 else PRIMITIVES_V2
+    names = {"ComplexSchema", "Content", "Entity", "NamedEntity", "NumericSchema", "PrimitiveSchema", "Schema", "SchemaField"}
+    return frozenset({*names, "TemporalSchema", "CommandType", *(name[0].upper() + name[1:] for name in primitives)})
+
+
+@lru_cache(maxsize=4)
 def reserved_terms(version: int) -> frozenset[str]:
     """Names that mean something in the language and so can't be co-types (specification, "Reserved strings")."""
-    terms = {name for table in classes(version).values() for name in table.members} | set(GEOSPATIAL) | set(_ABSTRACT)
-    terms |= set(PRIMITIVES_V4 if version == 4 else PRIMITIVES_V2) | {"asynchronous", "synchronous"}
-    return frozenset(terms | {name[0].upper() + name[1:] for name in terms if name in PRIMITIVES_V4})
+    terms = {name for table in classes(version).values() for name in table.members} | set(GEOSPATIAL) | set(_WORDS)
+    terms |= set(PRIMITIVES_V4 if version == 4 else PRIMITIVES_V2) | abstract_classes(version)
+    return frozenset(terms | set(_WORDS_OF_VERSION[min(version, 3)]))
 
 
-_ABSTRACT = (
-    "AdjunctType", "Alias", "aliasFor", "CommandType", "ComplexSchema", "Content", "DtdlExtension", "Entity", "exponent",
-    "languageMajorVersion", "LatentType", "metamodel", "model", "NamedEntity", "NamedLatentType", "NumericSchema", "PrimitiveSchema",
-    "Schema", "SchemaField", "SemanticType", "SemanticUnit", "symbol", "TemporalSchema", "Unit", "UnitAttribute", "unit",
-)  # fmt: skip
+_WORDS = (
+    "asynchronous",
+    "exponent",
+    "languageMajorVersion",
+    "SemanticType",
+    "SemanticUnit",
+    "symbol",
+    "synchronous",
+    "Unit",
+    "UnitAttribute",
+)
+_WORDS_OF_VERSION = {
+    2: ("unit",),
+    3: (
+        "AdjunctType", "Alias", "aliasFor", "CommandPayload", "DtdlExtension", "LatentType", "metamodel", "model", "NamedLatentType",
+    ),
+}  # fmt: skip
 _TYPE_OPTIONAL = frozenset({"CommandPayload", "CommandRequest", "CommandResponse", "EnumValue", "Field", "MapKey", "MapValue"})
 
 
-def _element_class(name: str, members: tuple[Member, ...], version: int, limits: Limits) -> ElementClass:
+def _element_class(name: str, members: tuple[Member, ...], limits: Limits) -> ElementClass:
     common = (
-        Member("comment", "string", max_length=limits.text),
-        Member("description", "text", max_length=limits.text),
+        Member("comment", "string", max_length=limits.comment),
+        Member("description", "text", max_length=limits.description),
         Member("displayName", "text", max_length=limits.display_name),
     )
-    semantic = (
-        ("Property", "Telemetry") if version == 2 else ("Property", "Telemetry", "Field", "MapValue", "CommandRequest", "CommandResponse")
-    )
     table = {member.name: member for member in (*common, *members)}
-    return ElementClass(name, table, name not in _TYPE_OPTIONAL, name == "Interface", name in semantic)
+    return ElementClass(name, table, name not in _TYPE_OPTIONAL, name == "Interface")
 
 
 def _members(version: int, limits: Limits) -> dict[str, tuple[Member, ...]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from types import MappingProxyType
@@ -13,8 +13,9 @@ from twinwright.schema.build import Builder
 from twinwright.schema.context import Options
 from twinwright.schema.elements import Component, Interface, PathInfo, Property, Relationship, Schema, Telemetry
 from twinwright.schema.parser import Parser
+from twinwright.schema.report import Report
 from twinwright.schema.resolve import Model
-from twinwright.schema.sources import Report, read, top_level
+from twinwright.schema.sources import read, top_level
 
 Resolver: TypeAlias = Callable[[list[str]], Any]
 _MAX_ROUNDS = 64
@@ -73,16 +74,19 @@ class Ontology:
 
 
 def load(
-    documents: Any, resolver: Resolver | None = None, allow_undefined_extensions: bool | None = None, max_version: int = 4
-) -> Ontology:
+    documents: Any, resolver: Resolver | None = None, allow_undefined_extensions: bool | None = None, max_version: int = 4,
+    acceptable_limits: Iterable[str] | None = None,
+) -> Ontology:  # fmt: skip
     """The ontology of DTDL documents: JSON text, parsed data, `(name, text or data)` pairs, or an iterable of these.
 
     `resolver` is given the DTMIs that are referred to and defined nowhere, and returns documents (None or an empty list:
     it has none). `allow_undefined_extensions` None allows unknown extension contexts in DTDL 2 and refuses them later.
+    `acceptable_limits` names the limit extensions that are admitted (None: all that are known).
     Raises SchemaError with every problem.
     """
     report = Report()
-    parser, model = Parser(Options(allow_undefined_extensions, max_version), report), Model(report)
+    limits = None if acceptable_limits is None else frozenset(acceptable_limits)
+    parser, model = Parser(Options(allow_undefined_extensions, max_version, limits), report), Model(report)
     _take(documents, parser, model, report)
     _resolve(resolver, parser, model, report)
     model.check()

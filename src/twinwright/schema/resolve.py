@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from twinwright.documents import Location
-from twinwright.schema import graph, metamodel
-from twinwright.schema.literals import Place, literal, single
-from twinwright.schema.metamodel import COMPLEX_SCHEMAS, NO_LIMITS, Limits, Member, StandardSchema
-from twinwright.schema.parser import Node, Reference
-from twinwright.schema.sources import Report
+from twinwright.schema import graph
+from twinwright.schema.constraints import Constraints
+from twinwright.schema.metamodel import COMPLEX_SCHEMAS, Member, StandardSchema
+from twinwright.schema.node import Node, Reference
+from twinwright.schema.report import Report
 
 _SCHEMA_MEMBERS = ("schema", "elementSchema")
 
@@ -32,6 +32,7 @@ class Model:
         self.by_id: dict[str, Node] = {}
         self.recursive: set[Node] = set()  # schemas that contain themselves (v4)
         self._contents: dict[Node, list[Node]] = {}
+        self._constraints = Constraints(report, self.linked, self.schemas)
 
     def add(self, root: Node) -> None:
         """Take in a top-level element and all inside it."""
@@ -46,7 +47,8 @@ class Model:
             if node.id in self.by_id:
                 first = self.by_id[node.id]
                 where = f"{first.source.name or 'another document'}:{first.source.line(first.location) or '?'}"
-                self._fail(node, ("@id",), "duplicateDefinition", f"'{node.id}' is defined twice, first in {where}", "Rename or remove one")
+                message = f"'{node.id}' is defined twice, first in {where}"
+                self._fail(node, ("@id",), "duplicateDefinition", message, "Rename or remove one")
             else:
                 self.by_id[node.id] = node
 
@@ -61,9 +63,7 @@ class Model:
             self._check_conformance(node)
         order, cycles = graph.walk(self.nodes, self._edges)
         for node, member, target in cycles:
-            code = "recursiveStructureNarrow" if member == "extends" else "recursiveStructureWide"
-            message = " ".join(f"{target.cls.name} {target.id or ''} contains itself through '{member}'".split())
-            self._fail(node, (member,), code, message, "Break the cycle")
+            self._fail_cycle(node, member, target)
         if cycles or self._too_deep(order):
             return
         for node in order:
@@ -75,6 +75,25 @@ class Model:
                 self._check_component(node)
             elif node.cls.name == "Property" and node.version == 2:
                 self._check_no_array(node)
+            elif node.cls.name == "Interface":
+                self._constraints.check_contents(node, self.contents(node))
+            self._constraints.check(node)
+
+    def _fail_cycle(self, node: Node, member: str, target: Node) -> None:
+        message = " ".join(f"{target.cls.name} {target.id or ''} contains itself through '{member}'".split())
+        if node.cls.name in (*COMPLEX_SCHEMAS, "Field", "MapValue"):
+            self._fail(target, (), "recursiveStructureWide", message, "Break the cycle", "schema")
+            return
+        self._fail(target, (), "recursiveStructureNarrow", message, "Break the cycle", member)
+        if node.cls.name == "Component":
+            self._fail(
+                node, (member,), "excludedType", "its interface has Components itself", "Use an interface without Components", member
+            )
+
+    def schemas(self, node: Node, member: str) -> list[Node | StandardSchema]:
+        """The elements of a member, standard schemas included."""
+        named: list[Node | StandardSchema] = [item for item in node.elements.get(member, ()) if isinstance(item, StandardSchema)]
+        return named + self.linked(node, member)
 
     def linked(self, node: Node, member: str) -> list[Node]:
         """The elements of a member, included or referred to."""
@@ -95,18 +114,32 @@ class Model:
             self._contents[interface] = list(found)
         return self._contents[interface]
 
-    def _fail(self, node: Node, inside: Location, code: str, message: str, remedy: str) -> None:
-        self.report.add(node.source, (*node.location, *inside), code, message, remedy)
+    def _fail(
+        self, node: Node, inside: Location, code: str, message: str, remedy: str, member: str | None = None, value: object = None,
+        secondary: str | None = None,
+    ) -> None:  # fmt: skip
+        self.report.add(
+            node.source,
+            (*node.location, *inside),
+            code,
+            message,
+            remedy,
+            primary=node.name,
+            secondary=secondary,
+            member=member,
+            value=value,
+        )
 
     def _check_references(self, node: Node) -> None:
-        for _, ref in _references(node):
-            target = self.by_id.get(ref.dtmi)
+        for name, ref in _references(node):
+            target, inside = self.by_id.get(ref.dtmi), ref.location[len(node.location) :]
             if target is None:
                 remedy = "Add its definition to the documents, or give a resolver"
-                self.report.add(node.source, ref.location, "unresolvedReference", f"'{ref.dtmi}' is not defined", remedy)
+                self._fail(node, inside, "unresolvedReference", f"'{ref.dtmi}' is not defined", remedy, name, ref.dtmi, ref.dtmi)
             elif target.cls.name != "Interface" and target.partition is not node.partition:
                 remedy = "Move it to the top level, or define it in this Interface"
-                self.report.add(node.source, ref.location, "crossPartitionReference", f"'{ref.dtmi}' belongs to another Interface", remedy)
+                message, owner = f"'{ref.dtmi}' belongs to another Interface", target.partition.id if target.partition else None
+                self._fail(node, inside, "crossPartitionReference", message, remedy, name, owner, ref.dtmi)
 
     def _check_conformance(self, node: Node) -> None:
         for name, items in node.elements.items():
@@ -115,14 +148,14 @@ class Model:
                 target = self.by_id.get(item.dtmi) if isinstance(item, Reference) else item
                 if not isinstance(target, Node) or isinstance(item, StandardSchema):
                     continue
-                place = item.location
+                inside = item.location[len(node.location) :]
                 if target.cls.name not in member.classes:
-                    message = f"'{name}' is a {target.cls.name}"
-                    self.report.add(node.source, place, "badType", message, f"It must be one of: {', '.join(member.classes)}")
+                    remedy = f"It must be one of: {', '.join(member.classes)}"
+                    self._fail(node, inside, "badType", f"'{name}' is a {target.cls.name}", remedy, name, target.cls.name, target.name)
                 elif target.version > node.version or (member.same_version and target.version != node.version):
                     message = f"a {node.cls.name} of DTDL {node.version} has a {target.cls.name} of DTDL {target.version}"
                     code = "disallowedVersionReference" if isinstance(item, Reference) else "disallowedVersionDefinition"
-                    self.report.add(node.source, place, code, message, "Write both in one version")
+                    self._fail(node, inside, code, message, "Write both in one version", name, str(target.version), target.name)
 
     def _edges(self, node: Node) -> Iterator[tuple[str, Node]]:
         """The steps of which no path may come back to its beginning: in v4 it may through a complex schema."""
@@ -141,12 +174,12 @@ class Model:
             count = len(self.contents(node)) if name == "contents" else len(items)
             if member.max_count is not None and count > member.max_count:
                 message = f"'{name}' has {count} elements"
-                self._fail(node, (name,), "objectCountAboveMax", message, f"At most {member.max_count} are allowed")
-        limits = _limits(node)
-        if node.cls.name == "Interface" and "contents" not in node.elements and limits.contents is not None:
+                self._fail(node, (name,), "objectCountAboveMax", message, f"At most {member.max_count} are allowed", name)
+        most = node.limits.contents
+        if node.cls.name == "Interface" and "contents" not in node.elements and most is not None:
             count = len(self.contents(node))
-            if count > limits.contents:
-                self._fail(node, ("extends",), "objectCountAboveMax", f"{count} contents are inherited", f"At most {limits.contents}")
+            if count > most:
+                self._fail(node, ("extends",), "objectCountAboveMax", f"{count} contents are inherited", f"At most {most}", "contents")
 
     def _check_unique(self, node: Node) -> None:
         for name, member in node.cls.members.items():
@@ -159,30 +192,33 @@ class Model:
     def _check_unique_key(self, node: Node, member: Member, key: str, targets: Iterable[Node]) -> None:
         seen: dict[object, Node] = {}
         for target in targets:
-            value = _plain(target.values.get(key))
-            if value is None or isinstance(value, dict | list):
+            value = target.values.get(key)
+            if value is None:
                 continue
-            tagged = (type(value), value)
-            if tagged in seen and seen[tagged] is not target:
-                inherited = member.name == "contents" and target.partition is not node
+            first = seen.setdefault((type(value), value), target)
+            if first is not target and (first.id is None or first.id != target.id):
+                inherited = member.name == "contents" and target.partition is not first.partition
                 code = "nonUniqueImportedPropertyValue" if inherited else "nonUniquePropertyValue"
-                self._fail(node, (member.name,), code, f"two elements have the {key} '{value}'", "Rename one of them")
-            seen.setdefault(tagged, target)
+                message = f"two elements have the {key} '{value}'"
+                self._fail(node, (member.name,), code, message, "Rename one of them", member.name, value)
 
     def _check_enum(self, node: Node) -> None:
+        """Every value is of the datatype that the Enum names."""
         wanted = node.values.get("valueSchema")
         for value in self.linked(node, "enumValues"):
-            if wanted is None or "enumValue" not in value.values:
+            found = value.values.get("enumValue")
+            if wanted is None or found is None or (isinstance(found, str) if wanted == "string" else type(found) is int):
                 continue
-            place = Place(value.source, (*value.location, "enumValue"), value.version, self.report)
-            inner = single(value.values["enumValue"], value.cls.members["enumValue"], place)
-            literal(inner, wanted, place)
+            message, remedy = f"{found!r:.60} is not of the datatype {wanted}", f"Write a value of type {wanted}"
+            self._fail(value, ("enumValue",), "nonConformantDatatype", message, remedy, "enumValue", found, node.name)
 
     def _check_component(self, node: Node) -> None:
         for interface in self.linked(node, "schema"):
-            if any(content.cls.name == "Component" for content in self.contents(interface)):
+            first = next((content for content in self.contents(interface) if content.cls.name == "Component"), None)
+            if first is not None:
                 message = f"the interface {interface.id} of a Component has Components itself"
-                self._fail(node, ("schema",), "excludedType", message, "Use an interface without Components")
+                remedy = "Use an interface without Components"
+                self._fail(node, ("schema",), "excludedType", message, remedy, "schema", secondary=first.name)
 
     def _check_no_array(self, node: Node) -> None:
         """DTDL v2: a Property holds no Array anywhere, nor a geospatial schema (which is one)."""
@@ -191,10 +227,12 @@ class Model:
             inner = pending.pop()
             for name, items in inner.elements.items():
                 if any(isinstance(item, StandardSchema) and item.kind == "geospatial" for item in items):
-                    self._fail(inner, (name,), "excludedType", "a Property of DTDL 2 can't be geospatial", "Use Telemetry, or DTDL 3")
+                    message = "a Property of DTDL 2 can't be geospatial"
+                    self._fail(node, (), "excludedType", message, "Use Telemetry, or DTDL 3", "schema")
                 targets = self.linked(inner, name)
-                if any(target.cls.name == "Array" for target in targets):
-                    self._fail(inner, (name,), "excludedType", "a Property of DTDL 2 can't hold an Array", "Use a Map, or DTDL 3")
+                for target in (target for target in targets if target.cls.name == "Array"):
+                    message = "a Property of DTDL 2 can't hold an Array"
+                    self._fail(node, (), "excludedType", message, "Use a Map, or DTDL 3", "schema", secondary=target.name)
                 pending.extend(targets)
 
     def _too_deep(self, order: list[Node]) -> bool:
@@ -210,7 +248,7 @@ class Model:
         schema_depth = graph.depths(order, lambda node: self._schema_steps(node, back))
         sizes = graph.sizes(order, lambda node: (target for _, target in self._all_edges(node) if (node, target) not in back))
         for node in order:
-            most = _limits(node).schema_depth or _DEEPEST_SCHEMA
+            most = node.limits.schema_depth or _DEEPEST_SCHEMA
             if node.cls.name in COMPLEX_SCHEMAS and schema_depth[node] > most:
                 message = f"schemas are nested {schema_depth[node]} deep"
                 self._fail(node, (), "excessiveDepthWide", message, f"At most {most} levels")
@@ -228,7 +266,7 @@ class Model:
             yield from ((step, target) for target in self.linked(node, name) if (node, target) not in back)
 
     def _check_extends(self, node: Node, depth: int) -> None:
-        limits = _limits(node)
+        limits = node.limits
         most = limits.extends_depth or _DEEPEST_EXTENDS
         if depth > most:
             self._fail(node, ("extends",), "excessiveDepthNarrow", f"{depth} levels of extends", f"At most {most} levels")
@@ -240,7 +278,7 @@ class Model:
 
     def _check_total(self, interface: Node) -> None:
         """The values of all members below an interface, those of shared elements once."""
-        most = _limits(interface).elements
+        most = interface.limits.elements
         seen, pending, count = {interface}, [interface], 0
         while pending and most is not None and count <= most:
             node = pending.pop()
@@ -267,14 +305,3 @@ def _references(node: Node) -> Iterator[tuple[str, Reference]]:
         for item in items:
             if isinstance(item, Reference):
                 yield name, item
-
-
-def _limits(node: Node) -> Limits:
-    return metamodel.LIMITS[node.version] if node.limited else NO_LIMITS
-
-
-def _plain(value: object) -> object:
-    """The literal of an enumValue, which is checked when its Enum is known."""
-    if isinstance(value, list) and len(value) == 1:
-        value = value[0]
-    return value.get("@value") if isinstance(value, dict) else value

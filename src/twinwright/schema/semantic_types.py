@@ -1,25 +1,27 @@
 """Semantic types, their unit types and the units of each: built into DTDL v2, the QuantitativeTypes extension in v3 and v4.
 
-Source: DTDL v2 language description, "Semantic types"; QuantitativeTypes extension v1 and v2, "Semantic types and units".
+An *edition* is a version of the extension: 1 (for DTDL 3), 2 and 3 (for DTDL 4); 0 is what DTDL 2 has built in.
+Source: DTDL v2 language description, "Semantic types"; QuantitativeTypes extension, "Semantic types and units".
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from types import MappingProxyType
 
-# Unit type -> units. Before the bar: since DTDL v2; after it: only in the extension.
+# Unit type -> units. Before the first bar: since DTDL 2; after it: in the extension; after a second one: in its version 3.
 _UNITS = {
-    "AccelerationUnit": "centimetrePerSecondSquared gForce metrePerSecondSquared |",
+    "AccelerationUnit": "centimetrePerSecondSquared gForce metrePerSecondSquared || kilometrePerSecondSquared millimetrePerSecondSquared",
     "AngleUnit": "degreeOfArc minuteOfArc radian secondOfArc turn |",
     "AngularAccelerationUnit": "radianPerSecondSquared |",
     "AngularVelocityUnit": "degreePerSecond radianPerSecond revolutionPerMinute revolutionPerSecond |",
-    "ApparentEnergyUnit": "| gigavoltAmpereHour kilovoltAmpereHour megavoltAmpereHour voltAmpereHour",
+    "ApparentEnergyUnit": "| gigavoltAmpereHour kilovoltAmpereHour megavoltAmpereHour voltAmpereHour | millivoltAmpereHour",
     "ApparentPowerUnit": "| gigavoltAmpere kilovoltAmpere megavoltAmpere millivoltAmpere voltAmpere",
     "AreaUnit": "acre hectare squareCentimetre squareFoot squareInch squareKilometre squareMetre squareMillimetre |",
     "CapacitanceUnit": "farad microfarad millifarad nanofarad picofarad |",
     "ChargeUnit": "coulomb | ampereHour milliampereHour",
-    "CurrentUnit": "ampere microampere milliampere | kiloampere",
+    "CurrentUnit": "ampere microampere milliampere | kiloampere | nanoampere picoampere",
     "DataRateUnit": (
         "bitPerSecond bytePerSecond exbibitPerSecond exbibytePerSecond gibibitPerSecond gibibytePerSecond kibibitPerSecond "
         "kibibytePerSecond mebibitPerSecond mebibytePerSecond tebibitPerSecond tebibytePerSecond yobibitPerSecond "
@@ -29,16 +31,21 @@ _UNITS = {
         "bit byte exbibit exbibyte gibibit gibibyte kibibit kibibyte mebibit mebibyte tebibit tebibyte yobibit yobibyte zebibit zebibyte |"
     ),
     "DensityUnit": "gramPerCubicMetre kilogramPerCubicMetre | microgramPerCubicMetre milligramPerCubicMetre",
+    "DynamicViscosityUnit": "|| centipoise millipascalSecond millipoise pascalSecond poise",
     "EnergyUnit": (
         "electronvolt gigajoule joule kilojoule kilowattHour megaelectronvolt megajoule | britishThermalUnit gigawattHour "
         "kiloBritishThermalUnit megawattHour milliwattHour terawattHour wattHour"
     ),
     "ForceUnit": "newton ounce pound ton |",
     "FrequencyUnit": "gigahertz hertz kilohertz megahertz | millihertz",
+    "GasLeakageRateUnit": (
+        "|| decapascalCubicMetrePerSecond hectopascalCubicMetrePerSecond kilopascalCubicMetrePerSecond pascalCubicMetrePerSecond"
+    ),
     "IlluminanceUnit": "footcandle lux |",
     "InductanceUnit": "henry microhenry millihenry |",
     "IonizingRadiationDoseUnit": "| gray microgray microsievert milligray millisievert sievert",
     "IrradianceUnit": "| wattPerSquareMetre",
+    "KinematicViscosityUnit": "|| centistokes squareMetrePerSecond stokes",
     "LengthUnit": "astronomicalUnit centimetre foot inch kilometre metre micrometre mile millimetre nanometre nauticalMile |",
     "LuminanceUnit": "candelaPerSquareMetre |",
     "LuminousFluxUnit": "lumen |",
@@ -60,6 +67,10 @@ _UNITS = {
     "ReactivePowerUnit": (
         " | gigavoltAmpereReactive kilovoltAmpereReactive megavoltAmpereReactive millivoltAmpereReactive voltAmpereReactive"
     ),
+    "ReciprocalLengthUnit": (
+        "|| reciprocalCentimetre reciprocalKilometre reciprocalMetre reciprocalMicrometre reciprocalMillimetre reciprocalNanometre"
+    ),
+    "ReciprocalTimeUnit": "|| reciprocalMinute reciprocalSecond",
     "ResistanceUnit": "kiloohm megaohm milliohm ohm |",
     "SoundPressureUnit": "bel decibel |",
     "TemperatureUnit": "degreeCelsius degreeFahrenheit kelvin |",
@@ -67,12 +78,14 @@ _UNITS = {
     "TorqueUnit": "newtonMetre |",
     "Unitless": "percent unity | partsPerBillion partsPerMillion partsPerQuadrillion partsPerTrillion",
     "VelocityUnit": (
-        "centimetrePerSecond kilometrePerHour kilometrePerSecond knot metrePerHour metrePerSecond milePerHour milePerSecond |"
+        "centimetrePerSecond kilometrePerHour kilometrePerSecond knot metrePerHour metrePerSecond milePerHour milePerSecond "
+        "|| millimetrePerSecond"
     ),
     "VoltageUnit": "kilovolt megavolt microvolt millivolt volt |",
     "VolumeFlowRateUnit": (
         "litrePerHour litrePerSecond millilitrePerHour millilitrePerSecond | cubicFootPerMinute cubicMetrePerHour "
-        "cubicMetrePerMinute cubicMetrePerSecond gallonPerHour gallonPerMinute litrePerMinute millilitrePerMinute"
+        "cubicMetrePerMinute cubicMetrePerSecond gallonPerHour gallonPerMinute litrePerMinute millilitrePerMinute "
+        "| cubicCentimetrePerMinute cubicCentimetrePerSecond"
     ),
     "VolumeUnit": "cubicCentimetre cubicFoot cubicInch cubicMetre fluidOunce gallon litre millilitre |",
 }
@@ -97,27 +110,54 @@ _TYPES_OF_EXTENSION = {
     "ReactiveEnergy": "ReactiveEnergyUnit", "ReactivePower": "ReactivePowerUnit", "RelativeDensity": "Unitless",
 }  # fmt: skip
 
-
-def _units(since_v2: bool) -> Mapping[str, frozenset[str]]:
-    return MappingProxyType(
-        {name: frozenset((text.split("|")[0] if since_v2 else text.replace("|", " ")).split()) for name, text in _UNITS.items()}
-    )
-
-
-_UNITS_V2, _UNITS_EXTENSION = _units(True), _units(False)
-
-
-def unit_type(semantic_type: str, version: int) -> str | None:
-    """The unit type of a semantic type in a DTDL version, or None where there is no such semantic type."""
-    found = _TYPES.get(semantic_type)
-    return found if found is not None or version == 2 else _TYPES_OF_EXTENSION.get(semantic_type)
+_TYPES_OF_VERSION_3 = {
+    "DynamicViscosity": "DynamicViscosityUnit", "Efficiency": "Unitless", "GasLeakageRate": "GasLeakageRateUnit",
+    "KinematicViscosity": "KinematicViscosityUnit", "ReciprocalLength": "ReciprocalLengthUnit", "ReciprocalTime": "ReciprocalTimeUnit",
+    "RelativeMeasure": "Unitless", "Scale": "Unitless", "Throttle": "Unitless",
+}  # fmt: skip
+_UNIT_WORDS = (
+    "BinaryPrefix BinaryUnit DecimalPrefix DecimalUnit RatioUnit atto baseUnit bottomUnit centi deci exa exbi femto gibi giga hecto "
+    "kibi kilo mebi mega micro milli nano pebi peta pico prefix tebi tera topUnit yobi yocto yotta zebi zepto zetta"
+)
+EDITIONS = (0, 1, 2, 3)
+_STEPS = (1, 2, 2, 3)  # how many of the parts of each table an edition has
 
 
-def units_of(unit_type_name: str, version: int) -> frozenset[str]:
-    """The names of the units of a unit type in a DTDL version."""
-    return (_UNITS_V2 if version == 2 else _UNITS_EXTENSION).get(unit_type_name, frozenset())
+@lru_cache(maxsize=8)
+def _types(edition: int) -> Mapping[str, str]:
+    tables = (_TYPES, _TYPES_OF_EXTENSION, _TYPES_OF_VERSION_3)
+    return MappingProxyType({name: unit for table in tables[: _STEPS[edition]] for name, unit in table.items()})
 
 
-def semantic_types(version: int) -> frozenset[str]:
-    """The names of all semantic types of a DTDL version."""
-    return frozenset(_TYPES) if version == 2 else frozenset(_TYPES) | frozenset(_TYPES_OF_EXTENSION)
+@lru_cache(maxsize=8)
+def unit_types(edition: int) -> Mapping[str, frozenset[str]]:
+    """The units of each unit type that an edition has."""
+    found = {name: frozenset(" ".join(text.split("|")[: _STEPS[edition]]).split()) for name, text in _UNITS.items()}
+    return MappingProxyType({name: units for name, units in found.items() if units})
+
+
+def names(edition: int) -> Iterable[str]:
+    """The semantic types of an edition."""
+    return _types(edition).keys()
+
+
+def unit_type(semantic_type: str, edition: int) -> str | None:
+    """The unit type of a semantic type, or None where the edition has no such semantic type."""
+    return _types(edition).get(semantic_type)
+
+
+def units_of(unit_type_name: str, edition: int) -> frozenset[str]:
+    """The names of the units of a unit type."""
+    return unit_types(edition).get(unit_type_name, frozenset())
+
+
+@lru_cache(maxsize=8)
+def units(edition: int) -> frozenset[str]:
+    """The names of all units of an edition."""
+    return frozenset().union(*unit_types(edition).values())
+
+
+@lru_cache(maxsize=8)
+def words(edition: int) -> frozenset[str]:
+    """What else an edition defines words for: how units are made of others, which no document can do."""
+    return frozenset(f"{_UNIT_WORDS} {'QuantitativeType deka' if edition == 0 else 'EnergyRateUnit SymbolicUnit UnitPrefix deca'}".split())

@@ -1,58 +1,22 @@
-"""The documents that are loaded: JSON text or parsed data, their top-level objects, and the line of a place in them.
-
-Lines are looked up only when there is a problem to report: most documents have none.
-"""
+"""The documents that are loaded: JSON text or parsed data, and their top-level objects."""
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
-from twinwright.documents import Location, json_path
-from twinwright.errors import Problem
+from twinwright.documents import Location
+from twinwright.schema.report import Report, Source
 
 MAX_DEPTH = 128
-MAX_LINES = 1000
 MAX_BYTES = 64 * 1024 * 1024
-_SPACE = re.compile(r"[ \t\r\n]*")
-_CODE = "dtmi:dtdl:parsingError:"
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
-    """One document: what messages call it, its data, and its text where it came as text."""
+class _Repeating(dict[str, Any]):
+    """An object in whose text the name `repeated` stands more than once; the last value counts."""
 
-    name: str | None
-    data: Any
-    text: str | None = None
-
-    def line(self, location: Location) -> int | None:
-        """The line of a place, or of the nearest one that encloses it; None for data that came without text."""
-        return None if self.text is None else _line(self.text, location)
-
-
-@dataclass(slots=True)
-class Report:
-    """Every problem found so far, each once."""
-
-    problems: list[Problem] = field(default_factory=list)
-    _seen: set[tuple[Any, ...]] = field(default_factory=set)
-
-    def add(self, source: Source, location: Location, code: str, message: str, remedy: str) -> None:
-        """A problem at a place of a document. `code` is the last part of the ValidationID that DTDL parsers share."""
-        key = (id(source), location, code, message)
-        if key not in self._seen:
-            self._seen.add(key)
-            # Looking up a line reads the text up to it, so a document wrong in thousands of places names the first ones only.
-            line = source.line(location) if len(self.problems) < MAX_LINES else None
-            self.problems.append(Problem(message, remedy, source.name, line, json_path(location), _CODE + code))
-
-
-class _DuplicateKeyError(ValueError):
-    pass
+    repeated = ""
 
 
 def read(documents: Any, report: Report) -> list[Source]:
@@ -66,9 +30,8 @@ def top_level(source: Source, report: Report) -> list[tuple[Location, dict[str, 
     if isinstance(data, dict):
         return [((), data)]
     if not isinstance(data, list):
-        report.add(
-            source, (), "notJsonObject", f"a document is an object or an array of objects, not {kind(data)}", "Write an Interface object"
-        )
+        message = f"a document is an object or an array of objects, not {kind(data)}"
+        report.add(source, (), "notJsonObject", message, "Write an Interface object")
         return []
     for index, item in enumerate(data):
         if not isinstance(item, dict):
@@ -123,13 +86,9 @@ def _from_text(name: str | None, text: str, report: Report) -> Source | None:
         report.add(Source(name, None), (), "tooLarge", f"a document of {len(text)} characters", f"Split it: at most {MAX_BYTES}")
         return None
     try:
-        data = json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse_constant)
+        data = json.loads(text, object_pairs_hook=_object, parse_constant=_refuse_constant)
     except json.JSONDecodeError as error:
-        problem = Problem(f"not valid JSON: {error.msg}", "Mend the syntax at this line", name, error.lineno, "$", _CODE + "invalidJson")
-        report.problems.append(problem)
-        return None
-    except _DuplicateKeyError as error:
-        report.add(Source(name, None), (), "duplicatePropertyName", f"'{error}' is given twice in one object", "Keep one of them")
+        report.syntax(name, f"not valid JSON: {error.msg}", error.lineno)
         return None
     except (RecursionError, ValueError) as error:
         reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
@@ -139,11 +98,12 @@ def _from_text(name: str | None, text: str, report: Report) -> Source | None:
     return source if _plain(source, report) else None
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
         names = [name for name, _ in pairs]
-        raise _DuplicateKeyError(next(name for name in names if names.count(name) > 1))
+        found = _Repeating(found)
+        found.repeated = next(name for name in names if names.count(name) > 1)
     return found
 
 
@@ -156,7 +116,7 @@ def _plain(source: Source, report: Report) -> bool:
     pending: list[tuple[Any, Location]] = [(source.data, ())]
     while pending:
         value, location = pending.pop()
-        if isinstance(value, dict | list) and len(location) >= MAX_DEPTH:
+        if len(location) >= MAX_DEPTH:
             report.add(source, location[:8], "excessiveDepthWide", f"nested deeper than {MAX_DEPTH}", "Make the document flatter")
             return False
         if isinstance(value, dict):
@@ -166,46 +126,10 @@ def _plain(source: Source, report: Report) -> bool:
                     return False
                 if isinstance(child, dict | list):
                     pending.append((child, (*location, key)))
+            if isinstance(value, _Repeating):
+                place = (*location, value.repeated)
+                message = f"'{value.repeated[:80]}' is given twice in one object"
+                report.add(source, place, "duplicatePropertyName", message, "Keep one of them", member=value.repeated)
         elif isinstance(value, list):
             pending.extend((child, (*location, index)) for index, child in enumerate(value) if isinstance(child, dict | list))
     return True
-
-
-def _line(text: str, location: Location) -> int:
-    """Walk along the path only, skipping every other value whole."""
-    decoder = json.JSONDecoder()
-    position = _skip_space(text, 0)
-    for step in location:
-        found = _member(text, position, step, decoder) if isinstance(step, str) else _element(text, position, step, decoder)
-        if found is None:
-            break
-        position = found
-    return text.count("\n", 0, position) + 1
-
-
-def _member(text: str, position: int, name: str, decoder: json.JSONDecoder) -> int | None:
-    if text[position] != "{":
-        return None
-    position = _skip_space(text, position + 1)
-    while text[position] == '"':
-        key, end = decoder.raw_decode(text, position)
-        position = _skip_space(text, _skip_space(text, end) + 1)
-        if key == name:
-            return position
-        position = _skip_space(text, decoder.raw_decode(text, position)[1])
-        position = _skip_space(text, position + 1) if text[position] == "," else position
-    return None
-
-
-def _element(text: str, position: int, index: int, decoder: json.JSONDecoder) -> int | None:
-    if text[position] != "[":
-        return None
-    position = _skip_space(text, position + 1)
-    for _ in range(index):
-        position = _skip_space(text, _skip_space(text, decoder.raw_decode(text, position)[1]) + 1)
-    return position
-
-
-def _skip_space(text: str, position: int) -> int:
-    match = _SPACE.match(text, position)
-    return match.end() if match else position

@@ -21,7 +21,7 @@ import yaml
 from twinwright import units
 from twinwright.connectors.opcua_units import DIMENSIONLESS, unit_of
 from twinwright.errors import UsageError
-from twinwright.schema.semantic_types import semantic_types, unit_type, units_of
+from twinwright.schema.semantic_types import names, unit_type, units_of
 from twinwright.telemetry.contract import MAX_OBSERVATIONS
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 CONTAINS: Final = "contains"
 MAX_WARNINGS: Final = 1_000
 
-_VERSION: Final = 3
+_EDITION: Final = 1
 _CONTEXT: Final = ["dtmi:dtdl:context;3", "dtmi:dtdl:extension:quantitativeTypes;1"]
 _SCHEMAS: Final = {
     "Boolean": "boolean", "SByte": "integer", "Byte": "integer", "Int16": "integer", "UInt16": "integer", "Int32": "integer",
@@ -244,8 +244,8 @@ def _content(column: _Column) -> dict[str, Any]:
 
 def _semantic_type(dtdl_unit: str) -> str:
     """The quantity that a unit is of: DTDL wants it named beside the unit."""
-    kinds = {unit_type(one, _VERSION): one for one in sorted(semantic_types(_VERSION), reverse=True)}
-    kind = next(one for one in kinds if one is not None and dtdl_unit in units_of(one, _VERSION))
+    kinds = {unit_type(one, _EDITION): one for one in sorted(names(_EDITION), reverse=True)}
+    kind = next(one for one in kinds if one is not None and dtdl_unit in units_of(one, _EDITION))
     return _SEMANTIC.get(kind, kinds[kind])
 
 

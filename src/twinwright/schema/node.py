@@ -1,0 +1,88 @@
+"""What the parser makes of one JSON object: its class, co-types and members, not yet linked to what it refers to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from twinwright.documents import Location
+from twinwright.schema.context import Context
+from twinwright.schema.extensions import CoType
+from twinwright.schema.metamodel import LIMITS, ElementClass, Limits, Member, StandardSchema
+from twinwright.schema.report import Source
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A dependent reference: the DTMI of an element that stands elsewhere."""
+
+    dtmi: str
+    location: Location
+
+
+@dataclass(slots=True, eq=False)
+class Node:
+    """An element that was read: its class, and its members by name (elements as lists of Node, Reference or StandardSchema)."""
+
+    cls: ElementClass
+    context: Context
+    source: Source
+    location: Location
+    id: str | None = None
+    name: str | None = None  # the identifier that it goes by: its own, or one made of its parent's and the member
+    parent: Node | None = None
+    partition: Node | None = None
+    cotypes: dict[str, CoType] = field(default_factory=dict)  # by their DTMIs
+    undefined_types: list[str] = field(default_factory=list)
+    values: dict[str, Any] = field(default_factory=dict)
+    elements: dict[str, list[Node | Reference | StandardSchema]] = field(default_factory=dict)
+    brought: dict[str, Any] = field(default_factory=dict)  # values of members that co-types bring, by the DTMI of the member
+    undefined: dict[str, Any] = field(default_factory=dict)  # members that nobody here defines, as they were written
+    wrong: bool = False  # a problem of the element itself is in the report
+
+    @property
+    def version(self) -> int:
+        """The version of the language it is written in."""
+        return self.context.version
+
+    @property
+    def limits(self) -> Limits:
+        """The limits that it is under."""
+        return LIMITS[self.context.version, self.context.limits]
+
+    @property
+    def semantic_type(self) -> str | None:
+        """The name of its semantic type, if that is one with units."""
+        return next((item.name for item in self.cotypes.values() if item.semantic and item.members), None)
+
+    @property
+    def unit(self) -> str | None:
+        """The name of its unit."""
+        units = (self.brought.get(member.id) for item in self.cotypes.values() for member in item.members if member.kind == "unit")
+        return next((unit[0] for unit in units if unit is not None), None)
+
+    def children(self) -> Iterable[tuple[Member, Node]]:
+        """The elements written inside this one."""
+        for name, items in self.elements.items():
+            for item in items:
+                if isinstance(item, Node):
+                    yield self.cls.members[name], item
+
+    def value_of(self, member: str) -> Any:
+        """The value of a member that some co-type of it brings, by its name."""
+        for item in self.cotypes.values():
+            for brought in item.members:
+                if brought.name == member:
+                    return self.brought.get(brought.id)
+        return None
+
+
+def generated(parent: str | None, member: Member, data: Mapping[str, Any]) -> str | None:
+    """The identifier of an element without one (language description, "Automatic Identifier Assignment")."""
+    if parent is None:
+        return None
+    path, _, version = parent.partition(";")
+    name = data.get("name")
+    segment = f":__{name}" if member.named and isinstance(name, str) else ""
+    return f"{path}:_{member.name}{segment}{';' if version else ''}{version}"
