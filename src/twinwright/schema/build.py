@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from types import MappingProxyType
 from typing import Any
 
@@ -42,6 +43,18 @@ class Builder:
     def shared_schemas(self) -> dict[str, e.Schema]:
         """Every schema that has an identifier."""
         return {node.id: self._complex(node) for node in self._model.nodes if node.cls.name in _COMPLEX and node.id is not None}
+
+    def schema_of(self, id: str) -> e.Schema | None:
+        """The schema that an element is, or has; None for an element without values."""
+        standard = next((item for node in self._model.nodes for item in _standard_schemas(node) if item.id == id), None)
+        if standard is not None:
+            return _standard(standard)
+        node = next((node for node in self._model.nodes if node.name == id), None)
+        if node is None:
+            return None
+        if node.cls.name in _COMPLEX:
+            return self._complex(node)
+        return self._schema(node, "schema") if node.elements.get("schema") and node.cls.name != "Component" else None
 
     def _interface(self, node: Node) -> e.Interface:
         contents = [self._content(content) for content in self._model.contents(node)]
@@ -93,11 +106,7 @@ class Builder:
     def _schema(self, node: Node, member: str) -> e.Schema:
         item = node.elements[member][0]
         if isinstance(item, StandardSchema):
-            if item.kind == "object":
-                return _STANDARD_OBJECTS[item.name]
-            if item.kind == "enum":
-                return _units_of(item)
-            return e.Primitive(item.name) if item.kind == "primitive" else e.Geospatial(item.name)
+            return _standard(item)
         return self._complex(self._model.by_id[item.dtmi] if isinstance(item, Reference) else item)
 
     def _complex(self, node: Node) -> e.Schema:
@@ -139,6 +148,18 @@ def _unit(node: Node) -> str | None:
 
 def _quantity(node: Node) -> dict[str, Any]:
     return {"unit": _unit(node), "semantic_type": node.semantic_type}
+
+
+def _standard_schemas(node: Node) -> Iterable[StandardSchema]:
+    return (item for items in node.elements.values() for item in items if isinstance(item, StandardSchema))
+
+
+def _standard(item: StandardSchema) -> e.Schema:
+    if item.kind == "object":
+        return _STANDARD_OBJECTS[item.name]
+    if item.kind == "enum":
+        return _units_of(item)
+    return e.Primitive(item.name) if item.kind == "primitive" else e.Geospatial(item.name)
 
 
 def _units_of(item: StandardSchema) -> e.Enum:

@@ -16,12 +16,9 @@ from twinwright.schema import dtmi
 from twinwright.schema.metamodel import NAME, Member
 from twinwright.schema.report import Report, Source
 from twinwright.schema.sources import kind
+from twinwright.schema.values import DURATION
 
 _LANGUAGE = re.compile(r"[a-z]{2,4}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?")
-DURATION = re.compile(
-    r"P(?!$)(?:(?:\d+(?:\.\d+(?=Y$))?Y)?(?:\d+(?:\.\d+(?=M$))?M)?|(?:\d+(?:\.\d+(?=W$))?W)?)(?:\d+(?:\.\d+(?=D$))?D)?"
-    r"(?:T(?!$)(?:\d+(?:\.\d+(?=H$))?H)?(?:\d+(?:\.\d+(?=M$))?M)?(?:\d+(?:\.\d+)?S)?)?"
-)
 _XSD = "http://www.w3.org/2001/XMLSchema#"
 _ARTICLES = {"string": "a string", "integer": "an integer", "boolean": "a boolean", "duration": "a duration", "numeric": "a number"}
 _TYPE_NAMES = {"numeric": "decimal"}

@@ -130,7 +130,8 @@ def standard_schemas(version: int) -> Mapping[str, StandardSchema]:
     found: dict[str, StandardSchema] = {}
 
     def define(name: str, kind: Literal["primitive", "geospatial", "object"], prefix: str, older: int) -> None:
-        item = found.get(name) or StandardSchema(name, kind, f"{prefix}{name};{older}")
+        known = found.get(name)  # primitive schemas go by their first identifier, geospatial ones by that of the document's version
+        item = known if known is not None and kind == "primitive" else StandardSchema(name, kind, f"{prefix}{name};{older}")
         found[f"{prefix}{name};{older}"] = found[name] = item
 
     for older in range(2, version + 1):

@@ -8,14 +8,16 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
-from twinwright.errors import NotFoundError, Problem, SchemaError
+from twinwright.errors import NotFoundError, Problem, SchemaError, UsageError
 from twinwright.schema.build import Builder
 from twinwright.schema.context import Options
+from twinwright.schema.described import Element, describe
 from twinwright.schema.elements import Component, Interface, PathInfo, Property, Relationship, Schema, Telemetry
 from twinwright.schema.parser import Parser
 from twinwright.schema.report import Report
 from twinwright.schema.resolve import Model
 from twinwright.schema.sources import read, top_level
+from twinwright.schema.values import check_value
 
 Resolver: TypeAlias = Callable[[list[str]], Any]
 _MAX_ROUNDS = 64
@@ -24,9 +26,11 @@ _MAX_ROUNDS = 64
 class Ontology:
     """Interfaces by DTMI, and what follows from them. Immutable."""
 
-    def __init__(self, interfaces: Mapping[str, Interface], schemas: Mapping[str, Schema]) -> None:
+    def __init__(self, interfaces: Mapping[str, Interface], schemas: Mapping[str, Schema], model: Model | None = None) -> None:
         self.interfaces: Mapping[str, Interface] = MappingProxyType(dict(interfaces))
         self.schemas: Mapping[str, Schema] = MappingProxyType(dict(schemas))
+        self._model = model
+        self._elements: Mapping[str, Element] | None = None
         self._paths: dict[str, Mapping[str, PathInfo]] = {}
         self._ancestors: dict[str, frozenset[str]] = {}
 
@@ -38,6 +42,27 @@ class Ontology:
             near = get_close_matches(dtmi, self.interfaces, 1)
             remedy = f"Did you mean '{near[0]}'?" if near else f"{len(self.interfaces)} interfaces are known"
             raise NotFoundError(f"there is no interface '{dtmi}'", remedy=remedy) from None
+
+    @property
+    def elements(self) -> Mapping[str, Element]:
+        """Everything that the documents hold, by identifier: also what has none of its own, and the standard schemas referred to."""
+        if self._elements is None:
+            self._elements = describe(self._model) if self._model is not None else MappingProxyType({})
+        return self._elements
+
+    def check_instance(self, id: str, value: Any) -> list[Problem]:
+        """What keeps a JSON value from being an instance of an element: a schema, or what has one (Property, Field ...).
+
+        Raises NotFoundError where there is no such element, and UsageError where it is of a class that has no values.
+        """
+        element = self.elements.get(id)
+        if element is None or self._model is None:
+            near = get_close_matches(id, self.elements, 1)
+            raise NotFoundError(f"there is no element '{id[:200]}'", remedy=f"Did you mean '{near[0]}'?" if near else None)
+        schema = Builder(self._model).schema_of(id)
+        if schema is None:
+            raise UsageError(f"'{id}' is a {element.type}, which has no values", remedy="Name a schema, or what has one")
+        return check_value(value, schema, self.schemas)
 
     def paths(self, dtmi: str) -> Mapping[str, PathInfo]:
         """Every Property and Telemetry of an interface, inherited ones included, those of components as `component/name`."""
@@ -93,7 +118,7 @@ def load(
     if report.problems:
         raise SchemaError(report.problems)
     builder = Builder(model)
-    return Ontology(builder.interfaces(), builder.shared_schemas())
+    return Ontology(builder.interfaces(), builder.shared_schemas(), model)
 
 
 def validate_files(paths: list[Path] | list[str]) -> dict[str, Any]:

@@ -233,7 +233,9 @@ class Parser:
             place = self._place(node, location, member.name)
             inner = literals.single(value, "identifier", True, place)
             if isinstance(inner, str):
-                node.brought[member.id] = term_of(inner, "dtmi:dtdl:property:", node.version)
+                known = (extra for item in contexts.cotypes(node.context).values() for extra in item.members)
+                term = term_of(inner, "dtmi:dtdl:property:", node.version)
+                node.brought[member.id] = next((extra.id for extra in known if extra.name == term), term)
             elif inner is not None or not isinstance(value, list):
                 place.fail("identifierNotString", f"'{member.name}' is {kind(inner)}", "Write the name of a member")
         else:

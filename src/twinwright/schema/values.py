@@ -30,7 +30,11 @@ _INTEGERS = {
     "unsignedLong": (0, 2**64 - 1),
 }
 _FLOAT_MAX = 3.4028234663852886e38
-_DURATION = re.compile(r"-?P(?=.)(?:\d+Y)?(?:\d+M)?(?:\d+W)?(?:\d+D)?(?:T(?=.)(?:\d+H)?(?:\d+M)?(?:\d+(?:\.\d+)?S)?)?")
+# Only the last part has a fraction, and weeks go with neither years nor months (ISO 8601).
+DURATION = re.compile(
+    r"P(?!$)(?:(?:\d+(?:\.\d+(?=Y$))?Y)?(?:\d+(?:\.\d+(?=M$))?M)?|(?:\d+(?:\.\d+(?=W$))?W)?)(?:\d+(?:\.\d+(?=D$))?D)?"
+    r"(?:T(?!$)(?:\d+(?:\.\d+(?=H$))?H)?(?:\d+(?:\.\d+(?=M$))?M)?(?:\d+(?:\.\d+)?S)?)?"
+)
 _DATE_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(?:\.\d+)?(?:[Zz]|[+-]\d\d:\d\d)")
 _TIME = re.compile(r"\d\d:\d\d:\d\d(?:\.\d+)?(?:[Zz]|[+-]\d\d:\d\d)?")
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
@@ -199,7 +203,7 @@ _PRIMITIVES: Mapping[str, Callable[[Any], bool]] = {
     "dateTime": _is_text(_DATE_TIME, lambda text: datetime.fromisoformat(text.upper())),
     "decimal": _is_decimal,
     "double": _is_finite,
-    "duration": _is_text(_DURATION, str),
+    "duration": _is_text(DURATION, str),
     "float": _is_float,
     "string": lambda value: isinstance(value, str),
     "time": _is_text(_TIME, lambda text: time.fromisoformat(text.upper())),
