@@ -298,9 +298,21 @@ def test_schemas_that_share_others_are_built_once_and_their_depth_is_limited() -
 
 
 def test_the_elements_of_an_interface_are_counted_in_all() -> None:
-    many = [prop(f"p{i}") for i in range(50_000)]
-    assert len(schema.load(interface(contents=many)).paths("dtmi:t:A;1")) == 50_000
-    assert codes(interface(contents=[*many, prop("one")])) == ["excessiveCount"]
+    bases = [interface(f"dtmi:t:B{i};1", contents=[prop(f"p{i}_{j}") for j in range(10_000)]) for i in range(5)]
+    heir = interface(extends=[base["@id"] for base in bases])
+    assert len(schema.load([*bases, heir]).paths("dtmi:t:A;1")) == 50_000
+    assert codes([*bases, heir | {"contents": [prop("one")]}]) == ["excessiveCount"]
+
+
+def test_the_text_of_an_interface_is_limited_without_what_is_nested_in_it() -> None:
+    big = {"contents": [prop(f"p{i}", comment="x" * 500) for i in range(2_000)]}
+    assert codes(json.dumps(interface(**big))) == ["partitionTooLarge"]
+    assert codes(interface(**big)) == ["partitionTooLarge"]
+    half = {"contents": big["contents"][:1_500]}
+    inner = {"@id": "dtmi:t:B;1", "@type": "Interface", **half}
+    nested = interface(contents=[{"@type": "Component", "name": f"c{i}", "schema": inner | {"@id": f"dtmi:t:B{i};1"}} for i in range(3)])
+    assert len(schema.load(nested).interfaces) == 4
+    assert schema.load(interface(version=2) | {"displayName": " ".join(["x"] * 30)}).interfaces
 
 
 def test_schemas_that_contain_each_other_are_built() -> None:

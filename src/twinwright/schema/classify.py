@@ -11,9 +11,9 @@ from twinwright.documents import Location
 from twinwright.schema import context as contexts
 from twinwright.schema import dtmi, metamodel, semantic_types
 from twinwright.schema.context import Context
-from twinwright.schema.extensions import QUANTITATIVE, Brought, CoType
+from twinwright.schema.extensions import QUANTITATIVE, CoType
 from twinwright.schema.metamodel import Member
-from twinwright.schema.node import Node
+from twinwright.schema.node import Node, term_of
 from twinwright.schema.report import Report, Source
 from twinwright.schema.sources import kind
 
@@ -45,19 +45,6 @@ class Classifier:
     ) -> Types:  # fmt: skip
         """The class and co-types of an object that is a value of `member` of `parent` (None: it is at the top level)."""
         return _Reader(self.report, member, context, source, location, parent, name).read(data)
-
-    @staticmethod
-    def units_of(context: Context, member: Brought) -> Mapping[str, tuple[str, str]]:
-        """Name and DTMI of the units of the unit type of a member, by term and by DTMI."""
-        edition = 0 if member.id.endswith(";2") else int(member.id[len(QUANTITATIVE) + 2])
-        names = semantic_types.units_of(member.unit_type or "", edition)
-        return {key: pair for key, pair in contexts.units(context).items() if pair[0] in names}
-
-
-def term_of(name: str, prefix: str, version: int) -> str:
-    """`Property` for `dtmi:dtdl:class:Property;3` in version 3; other names as they are."""
-    suffix = f";{version}"
-    return name[len(prefix) : -len(suffix)] if name.startswith(prefix) and name.endswith(suffix) else name
 
 
 class _Reader:

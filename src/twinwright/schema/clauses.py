@@ -35,7 +35,7 @@ _BY_CLAUSE: dict[str, str] = {
     "termDefinitionIdPropertyNotString localContextNotLast",
     _LIMITS: "missingLimitContext misplacedLimitContext disallowedLimitContext disallowedContextFragment invalidContextFragment",
     _IDENTIFIER: "invalidId idNotString idTooLong idTooLongForType reservedId missingTopLevelId missingRequiredId duplicateDefinition "
-    "undefinedReservedId identifierNotString identifierNotDtmi identifierMultipleValues identifierCountBelowMin",
+    "undefinedReservedId identifierNotString identifierNotDtmi identifierTooLong identifierMultipleValues identifierCountBelowMin",
     _TYPE: "badType typeNotRootable multipleMaterialTypes typeInvalidDtmi typeIrrelevantDtmiOrTerm typeNotDtmiNorTerm "
     "typeUndefinedTerm abstractSupplementalType",
     _COTYPE: "invalidCotype invalidCotypeVersion missingCocotype disallowedCocotype parentMissingCotype siblingMissingCotype "

@@ -64,7 +64,7 @@ def _standard_schemas(node: Node) -> Iterable[StandardSchema]:
         yield from (item for item in items if isinstance(item, StandardSchema))
     table = metamodel.standard_schemas(node.version)
     chosen = (node.values.get(member.name) for member in node.cls.members.values() if member.kind == "choice")
-    yield from (table[name] for name in chosen if name in table)
+    yield from (table[name] for name in chosen if name is not None and name in table)
 
 
 def _standard(item: StandardSchema) -> Element:
@@ -116,4 +116,4 @@ def _identifier(item: Any, model: Model) -> str | None:
     if isinstance(item, Node):
         return item.name
     target = model.by_id.get(item.dtmi)
-    return target.name if target is not None else item.dtmi  # type: ignore[no-any-return]
+    return target.name if target is not None else item.dtmi

@@ -7,6 +7,7 @@ after it has put what is wrong into the report.
 from __future__ import annotations
 
 import re
+import sys
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
@@ -15,7 +16,7 @@ from twinwright.documents import Location
 from twinwright.schema import dtmi
 from twinwright.schema.metamodel import NAME, Member
 from twinwright.schema.report import Report, Source
-from twinwright.schema.sources import kind
+from twinwright.schema.sources import kind, shown
 from twinwright.schema.values import DURATION
 
 _LANGUAGE = re.compile(r"[a-z]{2,4}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?")
@@ -142,6 +143,8 @@ def identifier(value: Any, member: Member, place: Place) -> str | None:
         return None
     if not isinstance(inner, str):
         place.fail("identifierNotString", f"'{member.name}' is {kind(inner)}", "Write a DTMI")
+    elif len(inner) > dtmi.MAX_LENGTH:
+        place.fail("identifierTooLong", f"'{member.name}' has {len(inner)} characters", f"At most {dtmi.MAX_LENGTH}", value=inner)
     elif not dtmi.is_dtmi(inner, place.version):
         place.fail("identifierNotDtmi", f"'{inner[:120]}' is not a DTMI", "Write it as dtmi:example:Thing;1", value=inner)
     else:
@@ -185,7 +188,7 @@ def _check_type(written: Any, wanted: str, place: Place) -> bool:
     if wanted == "literal" or not _type_is(inner, wanted):
         name = _TYPE_NAMES.get(wanted, wanted)
         code = "literalNotValid" if wanted == "literal" else f"{wanted}TypeNot{wanted.capitalize()}"
-        place.fail(code, f"@type is {inner!r:.60}", f"Write xsd:{name if wanted != 'literal' else 'string'}", "@type")
+        place.fail(code, f"@type is {shown(inner)}", f"Write xsd:{name if wanted != 'literal' else 'string'}", "@type")
         return False
     return True
 
@@ -199,7 +202,7 @@ def _is_a(value: Any, wanted: str) -> bool:
     if wanted == "integer":
         return isinstance(value, int) and not isinstance(value, bool) and -_INTEGER_LIMIT <= value < _INTEGER_LIMIT
     if wanted == "numeric":
-        return isinstance(value, int | float) and not isinstance(value, bool) and value == value and abs(value) != float("inf")
+        return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
     return isinstance(value, bool if wanted == "boolean" else str)
 
 
@@ -254,7 +257,7 @@ def _tagged(item: Any, place: Place) -> tuple[str, str] | None:
         place.fail("langStringElementCodeNotString", f"@language is {kind(language)}", "Write it as en or en-US", "@language")
         good = False
     elif not _LANGUAGE.fullmatch(language):
-        message = f"{language!r:.40} is not a language code"
+        message = f"{shown(language)} is not a language code"
         place.fail("langStringElementInvalidCode", message, "Write it as en or en-US", "@language", value=language)
         good = False
     if "@value" not in item:

@@ -86,3 +86,9 @@ def generated(parent: str | None, member: Member, data: Mapping[str, Any]) -> st
     name = data.get("name")
     segment = f":__{name}" if member.named and isinstance(name, str) else ""
     return f"{path}:_{member.name}{segment}{';' if version else ''}{version}"
+
+
+def term_of(name: str, prefix: str, version: int) -> str:
+    """`Property` for `dtmi:dtdl:class:Property;3` in version 3; other names as they are."""
+    suffix = f";{version}"
+    return name[len(prefix) : -len(suffix)] if name.startswith(prefix) and name.endswith(suffix) else name

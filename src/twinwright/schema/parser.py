@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Any
@@ -9,12 +10,12 @@ from typing import Any
 from twinwright.documents import Location
 from twinwright.schema import context as contexts
 from twinwright.schema import dtmi, literals, metamodel
-from twinwright.schema.classify import Classifier, Types, term_of
+from twinwright.schema.brought import read_brought, unit_names
+from twinwright.schema.classify import Classifier, Types
 from twinwright.schema.context import Context, Options
-from twinwright.schema.extensions import Brought
 from twinwright.schema.literals import Place
 from twinwright.schema.metamodel import Member, StandardSchema
-from twinwright.schema.node import Node, Reference, generated
+from twinwright.schema.node import Node, Reference, generated, term_of
 from twinwright.schema.report import Report, Source
 from twinwright.schema.sources import kind
 
@@ -76,8 +77,22 @@ class Parser:
         node.partition = node if parent is None or node.cls.name == "Interface" else parent.partition
         node.cotypes, node.undefined_types, node.wrong = types.cotypes, types.undefined, types.wrong
         node.id = self._id(data, node, member)
+        if node.cls.name == "Interface" and node.limits.interface_bytes is not None:
+            self._check_size(data, node, node.limits.interface_bytes)
         self._read_members(data, node, types)
         return node
+
+    def _check_size(self, data: dict[str, Any], node: Node, most: int) -> None:
+        """The text of an Interface, without what stands inside it in Interfaces of their own."""
+        text = node.source.text
+        if text is not None and len(text) * 4 <= most:  # quicker to see than to measure
+            return
+        size = len(json.dumps(data, separators=(",", ":"), ensure_ascii=False, default=str).encode("utf-8", "surrogatepass"))
+        inner = _interfaces_inside(data) if size > most else []
+        size -= sum(len(json.dumps(item, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "surrogatepass")) for item in inner)
+        if size > most:
+            message = f"the text of the Interface has {size} bytes"
+            self._fail(node, (), "partitionTooLarge", message, f"At most {most}: split it into several that it extends")
 
     def _fail(
         self, node: Node, inside: Location, code: str, message: str, remedy: str, member: str | None = None, value: object = None
@@ -138,7 +153,7 @@ class Parser:
                 if member is not None:
                     self._member(data[written], (*node.location, written), node, member)
                 elif extra is not None:
-                    self._brought(data[written], (*node.location, written), node, extra)
+                    read_brought(data[written], (*node.location, written), node, extra, self.report)
         self._required(node, found)
 
     def _required(self, node: Node, found: Mapping[str, str]) -> None:
@@ -151,7 +166,7 @@ class Parser:
                     code = "missingSupplementalObjectProperty" if extra.kind == "unit" else "missingSupplementalLiteralProperty"
                     remedy = f"Add '{extra.name}'"
                     if extra.kind == "unit":
-                        names = sorted({name for name, _ in self._units(node, extra).values()})
+                        names = unit_names(node.context, extra)
                         remedy = f"Add one of: {', '.join(names)}"
                     self._fail(node, (), code, f"a {item.name} has no '{extra.name}'", remedy, member=extra.id)
 
@@ -222,27 +237,6 @@ class Parser:
         else:
             self._elements(value, location, node, member)
             return
-        node.wrong = node.wrong or len(self.report.problems) > before
-
-    def _brought(self, value: Any, location: Location, node: Node, member: Brought) -> None:
-        """The value of a member that a co-type brings."""
-        before = len(self.report.problems)
-        if member.kind == "unit":
-            node.brought[member.id] = self._unit(value, location, node, member)
-        elif member.kind == "property":
-            place = self._place(node, location, member.name)
-            inner = literals.single(value, "identifier", True, place)
-            if isinstance(inner, str):
-                known = (extra for item in contexts.cotypes(node.context).values() for extra in item.members)
-                term = term_of(inner, "dtmi:dtdl:property:", node.version)
-                node.brought[member.id] = next((extra.id for extra in known if extra.name == term), term)
-            elif inner is not None or not isinstance(value, list):
-                place.fail("identifierNotString", f"'{member.name}' is {kind(inner)}", "Write the name of a member")
-        else:
-            place = self._place(node, location, member.id)
-            node.brought[member.id] = literals.checked(
-                value, member.kind, place, member.required, member.pattern, member.max_length, member.minimum, None
-            )
         node.wrong = node.wrong or len(self.report.problems) > before
 
     def _elements(self, value: Any, location: Location, node: Node, member: Member) -> None:
@@ -324,47 +318,22 @@ class Parser:
             place.fail(code, f"'{member.name}' is {inner:.60}", remedy, value=inner)
         return None
 
-    def _units(self, node: Node, member: Brought) -> Mapping[str, tuple[str, str]]:
-        """The units that go with the semantic type, by term and by DTMI."""
-        return self._types.units_of(node.context, member)
 
-    def _unit(self, value: Any, location: Location, node: Node, member: Brought) -> tuple[str, str] | None:
-        """Name and DTMI of the unit."""
-        place = self._place(node, location, member.name)
-        items = value if isinstance(value, list) else [value]
-        if len(items) != 1:
-            if items:
-                place.fail("objectMultipleValues", f"'{member.name}' has {len(items)} values", "Keep one of them")
-            elif member.required:
-                Place(node.source, location, node.version, self.report, node.name, member.id).fail(
-                    "objectCountBelowMin", f"'{member.name}' has no value", "Give it one"
-                )
-            return None
-        inner, allowed = items[0], self._units(node, member)
-        names = sorted({name for name, _ in allowed.values()})
-        if isinstance(inner, str) and inner in allowed:
-            return allowed[inner]
-        near = get_close_matches(inner.rpartition(":")[2].partition(";")[0] if isinstance(inner, str) else "", names, 1)
-        remedy = f"Did you mean '{near[0]}'?" if near else f"Use one of: {', '.join(names)}"
-        message = f"{inner!r:.60} is not a {member.unit_type}"
-        if isinstance(inner, dict):
-            place.fail("refObjectNotAllowed", "a unit is a word or a DTMI, not an object", remedy)
-            place.fail("objectCountBelowMin", f"'{member.name}' has no unit", remedy)
-        elif not isinstance(inner, str):
-            place.fail("refNotStringOrObject", message, remedy)
-        elif inner in contexts.units(node.context) or inner in contexts.schemas(node.context):
-            known = contexts.units(node.context).get(inner)
-            schema = contexts.schemas(node.context).get(inner)
-            second = known[1] if known else schema.id if schema else None
-            for code in ("notRequiredType" if node.version == 2 else "badType", "wrongParent"):
-                self.report.add(
-                    node.source, location, code, message, remedy, primary=node.name, secondary=second, member=member.id,
-                    value=member.unit_type if code == "badType" else None,
-                )  # fmt: skip
-        else:
-            reserved = dtmi.is_reserved(inner)
-            place.fail("undefinedReservedId" if reserved else "badDtmiOrTerm", message, remedy, value=inner)
-        return None
+def _interfaces_inside(data: Any) -> list[Any]:
+    """The outermost Interfaces inside an Interface."""
+    found: list[Any] = []
+    pending = list(data.values())
+    while pending:
+        item = pending.pop()
+        if isinstance(item, dict):
+            written = item.get("@type")
+            if written == "Interface" or (isinstance(written, list) and "Interface" in written):
+                found.append(item)
+            else:
+                pending.extend(item.values())
+        elif isinstance(item, list):
+            pending.extend(item)
+    return found
 
 
 def _step(node: Node) -> str:

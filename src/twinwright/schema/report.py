@@ -67,18 +67,29 @@ class Report:
         self._seen.add(key)
         # Looking up a line reads the text up to it, so a document wrong in thousands of places names the first ones only.
         line = source.line(location) if len(self.problems) < MAX_LINES else None
-        text = value if isinstance(value, str) or value is None else json.dumps(value, default=str)
+        texts = (_clean(text) for text in (primary, secondary, member, value if isinstance(value, str) else _json(value)))
         self.problems.append(
             SchemaProblem(
-                message, remedy, source.name, line, json_path(location), PREFIX + code, clause(code), primary, secondary, member,
-                text and text[:_LONGEST],
+                _clean(message) or "", remedy, source.name, line, _clean(json_path(location)), PREFIX + code, clause(code), *texts
             )
-        )  # fmt: skip
+        )
 
     def syntax(self, name: str | None, message: str, line: int | None) -> None:
         """A document that is not JSON at all."""
         problem = SchemaProblem(message, "Mend the syntax at this line", name, line, "$", PREFIX + "invalidJson", clause("invalidJson"))
         self.problems.append(problem)
+
+
+def _clean(text: str | None) -> str | None:
+    """Text that can be written anywhere: JSON may hold halves of surrogate pairs."""
+    return None if text is None else text[:_LONGEST].encode("utf-8", "backslashreplace").decode()
+
+
+def _json(value: object) -> str | None:
+    try:
+        return None if value is None else json.dumps(value, default=str)
+    except (ValueError, RecursionError):  # an integer of thousands of digits
+        return None
 
 
 def _line(text: str, location: Location) -> int:

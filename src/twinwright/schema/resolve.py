@@ -10,6 +10,7 @@ from twinwright.schema.constraints import Constraints
 from twinwright.schema.metamodel import COMPLEX_SCHEMAS, Member, StandardSchema
 from twinwright.schema.node import Node, Reference
 from twinwright.schema.report import Report
+from twinwright.schema.sources import shown
 
 _SCHEMA_MEMBERS = ("schema", "elementSchema")
 
@@ -209,7 +210,7 @@ class Model:
             found = value.values.get("enumValue")
             if wanted is None or found is None or (isinstance(found, str) if wanted == "string" else type(found) is int):
                 continue
-            message, remedy = f"{found!r:.60} is not of the datatype {wanted}", f"Write a value of type {wanted}"
+            message, remedy = f"{shown(found)} is not of the datatype {wanted}", f"Write a value of type {wanted}"
             self._fail(value, ("enumValue",), "nonConformantDatatype", message, remedy, "enumValue", found, node.name)
 
     def _check_component(self, node: Node) -> None:

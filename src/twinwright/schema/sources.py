@@ -11,6 +11,7 @@ from twinwright.schema.report import Report, Source
 
 MAX_DEPTH = 128
 MAX_BYTES = 64 * 1024 * 1024
+MAX_CONTAINERS = 5_000_000
 
 
 class _Repeating(dict[str, Any]):
@@ -51,6 +52,14 @@ def kind(value: Any) -> str:
         type(None): "null",
     }
     return names.get(type(value), type(value).__name__)
+
+
+def shown(value: Any) -> str:
+    """A value as it is written, cut, for a message."""
+    try:
+        return f"{value!r:.60}"
+    except (ValueError, RecursionError):  # an integer of thousands of digits
+        return kind(value)
 
 
 def _named(documents: Any) -> Iterable[tuple[str | None, Any]]:
@@ -114,8 +123,13 @@ def _refuse_constant(name: str) -> NoReturn:
 def _plain(source: Source, report: Report) -> bool:
     """Whether the data are JSON values of bounded depth with text for keys; walked without recursion, because depth is the question."""
     pending: list[tuple[Any, Location]] = [(source.data, ())]
+    left = MAX_CONTAINERS  # data that did not come as text may hold one list in many places
     while pending:
         value, location = pending.pop()
+        left -= 1
+        if left < 0:
+            report.add(source, (), "tooLarge", f"more than {MAX_CONTAINERS} objects and arrays", "Split it")
+            return False
         if len(location) >= MAX_DEPTH:
             report.add(source, location[:8], "excessiveDepthWide", f"nested deeper than {MAX_DEPTH}", "Make the document flatter")
             return False
