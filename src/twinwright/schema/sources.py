@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any, NoReturn
 
@@ -12,6 +13,7 @@ from twinwright.schema.report import Report, Source
 MAX_DEPTH = 128
 MAX_BYTES = 64 * 1024 * 1024
 MAX_CONTAINERS = 5_000_000
+MAX_BITS = 10_000
 
 
 class _Repeating(dict[str, Any]):
@@ -133,17 +135,29 @@ def _plain(source: Source, report: Report) -> bool:
         if len(location) >= MAX_DEPTH:
             report.add(source, location[:8], "excessiveDepthWide", f"nested deeper than {MAX_DEPTH}", "Make the document flatter")
             return False
-        if isinstance(value, dict):
-            for key, child in value.items():
-                if not isinstance(key, str):
-                    report.add(source, location, "invalidJson", f"the key {key!r:.40} is not text", "Write keys as text")
-                    return False
-                if isinstance(child, dict | list):
-                    pending.append((child, (*location, key)))
-            if isinstance(value, _Repeating):
-                place = (*location, value.repeated)
-                message = f"'{value.repeated[:80]}' is given twice in one object"
-                report.add(source, place, "duplicatePropertyName", message, "Keep one of them", member=value.repeated)
-        elif isinstance(value, list):
-            pending.extend((child, (*location, index)) for index, child in enumerate(value) if isinstance(child, dict | list))
+        named = isinstance(value, dict)
+        items: Iterable[tuple[Any, Any]] = value.items() if named else enumerate(value if isinstance(value, list) else ())
+        for key, child in items:
+            if isinstance(child, dict | list):
+                pending.append((child, (*location, key)))
+            reason = None if source.text is not None else _not_json(child)
+            if named and not isinstance(key, str):
+                reason = f"the key {shown(key)} is not text"
+            if reason is not None:
+                report.add(source, location, "invalidJson", reason, "Hand in what json.loads gives")
+                return False
+        if isinstance(value, _Repeating):
+            message, place = f"'{value.repeated[:80]}' is given twice in one object", (*location, value.repeated)
+            report.add(source, place, "duplicatePropertyName", message, "Keep one of them", member=value.repeated)
     return True
+
+
+def _not_json(value: Any) -> str | None:
+    """Why a value is none of JSON, in data that did not come as text."""
+    if isinstance(value, bool) or value is None or isinstance(value, str | dict | list):
+        return None
+    if isinstance(value, int):
+        return "a whole number of thousands of digits" if value.bit_length() > MAX_BITS else None
+    if isinstance(value, float):
+        return None if math.isfinite(value) else f"{value} is not a JSON number"
+    return f"{shown(value)} is not a JSON value"
