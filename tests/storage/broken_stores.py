@@ -13,10 +13,11 @@ from twinwright.storage.layout import Counts
 
 
 class Wrapped:
-    """A sound store or transaction with some methods put in place of its own."""
+    """A sound store, transaction or snapshot with some methods (or attributes) put in place of its own."""
 
-    def __init__(self, sound, methods):
+    def __init__(self, sound, methods, **attributes):
         self._sound, self._methods = sound, methods
+        vars(self).update(attributes)
 
     def __getattr__(self, name):
         method = self._methods.get(name)
@@ -119,7 +120,45 @@ def _truncating_hours(sound, principal, contract):
     return {hour + (hour < 0): count for hour, count in sound.hours(principal, contract).items()}
 
 
+def _copied_without(name):
+    @contextlib.contextmanager
+    def snapshot(sound, principal):
+        with sound.snapshot(principal) as made:
+            tables = {one: schema for one, schema in made.tables.items() if one != name}
+            yield Wrapped(made, {}, tables=tables)
+
+    return snapshot
+
+
+@contextlib.contextmanager
+def _copied_as_it_is_now(sound, principal):
+    """What is read of it is read when it is asked for."""
+    with sound.snapshot(principal) as made:
+
+        def now(_made, name):
+            with sound.snapshot(principal) as later:
+                yield from list(later.rows(name))
+
+        yield Wrapped(made, {"rows": now})
+
+
+def _loads_half(sound, principal, source):
+    with contextlib.suppress(StoreError):
+        sound.load(principal, source)
+
+
+def _mixes(sound, principal, source):
+    if not sound.last_commit(principal):
+        sound.load(principal, source)
+
+
 BROKEN = {
+    "copy forgets sightings": Broken("a_copy_is_the_store_it_was_taken_of", {"snapshot": _copied_without("sightings_1")}),
+    "copy forgets the journal": Broken("a_copy_is_the_store_it_was_taken_of", {"snapshot": _copied_without("journal")}),
+    "copy forgets retractions": Broken("a_copy_is_the_store_it_was_taken_of", {"snapshot": _copied_without("retractions")}),
+    "copy of several commits": Broken("a_copy_is_of_one_commit_whatever_is_written_meanwhile", {"snapshot": _copied_as_it_is_now}),
+    "copy taken in by half": Broken("a_copy_that_is_not_sound_is_refused_whole", {"load": _loads_half}),
+    "copy mixed in": Broken("a_store_that_holds_something_takes_no_copy", {"load": _mixes}),
     "history knows the future": Broken("selections_narrow_what_is_read", {"history": _selecting("history", known_at=None)}),
     "latest knows the future": Broken("selections_narrow_what_is_read", {"latest": _selecting("latest", known_at=None)}),
     "latest ignores as-of": Broken("selections_narrow_what_is_read", {"latest": _selecting("latest", end=None)}),

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 from tests.storage.conformance_case import COLUMNS, cells, letter, values, wide, write
+from tests.storage.held import held
 
 from twinwright.errors import FenceError
 from twinwright.governance.principals import SYSTEM
@@ -210,6 +211,13 @@ class Machine(RuleBasedStateMachine):
     @rule()
     def reopen(self):
         self.case.reopen()
+
+    @precondition(lambda self: self.plain.log)
+    @rule()
+    def move(self):
+        """From now on a store that was made of a copy of this one."""
+        copied = held(self.store)
+        self.case.fresh().load(SYSTEM, copied)
 
     @precondition(lambda self: self.plain.journal)
     @rule(contract=contract, before=small)

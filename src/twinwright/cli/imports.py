@@ -1,4 +1,4 @@
-"""`import`: workspaces made of what other systems know of themselves."""
+"""`import`: exports taken in (`keeping`), and workspaces made of what other systems know of themselves."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from twinwright.cli import output
 from twinwright.cli.app import Json, app
@@ -13,7 +14,19 @@ from twinwright.errors import MissingExtraError, UsageError
 
 _SHOWN_WARNINGS = 10
 
-imports = typer.Typer(help="Make a workspace of what another system knows of itself.", no_args_is_help=True)
+
+class _FolderOrSystem(TyperGroup):
+    """`import FROM` is `import data FROM`: what is not the name of a command is a folder."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if args and args[0] not in (*self.commands, "--help"):
+            args = ["data", *args]
+        return super().parse_args(ctx, args)
+
+
+imports = typer.Typer(
+    cls=_FolderOrSystem, help="Take in an export; or make a workspace of what another system knows of itself.", no_args_is_help=True
+)
 app.add_typer(imports, name="import")
 
 

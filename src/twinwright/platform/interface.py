@@ -123,6 +123,35 @@ class Platform(Protocol):
         """
         ...
 
+    def backup(self, to: str) -> dict[str, Any]:
+        """`path commit at tables{} bytes seconds`: a folder with all that the store holds at one commit, journal, runs, reports and the
+        workspace's documents; ingestion goes on. Raises UsageError where the folder is there already."""
+        ...
+
+    def restore(self, source: str) -> dict[str, Any]:
+        """Take a backup into a workspace whose store is empty; as `backup`. Raises UsageError for one that was cut or changed (nothing is
+        taken in), RefusedError where the store holds something."""
+        ...
+
+    def export(
+        self,
+        to: str,
+        *,
+        journal: bool = False,
+        twins: Sequence[str] | None = None,
+        paths: Sequence[str] | None = None,
+        start: str | None = None,
+        end: str | None = None,
+        format: str | None = None,
+    ) -> dict[str, Any]:
+        """All history and records as a folder, as `backup`; or, where something is selected, one `csv`, `parquet` or `arrow` file of
+        series: `path format rows columns[]`."""
+        ...
+
+    def import_(self, source: str) -> dict[str, Any]:
+        """Take an export into a workspace whose store is empty, whatever engine wrote it; as `restore`."""
+        ...
+
     def kpi(self, *, window: str = "PT1H") -> dict[str, Any]:
         """Per KPI `value target met`, and `counts{received,accepted,duplicate,dead_lettered}` since creation."""
         ...

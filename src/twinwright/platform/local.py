@@ -14,7 +14,7 @@ from twinwright.clock import from_iso, parse_duration, to_iso
 from twinwright.documents import Problems, load, parse_text
 from twinwright.errors import InvalidError, NotFoundError, UsageError
 from twinwright.governance.principals import LOCAL_ADMIN, Principal
-from twinwright.platform import health
+from twinwright.platform import health, keeping, series_file
 from twinwright.platform.ingest import ingest_files
 from twinwright.platform.interface import Progress
 from twinwright.platform.reconcile import reconcile_against, reconcile_state
@@ -223,6 +223,34 @@ class LocalPlatform:
         if contract is None:
             raise UsageError("nobody says how the snapshot is read", where="contract", remedy="Name the contract: --contract NAME")
         return reconcile_against(self.session, self.principal, against, contract, repair=repair)
+
+    # --- copies ------------------------------------------------------------------------------------------------------
+
+    def backup(self, to: str) -> dict[str, Any]:
+        return keeping.backup(self.session, self.principal, Path(to))
+
+    def restore(self, source: str) -> dict[str, Any]:
+        return keeping.take_in(self.session, self.principal, Path(source), "backup")
+
+    def export(
+        self,
+        to: str,
+        *,
+        journal: bool = False,
+        twins: Sequence[str] | None = None,
+        paths: Sequence[str] | None = None,
+        start: str | None = None,
+        end: str | None = None,
+        format: str | None = None,
+    ) -> dict[str, Any]:
+        if twins or paths or start or end or format:
+            if journal:
+                raise UsageError("series have no journal", where="journal", remedy="Leave out --journal, or what selects series")
+            return series_file.export(self.session, self.principal, Path(to), twins, paths, _time(start, "from"), _time(end, "to"), format)
+        return keeping.export(self.session, self.principal, Path(to), journal=journal)
+
+    def import_(self, source: str) -> dict[str, Any]:
+        return keeping.take_in(self.session, self.principal, Path(source), "export")
 
     def kpi(self, *, window: str = "PT1H") -> dict[str, Any]:
         return health.kpi(self.session, self.principal, window)

@@ -79,6 +79,18 @@ class RemotePlatform:
         answer = self._call("reconcile", [], {"against": file, "contract": contract, "repair": repair}, None)
         return cast(dict[str, Any], answer)
 
+    def backup(self, to: str) -> dict[str, Any]:
+        return cast(dict[str, Any], self._call("backup", [str(Path(to).resolve())], {}, None))
+
+    def restore(self, source: str) -> dict[str, Any]:
+        return cast(dict[str, Any], self._call("restore", [str(Path(source).resolve())], {}, None))
+
+    def export(self, to: str, **options: Any) -> dict[str, Any]:
+        return cast(dict[str, Any], self._call("export", [str(Path(to).resolve())], options, None))
+
+    def import_(self, source: str) -> dict[str, Any]:
+        return cast(dict[str, Any], self._call("import_", [str(Path(source).resolve())], {}, None))
+
     def __getattr__(self, name: str) -> Any:
         if name not in METHODS:
             raise AttributeError(name)

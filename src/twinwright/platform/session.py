@@ -28,6 +28,7 @@ from twinwright.platform.wire import FOLDER
 from twinwright.simulation.child import Limits
 from twinwright.simulation.definition import ModelDefinition
 from twinwright.simulation.service import SimulationService
+from twinwright.storage.copies import Snapshot
 from twinwright.storage.layout import Commit
 from twinwright.storage.protocol import Store
 from twinwright.storage.registry import open_store
@@ -184,6 +185,15 @@ class Session:
         changes = applied_documents.plan(self.store, principal, self.served.applied, self.workspace)["changes"]
         if changes and all(change["kind"] == "model" for change in changes):
             self.apply(principal)
+
+    def take_in(self, principal: Principal, source: Snapshot) -> None:
+        """Load a copy into the empty store, and serve what it says. Raises RefusedError, StoreError."""
+        with self.state.lock:
+            self.store.load(principal, source)
+            self._began = self.store.last_commit(SYSTEM)
+            self.served = self._serve(applied_documents.read_applied(self.store, SYSTEM))
+        for listener in self.on_apply:
+            listener()
 
     def expire(self) -> None:
         """Let go of payloads that are older than their contract keeps them, of receipts that nobody asks for any more, and of dead letters

@@ -16,8 +16,9 @@ from twinwright.errors import StoreError
 from twinwright.governance.principals import Principal
 from twinwright.observability.logs import get_logger
 from twinwright.storage import duckdb_sql
+from twinwright.storage.copies import Snapshot
+from twinwright.storage.duckdb_copies import DuckDBCopies
 from twinwright.storage.duckdb_errors import translated
-from twinwright.storage.duckdb_reads import DuckDBReads
 from twinwright.storage.duckdb_transaction import Catalogue, DuckDBTransaction
 from twinwright.storage.journal_files import JournalFiles, Place
 from twinwright.storage.layout import (
@@ -32,7 +33,7 @@ _MERGES = "2"  # of row groups that are not full, at a checkpoint: they get done
 _log = get_logger("storage")
 
 
-class DuckDBStore(DuckDBReads):
+class DuckDBStore(DuckDBCopies):
     """Opens or creates `path`. Raises StoreError when it is another process's, of a newer format, or not a store."""
 
     class Settings(Spec):
@@ -53,11 +54,9 @@ class DuckDBStore(DuckDBReads):
         self._con = self._connect()
         with translated(path):
             self._prepare()
-            self._catalogue = self._load_catalogue()
-            newest = self._con.execute("SELECT number, made_at FROM commits ORDER BY number DESC LIMIT 1").fetchone()
+            self._look_up()
             kept = self._con.execute('SELECT segment, "offset", length FROM journal ORDER BY commit DESC LIMIT 1').fetchone()
         self._files = JournalFiles(path.with_suffix(".journal"), Place(*kept) if kept else None)
-        self._last, self._last_at = (int(newest[0]), int(newest[1])) if newest else (0, 0)
 
     # --- lifecycle ---------------------------------------------------------------------------------------------------
 
@@ -93,6 +92,12 @@ class DuckDBStore(DuckDBReads):
             )
         self._con.execute(duckdb_sql.ADDED)
 
+    def _look_up(self) -> None:
+        """What is remembered of the store, from its tables."""
+        self._catalogue = self._load_catalogue()
+        newest = self._con.execute("SELECT number, made_at FROM commits ORDER BY number DESC LIMIT 1").fetchone()
+        self._last, self._last_at = (int(newest[0]), int(newest[1])) if newest else (0, 0)
+
     def _load_catalogue(self) -> Catalogue:
         tables = reading_tables(self._con.execute("SELECT * FROM reading_tables ORDER BY number").fetchall())
         retractions = [Retraction(*row) for row in self._con.execute("SELECT * FROM retractions ORDER BY commit").fetchall()]
@@ -127,6 +132,20 @@ class DuckDBStore(DuckDBReads):
                         self._con.execute("ROLLBACK")
                     raise
             tell(self._listeners, transaction.done)
+
+    def load(self, principal: Principal, source: Snapshot) -> None:
+        principal.require_admin()
+        with self._writer, translated(self._path):
+            self._con.execute("BEGIN")
+            try:
+                self._load(source)
+                with self._swap:
+                    self._con.execute("COMMIT")
+                    self._look_up()
+            except BaseException:
+                with contextlib.suppress(duckdb.Error):
+                    self._con.execute("ROLLBACK")
+                raise
 
     def on_commit(self, listener: CommitListener) -> None:
         self._listeners.append(listener)

@@ -43,10 +43,11 @@ class JournalFiles:
             if int(path.stem) > self._segment:
                 path.unlink()
 
-    def append(self, frames: bytes) -> Place:
-        """Write and flush to the disk. A place is never given twice, so what a roll-back leaves is a gap. Raises StoreError."""
+    def append(self, frames: bytes, *, flush: bool = True) -> Place:
+        """Write and flush to the disk (or leave that to `flush`). A place is never given twice, so what a roll-back leaves is a gap.
+        Raises StoreError."""
         try:
-            return self._append(frames)
+            return self._append(frames, flush)
         except OSError as error:
             remedy = "Nothing was taken. Make room on the disk: what was not acknowledged is delivered again"
             raise StoreError(f"the journal can't be written: {error.strerror}", where=str(self._folder), remedy=remedy) from error
@@ -57,15 +58,26 @@ class JournalFiles:
             if int(path.stem) < (self._segment if oldest is None else min(oldest, self._segment)):
                 path.unlink()
 
-    def _append(self, frames: bytes) -> Place:
+    def flush(self) -> None:
+        """What was appended is on the disk."""
+        if self._file is not None:
+            os.fdatasync(self._file)
+
+    def pinned(self) -> Pinned:
+        """The files that there are now, to be read from even when they are dropped meanwhile."""
+        return Pinned(self._folder)
+
+    def _append(self, frames: bytes, flush: bool) -> Place:
         if self._end and self._end + len(frames) > self._segment_bytes:
+            self.flush()
             self.close()
             self._segment, self._end = self._segment + 1, 0
         file = self._open()
         place = Place(self._segment, self._end, len(frames))
         while self._end < place.end:
             self._end += os.pwrite(file, memoryview(frames)[self._end - place.offset :], self._end)
-        os.fdatasync(file)
+        if flush:
+            os.fdatasync(file)
         return place
 
     def read(self, place: Place) -> bytes:
@@ -97,6 +109,26 @@ class JournalFiles:
                 with contextlib.closing(_Descriptor(folder)) as descriptor:
                     os.fsync(descriptor.number)
         return self._file
+
+
+class Pinned:
+    """The segments of a folder, open; to be closed."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._files = {int(path.stem): path.open("rb") for path in folder.glob("*.frames")} if folder.is_dir() else {}
+
+    def read(self, place: Place) -> bytes:
+        """Raises StoreError where the file was gone already, or is too short."""
+        file = self._files.get(place.segment)
+        frames = b"" if file is None else os.pread(file.fileno(), place.length, place.offset)
+        if len(frames) != place.length:
+            raise StoreError("the journal ends too early", where=str(self._folder), remedy="Restore it from a backup")
+        return frames
+
+    def close(self) -> None:
+        for file in self._files.values():
+            file.close()
 
 
 class _Descriptor:

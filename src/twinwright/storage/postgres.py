@@ -21,11 +21,12 @@ from twinwright.documents import Spec
 from twinwright.errors import StoreError
 from twinwright.governance.principals import Principal
 from twinwright.observability.logs import get_logger
-from twinwright.storage import postgres_connections
+from twinwright.storage import postgres_connections, postgres_copies
+from twinwright.storage.copies import Snapshot, require_empty
 from twinwright.storage.log_line import tell
 from twinwright.storage.postgres_connections import Connections
+from twinwright.storage.postgres_copies import PostgresCopies
 from twinwright.storage.postgres_lifecycle import Locks, migrate
-from twinwright.storage.postgres_reads import PostgresReads
 from twinwright.storage.postgres_rows import catalogue
 from twinwright.storage.postgres_transaction import Catalogue, PostgresTransaction
 from twinwright.storage.protocol import CommitListener
@@ -33,7 +34,7 @@ from twinwright.storage.protocol import CommitListener
 _log = get_logger("storage")
 
 
-class PostgresStore(PostgresReads):
+class PostgresStore(PostgresCopies):
     """Opens the store in `schema` of a database, and makes or migrates it where it has to.
 
     Raises UsageError for an address that can't be read, StoreError when the database can't be reached, does not keep what it commits
@@ -145,6 +146,20 @@ class PostgresStore(PostgresReads):
     def _unfit(self, what: str) -> StoreError:
         """What is remembered of the store (readings seen, cells) is no longer what it says."""
         return StoreError(what, where=self._connections.where, remedy="Start this process again: it reads everything anew")
+
+    def load(self, principal: Principal, source: Snapshot) -> None:
+        principal.require_admin()
+        with self._writer, self._connections.translated():
+            newest, _ = self._locks.begin(self._con)
+            try:
+                require_empty(newest, catalogue(self._con).tables, self._connections.where)
+                postgres_copies.load(self._con, source)
+                self._con.execute("COMMIT")
+            except BaseException:
+                with contextlib.suppress(psycopg.Error):
+                    self._con.execute("ROLLBACK")
+                raise
+            self._last, self._catalogue_at = self._newest(self._con), -1
 
     def on_commit(self, listener: CommitListener) -> None:
         self._listeners.append(listener)

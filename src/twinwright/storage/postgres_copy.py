@@ -9,7 +9,7 @@ order and prefixes are kept.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numba
@@ -104,15 +104,19 @@ def _offsets_and_data(array: pa.Array) -> tuple[NDArray[np.int64], Bytes]:
 
 def unpacked(stream: Iterable[bytes | bytearray | memoryview], schema: pa.Schema) -> pa.Table:
     """The rows that COPY sent, as columns of the schema. Raises ValueError for what is not the binary form."""
-    tables, parts, size, skip = [], [], 0, len(_HEADER)
+    return pa.concat_tables(unpacked_tables(stream, schema))
+
+
+def unpacked_tables(stream: Iterable[bytes | bytearray | memoryview], schema: pa.Schema) -> Iterator[pa.Table]:
+    """The same a piece at a time, so that it may be more than memory."""
+    parts, size, skip = [], 0, len(_HEADER)
     for part in stream:
         parts.append(part)
         size += len(part)
         if size >= _CHUNK:
-            tables.append(_table(b"".join(parts), skip, schema))
+            yield _table(b"".join(parts), skip, schema)
             parts, size, skip = [], 0, 0
-    tables.append(_table(b"".join(parts), skip, schema))
-    return pa.concat_tables(tables)
+    yield _table(b"".join(parts), skip, schema)
 
 
 def _table(received: bytes, skip: int, schema: pa.Schema) -> pa.Table:

@@ -11,6 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from twinwright.governance.principals import Principal
+from twinwright.storage.copies import Snapshot
 from twinwright.storage.layout import (
     Commit,
     Counts,
@@ -110,6 +111,14 @@ class Store(RecordStore, Protocol):
     def on_commit(self, listener: CommitListener) -> None: ...
 
     def close(self) -> None: ...
+
+    def snapshot(self, principal: Principal) -> AbstractContextManager[Snapshot]:
+        """All that the store holds at its newest commit, for as long as it is open; others go on writing."""
+        ...
+
+    def load(self, principal: Principal, source: Snapshot) -> None:
+        """Take in a copy, whole or not at all. Raises RefusedError unless the store is empty, StoreError for a copy that is not sound."""
+        ...
 
     def size(self, principal: Principal) -> int:
         """Bytes that the store takes on the disk, journal included."""
