@@ -152,7 +152,22 @@ def _mixes(sound, principal, source):
         sound.load(principal, source)
 
 
+def _seals_into_the_log(sound, principal, table, day, *given):
+    sound.put_record(SYSTEM, "sealed", str(day), {})
+    return sound.seal(principal, table, day, *given)
+
+
+def _says_it_is_sealed(sound, principal, table):
+    return [replace(one, fresh=0) for one in sound.unsealed(principal, table)]
+
+
 BROKEN = {
+    "sealing is a commit": Broken("sealing_changes_nothing_that_is_read", {"seal": _seals_into_the_log}),
+    "sealing does nothing": Broken("late_readings_of_a_sealed_day_are_found_and_sealed_again", {"seal": lambda *given: iter(())}),
+    "late ones are not seen": Broken("a_day_counts_as_sealed_when_all_of_it_is", {"unsealed": _says_it_is_sealed}),
+    "sealed at one go": Broken(
+        "a_busy_twin_s_day_is_cut_by_time", {"seal": lambda sound, principal, table, day, *most: sound.seal(principal, table, day)}
+    ),
     "copy forgets sightings": Broken("a_copy_is_the_store_it_was_taken_of", {"snapshot": _copied_without("sightings_1")}),
     "copy forgets the journal": Broken("a_copy_is_the_store_it_was_taken_of", {"snapshot": _copied_without("journal")}),
     "copy forgets retractions": Broken("a_copy_is_the_store_it_was_taken_of", {"snapshot": _copied_without("retractions")}),

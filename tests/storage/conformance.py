@@ -11,11 +11,25 @@ Each check is a plain function, so that broken stores can be run against it and 
 """
 
 import pytest
-from tests.storage import conformance_bookkeeping, conformance_copies, conformance_log, conformance_machine, conformance_reads
+from tests.storage import (
+    conformance_bookkeeping,
+    conformance_copies,
+    conformance_log,
+    conformance_machine,
+    conformance_reads,
+    conformance_sealing,
+)
 
 CHECKS = {
     check.__name__.removeprefix("check_"): check
-    for module in (conformance_log, conformance_reads, conformance_bookkeeping, conformance_copies, conformance_machine)
+    for module in (
+        conformance_log,
+        conformance_reads,
+        conformance_bookkeeping,
+        conformance_copies,
+        conformance_sealing,
+        conformance_machine,
+    )
     for check in module.CHECKS
 }
 

@@ -45,7 +45,7 @@ def all_of(store):
         "receipt": receipt,
         "letters": [store.dead_letters(SYSTEM, status=status) for status in ("open", "retried")],
         "values": store.history(SYSTEM, Selection()).to_pylist(),
-        "sightings": [store.readings(SYSTEM, one).to_pylist() for one in store.reading_tables(SYSTEM)],
+        "sightings": [sorted(map(str, store.readings(SYSTEM, one).to_pylist())) for one in store.reading_tables(SYSTEM)],
         "versions": [[record.body for record in store.versions(SYSTEM, "k", "a")]],
         "hours": store.hours(SYSTEM, "pump"),
         "valve": [entry.frames for entry in store.journal_entries(SYSTEM, "valve", 0, 99)],

@@ -219,6 +219,15 @@ class Machine(RuleBasedStateMachine):
         copied = held(self.store)
         self.case.fresh().load(SYSTEM, copied)
 
+    @rule(most=st.integers(1, 3), steps=st.integers(0, 4))
+    def seal(self, most, steps):
+        """Some steps of sealing, or all: nothing that is compared changes."""
+        for table in self.plain.tables:
+            for one in self.store.unsealed(SYSTEM, table):
+                sealing = self.store.seal(SYSTEM, table, one.day, most)
+                list(zip(range(steps), sealing, strict=False)) if steps else list(sealing)
+                sealing.close()
+
     @precondition(lambda self: self.plain.journal)
     @rule(contract=contract, before=small)
     def expire(self, contract, before):

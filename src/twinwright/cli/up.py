@@ -22,6 +22,7 @@ from twinwright.governance.principals import LOCAL_ADMIN, SYSTEM
 from twinwright.observability import logs
 from twinwright.platform.local import LocalPlatform
 from twinwright.platform.remote import running_platform
+from twinwright.platform.sealing import seal
 from twinwright.platform.server import CommandServer, socket_path
 from twinwright.platform.session import Session
 from twinwright.workspace.load import bindings
@@ -55,8 +56,11 @@ def run(folder: Path, *, host: str | None, port: int | None, as_json: bool) -> N
             login = f"{server.url}/login?code={tokens.new_code()}"
             typer.echo(json.dumps({"url": server.url, "login": login}) if as_json else login)
             threading.Thread(target=_housekeeping, args=(session, stop), name="twinwright-housekeeping", daemon=True).start()
+            sealing = threading.Thread(target=_sealing, args=(session, stop), name="twinwright-sealing", daemon=True)
+            sealing.start()
             os.read(told, 1)
             stop.set()
+            sealing.join()
             _log.info("stopping")
 
 
@@ -160,3 +164,11 @@ def _housekeeping(session: Session, stop: threading.Event) -> None:
             session.expire()
         except TwinwrightError as error:
             _log.warning("housekeeping failed", error=str(error))
+
+
+def _sealing(session: Session, stop: threading.Event) -> None:
+    while not stop.wait(_HOUSEKEEPING_SECONDS):
+        try:
+            seal(session, stop)
+        except TwinwrightError as error:
+            _log.warning("sealing failed", error=str(error))

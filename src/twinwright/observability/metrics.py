@@ -88,6 +88,7 @@ class Metrics:
     clock_suspect: Gauge  # 1 while ingestion is paused for it
     clock_steps: Counter
     store_bytes: Gauge
+    sealed_readings: Counter
     resident_memory_bytes: Gauge
 
     @classmethod
@@ -124,6 +125,7 @@ class Metrics:
             clock_suspect=made.gauge("clock_suspect", "1 while the clock is suspect and ingestion paused, 0 else"),
             clock_steps=made.counter("clock_steps", "Times the clock became suspect"),
             store_bytes=made.gauge("store_bytes", "Size of the store on disk"),
+            sealed_readings=made.counter("sealed_readings", "Readings put in the order of twin and time"),
             resident_memory_bytes=resident,
         )
 

@@ -1,8 +1,8 @@
 """Everything that a store holds, at one commit, as tables that no engine owns: what backups, exports and moves between engines are made of.
 
-A table is called and has columns as in the DuckDB engine; what an engine keeps for its own use alone (its format, counts by hour, where
-the journal's bytes lie) is not part of it. Which tables there are is asked of the store and not written down here, so that a table which
-is added later is copied too.
+A table is called and has columns as in the DuckDB engine; what an engine keeps for its own use alone (its format, counts by hour, which
+days are sealed, where the journal's bytes lie) is not part of it. Which tables there are is asked of the store and not written down here,
+so that a table which is added later is copied too.
 """
 
 from __future__ import annotations

@@ -64,6 +64,8 @@ ADDED = """
 CREATE TABLE IF NOT EXISTS receipts (
     contract VARCHAR NOT NULL, key VARCHAR NOT NULL, digest VARCHAR NOT NULL, receipt VARCHAR NOT NULL, made_at BIGINT NOT NULL,
     PRIMARY KEY (contract, key));
+CREATE TABLE IF NOT EXISTS sealed (
+    number INTEGER NOT NULL, day BIGINT NOT NULL, through BIGINT NOT NULL, readings BIGINT NOT NULL, PRIMARY KEY (number, day));
 """  # since the format was fixed: a store that is older has none of it, and needs none to be read
 
 

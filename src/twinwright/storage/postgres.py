@@ -28,13 +28,14 @@ from twinwright.storage.postgres_connections import Connections
 from twinwright.storage.postgres_copies import PostgresCopies
 from twinwright.storage.postgres_lifecycle import Locks, migrate
 from twinwright.storage.postgres_rows import catalogue
+from twinwright.storage.postgres_sealing import PostgresSealing
 from twinwright.storage.postgres_transaction import Catalogue, PostgresTransaction
 from twinwright.storage.protocol import CommitListener
 
 _log = get_logger("storage")
 
 
-class PostgresStore(PostgresCopies):
+class PostgresStore(PostgresCopies, PostgresSealing):
     """Opens the store in `schema` of a database, and makes or migrates it where it has to.
 
     Raises UsageError for an address that can't be read, StoreError when the database can't be reached, does not keep what it commits

@@ -69,6 +69,8 @@ CREATE TABLE receipts (
     PRIMARY KEY (contract, key));
 CREATE INDEX ON receipts (made_at);
 """,
+    "CREATE TABLE sealed (number integer NOT NULL, day bigint NOT NULL, through bigint NOT NULL, readings bigint NOT NULL, "
+    "PRIMARY KEY (number, day));",
 )
 _TYPES: dict[ColumnType, str] = {"DOUBLE": "double precision", "BIGINT": "bigint", "BOOLEAN": "boolean", "VARCHAR": _TEXT}
 

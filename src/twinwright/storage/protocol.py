@@ -27,6 +27,7 @@ from twinwright.storage.layout import (
     Selection,
 )
 from twinwright.storage.records import RecordStore
+from twinwright.storage.sealing import STEP_ROWS, Unsealed
 
 CommitListener = Callable[[Commit], None]
 
@@ -118,6 +119,15 @@ class Store(RecordStore, Protocol):
 
     def load(self, principal: Principal, source: Snapshot) -> None:
         """Take in a copy, whole or not at all. Raises RefusedError unless the store is empty, StoreError for a copy that is not sound."""
+        ...
+
+    def unsealed(self, principal: Principal, table: ReadingTable) -> list[Unsealed]:
+        """The days of event time that have readings which are not sealed, oldest first."""
+        ...
+
+    def seal(self, principal: Principal, table: ReadingTable, day: int, most: int = STEP_ROWS) -> Iterator[int]:
+        """Rewrite what is stored now of a day in the order of (twin, time), in steps of about `most` readings; yields after each how many
+        it moved. Each step is one transaction, no commit, and changes nothing that is read. Raises StoreError."""
         ...
 
     def size(self, principal: Principal) -> int:
