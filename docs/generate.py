@@ -22,7 +22,7 @@ from pydantic.fields import FieldInfo
 
 from twinwright import errors, expressions
 from twinwright.clock import format_duration
-from twinwright.connectors.registry import load_connectors
+from twinwright.connectors.registry import load_connectors, load_sinks
 from twinwright.connectors.settings import Duration
 from twinwright.documents import Spec
 from twinwright.observability.metrics import Metrics
@@ -173,6 +173,8 @@ def _roots() -> Iterator[tuple[str, type[BaseModel], type[BaseModel]]]:
     for name, source in load_connectors().items():
         yield f"Connector `{name}`: settings in `twinwright.toml`", source.Settings, Spec
         yield f"Connector `{name}`: `source` of a contract", source.Binding, Spec
+    for name, sink in load_sinks().items():
+        yield f"Sink `{name}`: settings in `twinwright.toml`", sink.Settings, Spec
 
 
 def _specs(root: type[BaseModel], known: type[BaseModel]) -> Iterator[tuple[str, type[BaseModel]]]:

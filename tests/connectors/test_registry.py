@@ -5,12 +5,12 @@ from importlib.metadata import EntryPoint
 
 import pytest
 
-from twinwright.connectors.registry import GROUP, find_connector, load_connectors
+from twinwright.connectors.registry import find_connector, load_connectors
 from twinwright.errors import MissingExtraError, NotFoundError, UsageError
 
 
 def point(name, value):
-    return EntryPoint(name, value, GROUP)
+    return EntryPoint(name, value, "twinwright.connectors")
 
 
 def test_the_built_in_connectors_come_by_entry_point():

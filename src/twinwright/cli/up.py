@@ -15,8 +15,9 @@ import typer
 from twinwright.api.app import Extension, create_app
 from twinwright.api.server import Server
 from twinwright.api.tokens import TokenAuthority
-from twinwright.connectors.registry import find_connector, load_connectors
+from twinwright.connectors.registry import find_connector, find_sink, load_connectors, load_sinks
 from twinwright.connectors.runner import SourceRunner
+from twinwright.connectors.sink_runner import SinkRunner
 from twinwright.errors import MissingExtraError, PlatformError, TwinwrightError
 from twinwright.governance.principals import LOCAL_ADMIN, SYSTEM
 from twinwright.observability import logs
@@ -51,6 +52,7 @@ def run(folder: Path, *, host: str | None, port: int | None, as_json: bool) -> N
             _commands(platform, session),
             _server(platform, session, settings, host, port) as (server, tokens),
             _deriving(session),
+            _sinks(session),
             _sources(session),
         ):
             login = f"{server.url}/login?code={tokens.new_code()}"
@@ -112,6 +114,25 @@ def _deriving(session: Session) -> Iterator[None]:
         yield
     finally:
         session.derived.stop()
+
+
+@contextlib.contextmanager
+def _sinks(session: Session) -> Iterator[None]:
+    """What is committed goes to the sinks of the workspace."""
+    kinds = load_sinks()
+    for name, given in session.workspace.settings.sinks.items():
+        kind = find_sink(given.type, kinds)
+        sink = kind(name, kind.Settings.model_validate(given.options))
+        session.sinks.append(
+            SinkRunner(sink, name, session.store, lambda: session.served.changes, given.lanes, given.start, session.metrics, session.clock)
+        )
+    for runner in session.sinks:
+        runner.start()
+    try:
+        yield
+    finally:
+        for runner in session.sinks:
+            runner.stop()
 
 
 @contextlib.contextmanager

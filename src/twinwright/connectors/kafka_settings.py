@@ -18,6 +18,13 @@ _METADATA_MS: Final = 60_000  # a topic that comes to match a template is found 
 _TOPIC: Final = re.compile(r"[A-Za-z0-9._-]{1,249}")  # what a broker takes for the name of a topic
 
 
+def topic_name(value: str) -> str:
+    """A pydantic validator: the name of one topic."""
+    if not _TOPIC.fullmatch(value):
+        raise ValueError("a topic has 1 to 249 letters, digits, '.', '_' and '-'")
+    return value
+
+
 class SaslSettings(Spec):
     """Who we are to the broker. `password_env` names the environment variable that holds the password."""
 
@@ -26,28 +33,13 @@ class SaslSettings(Spec):
     password_env: str = Field(min_length=1, description="the environment variable with the password")
 
 
-class KafkaSettings(Spec):
-    """A cluster, and the consumer group that we are a member of."""
+class ClusterSettings(Spec):
+    """How to reach a cluster."""
 
     bootstrap_servers: str = Field(min_length=1, description="host:port of some of its brokers, with commas between them")
-    group: str = Field(min_length=1, max_length=249, description="members of one group share the partitions, and have to share one store")
-    instance: str | None = Field(
-        None, min_length=1, max_length=249, description="makes a static member, which has its partitions back at once"
-    )
     sasl: SaslSettings | None = Field(None, description="without it: no authentication by password")
     tls: TlsSettings | None = Field(None, description="without it: not encrypted")
-    session_timeout: Duration = Field(15 * SECOND, ge=100_000, description="unheard of for so long, a member loses its partitions")
-    max_poll_interval: Duration = Field(300 * SECOND, ge=SECOND, description="a delivery that takes longer loses its partitions")
     connect_timeout: Duration = Field(10 * SECOND, ge=100_000, description="how long to wait for the cluster's answer")
-    batch: int = Field(50_000, ge=1, le=1_000_000, description="records in one delivery")
-    linger: Duration = Field(5_000, description="how long a delivery waits for more of them")
-    buffer_kbytes: int = Field(64 * 1024, ge=1, le=2_097_151, description="records fetched ahead, in KiB")
-
-    @model_validator(mode="after")
-    def _poll_covers_session(self) -> KafkaSettings:
-        if self.max_poll_interval < self.session_timeout:
-            raise ValueError("`max_poll_interval` is shorter than `session_timeout`: no broker takes that")
-        return self
 
     @property
     def where(self) -> str:
@@ -58,6 +50,26 @@ class KafkaSettings(Spec):
     def password_in_clear(self) -> bool:
         """Whether the password itself goes over a connection that others can read."""
         return self.tls is None and self.sasl is not None and self.sasl.mechanism == "PLAIN"
+
+
+class KafkaSettings(ClusterSettings):
+    """A cluster, and the consumer group that we are a member of."""
+
+    group: str = Field(min_length=1, max_length=249, description="members of one group share the partitions, and have to share one store")
+    instance: str | None = Field(
+        None, min_length=1, max_length=249, description="makes a static member, which has its partitions back at once"
+    )
+    session_timeout: Duration = Field(15 * SECOND, ge=100_000, description="unheard of for so long, a member loses its partitions")
+    max_poll_interval: Duration = Field(300 * SECOND, ge=SECOND, description="a delivery that takes longer loses its partitions")
+    batch: int = Field(50_000, ge=1, le=1_000_000, description="records in one delivery")
+    linger: Duration = Field(5_000, description="how long a delivery waits for more of them")
+    buffer_kbytes: int = Field(64 * 1024, ge=1, le=2_097_151, description="records fetched ahead, in KiB")
+
+    @model_validator(mode="after")
+    def _poll_covers_session(self) -> KafkaSettings:
+        if self.max_poll_interval < self.session_timeout:
+            raise ValueError("`max_poll_interval` is shorter than `session_timeout`: no broker takes that")
+        return self
 
 
 class KafkaBinding(Spec):
@@ -89,7 +101,7 @@ class KafkaBinding(Spec):
         return self
 
 
-def client_config(settings: KafkaSettings) -> dict[str, Any]:
+def client_config(settings: ClusterSettings) -> dict[str, Any]:
     """How to reach the cluster. Raises UsageError where the password's variable is not set."""
     config: dict[str, Any] = {
         "bootstrap.servers": settings.bootstrap_servers,

@@ -1,4 +1,5 @@
-"""Which connectors there are: every entry point in `twinwright.connectors`, ours by the same route as anybody's."""
+"""Which connectors and sinks there are: every entry point in `twinwright.connectors` and `twinwright.sinks`, ours by the same route as
+anybody's."""
 
 from __future__ import annotations
 
@@ -6,14 +7,14 @@ import inspect
 from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from importlib.metadata import EntryPoint, entry_points
-from typing import Final, cast
+from typing import Any, Generic, TypeVar, cast
 
+from twinwright.connectors.sink import Sink
 from twinwright.documents import Spec
 from twinwright.errors import MissingExtraError, NotFoundError, UsageError
 from twinwright.telemetry.connector import Source
 
-GROUP: Final = "twinwright.connectors"
-_METHODS: Final = ("open", "poll", "committed", "close")
+_T = TypeVar("_T")
 
 
 def load_connectors(found: Iterable[EntryPoint] | None = None) -> Mapping[str, type[Source]]:
@@ -22,34 +23,54 @@ def load_connectors(found: Iterable[EntryPoint] | None = None) -> Mapping[str, t
     Asking raises MissingExtraError for a built-in whose extra is not installed, UsageError for a plug-in that can't be
     imported or is not a source. Raises UsageError at once where two packages use one name. `found` is for tests.
     """
-    by_name: dict[str, EntryPoint] = {}
-    for point in entry_points(group=GROUP) if found is None else found:
-        other = by_name.get(point.name)
-        if other is not None and other.value != point.value:
-            raise UsageError(
-                f"two packages bring a connector '{point.name}': {other.value} and {point.value}", remedy="Uninstall one of them"
-            )
-        by_name[point.name] = point
-    return _Connectors(by_name)
+    return _Plugins(
+        "connector", ("open", "poll", "committed", "close"), ("Settings", "Binding"), "twinwright.telemetry.connector.Source", found
+    )
+
+
+def load_sinks(found: Iterable[EntryPoint] | None = None) -> Mapping[str, type[Sink]]:
+    """Sinks by name; the same as `load_connectors`."""
+    return _Plugins("sink", ("open", "write", "close"), ("Settings",), "twinwright.connectors.sink.Sink", found)
+
+
+def find_sink(name: str, sinks: Mapping[str, type[Sink]]) -> type[Sink]:
+    """The sink of that name. Raises as `find_connector` does."""
+    return _find("sink", name, sinks)
 
 
 def find_connector(name: str, connectors: Mapping[str, type[Source]]) -> type[Source]:
     """The connector of that name. Raises NotFoundError naming the nearest, and what `load_connectors` says of asking."""
-    if name not in connectors:
-        near = get_close_matches(name, connectors, 1)
-        remedy = f"Did you mean '{near[0]}'?" if near else f"There are: {', '.join(sorted(connectors)) or 'none'}"
-        raise NotFoundError(f"there is no connector '{name}'", remedy=remedy)
-    return connectors[name]
+    return _find("connector", name, connectors)
 
 
-class _Connectors(Mapping[str, type[Source]]):
-    def __init__(self, points: Mapping[str, EntryPoint]) -> None:
-        self._points = points
-        self._loaded: dict[str, type[Source]] = {}
+def _find(what: str, name: str, known: Mapping[str, type[_T]]) -> type[_T]:
+    if name not in known:
+        near = get_close_matches(name, known, 1)
+        remedy = f"Did you mean '{near[0]}'?" if near else f"There are: {', '.join(sorted(known)) or 'none'}"
+        raise NotFoundError(f"there is no {what} '{name}'", remedy=remedy)
+    return known[name]
 
-    def __getitem__(self, name: str) -> type[Source]:
+
+class _Plugins(Mapping[str, type[_T]], Generic[_T]):
+    """`what` they are, with the `methods` and `specs` that a class needs to be one, as its `protocol` says."""
+
+    def __init__(
+        self, what: str, methods: tuple[str, ...], specs: tuple[str, ...], protocol: str, found: Iterable[EntryPoint] | None
+    ) -> None:
+        self._what, self._methods, self._specs, self._protocol = what, methods, specs, protocol
+        self._points: dict[str, EntryPoint] = {}
+        self._loaded: dict[str, type[_T]] = {}
+        for point in entry_points(group=f"twinwright.{what}s") if found is None else found:
+            other = self._points.get(point.name)
+            if other is not None and other.value != point.value:
+                raise UsageError(
+                    f"two packages bring a {what} '{point.name}': {other.value} and {point.value}", remedy="Uninstall one of them"
+                )
+            self._points[point.name] = point
+
+    def __getitem__(self, name: str) -> type[_T]:
         if name not in self._loaded:
-            self._loaded[name] = _load(self._points[name])
+            self._loaded[name] = self._load(self._points[name])
         return self._loaded[name]
 
     def __contains__(self, name: object) -> bool:
@@ -61,23 +82,23 @@ class _Connectors(Mapping[str, type[Source]]):
     def __len__(self) -> int:
         return len(self._points)
 
-
-def _load(point: EntryPoint) -> type[Source]:
-    where = f"connector '{point.name}' ({point.value})"
-    try:
-        loaded: object = point.load()
-    except ModuleNotFoundError as error:
-        if point.module.startswith("twinwright."):  # a built-in's extra has the connector's name
-            raise MissingExtraError(point.name, f"the connector '{point.name}'") from error
-        raise UsageError(f"the module '{error.name}' is missing", where=where, remedy="Install what the plug-in depends on") from error
-    except (ImportError, AttributeError) as error:
-        raise UsageError(f"it can't be imported: {error}", where=where, remedy="Reinstall or mend the plug-in") from error
-    missing = [name for name in _METHODS if not callable(getattr(loaded, name, None))]
-    missing += [name for name in ("Settings", "Binding") if not _is_spec(getattr(loaded, name, None))]
-    if not inspect.isclass(loaded) or missing:
-        said = f"it lacks {', '.join(missing)}" if missing else "it is not a class"
-        raise UsageError(f"not a source of telemetry: {said}", where=where, remedy="See twinwright.telemetry.connector.Source")
-    return cast(type[Source], loaded)
+    def _load(self, point: EntryPoint) -> type[_T]:
+        where = f"{self._what} '{point.name}' ({point.value})"
+        try:
+            loaded: Any = point.load()
+        except ModuleNotFoundError as error:
+            if point.module.startswith("twinwright."):  # a built-in's extra has the connector's name
+                raise MissingExtraError(point.name, f"the {self._what} '{point.name}'") from error
+            raise UsageError(f"the module '{error.name}' is missing", where=where, remedy="Install what the plug-in depends on") from error
+        except (ImportError, AttributeError) as error:
+            raise UsageError(f"it can't be imported: {error}", where=where, remedy="Reinstall or mend the plug-in") from error
+        missing = [name for name in self._methods if not callable(getattr(loaded, name, None))]
+        missing += [name for name in self._specs if not _is_spec(getattr(loaded, name, None))]
+        if not inspect.isclass(loaded) or missing:
+            said = f"it lacks {', '.join(missing)}" if missing else "it is not a class"
+            kind = "a source of telemetry" if self._what == "connector" else "a sink"
+            raise UsageError(f"not {kind}: {said}", where=where, remedy=f"See {self._protocol}")
+        return cast(type[_T], loaded)
 
 
 def _is_spec(value: object) -> bool:

@@ -26,6 +26,7 @@ from twinwright.observability.logs import get_logger
 from twinwright.observability.metrics import Metrics
 from twinwright.storage.layout import Counts
 from twinwright.storage.protocol import VALUE_SCHEMA, Store
+from twinwright.twins.changes import Lag
 
 _log = get_logger("derived")
 KIND = "derived"  # of the commits that are written, and of the records that say what was derived under which fingerprint
@@ -50,17 +51,6 @@ class Progress:
     error: str = ""
     failures: int = 0
     not_before: int = 0  # on the monotonic clock: when it is tried again
-
-
-@dataclass(frozen=True, slots=True)
-class Lag:
-    """How far a definition is behind the log. `error` is why it waits, empty where it does not."""
-
-    name: str
-    commit: int
-    commits: int
-    seconds: float
-    error: str
 
 
 @dataclass(slots=True)

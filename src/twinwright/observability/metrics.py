@@ -79,6 +79,8 @@ class Metrics:
     lag_seconds: Labelled[Gauge]  # contract; receive time less event time, of the newest batch
     derived_values: Labelled[Counter]  # derived
     derived_failures: Labelled[Counter]  # derived
+    sink_changes: Labelled[Counter]  # sink
+    sink_failures: Labelled[Counter]  # sink
     consumer_lag_commits: Labelled[Gauge]  # consumer; commits of the log that it has not consumed
     consumer_lag_seconds: Labelled[Gauge]  # consumer; now less the time of the first of those
     runs: Labelled[Counter]  # status, kind
@@ -116,6 +118,8 @@ class Metrics:
             lag_seconds=made.gauges("lag_seconds", "Receive time less event time of the newest batch", "contract"),
             derived_values=made.counters("derived_values", "Derived values written, because they differed", "derived"),
             derived_failures=made.counters("derived_failures", "Times a derived value could not be derived", "derived"),
+            sink_changes=made.counters("sink_changes", "Changes that a sink has stored", "sink"),
+            sink_failures=made.counters("sink_failures", "Times a sink could not be opened or written to", "sink"),
             consumer_lag_commits=made.gauges("consumer_lag_commits", "Commits that a consumer of the log is behind", "consumer"),
             consumer_lag_seconds=made.gauges("consumer_lag_seconds", "Age of the first commit not consumed", "consumer"),
             runs=made.counters("runs", "Simulation runs that ended", "status", "kind"),

@@ -47,8 +47,11 @@ def _quality(session: Session, principal: Principal, contract: Contract, since: 
 def _consumers(session: Session) -> list[dict[str, Any]]:
     """How far behind the log each of its consumers is."""
     found = []
-    for lag in session.derived.consumer.lags():
-        name = f"derived.{lag.name}"
+    lags = [
+        *((f"derived.{lag.name}", lag) for lag in session.derived.consumer.lags()),
+        *((f"sink.{one.name}", one.lag()) for one in session.sinks),
+    ]
+    for name, lag in lags:
         session.metrics.consumer_lag_commits.labels(consumer=name).set(lag.commits)
         session.metrics.consumer_lag_seconds.labels(consumer=name).set(lag.seconds)
         state = {"error": lag.error or None, "commit": lag.commit}

@@ -13,6 +13,7 @@ from pathlib import Path
 from twinwright.calibration.service import CalibrationService
 from twinwright.clock import Clock, SystemClock, parse_duration
 from twinwright.connectors.runner import SourceRunner
+from twinwright.connectors.sink_runner import SinkRunner
 from twinwright.derived.consumer import DerivedConsumer
 from twinwright.derived.runner import DerivedRunner
 from twinwright.errors import NotFoundError, StoreError, TwinwrightError, UsageError, WorkspaceError
@@ -37,6 +38,7 @@ from twinwright.telemetry.clock_guard import ClockGuard
 from twinwright.telemetry.criteria import criteria_of
 from twinwright.telemetry.pipeline import Pipeline
 from twinwright.telemetry.replay import Reprocessing
+from twinwright.twins.changes import ChangeLog
 from twinwright.twins.reads import TwinReads
 from twinwright.twins.state import StateCache
 from twinwright.workspace import Workspace, load_workspace
@@ -54,6 +56,7 @@ class Served:
 
     applied: Applied
     reads: TwinReads
+    changes: ChangeLog
     simulation: SimulationService
     calibration: CalibrationService
 
@@ -77,6 +80,7 @@ class Session:
         self.pipeline = Pipeline(self.store, SYSTEM, self.state, self.clock, self.metrics, guard)
         self.qualities: Sparing[Quality] = Sparing(self.clock)
         self.sources: list[SourceRunner] = []
+        self.sinks: list[SinkRunner] = []
         self.on_apply: list[Callable[[], None]] = []
         self.reprocessing = Reprocessing(self.store, self.state, self.pipeline)
         self.derived = DerivedRunner(DerivedConsumer(self.store, SYSTEM, self.clock, self.metrics))
@@ -101,7 +105,9 @@ class Session:
                     raise
                 time.sleep(0.1)
 
-    def _note_commit(self, _commit: Commit) -> None:
+    def _note_commit(self, commit: Commit) -> None:
+        for sink in self.sinks:
+            sink.wake(commit)
         with self._committed:
             self._committed.notify_all()
 
@@ -141,7 +147,8 @@ class Session:
         simulation = SimulationService(reads, self.store, self.private / "runs", self.clock)
         limits = Limits()
         calibration = CalibrationService(reads, self.store, self.clock, self.private / "reports", self.model, limits)
-        return Served(applied, reads, simulation, calibration)
+        changes = ChangeLog(self.store, applied.ontology, applied.registry)
+        return Served(applied, reads, changes, simulation, calibration)
 
     @property
     def workspace(self) -> Workspace:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from twinwright import schema, units
-from twinwright.connectors.registry import find_connector, load_connectors
+from twinwright.connectors.registry import find_connector, find_sink, load_connectors, load_sinks
 from twinwright.derived.definition import Definition, Plant
 from twinwright.derived.folder import compile_folder
 from twinwright.documents import Document, Problems, Spec, load, parse_text
@@ -81,6 +81,7 @@ def load_workspace(folder: Path) -> Workspace:
     derived_texts = _texts(folder, "derived", (".yaml", ".yml"), problems)
     derived = compile_folder(derived_texts, _plant(ontology, graph), problems) if ontology is not None and graph is not None else {}
     _check_connectors(settings, toml, contracts, contract_texts, problems)
+    _check_sinks(settings, toml, problems)
     models = _models(folder, ontology, problems)
     scenarios = _scenarios(folder, models, graph, problems)
     if problems or ontology is None or graph is None:
@@ -269,6 +270,19 @@ def _check_connectors(
         elif settings.connectors[named].type in kinds:
             kind = kinds[settings.connectors[named].type]
             _parse_part(document, ("source",), contract.spec.source.model_extra or {}, kind.Binding, problems)
+
+
+def _check_sinks(settings: Settings, toml: Document, problems: Problems) -> None:
+    """Every sink has a type that exists and options it knows."""
+    kinds = load_sinks()
+    for name, sink in settings.sinks.items():
+        place = ("sinks", name)
+        try:
+            kind = find_sink(sink.type, kinds)
+        except TwinwrightError as error:
+            problems.add(toml.problem((*place, "type"), error.what, error.remedy or "", "unknown_sink"))
+            continue
+        _parse_part(toml, place, sink.options, kind.Settings, problems)
 
 
 def _document_of(contract: str, texts: Mapping[str, str]) -> Document:

@@ -11,12 +11,13 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import ConfigDict, Field, field_validator
 
 from twinwright.documents import MAX_BYTES, Document, Location, Problems, Spec
 from twinwright.errors import Problem, TwinwrightError, WorkspaceError
+from twinwright.storage.layout import Lane
 from twinwright.storage.registry import Engine, find_engine
 from twinwright.telemetry.quality_spec import positive_duration
 
@@ -70,6 +71,22 @@ class ConnectorSettings(Spec):
         return dict(self.model_extra or {})
 
 
+class SinkSettings(Spec):
+    """One `[sinks.NAME]`: where changes of twins go. What else is in it belongs to the sink's type."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    type: str = Field(description="the sink: kafka ...")
+    lanes: list[Lane] = Field(default=["observed", "derived"], min_length=1, description="whose changes it takes")
+    start: Literal["earliest", "latest"] = Field(
+        default="latest", description="where a new sink begins: with all of history, or from now on"
+    )
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What belongs to the type."""
+        return dict(self.model_extra or {})
+
+
 class Settings(Spec):
     """A `twinwright.toml`. An empty one is valid."""
 
@@ -77,6 +94,7 @@ class Settings(Spec):
     api: ApiSettings = Field(default=ApiSettings(), description="what `up` serves")
     retention: RetentionSettings = Field(default=RetentionSettings(), description="how long things are kept")
     connectors: dict[str, ConnectorSettings] = Field(default_factory=dict, description="sources of telemetry by name")
+    sinks: dict[str, SinkSettings] = Field(default_factory=dict, description="where changes of twins go, by name")
 
 
 def load_settings(folder: Path, problems: Problems, environment: Mapping[str, str] | None = None) -> tuple[Settings, Document]:

@@ -1,0 +1,142 @@
+"""What changed in history, commit by commit, as those who pass it on want it: readings of twins, whole, with values and units.
+
+A change says how things are after a range of commits, not how they came about: what arrived twice is told once, and of a value that was
+corrected twice within the range the last. Whoever reads range after range is told of everything that a read would show differently.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+
+from twinwright.clock import HOUR, to_iso
+from twinwright.governance.principals import Principal
+from twinwright.schema import Ontology, PathInfo
+from twinwright.storage.layout import Lane, ReadingTable, Selection
+from twinwright.storage.protocol import BAD, GOOD, REMOVED, Store
+from twinwright.twins.documents import value_of
+from twinwright.twins.registry import TwinRegistry
+
+RANGE_READINGS = 50_000  # a range of commits is cut before it has taken in more
+RANGE_COMMITS = 1_000
+_KEY = ["lane", "twin", "path", "time", "source"]
+_APART = HOUR
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What one source says of one twin at one event time (microseconds). `values` by path: `value unit quality`; the quality is `good`,
+    `bad`, or `removed` (said to be no more, or retracted), and the value None unless it is good. `commit` is the last that touched one.
+    """
+
+    twin: str
+    lane: str
+    time: int
+    source: str
+    commit: int
+    values: Mapping[str, Mapping[str, Any]]
+
+    def as_json(self) -> dict[str, Any]:
+        """With the time in ISO 8601."""
+        values = {path: dict(value) for path, value in self.values.items()}
+        where = {"twin": self.twin, "lane": self.lane, "time": to_iso(self.time), "source": self.source}
+        return {**where, "commit": self.commit, "values": values}
+
+
+@dataclass(frozen=True, slots=True)
+class Lag:
+    """How far a consumer is behind the log. `error` is why it waits, empty where it does not."""
+
+    name: str
+    commit: int
+    commits: int
+    seconds: float
+    error: str
+
+
+class ChangeLog:
+    """Reads the commit log as changes, for one set of applied interfaces and twins."""
+
+    def __init__(self, store: Store, ontology: Ontology, registry: TwinRegistry) -> None:
+        self._store, self._ontology, self._registry = store, ontology, registry
+
+    def through(self, principal: Principal, after: int) -> int:
+        """The end of the range that begins after a commit: as far as memory allows, and at least the next commit, where there is one."""
+        taken, through = 0, after
+        for commit in self._store.commits(principal, first=after + 1, last=after + RANGE_COMMITS):
+            taken += RANGE_READINGS if commit.kind == "replay" else commit.counts.accepted + commit.counts.duplicate
+            if taken > RANGE_READINGS and through > after:
+                return through
+            through = commit.number
+        return through
+
+    def between(self, principal: Principal, after: int, through: int, lanes: Collection[Lane]) -> Iterator[Change]:
+        """What the commits after one, through another, changed: in order of (commit, time), so of one twin always in that order."""
+        touched = _frame(self._store.touched(principal, after, through)).filter(pl.col("lane").is_in(list(lanes)))
+        asked = [
+            question for key, rows in touched.partition_by("lane", "table", "path", as_dict=True).items() for question in _near(key, rows)
+        ]
+        if not asked:
+            return
+        tables = {table.number: table for table in self._store.reading_tables(principal)}
+        hidden = any(after < one.commit <= through for one in self._store.retractions(principal))
+        said = [self._said(principal, tables.get(one.table), one, through) for one in asked]
+        if hidden:  # what was said before the range, and is not any more
+            before = pl.concat([self._said(principal, tables.get(one.table), one, after) for one in asked])
+            gone = before.join(pl.concat(said), on=_KEY, how="anti")
+            said.append(gone.with_columns(pl.lit(REMOVED, pl.Int8).alias("kind")))
+        at = touched.group_by("lane", "twin", "time").agg(pl.col("commit").max().alias("at"))
+        rows = pl.concat(said).unique(_KEY).join(at, on=["lane", "twin", "time"])
+        yield from self._changes(rows.sort("at", "time", "lane", "twin", "source", "path"))
+
+    def _said(self, principal: Principal, table: ReadingTable | None, asked: _Question, known_at: int) -> pl.DataFrame:
+        """The records at the times that were touched, of those who touched them, with their lane."""
+        paths = (asked.path,) if table is None else tuple(column.path for column in table.columns)
+        times = asked.rows["time"]
+        start, end = int(times.min()), int(times.max()) + 1  # type: ignore[arg-type]
+        lifetimes = tuple(asked.rows["twin"].unique().sort().to_list())
+        selection = Selection(lifetimes, paths, asked.lane, start, end, known_at, source=table.source if table else None)
+        found = _frame(self._store.history(principal, selection)).with_columns(pl.lit(asked.lane).alias("lane"))
+        return found.join(asked.rows.select("twin", "time").unique(), on=["twin", "time"], how="semi")
+
+    def _changes(self, rows: pl.DataFrame) -> Iterator[Change]:
+        for group in rows.partition_by("at", "time", "lane", "twin", "source", maintain_order=True):
+            said = group.to_dicts()
+            one = said[0]
+            life = self._registry.lifetime(one["twin"])
+            paths = self._ontology.paths(life.interface)
+            values = {row["path"]: _value(row, paths.get(row["path"])) for row in said}
+            yield Change(life.twin, one["lane"], one["time"], one["source"], one["at"], values)
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """What was touched of one reading table (0: single values of one path), near in time."""
+
+    lane: Lane
+    table: int
+    path: str
+    rows: pl.DataFrame
+
+
+def _near(key: tuple[Any, ...], rows: pl.DataFrame) -> Iterator[_Question]:
+    """Times that lie far apart are asked for apart: what lies between them is not read."""
+    lane, table, path = key
+    ordered = rows.sort("time").with_columns((pl.col("time").diff().fill_null(0) > _APART).cum_sum().alias("near"))
+    for part in ordered.partition_by("near", maintain_order=True):
+        yield _Question(lane, table, path or "", part)
+
+
+def _value(row: Mapping[str, Any], info: PathInfo | None) -> dict[str, Any]:
+    quality = {GOOD: "good", BAD: "bad"}.get(row["kind"], "removed")
+    return {"value": value_of(row, info) if quality == "good" else None, "unit": info.unit if info else row["unit"], "quality": quality}
+
+
+def _frame(rows: pa.Table) -> pl.DataFrame:
+    made = pl.from_arrow(rows)
+    assert isinstance(made, pl.DataFrame)
+    return made
