@@ -1,4 +1,4 @@
-"""Units of measurement: one spelling for what users, DTDL, QUDT and UCUM write, and the conversions between them.
+"""One spelling of a unit for what users, DTDL, QUDT and UCUM write, and the conversions between units.
 
 The definitions are pint's. What is added here: names of the vocabularies, a guard on what is handed to the parser, and two
 kinds of confusion that pint lets pass: hertz (cycles) with angular velocity, and decibels with plain numbers.
@@ -7,13 +7,14 @@ kinds of confusion that pint lets pass: hertz (cycles) with angular velocity, an
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from twinwright.errors import UnitError
+from twinwright.units.codes import FROM_QUDT, FROM_UCUM
+from twinwright.units.vocabulary import DTDL_UNITS, OTHER_NAMES
 
 if TYPE_CHECKING:
     import pint
@@ -55,78 +56,7 @@ _DEFINITIONS = (
 _SPELLINGS = {"a": "year", "%": "percent", "d": "day", "t": "tonne", "degC": "degC", "deg": "degree"}
 
 
-# DTDL v2 units and those of the QuantitativeTypes extension (language specification, semantic types and units), in the
-# spelling that `canonical` gives: a schema is loaded without pint. `pound`, `ounce` and `ton` are forces.
-DTDL_UNITS: Mapping[str, str | None] = {
-    "acre": "acre", "ampere": "A", "ampereHour": "A*h", "astronomicalUnit": "au", "bar": "bar", "becquerel": "Bq", "bel": "bel",
-    "bit": "bit", "bitPerSecond": "bit/s", "britishThermalUnit": "Btu", "britishThermalUnitPerHour": "Btu/h", "byte": "B",
-    "bytePerSecond": "B/s", "candela": "cd", "candelaPerSquareMetre": "cd/m**2", "centimetre": "cm", "centimetrePerSecond": "cm/s",
-    "centimetrePerSecondSquared": "cm/s**2", "coulomb": "C", "cubicCentimetre": "cm**3", "cubicFoot": "ft**3",
-    "cubicFootPerMinute": "ft**3/min", "cubicInch": "in**3", "cubicMetre": "m**3", "cubicMetrePerHour": "m**3/h",
-    "cubicMetrePerMinute": "m**3/min", "cubicMetrePerSecond": "m**3/s", "day": "day", "decapascal": "daPa", "decibel": "dB",
-    "degreeCelsius": "degC", "degreeFahrenheit": "degF", "degreeOfArc": "degree", "degreePerSecond": "deg/s", "electronvolt": "eV",
-    "exbibit": "Eibit", "exbibitPerSecond": "Eibit/s", "exbibyte": "EiB", "exbibytePerSecond": "EiB/s", "farad": "F", "fluidOunce": "floz",
-    "foot": "ft", "footcandle": "fc", "gallon": "gal", "gallonPerHour": "gal/h", "gallonPerMinute": "gal/min", "gauss": "G",
-    "gForce": "g_0", "gibibit": "Gibit", "gibibitPerSecond": "Gibit/s", "gibibyte": "GiB", "gibibytePerSecond": "GiB/s",
-    "gigabecquerel": "GBq", "gigahertz": "GHz", "gigajoule": "GJ", "gigajoulePerHour": "GJ/h", "gigavoltAmpere": "GVA",
-    "gigavoltAmpereHour": "GVA*h", "gigavoltAmpereReactive": "Gvar", "gigavoltAmpereReactiveHour": "Gvar*h", "gigawatt": "GW",
-    "gigawattHour": "GWh", "gram": "g", "gramPerCubicMetre": "g/m**3", "gramPerHour": "g/h", "gramPerSecond": "g/s", "gray": "Gy",
-    "hectare": "ha", "hectopascal": "hPa", "henry": "H", "hertz": "Hz", "horsepower": "hp", "hour": "h", "inch": "in",
-    "inchesOfMercury": "inHg", "inchesOfWater": "inH2O", "joule": "J", "joulePerHour": "J/h", "joulePerSecond": "J/s", "kelvin": "K",
-    "kibibit": "Kibit", "kibibitPerSecond": "Kibit/s", "kibibyte": "KiB", "kibibytePerSecond": "KiB/s", "kiloampere": "kA",
-    "kilobecquerel": "kBq", "kiloBritishThermalUnit": "kBtu", "kiloBritishThermalUnitPerHour": "kBtu/h", "kilogram": "kg",
-    "kilogramPerCubicMetre": "kg/m**3", "kilogramPerHour": "kg/h", "kilogramPerSecond": "kg/s", "kilohertz": "kHz", "kilojoule": "kJ",
-    "kilojoulePerHour": "kJ/h", "kilojoulePerSecond": "kJ/s", "kilometre": "km", "kilometrePerHour": "km/h", "kilometrePerSecond": "km/s",
-    "kiloohm": "kohm", "kilopascal": "kPa", "kilovolt": "kV", "kilovoltAmpere": "kVA", "kilovoltAmpereHour": "h*kVA",
-    "kilovoltAmpereReactive": "kvar", "kilovoltAmpereReactiveHour": "h*kvar", "kilowatt": "kW", "kilowattHour": "kWh",
-    "kilowattHourPerYear": "kWh/a", "knot": "kn", "litre": "l", "litrePerHour": "l/h", "litrePerMinute": "l/min", "litrePerSecond": "l/s",
-    "lumen": "lm", "lux": "lx", "massPound": "lb", "massPoundPerHour": "lb/h", "maxwell": "Mx", "mebibit": "Mibit",
-    "mebibitPerSecond": "Mibit/s", "mebibyte": "MiB", "mebibytePerSecond": "MiB/s", "megabecquerel": "MBq", "megaelectronvolt": "MeV",
-    "megahertz": "MHz", "megajoule": "MJ", "megajoulePerHour": "MJ/h", "megaohm": "Mohm", "megavolt": "MV", "megavoltAmpere": "MVA",
-    "megavoltAmpereHour": "h*MVA", "megavoltAmpereReactive": "Mvar", "megavoltAmpereReactiveHour": "h*Mvar", "megawatt": "MW",
-    "megawattHour": "MWh", "metre": "m", "metrePerHour": "m/h", "metrePerSecond": "m/s", "metrePerSecondSquared": "m/s**2",
-    "microampere": "uA", "microfarad": "uF", "microgram": "ug", "microgramPerCubicMetre": "ug/m**3", "microgray": "uGy",
-    "microhenry": "uH", "micrometre": "um", "microsecond": "us", "microsievert": "uSv", "microvolt": "uV", "microwatt": "uW", "mile": "mi",
-    "milePerHour": "mi/h", "milePerSecond": "mi/s", "milliampere": "mA", "milliampereHour": "h*mA", "millibar": "mbar", "millifarad": "mF",
-    "milligram": "mg", "milligramPerCubicMetre": "mg/m**3", "milligray": "mGy", "millihenry": "mH", "millihertz": "mHz",
-    "millilitre": "ml", "millilitrePerHour": "ml/h", "millilitrePerMinute": "ml/min", "millilitrePerSecond": "ml/s", "millimetre": "mm",
-    "millimetresOfMercury": "mmHg", "milliohm": "mohm", "millisecond": "ms", "millisievert": "mSv", "millivolt": "mV",
-    "millivoltAmpere": "mVA", "millivoltAmpereReactive": "mvar", "milliwatt": "mW", "milliwattHour": "mWh", "minute": "min",
-    "minuteOfArc": "arcmin", "nanofarad": "nF", "nanometre": "nm", "nanosecond": "ns", "nauticalMile": "nmi", "newton": "N",
-    "newtonMetre": "m*N", "ohm": "ohm", "ounce": "ozf", "partsPerBillion": "ppb", "partsPerMillion": "ppm", "partsPerQuadrillion": "ppq",
-    "partsPerTrillion": "ppt", "pascal": "Pa", "percent": "percent", "picofarad": "pF", "pound": "lbf", "poundPerSquareInch": "psi",
-    "radian": "rad", "radianPerSecond": "rad/s", "radianPerSecondSquared": "rad/s**2", "revolutionPerMinute": "rpm",
-    "revolutionPerSecond": "rps", "second": "s", "secondOfArc": "arcsec", "sievert": "Sv", "slug": "slug", "squareCentimetre": "cm**2",
-    "squareFoot": "ft**2", "squareInch": "in**2", "squareKilometre": "km**2", "squareMetre": "m**2", "squareMillimetre": "mm**2",
-    "tebibit": "Tibit", "tebibitPerSecond": "Tibit/s", "tebibyte": "TiB", "tebibytePerSecond": "TiB/s", "terawattHour": "TWh",
-    "tesla": "T", "ton": "force_ton", "tonne": "tonne", "tonOfRefrigeration": "refrigeration_ton", "turn": "turn", "unity": None,
-    "volt": "V", "voltAmpere": "VA", "voltAmpereHour": "h*VA", "voltAmpereReactive": "var", "voltAmpereReactiveHour": "h*var", "watt": "W",
-    "wattHour": "Wh", "wattPerSquareMetre": "W/m**2", "weber": "Wb", "year": "year", "yobibit": "Yibit", "yobibitPerSecond": "Yibit/s",
-    "yobibyte": "YiB", "yobibytePerSecond": "YiB/s", "zebibit": "Zibit", "zebibitPerSecond": "Zibit/s", "zebibyte": "ZiB",
-    "zebibytePerSecond": "ZiB/s",
-}  # fmt: skip
-
-# QUDT (qudt.org/vocab/unit) and UCUM (ucum.org) names of the common units, where pint has no such name.
-OTHER_NAMES: Mapping[str, str | None] = {
-    "DEG_C": "degC", "DEG_F": "degF", "DEG": "degree", "RAD": "radian", "REV": "turn", "REV-PER-MIN": "rpm", "RAD-PER-SEC": "radian/s",
-    "PERCENT": "percent", "PPM": "ppm", "PPB": "ppb", "UNITLESS": None, "NUM": None, "M-PER-SEC": "m/s", "M-PER-SEC2": "m/s**2",
-    "KiloM-PER-HR": "km/hour", "L-PER-MIN": "l/minute", "L-PER-SEC": "l/s", "L-PER-HR": "l/hour", "M3-PER-HR": "m**3/hour",
-    "M3-PER-SEC": "m**3/s", "M3-PER-MIN": "m**3/minute", "PA": "Pa", "KiloPA": "kPa", "HectoPA": "hPa", "MegaPA": "MPa", "BAR": "bar",
-    "MilliBAR": "mbar", "PSI": "psi", "ATM": "atm", "KiloW": "kW", "MegaW": "MW", "MilliW": "mW", "KiloW-HR": "kWh", "W-HR": "watt_hour",
-    "MegaW-HR": "MWh", "KiloJ": "kJ", "MegaJ": "MJ", "KiloV": "kV", "MilliV": "mV", "MilliA": "mA", "KiloV-A": "kilovolt_ampere",
-    "V-A": "volt_ampere", "HZ": "hertz", "KiloHZ": "kHz", "MegaHZ": "MHz", "OHM": "ohm", "KiloOHM": "kiloohm", "SEC": "second",
-    "MilliSEC": "ms", "MIN": "minute", "HR": "hour", "DAY": "day", "YR": "year", "KiloGM": "kg", "GM": "gram", "MilliGM": "mg",
-    "KiloGM-PER-M3": "kg/m**3", "KiloGM-PER-SEC": "kg/s", "KiloM": "km", "CentiM": "cm", "MilliM": "mm", "MicroM": "um", "FT": "foot",
-    "IN": "inch", "MI": "mile", "M2": "m**2", "M3": "m**3", "CentiM3": "cm**3", "LUX": "lux", "DeciB": "decibel", "N-M": "N*m",
-    "W-PER-M2": "W/m**2", "LM": "lumen", "CD": "candela", "BYTE": "byte", "BIT": "bit", "GAL_US": "gallon",
-    "GAL_US-PER-MIN": "gallon/minute", "Cel": "degC", "[degF]": "degF", "[psi]": "psi", "[ppm]": "ppm", "[ppb]": "ppb", "[ft_i]": "foot",
-    "[in_i]": "inch", "[gal_us]": "gallon", "mm[Hg]": "mmHg", "[rpm]": "rpm", "m3/h": "m**3/hour", "m3/s": "m**3/s",
-    "m3/min": "m**3/minute", "m/s2": "m/s**2", "m2": "m**2", "m3": "m**3", "cm2": "cm**2", "cm3": "cm**3", "mm2": "mm**2", "km2": "km**2",
-    "ft2": "ft**2", "ft3": "ft**3", "W/m2": "W/m**2", "kg/m3": "kg/m**3", "g/m3": "g/m**3", "mg/m3": "mg/m**3", "ug/m3": "ug/m**3",
-    "µg/m3": "ug/m**3", "/min": "1/minute", "/s": "1/s", "/h": "1/hour", "m[H2O]": "mH2O", "gpm": "gallon/minute", "cfm": "ft**3/minute",
-    "lpm": "l/minute", "kph": "km/hour", "rev/min": "rpm", "kW.h": "kWh", "kW·h": "kWh", "Ah": "A*hour", "mAh": "mA*hour",
-    "kVA": "kilovolt_ampere", "kvar": "kilovolt_ampere_reactive",
-}  # fmt: skip
+_FOREIGN = re.compile(r"[-\[\]'{}.]")  # in codes of UCUM and QUDT, in no name of pint
 _QUDT_PREFIX = re.compile(r"^(?:unit:|https?://qudt\.org/vocab/unit/)")
 
 
@@ -269,13 +199,20 @@ def _canonical(text: str) -> str | None:
     if text in ("", "1"):
         return None
     name = _QUDT_PREFIX.sub("", text)
+    if name != text and name in FROM_QUDT:
+        return DTDL_UNITS[FROM_QUDT[name]]
     if name in OTHER_NAMES:
         spelling = OTHER_NAMES[name]
         return None if spelling is None else _canonical(spelling)
+    known = FROM_QUDT.get(name) or FROM_UCUM.get(name)
+    if known is not None and _FOREIGN.search(name):
+        return DTDL_UNITS[known]
     parsed = _parse(name)
     if parsed is None:
         if name in DTDL_UNITS:
             return dtdl_unit(name)
+        if known is not None:  # after pint: `M` is no metre to users, `B` no bel
+            return DTDL_UNITS[known]
         raise UnitError(f"'{text}' is not a known unit", remedy=_suggestion(name, [*DTDL_UNITS, *OTHER_NAMES, *_registry()]))
     return _spell(parsed)
 
