@@ -138,7 +138,7 @@ def test_a_problem_says_file_line_path_and_remedy() -> None:
         (interface(contents=[{"@type": "Command", "name": "c", "request": {"name": "r", "schema": "double", "x": 1}}]),
         "inferredTypeDoesNotAllow"),
         (interface(contents=[{"@type": "Command", "name": "c", "commandType": "hasty"}]), "badDtmiOrTerm"),
-        (interface(contents=[prop(schema={"@type": "Enum", "valueSchema": "double"})]), "badType"),
+        (interface(contents=[prop(schema={"@type": "Enum", "valueSchema": "double"})]), "incorrectPropertyValue"),
         (interface(displayName={"@value": "A"}), "langMapObjKeyword"),
         (interface(displayName={"@value": "A", "@language": "en"}), "langTagValueInLangMap"),
         (interface(comment={"@value": "A", "@id": "x"}), "valueObjectId"),

@@ -97,7 +97,7 @@ class _Reader:
             return found
         elif found is not None or term in _ABSTRACT_COTYPES.get(version, _ABSTRACT_COTYPES[3]):
             self.fail("abstractSupplementalType", f"{term[:80]} is abstract", "Use one of its subtypes", item)
-        elif term in metamodel.abstract_classes(version):
+        elif term in metamodel.abstract_classes(version) or (version == 2 and term in semantic_types.unit_types(0)):
             self.misplaced.append(item)
         else:
             self._undefined(item)
@@ -132,6 +132,8 @@ class _Reader:
     def _check_material(self, items: list[str]) -> None:
         types, allowed, table = self.types, self.member.classes, self.context.table
         remedy = f"It must be one of: {', '.join(name for name in allowed if name in table)}"
+        if types.material is not None and self.misplaced:
+            self.fail("multipleMaterialTypes", f"both {types.material} and {self.misplaced[0]}", "Keep one of them", self.misplaced[0])
         if types.material is None:
             if self.context.version == 2:
                 for item in types.undefined:
@@ -166,7 +168,7 @@ class _Reader:
         types, members = self.types, dict[str, CoType]()
         for item in candidates:
             clash = next((members[member.id] for member in item.members if member.id in members), None)
-            if not self._fits(item):
+            if not self._fits(item, candidates):
                 types.refused.append(item)
             elif clash is not None and clash is not item:
                 message = f"both {clash.name} and {item.name} bring '{item.members[0].name}'"
@@ -186,13 +188,13 @@ class _Reader:
             for other in names.intersection(item.excludes):
                 self.fail("disallowedCocotype", f"{item.name} can't be {other} as well", "Remove one of them", item.name)
 
-    def _fits(self, item: CoType) -> bool:
+    def _fits(self, item: CoType, candidates: list[CoType]) -> bool:
+        if self.types.material not in item.on and not any(other.name in item.on_cotypes for other in candidates):
+            remedy = f"It is for {', '.join(item.on)}"
+            self.fail("invalidCotype", f"a {self.types.material} can't be {item.name}", remedy, item.name)
+            return False
         if self.context.version not in item.versions:
             versions = " and ".join(str(version) for version in item.versions)
             self.fail("invalidCotypeVersion", f"{item.name} is for elements of DTDL {versions}", "Remove it, or use its context", item.name)
-            return False
-        if self.types.material not in item.on:
-            remedy = f"It is for {', '.join(item.on)}"
-            self.fail("invalidCotype", f"a {self.types.material} can't be {item.name}", remedy, item.name)
             return False
         return True

@@ -19,6 +19,7 @@ LIMITLESS = "dtmi:dtdl:context;4#limitless"
 CORE_LIMITS = "dtmi:dtdl:context;4#limits"
 LIMIT_EXTENSIONS: Mapping[str, str] = {"dtmi:dtdl:limits:onvif": "onvif", "dtmi:dtdl:limits:aio": "aio"}
 _IOT_CENTRAL_SCHEMAS = ("geopoint", "vector")
+_RESERVED = {IOT_CENTRAL: "dtmi:iotcentral:", IOT_OPERATIONS: "dtmi:iotoperations:"}
 _DECLARE = "Begin it with dtmi:dtdl:context;3"
 
 
@@ -88,6 +89,7 @@ def _schemas(version: int, active_extensions: frozenset[tuple[str, str]]) -> Map
             for term in semantic_types.unit_types(int(number)):
                 id = f"{QUANTITATIVE}:v{number}:enum:{term}"
                 found[term] = found[id] = StandardSchema(term, "enum", id)
+            found["EnergyRateUnit"] = found["PowerUnit"]
     return found
 
 
@@ -125,14 +127,11 @@ def terms(context: Context) -> frozenset[str]:
     return _terms(context.version, context.extensions)
 
 
-def is_reserved(identifier: str, context: Context) -> bool:
-    """Whether only the language, or an extension in force, may define this."""
-    names = {name for name, _ in context.extensions}
-    return (
-        dtmi.is_reserved(identifier)
-        or (IOT_CENTRAL in names and identifier.startswith("dtmi:iotcentral:"))
-        or (IOT_OPERATIONS in names and identifier.startswith("dtmi:iotoperations:"))
-    )
+def is_reserved(identifier: str, context: Context | None = None) -> bool:
+    """Whether only the language or an extension may define this: one in force in the context, or (None) any."""
+    names = None if context is None else {name for name, _ in context.extensions}
+    prefixes = [prefix for name, prefix in _RESERVED.items() if names is None or name in names]
+    return dtmi.is_reserved(identifier) or identifier.startswith(tuple(prefixes))
 
 
 class _Reader:
@@ -155,6 +154,10 @@ class _Reader:
             return None
         if not all(isinstance(item, str) for item in specifiers):
             self.fail("invalidContext", f"a context is a DTMI, not {kind(found)}", "Write it as dtmi:dtdl:context;3")
+            return None
+        first = dtmi.deversioned(specifiers[0]) if specifiers else LANGUAGE
+        if not outer.version and first != LANGUAGE and not _is_exempt(specifiers, 0):
+            self.fail("missingDtdlContext", "the context does not begin with a version of DTDL", _DECLARE)
             return None
         good = self._check_order(specifiers)
         context = outer
@@ -201,7 +204,7 @@ class _Reader:
 
     def _limits(self, name: str, context: Context) -> Context | None:
         acceptable = self.options.acceptable_limits
-        if acceptable is not None and name not in {dtmi.deversioned(item) for item in acceptable}:
+        if acceptable is not None and not acceptable.intersection((name, f"{name};1")):
             remedy = f"Acceptable: {', '.join(sorted(acceptable)) or CORE_LIMITS}"
             self.fail("disallowedLimitContext", f"the limits of '{name}' are not accepted here", remedy, f"{name};1")
             return None
@@ -229,11 +232,13 @@ class _Reader:
     def _check_order(self, specifiers: list[str]) -> bool:
         """The language comes before its extensions; limits follow the limitless language at once."""
         before = len(self.report.problems)
-        affiliate, limitless = False, False
+        affiliate, limitless, misplaced = False, False, False
         for index, specifier in enumerate(specifiers):
             previous = specifiers[index - 1] if index else ""
             language = dtmi.deversioned(specifier) == LANGUAGE
-            if _is_limits(specifier) and specifier != f"{LANGUAGE};4" and previous != LIMITLESS and not limitless:
+            limits = specifier == CORE_LIMITS or dtmi.deversioned(specifier) in LIMIT_EXTENSIONS
+            if limits and previous != LIMITLESS and not limitless:
+                misplaced = True
                 message = f"'{specifier[:80]}' has to follow '{LIMITLESS}' at once"
                 self.fail("misplacedLimitContext", message, "Put them side by side", specifier)
             if language and affiliate:
@@ -241,13 +246,21 @@ class _Reader:
                 self.fail("dtdlContextFollowsAffiliate", message, "Put the DTDL context first", specifier)
             if specifier == LIMITLESS:
                 limitless = True
-                if not any(_is_limits(item) for item in specifiers[index + 1 : index + 2]):
+                if not misplaced and not any(_is_limits(item) for item in specifiers[index + 1 : index + 2]):
                     message = f"'{LIMITLESS}' is not followed by limits"
                     self.fail("missingLimitContext", message, f"Add '{CORE_LIMITS}' after it", specifier)
-            exempt = specifier == f"{IOT_CENTRAL};2" and specifiers[index + 1 :].count(f"{LANGUAGE};2") and index == 0
-            affiliate = affiliate or not (language or exempt)
+            affiliate = affiliate or not (language or _is_exempt(specifiers, index))
         return len(self.report.problems) == before
 
 
+def _is_exempt(specifiers: list[str], index: int) -> bool:
+    """The context of IoT Central may stand before that of DTDL 2."""
+    return index == 0 and specifiers[0] == f"{IOT_CENTRAL};2" and f"{LANGUAGE};2" in specifiers
+
+
 def _is_limits(specifier: str) -> bool:
-    return specifier in (CORE_LIMITS, f"{LANGUAGE};4") or dtmi.deversioned(specifier) in LIMIT_EXTENSIONS
+    return (
+        specifier == f"{LANGUAGE};4"
+        or (specifier.startswith(f"{LANGUAGE};4#") and specifier != LIMITLESS)
+        or dtmi.deversioned(specifier) in LIMIT_EXTENSIONS
+    )

@@ -53,6 +53,9 @@ def describe(model: Model) -> Mapping[str, Element]:
     for node in model.nodes:
         if node.name is not None:
             found[node.name] = _element(node, model, extended)
+        for value in node.brought.values():
+            if isinstance(value, tuple):  # a unit
+                found.setdefault(value[1], Element(value[1], "Unit" if node.version == 2 else "EnumValue", node.version))
         for item in _standard_schemas(node):
             if item.id not in found:
                 found[item.id] = _standard(item)

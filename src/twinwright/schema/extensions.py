@@ -60,6 +60,7 @@ class CoType:
     semantic: bool = False
     abstract: bool = False
     needs: str | None = None  # a further co-type of the element
+    on_cotypes: tuple[str, ...] = ()  # ... or elements of any class with one of these co-types
     excludes: tuple[str, ...] = ()  # co-types that the element has not
     schema: tuple[str, ...] = ()  # classes or co-types of its `schema`
     schema_values: tuple[str, ...] = ()  # the only values of its `schema`
@@ -189,7 +190,7 @@ def _mqtt(number: int) -> Mapping[str, CoType]:
         found += [
             new("ErrorCode", "Field", parent=("Result", "Error"), schema=("Enum",)),
             new("ErrorInfo", "Field", parent=("Result", "Error"), schema=("Object",), beside="ErrorCode"),
-            new("Fragmented", "Property", schema=("Map",)),
+            new("Fragmented", "Property", schema=("Map",), on_cotypes=("PropertyValue",)),
             new("Indirect", "Field", excludes=("Required",)),
             new("PropertyResult", "Object", fields=("PropertyValue", "ReadError", "WriteError")),
             new("PropertyValue", "Field", parent=("PropertyResult",), excludes=("Required",)),

@@ -31,16 +31,17 @@ class Parser:
         self.options, self.report = options, report
         self.nodes: list[Node] = []
         self._types = Classifier(report)
+        self._unjudged = False  # the element that was read last can't be judged, so that nothing follows from its absence
 
     def top_level(self, data: dict[str, Any], source: Source, location: Location) -> None:
         """Read one top-level object, which has to be an Interface with a context."""
-        if "@context" not in data or "@graph" in data:
-            if "@context" not in data:
-                remedy = 'Add "@context": "dtmi:dtdl:context;3"'
-                self.report.add(source, location, "missingContext", "'@context' is missing", remedy)
-            if "@graph" in data:
-                place = (*location, "@graph")
-                self.report.add(source, place, "topLevelGraphDisallowed", "'@graph' is not read here", "Write an array of Interfaces")
+        if "@context" not in data:
+            remedy = 'Add "@context": "dtmi:dtdl:context;3"'
+            self.report.add(source, location, "missingContext", "'@context' is missing", remedy)
+            return
+        if "@graph" in data:
+            place = (*location, "@graph")
+            self.report.add(source, place, "topLevelGraphDisallowed", "'@graph' is not read here", "Write an array of Interfaces")
             return
         outer = contexts.active(data["@context"], Context(), self.options, source, location, self.report)
         if outer is None:
@@ -60,6 +61,7 @@ class Parser:
         if "@context" in data and parent is not None:
             context = contexts.active(data["@context"], outer, self.options, source, location, self.report)
             if context is None:
+                self._unjudged = True
                 return None
             if context.version > outer.version:
                 message = f"DTDL {context.version} inside DTDL {outer.version}"
@@ -69,6 +71,9 @@ class Parser:
                     member=member.name, value=str(context.version),
                 )  # fmt: skip
         assert context is not None
+        if self._is_layer(data, source, location):
+            self._unjudged = True
+            return None
         name = data["@id"] if isinstance(data.get("@id"), str) else generated(parent.name if parent else None, member, data)
         types = self._types.classify(data, member, context, source, location, parent, name)
         if types.material is None:
@@ -81,6 +86,16 @@ class Parser:
             self._check_size(data, node, node.limits.interface_bytes)
         self._read_members(data, node, types)
         return node
+
+    def _is_layer(self, data: dict[str, Any], source: Source, location: Location) -> bool:
+        """Whether this is part of an element in a layer, which no version of the language has: what is inside can't be judged."""
+        value = data.get("@id")
+        path, mark, _ = value.partition("#") if isinstance(value, str) else ("", "", "")
+        if not mark or not dtmi.is_dtmi(path, 3):
+            return False
+        message = f"'{str(value)[:120]}' has a fragment, which an identifier has not"
+        self.report.add(source, (*location, "@id"), "invalidId", message, f"Write {path[:120]}", value=value)
+        return True
 
     def _check_size(self, data: dict[str, Any], node: Node, most: int) -> None:
         """The text of an Interface, without what stands inside it in Interfaces of their own."""
@@ -268,8 +283,9 @@ class Parser:
                 remedy = f'Write "{item["@id"][:80]}" in place of the object, or give it a @type'
                 self._fail(node, inside, "idReference", "an object with nothing but '@id'", remedy, member.name, item["@id"])
                 return None
+            self._unjudged = False
             child = self._element(item, member, node.context, node.source, place, node)
-            if child is None:
+            if child is None and not self._unjudged:
                 failed.add("type")
             return child
         if not isinstance(item, str):
@@ -279,12 +295,16 @@ class Parser:
         standard = contexts.schemas(node.context).get(item) if member.kind == "schema" else None
         if standard is not None:
             return standard
-        if dtmi.is_dtmi(item, node.version) and not contexts.is_reserved(item, node.context):
+        if dtmi.is_dtmi(item, node.version) and not contexts.is_reserved(item):
             return Reference(item, place)
         names = [name for name in contexts.schemas(node.context) if ":" not in name] if member.kind == "schema" else []
         near = get_close_matches(item, names, 1)
         remedy = f"Did you mean '{near[0]}'?" if near else "Write a DTMI" + (f" or one of: {', '.join(names[:30])}" if names else "")
-        reserved = contexts.is_reserved(item, node.context)
+        if ":" not in item and item in contexts.terms(node.context):
+            message = f"'{item[:60]}' is no value of '{member.name}'"
+            self._fail(node, inside, "badType", message, remedy, member.name)
+            return None
+        reserved = contexts.is_reserved(item)
         if reserved or not node.context.incomplete or ":" in item:
             code = "undefinedReservedId" if reserved else "badDtmiOrTerm"
             message = f"'{item[:120]}' is not {'a schema' if names else 'a DTMI'}"
@@ -309,10 +329,13 @@ class Parser:
         if isinstance(inner, str) and inner in member.choices:
             return inner.rpartition(":")[2].partition(";")[0]
         remedy = f"It must be one of: {terms}"
-        if not isinstance(inner, str):
+        if isinstance(inner, dict):
+            place.fail("badType", f"'{member.name}' is one of a few words, not an object", remedy)
+        elif not isinstance(inner, str):
             place.fail("refNotStringOrObject", f"'{member.name}' is {kind(inner)}", remedy)
         elif inner in contexts.schemas(node.context) or inner in metamodel.reserved_terms(node.version):
-            place.fail("badType", f"'{member.name}' is {inner:.60}", remedy, value=inner)
+            code = "incorrectPropertyValue" if member.name == "valueSchema" else "badType"
+            place.fail(code, f"'{member.name}' is {inner:.60}", remedy, value=inner)
         else:
             code = "undefinedReservedId" if dtmi.is_reserved(inner) else "badDtmiOrTerm"
             place.fail(code, f"'{member.name}' is {inner:.60}", remedy, value=inner)

@@ -160,4 +160,4 @@ def units(edition: int) -> frozenset[str]:
 @lru_cache(maxsize=8)
 def words(edition: int) -> frozenset[str]:
     """What else an edition defines words for: how units are made of others, which no document can do."""
-    return frozenset(f"{_UNIT_WORDS} {'QuantitativeType deka' if edition == 0 else 'EnergyRateUnit SymbolicUnit UnitPrefix deca'}".split())
+    return frozenset(f"{_UNIT_WORDS} {'QuantitativeType deka' if edition == 0 else 'SymbolicUnit UnitPrefix deca'}".split())
