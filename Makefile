@@ -9,9 +9,10 @@ STAMP := .venv/.in-step-with-the-lock
 PYTEST_ARGS ?= -n auto --no-loadscope-reorder
 WORKSPACE ?= workspace
 PORT ?= 8080
+FMUS ?= build/fmus
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest --generate-hashes --no-header --no-annotate
 
-.PHONY: help setup demo up test bench bench-quick soak lint format docs lock
+.PHONY: help setup demo up test bench bench-quick fmus soak lint format docs lock
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
@@ -47,6 +48,9 @@ bench: setup  ## the benchmarks: a table, and one JSON line each on standard out
 
 bench-quick: setup  ## the same, small: under 50 s
 	@$(BIN)/python -m benchmarks --quick
+
+fmus: setup  ## build the example FMUs from their C sources (FMUS=folder)
+	@$(BIN)/python examples/fmus/build_all.py $(FMUS)
 
 soak: setup  ## the long tests
 	@$(BIN)/python -m pytest -m soak --timeout=0

@@ -1,6 +1,7 @@
 """The command `twinwright`: a thin layer over `Platform`. Exit codes: 0 done, 1 the answer is no, 2 wrong usage, 3 failed."""
 
 from twinwright.cli import contracts as _contracts  # noqa: F401 - registers its commands
+from twinwright.cli import fmu as _fmu  # noqa: F401 - registers its commands
 from twinwright.cli import imports as _imports  # noqa: F401 - registers its commands
 from twinwright.cli import keeping as _keeping  # noqa: F401 - registers its commands
 from twinwright.cli import models as _models  # noqa: F401 - registers its commands

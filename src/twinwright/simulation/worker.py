@@ -23,9 +23,14 @@ def warm_up() -> None:
     from twinwright.simulation.kernels import Shape, build_kernel, seed_compiled
     from twinwright.simulation.registry import kinds
 
-    kinds()
+    for kind in kinds().values():
+        getattr(kind, "warm_up", _nothing)()  # what a kind loads once for all of its models
     seed_compiled(0)
     build_kernel(_decay, None, Shape(1, 1, 1, 1, (0.0,)))  # type: ignore[arg-type]
+
+
+def _nothing() -> None:
+    pass
 
 
 def _decay(t: float, x: Any, u: Any, p: Any) -> Any:  # noqa: ARG001

@@ -1,0 +1,516 @@
+/* The inner loops over an FMU: co-simulation and model exchange of FMI 2.0 and 3.0, many samples per call.
+ *
+ * Inputs are interpolated and outputs recorded inside. The life of an instance (instantiate, initialise, save, free) is
+ * not here but in instance.py, which gives this loop the addresses of the functions. python_engine.py has the same
+ * arithmetic in the same order, for machines without a compiler; compiled without contraction both give the same bytes.
+ *
+ * Methods: forward Euler, classical Runge-Kutta, and Dormand-Prince 5(4) with its continuous extension of order four.
+ * E. Hairer, S. P. Norsett, G. Wanner, Solving Ordinary Differential Equations I, 2nd ed., II.1, II.4, II.5, II.6. */
+#include <math.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { OK = 0, FAILED = 1, TERMINATED = 2, DISCARDED = 3, ENDLESS_EVENTS = 4, TOO_SMALL_STEP = 5, NOT_FINITE = 6 };
+enum { FLOAT64, FLOAT32, INT8, UINT8, INT16, UINT16, INT32, UINT32, INT64, UINT64, BOOLEAN };
+enum { HOLD_ZERO, HOLD_LINEAR, HOLD_NEXT };
+enum { EULER, RK4, DOPRI5 };
+enum {
+  DO_STEP, SET_TIME, SET_STATES, GET_DERIVATIVES, GET_INDICATORS, GET_STATES, GET_NOMINALS, COMPLETED_STEP, ENTER_EVENT_MODE,
+  UPDATE_DISCRETE_STATES, ENTER_CONTINUOUS_MODE, ENTER_STEP_MODE, GET_REAL_STATUS, GET_BOOLEAN_STATUS, GET_STATUS, SET_INPUT, GET_OUTPUT
+};
+
+typedef int (*Set2)(void *, const uint32_t *, size_t, const void *);
+typedef int (*Set3)(void *, const uint32_t *, size_t, const void *, size_t);
+typedef int (*Get2)(void *, const uint32_t *, size_t, void *);
+typedef int (*Get3)(void *, const uint32_t *, size_t, void *, size_t);
+
+/* Variables of one type: `references` are set or got in one call; value v belongs to column `columns[v]` of a row,
+ * and where that is -1 it keeps what is in the buffer, or is not recorded. */
+typedef struct {
+  int32_t type, discrete;
+  uint64_t n_references, n_values;
+  const uint32_t *references;
+  const int32_t *columns;
+  void *buffer, *function;
+} Group;
+
+typedef struct {
+  int32_t version, n_inputs, n_outputs, input_columns, output_columns, method;
+  int32_t substeps, variable_step, event_mode, completed_step, nx, nz;
+  double max_step, rtol, h, next_event; /* h: the step to try next, 0 for none; next_event: infinity for none */
+  void *instance;
+  void *functions[15];
+  const Group *inputs, *outputs;
+  const int32_t *holds;    /* of each input column */
+  double *last;            /* the inputs that were last set */
+  double *x, *z, *nominal; /* states, indicators and nominals now */
+  double *work;            /* 13 nx + 2 nz */
+} Engine;
+
+typedef struct {
+  int32_t code, status, function, pad;
+  double time;
+  int64_t rows, steps, events, rejected;
+} Report;
+
+typedef struct {
+  int needed, terminate, nominals_changed, values_changed, time_defined;
+  double time;
+} EventInfo;
+
+/* --- messages ------------------------------------------------------------------------------------------------ */
+
+static char last_message[2048];
+static long messages;
+
+static void keep(int status, const char *category, const char *text) {
+  if (status > 0 && status != 5) snprintf(last_message, sizeof last_message, "%s", text);
+  if (++messages <= 10000) fprintf(stderr, "FMU: %s: %s\n", category ? category : "", text);
+  if (messages == 10000) fprintf(stderr, "FMU: further messages are left out\n");
+  fflush(stderr);
+}
+
+static void logger2(void *environment, const char *name, int status, const char *category, const char *message, ...) {
+  char text[2048];
+  va_list values;
+  (void)environment, (void)name;
+  va_start(values, message);
+  vsnprintf(text, sizeof text, message ? message : "", values);
+  va_end(values);
+  keep(status, category, text);
+}
+
+static void logger3(void *environment, int status, const char *category, const char *message) {
+  (void)environment;
+  keep(status, category, message ? message : "");
+}
+
+static void step_finished(void *environment, int status) { (void)environment, (void)status; }
+
+static const struct {
+  void (*logger)(void *, const char *, int, const char *, const char *, ...);
+  void *(*allocate)(size_t, size_t);
+  void (*release)(void *);
+  void (*finished)(void *, int);
+  void *environment;
+} callbacks2 = {logger2, calloc, free, step_finished, NULL};
+
+const void *tw_callbacks2(void) { return &callbacks2; }
+void *tw_log3(void) { return (void *)logger3; }
+char *tw_last_message(void) { return last_message; }
+
+/* --- inputs and outputs -------------------------------------------------------------------------------------- */
+
+static void narrow(int32_t type, void *buffer, uint64_t v, double value) {
+  switch (type) {
+  case FLOAT64: ((double *)buffer)[v] = value; break;
+  case FLOAT32: ((float *)buffer)[v] = (float)value; break;
+  case INT8: ((int8_t *)buffer)[v] = (int8_t)nearbyint(value); break;
+  case UINT8: ((uint8_t *)buffer)[v] = (uint8_t)nearbyint(value); break;
+  case INT16: ((int16_t *)buffer)[v] = (int16_t)nearbyint(value); break;
+  case UINT16: ((uint16_t *)buffer)[v] = (uint16_t)nearbyint(value); break;
+  case INT32: ((int32_t *)buffer)[v] = (int32_t)nearbyint(value); break;
+  case UINT32: ((uint32_t *)buffer)[v] = (uint32_t)nearbyint(value); break;
+  case INT64: ((int64_t *)buffer)[v] = (int64_t)nearbyint(value); break;
+  case UINT64: ((uint64_t *)buffer)[v] = (uint64_t)nearbyint(value); break;
+  default: ((uint8_t *)buffer)[v] = value != 0.0;
+  }
+}
+
+static double widen(int32_t type, const void *buffer, uint64_t v) {
+  switch (type) {
+  case FLOAT64: return ((const double *)buffer)[v];
+  case FLOAT32: return ((const float *)buffer)[v];
+  case INT8: return ((const int8_t *)buffer)[v];
+  case UINT8: return ((const uint8_t *)buffer)[v];
+  case INT16: return ((const int16_t *)buffer)[v];
+  case UINT16: return ((const uint16_t *)buffer)[v];
+  case INT32: return ((const int32_t *)buffer)[v];
+  case UINT32: return ((const uint32_t *)buffer)[v];
+  case INT64: return (double)((const int64_t *)buffer)[v];
+  case UINT64: return (double)((const uint64_t *)buffer)[v];
+  default: return ((const uint8_t *)buffer)[v] != 0;
+  }
+}
+
+static double input_at(const Engine *e, const double *row, const double *next, double fraction, int32_t column) {
+  int32_t hold = e->holds[column];
+  if (hold == HOLD_ZERO) return row[column];
+  if (hold == HOLD_NEXT) return next[column];
+  return row[column] + fraction * (next[column] - row[column]);
+}
+
+static int fail(Report *report, int code, int status, int function, double time) {
+  report->code = code, report->status = status, report->function = function, report->time = time;
+  return code;
+}
+
+/* which: 0 continuous ones only, 1 all; linear_only: those that move between two samples. */
+static int set_inputs(Engine *e, const double *row, const double *next, double fraction, int all, int linear_only, Report *report, double t) {
+  for (int32_t g = 0; g < e->n_inputs; g++) {
+    const Group *group = &e->inputs[g];
+    int moves = 0;
+    if (!all && group->discrete) continue;
+    for (uint64_t v = 0; v < group->n_values; v++) {
+      int32_t column = group->columns[v];
+      if (column < 0) continue;
+      double value = input_at(e, row, next, fraction, column);
+      moves |= e->holds[column] == HOLD_LINEAR;
+      e->last[column] = value;
+      if (group->type == FLOAT64) ((double *)group->buffer)[v] = value;
+      else narrow(group->type, group->buffer, v, value);
+    }
+    if (linear_only && !moves) continue;
+    int status = e->version == 2
+                     ? ((Set2)group->function)(e->instance, group->references, group->n_references, group->buffer)
+                     : ((Set3)group->function)(e->instance, group->references, group->n_references, group->buffer, group->n_values);
+    if (status > 1) return fail(report, FAILED, status, SET_INPUT, t);
+  }
+  return OK;
+}
+
+static int get_outputs(const Engine *e, double *row, Report *report, double t) {
+  for (int32_t g = 0; g < e->n_outputs; g++) {
+    const Group *group = &e->outputs[g];
+    int status = e->version == 2
+                     ? ((Get2)group->function)(e->instance, group->references, group->n_references, group->buffer)
+                     : ((Get3)group->function)(e->instance, group->references, group->n_references, group->buffer, group->n_values);
+    if (status > 1) return fail(report, FAILED, status, GET_OUTPUT, t);
+    if (group->type == FLOAT64)
+      for (uint64_t v = 0; v < group->n_values; v++) {
+        if (group->columns[v] >= 0) row[group->columns[v]] = ((const double *)group->buffer)[v];
+      }
+    else
+      for (uint64_t v = 0; v < group->n_values; v++) {
+        if (group->columns[v] >= 0) row[group->columns[v]] = widen(group->type, group->buffer, v);
+      }
+  }
+  return OK;
+}
+
+/* --- co-simulation ------------------------------------------------------------------------------------------- */
+
+static int update_discrete_states(Engine *e, int *nominals, int *values, Report *report, double t);
+
+static int call(const Engine *e, int function, Report *report, double t) {
+  int status = ((int (*)(void *))e->functions[function])(e->instance);
+  return status > 1 ? fail(report, FAILED, status, function, t) : OK;
+}
+
+static int step2(Engine *e, double *t, double target, Report *report) {
+  int status = ((int (*)(void *, double, double, int))e->functions[DO_STEP])(e->instance, *t, target - *t, 1);
+  while (status == 5) { /* pending: it works in a thread of its own */
+    int failed = ((int (*)(void *, int, int *))e->functions[GET_STATUS])(e->instance, 0, &status);
+    if (failed > 1) return fail(report, FAILED, failed, GET_STATUS, *t);
+  }
+  if (status <= 1) {
+    *t = target;
+    return OK;
+  }
+  if (status != 2) return fail(report, FAILED, status, DO_STEP, *t);
+  double reached = *t;
+  int terminated = 0;
+  if (e->functions[GET_BOOLEAN_STATUS]) ((int (*)(void *, int, int *))e->functions[GET_BOOLEAN_STATUS])(e->instance, 3, &terminated);
+  if (e->functions[GET_REAL_STATUS]) ((int (*)(void *, int, double *))e->functions[GET_REAL_STATUS])(e->instance, 2, &reached);
+  if (terminated) return fail(report, TERMINATED, status, DO_STEP, reached);
+  if (!(reached > *t) || reached > target || !e->variable_step) return fail(report, DISCARDED, status, DO_STEP, *t);
+  *t = reached;
+  report->rejected++;
+  return OK;
+}
+
+static int step3(Engine *e, double *t, double target, Report *report) {
+  uint8_t event = 0, terminate = 0, early = 0;
+  double reached = *t;
+  int status = ((int (*)(void *, double, double, uint8_t, uint8_t *, uint8_t *, uint8_t *, double *))e->functions[DO_STEP])(
+      e->instance, *t, target - *t, 1, &event, &terminate, &early, &reached);
+  if (status > 2) return fail(report, FAILED, status, DO_STEP, *t);
+  if (terminate) return fail(report, TERMINATED, status, DO_STEP, early ? reached : target);
+  if (status == 2 || early) {
+    if (reached > target || (!(reached > *t) && !event)) return fail(report, DISCARDED, status, DO_STEP, *t);
+    report->rejected += reached < target;
+    *t = reached;
+  } else *t = target;
+  if (event && e->event_mode) {
+    int nominals, values;
+    report->events++;
+    if (call(e, ENTER_EVENT_MODE, report, *t) || update_discrete_states(e, &nominals, &values, report, *t)) return report->code;
+    return call(e, ENTER_STEP_MODE, report, *t);
+  }
+  return OK;
+}
+
+/* Rows 1 to n-1 of `outputs`; row 0 is where the instance is. */
+int tw_cosimulate(Engine *e, const double *times, int64_t n, const double *inputs, double *outputs, Report *report) {
+  for (int64_t i = 0; i + 1 < n; i++) {
+    const double *row = inputs + i * e->input_columns, *next = row + e->input_columns;
+    double begin = times[i], span = times[i + 1] - begin, t = begin;
+    for (int32_t s = 1; s <= e->substeps; s++) {
+      double target = s == e->substeps ? times[i + 1] : begin + span * s / e->substeps;
+      int64_t calls = 0;
+      while (t < target) {
+        if (set_inputs(e, row, next, (t - begin) / span, 1, 0, report, t)) return report->code;
+        if (e->version == 2 ? step2(e, &t, target, report) : step3(e, &t, target, report)) return report->code;
+        report->steps++;
+        if (++calls > 1000000) return fail(report, ENDLESS_EVENTS, 0, DO_STEP, t);
+      }
+    }
+    if (get_outputs(e, outputs + (i + 1) * e->output_columns, report, t)) return report->code;
+    report->rows = i + 2;
+  }
+  return OK;
+}
+
+/* --- model exchange ------------------------------------------------------------------------------------------ */
+
+static int update_discrete_states(Engine *e, int *nominals, int *values, Report *report, double t) {
+  *nominals = *values = 0;
+  for (int iteration = 0; iteration < 1000; iteration++) {
+    EventInfo info = {0, 0, 0, 0, 0, 0.0};
+    int status;
+    if (e->version == 2)
+      status = ((int (*)(void *, EventInfo *))e->functions[UPDATE_DISCRETE_STATES])(e->instance, &info);
+    else {
+      uint8_t b[5] = {0, 0, 0, 0, 0};
+      status = ((int (*)(void *, uint8_t *, uint8_t *, uint8_t *, uint8_t *, uint8_t *, double *))e->functions[UPDATE_DISCRETE_STATES])(
+          e->instance, b, b + 1, b + 2, b + 3, b + 4, &info.time);
+      info.needed = b[0], info.terminate = b[1], info.nominals_changed = b[2], info.values_changed = b[3], info.time_defined = b[4];
+    }
+    if (status > 1) return fail(report, FAILED, status, UPDATE_DISCRETE_STATES, t);
+    if (info.terminate) return fail(report, TERMINATED, 0, UPDATE_DISCRETE_STATES, t);
+    *nominals |= info.nominals_changed, *values |= info.values_changed;
+    e->next_event = info.time_defined ? info.time : INFINITY;
+    if (!info.needed) return OK;
+  }
+  return fail(report, ENDLESS_EVENTS, 0, UPDATE_DISCRETE_STATES, t);
+}
+
+static int array_call(const Engine *e, int function, double *values, int32_t n, Report *report, double t) {
+  if (!n) return OK;
+  int status = ((int (*)(void *, double *, size_t))e->functions[function])(e->instance, values, (size_t)n);
+  return status > 1 ? fail(report, FAILED, status, function, t) : OK;
+}
+
+typedef struct {
+  const double *row, *next;
+  double begin, span;
+} Interval;
+
+static int place(Engine *e, const Interval *in, double t, const double *x, Report *report) {
+  int status = ((int (*)(void *, double))e->functions[SET_TIME])(e->instance, t);
+  if (status > 1) return fail(report, FAILED, status, SET_TIME, t);
+  if (array_call(e, SET_STATES, (double *)x, e->nx, report, t)) return report->code;
+  return set_inputs(e, in->row, in->next, (t - in->begin) / in->span, 0, 1, report, t);
+}
+
+static int derive(Engine *e, const Interval *in, double t, const double *x, double *dx, Report *report) {
+  return place(e, in, t, x, report) || array_call(e, GET_DERIVATIVES, dx, e->nx, report, t) ? report->code : OK;
+}
+
+static const double A[7][6] = {
+    {0},
+    {1.0 / 5},
+    {3.0 / 40, 9.0 / 40},
+    {44.0 / 45, -56.0 / 15, 32.0 / 9},
+    {19372.0 / 6561, -25360.0 / 2187, 64448.0 / 6561, -212.0 / 729},
+    {9017.0 / 3168, -355.0 / 33, 46732.0 / 5247, 49.0 / 176, -5103.0 / 18656},
+    {35.0 / 384, 0, 500.0 / 1113, 125.0 / 192, -2187.0 / 6784, 11.0 / 84}};
+static const double C[7] = {0, 1.0 / 5, 3.0 / 10, 4.0 / 5, 8.0 / 9, 1, 1};
+static const double E5[7] = {71.0 / 57600, 0, -71.0 / 16695, 71.0 / 1920, -17253.0 / 339200, 22.0 / 525, -1.0 / 40};
+static const double D[7] = {-12715105075.0 / 11282082432.0, 0, 87487479700.0 / 32700410799.0, -10690763975.0 / 1880347072.0,
+                            701980252875.0 / 199316789632.0, -1453857185.0 / 822651844.0, 69997945.0 / 29380423.0};
+
+/* One step from x (derivative k[0]) to y; k[6] is the derivative at its end. Gives the error norm for DOPRI5, else 0. */
+static int one_step(Engine *e, const Interval *in, double t, double h, double **k, double *y, double *error, Report *report) {
+  int n = e->nx;
+  double *x = e->x;
+  *error = 0.0;
+  if (e->method == EULER) {
+    for (int j = 0; j < n; j++) y[j] = x[j] + h * k[0][j];
+  } else if (e->method == RK4) {
+    for (int j = 0; j < n; j++) y[j] = x[j] + 0.5 * h * k[0][j];
+    if (derive(e, in, t + 0.5 * h, y, k[1], report)) return report->code;
+    for (int j = 0; j < n; j++) y[j] = x[j] + 0.5 * h * k[1][j];
+    if (derive(e, in, t + 0.5 * h, y, k[2], report)) return report->code;
+    for (int j = 0; j < n; j++) y[j] = x[j] + h * k[2][j];
+    if (derive(e, in, t + h, y, k[3], report)) return report->code;
+    for (int j = 0; j < n; j++) y[j] = x[j] + h / 6.0 * (k[0][j] + 2.0 * k[1][j] + 2.0 * k[2][j] + k[3][j]);
+  } else {
+    for (int s = 1; s < 7; s++) {
+      for (int j = 0; j < n; j++) {
+        double sum = 0.0;
+        for (int r = 0; r < s; r++) sum = sum + A[s][r] * k[r][j];
+        y[j] = x[j] + h * sum;
+      }
+      if (derive(e, in, t + C[s] * h, y, k[s], report)) return report->code;
+    }
+    double sum = 0.0;
+    for (int j = 0; j < n; j++) {
+      double part = 0.0;
+      for (int s = 0; s < 7; s++) part = part + E5[s] * k[s][j];
+      double size = fmax(fmax(fabs(x[j]), fabs(y[j])), e->nominal[j]);
+      part = h * part / (e->rtol * size);
+      sum = sum + part * part;
+    }
+    *error = n ? sqrt(sum / n) : 0.0;
+    return OK;
+  }
+  return derive(e, in, t + h, y, k[6], report);
+}
+
+/* The states a fraction of the way through a step: continuous extension of DOPRI5 (II.6), else cubic Hermite (II.6.3). */
+static void within(const Engine *e, double h, double fraction, double *const *k, const double *y, double *out) {
+  double rest = 1.0 - fraction;
+  for (int j = 0; j < e->nx; j++) {
+    double difference = y[j] - e->x[j], bend = h * k[0][j] - difference;
+    double third = difference - h * k[6][j] - bend, fourth = 0.0;
+    if (e->method == DOPRI5) {
+      for (int s = 0; s < 7; s++) fourth = fourth + D[s] * k[s][j];
+      fourth = h * fourth;
+    }
+    out[j] = e->x[j] + fraction * (difference + rest * (bend + fraction * (third + rest * fourth)));
+  }
+}
+
+static int crossed(const Engine *e, const double *before, const double *after) {
+  for (int j = 0; j < e->nz; j++)
+    if ((before[j] > 0.0) != (after[j] > 0.0)) return 1;
+  return 0;
+}
+
+static int after_event(Engine *e, const Interval *in, int all_inputs, double t, Report *report) {
+  int nominals, values;
+  report->events++;
+  if (call(e, ENTER_EVENT_MODE, report, t)) return report->code;
+  if (all_inputs && set_inputs(e, in->row, in->next, (t - in->begin) / in->span, 1, 0, report, t)) return report->code;
+  if (update_discrete_states(e, &nominals, &values, report, t) || call(e, ENTER_CONTINUOUS_MODE, report, t)) return report->code;
+  if (values && array_call(e, GET_STATES, e->x, e->nx, report, t)) return report->code;
+  if (nominals && array_call(e, GET_NOMINALS, e->nominal, e->nx, report, t)) return report->code;
+  e->h = 0.0;
+  return array_call(e, GET_INDICATORS, e->z, e->nz, report, t);
+}
+
+/* The step to begin with (II.4, simplified): a hundredth of what would change the states by their size. */
+static double first_step(const Engine *e, const double *dx, double span) {
+  double d0 = 0.0, d1 = 0.0;
+  for (int j = 0; j < e->nx; j++) {
+    double size = fmax(fabs(e->x[j]), e->nominal[j]);
+    d0 = d0 + e->x[j] / size * (e->x[j] / size), d1 = d1 + dx[j] / size * (dx[j] / size);
+  }
+  double h = d0 < 1e-10 || d1 < 1e-10 ? 1e-3 * span : 0.01 * sqrt(d0 / d1);
+  return fmin(h, span);
+}
+
+static int integrate(Engine *e, const Interval *in, double *t, double end, Report *report) {
+  double *k[7], *y = e->work + 7 * e->nx, *mid = y + e->nx, *z = e->work + 13 * e->nx;
+  for (int s = 0; s < 7; s++) k[s] = e->work + s * e->nx;
+  int64_t quiet = 0;
+  while (*t < end) {
+    double target = fmin(end, e->next_event);
+    if (target <= *t) {
+      if (after_event(e, in, 0, *t, report)) return report->code;
+      if (++quiet > 1000) return fail(report, ENDLESS_EVENTS, 0, UPDATE_DISCRETE_STATES, *t);
+      continue;
+    }
+    double left = target - *t, h, error;
+    if (derive(e, in, *t, e->x, k[0], report)) return report->code;
+    if (e->method == DOPRI5) {
+      if (!e->nx) e->h = left;
+      else if (!(e->h > 0.0)) e->h = first_step(e, k[0], fmin(in->span, e->max_step));
+      h = fmin(fmin(e->h, e->max_step), left);
+      if (left - h < 0.1 * h && left <= e->max_step) h = left;
+    } else
+      h = left / fmax(1.0, ceil(left / e->max_step - 1e-9));
+    if (one_step(e, in, *t, h, k, y, &error, report)) return report->code;
+    if (e->method == DOPRI5) {
+      if (!(error <= 1.0)) {
+        e->h = isfinite(error) ? h * fmax(0.2, 0.9 * pow(error, -0.2)) : 0.1 * h;
+        report->rejected++;
+        if (!(*t + 0.1 * e->h > *t)) return fail(report, isfinite(error) ? TOO_SMALL_STEP : NOT_FINITE, 0, GET_DERIVATIVES, *t);
+        continue;
+      }
+      double grown = h * fmin(5.0, 0.9 * pow(fmax(error, 1e-10), -0.2));
+      e->h = h < e->h ? fmax(e->h, grown) : grown; /* one cut short by a sample says nothing against a long one */
+    }
+    double reached = h == left ? target : *t + h;
+    if (place(e, in, reached, y, report) || array_call(e, GET_INDICATORS, z, e->nz, report, reached)) return report->code;
+    int state_event = crossed(e, e->z, z);
+    if (state_event) { /* the end of the shortest part of the step in which a sign has changed */
+      double low = 0.0, high = 1.0;
+      for (int i = 0; i < 60 && *t + low * h < *t + high * h; i++) {
+        double fraction = 0.5 * (low + high);
+        if (fraction <= low || fraction >= high) break;
+        within(e, h, fraction, k, y, mid);
+        if (place(e, in, *t + fraction * h, mid, report) || array_call(e, GET_INDICATORS, z, e->nz, report, *t)) return report->code;
+        if (crossed(e, e->z, z)) high = fraction;
+        else low = fraction;
+      }
+      if (high < 1.0) {
+        within(e, h, high, k, y, mid);
+        memcpy(y, mid, sizeof(double) * (size_t)e->nx);
+        reached = *t + high * h;
+      }
+      if (place(e, in, reached, y, report) || array_call(e, GET_INDICATORS, z, e->nz, report, reached)) return report->code;
+    }
+    quiet = reached > *t ? 0 : quiet + 1;
+    if (quiet > 1000 || report->events > 10000000) return fail(report, ENDLESS_EVENTS, 0, GET_INDICATORS, reached);
+    memcpy(e->x, y, sizeof(double) * (size_t)e->nx);
+    if (e->nz) memcpy(e->z, z, sizeof(double) * (size_t)e->nz);
+    *t = reached;
+    report->steps++;
+    for (int j = 0; j < e->nx; j++)
+      if (!isfinite(e->x[j])) return fail(report, NOT_FINITE, j, GET_STATES, *t);
+    int step_event = 0, terminate = 0;
+    if (e->completed_step) {
+      int status;
+      if (e->version == 2)
+        status = ((int (*)(void *, int, int *, int *))e->functions[COMPLETED_STEP])(e->instance, 1, &step_event, &terminate);
+      else {
+        uint8_t b[2] = {0, 0};
+        status = ((int (*)(void *, uint8_t, uint8_t *, uint8_t *))e->functions[COMPLETED_STEP])(e->instance, 1, b, b + 1);
+        step_event = b[0], terminate = b[1];
+      }
+      if (status > 1) return fail(report, FAILED, status, COMPLETED_STEP, *t);
+      if (terminate) return fail(report, TERMINATED, 0, COMPLETED_STEP, *t);
+    }
+    if ((state_event || step_event || *t >= e->next_event) && after_event(e, in, 0, *t, report)) return report->code;
+  }
+  return OK;
+}
+
+/* Rows 1 to n-1 of `outputs`. An input that jumps at a sample is an event there; a linear one is not. */
+int tw_exchange(Engine *e, const double *times, int64_t n, const double *inputs, double *outputs, Report *report) {
+  for (int64_t i = 0; i + 1 < n; i++) {
+    Interval in = {inputs + i * e->input_columns, inputs + (i + 1) * e->input_columns, times[i], times[i + 1] - times[i]};
+    double t = times[i];
+    int jumps = 0;
+    if (!(in.span > 0.0)) { /* two samples at one instant: every input jumps */
+      in.row = in.next, in.span = 1.0;
+      if (place(e, &in, t, e->x, report) || after_event(e, &in, 1, t, report)) return report->code;
+      if (get_outputs(e, outputs + (i + 1) * e->output_columns, report, t)) return report->code;
+      report->rows = i + 2;
+      continue;
+    }
+    for (int32_t j = 0; j < e->input_columns; j++)
+      jumps |= e->holds[j] != HOLD_LINEAR && input_at(e, in.row, in.next, 0.0, j) != e->last[j];
+    if (jumps && (place(e, &in, t, e->x, report) || after_event(e, &in, 1, t, report))) return report->code;
+    if (integrate(e, &in, &t, times[i + 1], report)) return report->code;
+    if (place(e, &in, t, e->x, report) || get_outputs(e, outputs + (i + 1) * e->output_columns, report, t)) return report->code;
+    report->rows = i + 2;
+  }
+  return OK;
+}
+
+/* The outputs now, as one row. */
+int tw_outputs(Engine *e, double time, double *row, Report *report) { return get_outputs(e, row, report, time); }
+
+/* Inputs at the first sample, for the initialisation mode. */
+int tw_inputs(Engine *e, double time, const double *row, const double *next, Report *report) {
+  return set_inputs(e, row, next, 0.0, 1, 0, report, time);
+}
+
+/* What abi.py must agree with. */
+uint64_t tw_layout(void) { return sizeof(Engine) * 1000000 + sizeof(Group) * 1000 + sizeof(Report); }

@@ -1,0 +1,2 @@
+/* Everything is in one header. */
+#include "fmi3Functions.h"

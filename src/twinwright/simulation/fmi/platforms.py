@@ -1,0 +1,98 @@
+"""Which binary of an FMU runs on this machine, and how its sources are compiled where there is none."""
+
+from __future__ import annotations
+
+import platform
+import re
+import sys
+from dataclasses import dataclass
+
+from twinwright.errors import UsageError
+from twinwright.simulation.fmi.archive import Archive
+from twinwright.simulation.fmi.description import Interface, ModelDescription
+from twinwright.simulation.fmi.xml_tree import parse_xml
+
+_SUFFIXES = {"linux": ".so", "darwin": ".dylib", "win": ".dll"}
+_MACHINES = {"amd64": "x86_64", "x86_64": "x86_64", "arm64": "aarch64", "aarch64": "aarch64", "i386": "x86", "i686": "x86"}
+# FMI 2.0, 2.3 and FMI 3.0, 2.5 name platforms differently, and tools mix the two.
+_OLD_NAMES = {"x86_64-linux": "linux64", "x86-linux": "linux32", "x86_64-darwin": "darwin64", "aarch64-darwin": "darwin64"}
+
+
+@dataclass(frozen=True, slots=True)
+class SourceList:
+    """What to compile: files below `sources/`, definitions and include folders."""
+
+    files: tuple[str, ...]
+    definitions: tuple[str, ...] = ()
+    includes: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
+
+
+def own_platform() -> str:
+    """This machine as FMI 3.0 names it: x86_64-linux."""
+    system = {"linux": "linux", "darwin": "darwin"}.get(sys.platform, sys.platform)
+    machine = platform.machine().lower()
+    return f"{_MACHINES.get(machine, machine)}-{system}"
+
+
+def host_platforms() -> tuple[str, ...]:
+    """The folders below `binaries/` whose libraries run here, in the order in which they are looked for."""
+    own = own_platform()
+    return (own, _OLD_NAMES[own]) if own in _OLD_NAMES else (own,)
+
+
+def binaries(archive: Archive, identifier: str) -> dict[str, str]:
+    """The shared library of a model identifier by platform folder."""
+    found = {}
+    for name in archive.under("binaries"):
+        parts = name.split("/")
+        if len(parts) == 3 and re.fullmatch(rf"{re.escape(identifier)}\.(so|dll|dylib)", parts[2]):
+            found[parts[1]] = name
+    return found
+
+
+def platforms(archive: Archive) -> list[str]:
+    """Every platform that the FMU has binaries for."""
+    return sorted({name.split("/")[1] for name in archive.under("binaries") if name.count("/") >= 2})
+
+
+def own_binary(archive: Archive, interface: Interface) -> str | None:
+    """The library for this machine, or None."""
+    there = binaries(archive, interface.identifier)
+    return next((there[name] for name in host_platforms() if name in there), None)
+
+
+def source_list(archive: Archive, description: ModelDescription, interface: Interface) -> SourceList | None:
+    """What its description (2.0) or build description says is to be compiled; None where there is nothing to compile."""
+    if "sources/buildDescription.xml" in archive.files:
+        found = _build_description(archive, interface)
+        if found is not None:
+            return found
+    names = interface.sources
+    there = tuple(f"sources/{name}" for name in names if f"sources/{name}" in archive.files)
+    return SourceList(there) if there and len(there) == len(names) and description.major == 2 else None
+
+
+def _build_description(archive: Archive, interface: Interface) -> SourceList | None:
+    root = parse_xml(archive.read("sources/buildDescription.xml", 1 << 20), f"{archive.name}:sources/buildDescription.xml")
+    for configuration in root.named("BuildConfiguration"):
+        if configuration.attributes.get("modelIdentifier") != interface.identifier:
+            continue
+        where = configuration.attributes.get("platform")
+        sets = [one for one in configuration.named("SourceFileSet") if one.attributes.get("language", "C99").startswith("C")]
+        if (where is not None and where != own_platform()) or not sets:
+            continue
+        nodes = [node for one in sets for node in one.children]
+        files = tuple(f"sources/{node.attributes.get('name', '')}" for node in nodes if node.tag == "SourceFile")
+        definitions = tuple(_definition(node.attributes) for node in nodes if node.tag == "PreprocessorDefinition")
+        includes = tuple(f"sources/{node.attributes.get('name', '')}" for node in nodes if node.tag == "IncludeDirectory")
+        if files and all(name in archive.files for name in files):
+            return SourceList(files, definitions, includes)
+    return None
+
+
+def _definition(attributes: dict[str, str]) -> str:
+    name, value = attributes.get("name", ""), attributes.get("value")
+    if not re.fullmatch(r"[A-Za-z_]\w*", name):
+        raise UsageError(f"'{name[:40]}' is no name of a preprocessor definition", remedy="Correct sources/buildDescription.xml")
+    return f"-D{name}" if value is None else f"-D{name}={value}"

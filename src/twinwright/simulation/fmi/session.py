@@ -1,0 +1,359 @@
+"""An FMU being run: which of its variables are inputs and outputs, started, advanced over a grid, saved and resumed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from ctypes import c_int32, c_size_t, c_uint32, c_void_p
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from twinwright.simulation.fmi import abi
+from twinwright.simulation.fmi.abi import Engine, Group, Loops, Report, number_type
+from twinwright.simulation.fmi.archive import open_archive
+from twinwright.simulation.fmi.description import FLOATS, NUMERIC, Interface, Kind, ModelDescription, Variable
+from twinwright.simulation.fmi.instance import FATAL, Instance, Instance2, Instance3, double_pointer, update_discrete_states
+from twinwright.simulation.fmi.library import Library, choose, find_library
+from twinwright.simulation.fmi.native import loops as all_loops
+from twinwright.simulation.fmi.read import read_description
+from twinwright.simulation.protocol import Floats, ModelError
+
+_FUNCTIONS: Mapping[int, tuple[str, str]] = {
+    abi.DO_STEP: ("DoStep", "DoStep"),
+    abi.SET_TIME: ("SetTime", "SetTime"),
+    abi.SET_STATES: ("SetContinuousStates", "SetContinuousStates"),
+    abi.GET_DERIVATIVES: ("GetDerivatives", "GetContinuousStateDerivatives"),
+    abi.GET_INDICATORS: ("GetEventIndicators", "GetEventIndicators"),
+    abi.GET_STATES: ("GetContinuousStates", "GetContinuousStates"),
+    abi.GET_NOMINALS: ("GetNominalsOfContinuousStates", "GetNominalsOfContinuousStates"),
+    abi.COMPLETED_STEP: ("CompletedIntegratorStep", "CompletedIntegratorStep"),
+    abi.ENTER_EVENT_MODE: ("EnterEventMode", "EnterEventMode"),
+    abi.UPDATE_DISCRETE_STATES: ("NewDiscreteStates", "UpdateDiscreteStates"),
+    abi.ENTER_CONTINUOUS_MODE: ("EnterContinuousTimeMode", "EnterContinuousTimeMode"),
+    abi.ENTER_STEP_MODE: ("", "EnterStepMode"),
+    abi.GET_REAL_STATUS: ("GetRealStatus", ""),
+    abi.GET_BOOLEAN_STATUS: ("GetBooleanStatus", ""),
+    abi.GET_STATUS: ("GetStatus", ""),
+}
+Starts = Mapping[str, Sequence[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of the inputs or outputs: a scalar, or one element of an array (from 0, row by row)."""
+
+    variable: Variable
+    element: int = 0
+    hold: str = "zero"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How a session runs. Times in seconds; `tolerance` is relative, of the integrator and of the FMU's own."""
+
+    method: str = "dopri5"
+    max_step: float = math.inf
+    tolerance: float | None = None
+    substeps: int = 1
+    logging: bool = False
+    event_mode: bool = False
+    stop: float | None = None
+
+
+class Unit:
+    """An FMU unpacked and loaded in this process, from which sessions are started. Only in a child: it runs the FMU's code."""
+
+    def __init__(self, body: bytes, name: str, folder: Path, kind: Kind | None = None, loops: Loops | None = None) -> None:
+        archive = open_archive(body, name)
+        self.description: ModelDescription = read_description(archive)
+        self.interface: Interface = choose(self.description, kind)
+        self.folder = folder
+        if not folder.exists():
+            part = folder.with_name(folder.name + ".part")
+            archive.unpack(part)
+            part.rename(folder)
+        (folder / "resources").mkdir(exist_ok=True)
+        path = find_library(archive, folder, self.description, self.interface)
+        self.library = Library(path, self.description, self.interface)
+        self.loops = loops or all_loops()
+        major = self.description.major
+        flags = self.interface
+        state = ("canGetAndSetFMUstate", "canSerializeFMUstate") if major == 2 else ("canGetAndSetFMUState", "canSerializeFMUState")
+        self.can_save = all(flags.has(one) for one in state)
+        self.idle: list[Instance] = []  # reset, and ready to be started again
+
+    def instance(self, settings: Settings) -> Instance:
+        """A fresh instance, or one that was given back."""
+        while self.idle:
+            instance = self.idle.pop()
+            try:
+                instance.reset()
+            except ModelError:
+                instance.free()
+                continue
+            return instance
+        made = (Instance2 if self.description.major == 2 else Instance3)(self.library, self.description, self.interface, self.loops)
+        made.instantiate(self.folder / "resources", logging=settings.logging, event_mode=settings.event_mode)
+        return made
+
+    def give_back(self, instance: Instance) -> None:
+        """Keep an instance for the next session, if it can be used again."""
+        if instance.dead or instance.handle is None:
+            return
+        try:
+            instance.terminate()
+        except ModelError:
+            instance.free()
+            return
+        self.idle.append(instance)
+
+    def check_setting(self, name: str) -> Variable:
+        """The variable that a start value may be given to. Raises ModelError (`refused`)."""
+        variable = self.description.by_name.get(name)
+        if variable is None:
+            raise ModelError("refused", f"the FMU has no variable '{name}'")
+        settable = variable.causality in ("input", "parameter", "structuralParameter") or variable.initial in ("exact", "approx")
+        if variable.variability == "constant" or not settable or variable.type == "Clock":
+            raise ModelError(
+                "refused", f"'{name}' can't be set: its causality is {variable.causality}, its initial {variable.initial}",
+                remedy="Set a parameter, an input, or a variable that starts exact or approx",
+            )  # fmt: skip
+        return variable
+
+
+class TerminatedError(ModelError):
+    """The FMU ended its simulation by itself; `rows` samples had been computed."""
+
+    def __init__(self, what: str, rows: int) -> None:
+        super().__init__("raised", what, remedy="This is its own decision: see its log, or run it for a shorter time")
+        self.rows = rows
+
+
+@dataclass(slots=True)
+class _Table:
+    """Groups for the loop, and the arrays that they point into, which must live as long."""
+
+    groups: Any
+    count: int
+    kept: list[Any] = field(default_factory=list)
+
+
+class Session:
+    """One instance on its way through time."""
+
+    def __init__(self, unit: Unit, inputs: Sequence[Column], outputs: Sequence[Column], settings: Settings) -> None:
+        self.unit, self.settings = unit, settings
+        self.inputs, self.outputs = list(inputs), list(outputs)
+        self.instance = unit.instance(settings)
+        self.report = Report()
+        self.sizes: dict[int, int] = {}
+
+    # --- starting ---
+
+    def start(self, time: float, starts: Starts, row: Floats, following: Floats) -> None:
+        """Initialise at `time` with start values by name and the inputs of the first two samples. Raises ModelError."""
+        one, md, settings = self.instance, self.unit.description, self.settings
+        tolerance = settings.tolerance if settings.tolerance is not None else md.experiment.tolerance
+        checked = [(self.unit.check_setting(name), values) for name, values in starts.items()]
+        if isinstance(one, Instance2):
+            one.setup(time, settings.stop, tolerance)
+        structural = [(variable, values) for variable, values in checked if variable.causality == "structuralParameter"]
+        if structural:
+            one.call("EnterConfigurationMode")
+            for variable, values in structural:
+                self.set_values(variable, values)
+                self.sizes[variable.reference] = int(values[0])
+            one.call("ExitConfigurationMode")
+        for variable, values in checked:
+            if variable.causality != "structuralParameter":
+                self.set_values(variable, values)
+        one.enter_initialization(time, settings.stop, tolerance)
+        self.bind()
+        self.unit.loops.first_inputs(self.engine, time, row, following, self.report)
+        self.judge()
+        one.call("ExitInitializationMode")
+        if self.unit.interface.kind == "me":
+            self.engine.next_event = update_discrete_states(one, time)
+            one.call("EnterContinuousTimeMode")
+            self.fetch()
+        elif settings.event_mode:
+            update_discrete_states(one, time)
+            one.call("EnterStepMode")
+
+    def set_values(self, variable: Variable, values: Sequence[Any]) -> None:
+        """Start values of one variable: one for each element, or one for all. Raises ModelError."""
+        size = self.unit.description.size(variable, self.sizes)
+        if len(values) not in (1, size):
+            raise ModelError("refused", f"'{variable.name}' has {size} elements, {len(values)} values are given")
+        filled = list(values) * (size if len(values) == 1 else 1)
+        if variable.type == "String":
+            self.instance.set_texts(variable.reference, filled)
+        elif variable.type == "Binary":
+            self.instance.set_binaries(variable.reference, filled)
+        else:
+            self.instance.set_numbers(variable.type, [variable.reference], filled)
+
+    def get_values(self, variable: Variable) -> list[Any]:
+        """The values of all elements of a variable now."""
+        size = self.unit.description.size(variable, self.sizes)
+        if variable.type == "String":
+            return list(self.instance.get_texts(variable.reference, size))
+        if variable.type == "Binary":
+            return list(self.instance.get_binaries(variable.reference, size))
+        return list(self.instance.get_numbers(variable.type, [variable.reference], size).tolist())
+
+    def bind(self) -> None:
+        """Lay out what the loop needs."""
+        md, functions, settings, interface = self.unit.description, self.unit.library.functions, self.settings, self.unit.interface
+        self.into, self.out = self._table(self.inputs, "Set"), self._table(self.outputs, "Get")
+        nx = sum(md.size(one, self.sizes) for one in md.states()) if interface.kind == "me" else 0
+        rows = [md.resolve(one) for one in md.structure["event_indicators"]]
+        nz = md.indicators if md.major == 2 else sum(md.size(one, self.sizes) for one in rows if one)
+        nz = nz if interface.kind == "me" else 0
+        self.x, self.z, self.nominal = np.zeros(max(nx, 1)), np.zeros(max(nz, 1)), np.ones(max(nx, 1))
+        self.last, self.work = np.zeros(max(len(self.inputs), 1)), np.zeros(13 * nx + 2 * nz + 1)
+        self.holds = (c_int32 * max(len(self.inputs), 1))(*(abi.HOLDS[one.hold] for one in self.inputs))
+        variable_step = interface.has("canHandleVariableCommunicationStepSize")
+        completes = (
+            not interface.has("completedIntegratorStepNotNeeded") if md.major == 2 else interface.has("needsCompletedIntegratorStep")
+        )
+        addresses = [functions.get(_FUNCTIONS[number][md.major - 2]) for number in range(15)]
+        self.engine = Engine(
+            version=md.major, n_inputs=self.into.count, n_outputs=self.out.count, input_columns=len(self.inputs),
+            output_columns=len(self.outputs), method=abi.METHODS.get(settings.method, 0), substeps=settings.substeps,
+            variable_step=variable_step, event_mode=settings.event_mode, completed_step=completes, nx=nx, nz=nz,
+            max_step=settings.max_step, rtol=self.rtol, h=0.0, next_event=math.inf, instance=self.instance.handle,
+            functions=(c_void_p * 15)(*addresses), inputs=self.into.groups, outputs=self.out.groups, holds=self.holds,
+            last=double_pointer(self.last), x=double_pointer(self.x), z=double_pointer(self.z),
+            nominal=double_pointer(self.nominal), work=double_pointer(self.work),
+        )  # fmt: skip
+
+    @property
+    def rtol(self) -> float:
+        given = self.settings.tolerance if self.settings.tolerance is not None else self.unit.description.experiment.tolerance
+        return min(max(given or 1e-6, 1e-13), 1e-1)
+
+    def _table(self, columns: Sequence[Column], verb: str) -> _Table:
+        """Groups by type (and, of inputs, whether continuous), each variable in it once."""
+        md, order = self.unit.description, dict[tuple[str, bool], dict[int, list[tuple[int, Column]]]]()
+        for index, column in enumerate(columns):
+            variable = column.variable
+            if variable.type not in NUMERIC:
+                raise ModelError("refused", f"'{variable.name}' is of type {variable.type}, not a number")
+            discrete = verb == "Set" and not (variable.type in FLOATS and variable.variability == "continuous")
+            order.setdefault((variable.type, discrete), {}).setdefault(variable.reference, []).append((index, column))
+        table = _Table((Group * max(len(order), 1))(), len(order))
+        for number, ((kind, discrete), variables) in enumerate(order.items()):
+            code, dtype = number_type(kind, md.major)
+            places: list[int] = []
+            parts = []
+            for uses in variables.values():
+                variable = uses[0][1].variable
+                size = md.size(variable, self.sizes)
+                elements = [-1] * size
+                for index, column in uses:
+                    if column.element >= size:
+                        raise ModelError("refused", f"'{variable.name}' has {size} elements, not {column.element + 1}")
+                    elements[column.element] = index
+                places += elements
+                start = self.get_values(variable) if verb == "Set" and -1 in elements else [0] * size
+                parts.append(np.asarray(start, dtype))
+            buffer = np.concatenate(parts) if parts else np.zeros(1, dtype)
+            references, targets = (c_uint32 * len(variables))(*variables), (c_int32 * len(places))(*places)
+            function = self.unit.library.functions.get(verb + self.instance.type_name(kind))
+            table.groups[number] = Group(
+                type=code, discrete=discrete, n_references=len(variables), n_values=len(places), references=references,
+                columns=targets, buffer=buffer.ctypes.data, function=function,
+            )  # fmt: skip
+            table.kept += [buffer, references, targets]
+        return table
+
+    def fetch(self) -> None:
+        """Take states, nominals and indicators from the FMU."""
+        for name, values, count in self._continuous():
+            if count:
+                self.instance.call(name, (c_void_p, c_size_t), values.ctypes.data, count)
+        self.nominal[~(np.abs(self.nominal) > 0)] = 1.0
+        np.abs(self.nominal, out=self.nominal)
+
+    def _continuous(self) -> list[tuple[str, Any, int]]:
+        nx, nz = self.engine.nx, self.engine.nz
+        return [
+            ("GetContinuousStates", self.x, nx),
+            ("GetNominalsOfContinuousStates", self.nominal, nx),
+            ("GetEventIndicators", self.z, nz),
+        ]
+
+    # --- running ---
+
+    def now(self, time: float) -> Floats:
+        """The outputs at this instant, as a row."""
+        row = np.zeros(max(len(self.outputs), 1))
+        self.unit.loops.outputs(self.engine, time, row, self.report)
+        self.judge()
+        return row[: len(self.outputs)]
+
+    def advance(self, times: Floats, inputs: Floats, outputs: Floats) -> None:
+        """Run from times[0] to times[-1], filling `outputs` after its first row. All contiguous doubles. Raises ModelError."""
+        if self.unit.interface.kind != "me":
+            self.unit.loops.cosimulate(self.engine, times, inputs, outputs, self.report)
+        elif self.settings.method in abi.METHODS:
+            self.unit.loops.exchange(self.engine, times, inputs, outputs, self.report)
+        else:
+            from twinwright.simulation.fmi.python_engine import exchange_by_scipy
+
+            exchange_by_scipy(self.engine, times, inputs, outputs, self.report, self.settings.method)
+        self.judge()
+
+    def judge(self) -> None:
+        """Raise what the loop reported."""
+        report = self.report
+        if report.code == abi.OK:
+            return
+        at = f"at t = {report.time:.9g} s"
+        if report.code == abi.FAILED:
+            name = {abi.SET_INPUT: "Set (inputs)", abi.GET_OUTPUT: "Get (outputs)"}.get(report.function)
+            name = name or _FUNCTIONS[report.function][self.unit.description.major - 2]
+            self.instance.judge(name, report.status if report.status != FATAL else FATAL, report.time)
+        if report.code == abi.NOT_FINITE:
+            states = [one.name for one in self.unit.description.states()]
+            name = states[report.function] if report.function < len(states) else "a derivative"
+            raise ModelError(
+                "nan", f"state '{name}' of the FMU is not finite {at}", remedy="Look for a division by zero or a step too long"
+            )
+        if report.code == abi.TERMINATED:
+            raise TerminatedError(f"the FMU ended the simulation {at}", max(int(report.rows), 1))
+        messages = {
+            abi.DISCARDED: ("the FMU can't do this step", "Try a shorter step"),
+            abi.ENDLESS_EVENTS: ("events follow each other without end", "Look for a condition that undoes itself (Zeno)"),
+            abi.TOO_SMALL_STEP: (
+                "the step became too small: the model is stiff or jumps",
+                "Loosen the tolerance, or use method BDF or Radau",
+            ),
+        }
+        what, remedy = messages[report.code]
+        raise ModelError("raised", f"{what} {at}", remedy=remedy)
+
+    # --- saving ---
+
+    def save(self) -> bytes:
+        """All that it remembers, to be restored in another session. Raises ModelError where the FMU can't."""
+        driver = [self.engine.h, self.engine.next_event]
+        arrays = [one.tobytes() for one in (self.x, self.z, self.nominal, self.last)]
+        return msgspec.msgpack.encode([self.instance.save(), driver, arrays])
+
+    def restore(self, data: bytes) -> None:
+        """Continue from what `save` gave; the session has been started with the same start values."""
+        fmu, driver, arrays = msgspec.msgpack.decode(data, type=tuple[bytes, list[float], list[bytes]])
+        self.instance.restore(fmu)
+        self.engine.h, self.engine.next_event = driver
+        for target, content in zip((self.x, self.z, self.nominal, self.last), arrays, strict=True):
+            target[:] = np.frombuffer(content)
+
+    def close(self) -> None:
+        """Give the instance back."""
+        self.unit.give_back(self.instance)
