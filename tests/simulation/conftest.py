@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,6 +21,8 @@ from twinwright.simulation.scenario import Scenario, check_scenario, parse_scena
 from twinwright.simulation.service import SimulationService
 from twinwright.storage.records import Record
 from twinwright.twins.series import Series
+
+sys.path.append(str(Path(__file__).parents[2]))  # helpers are imported by their path from the root
 
 START = from_iso("2026-03-01T08:00:00Z")
 

@@ -85,7 +85,7 @@ class ModelSpec(Spec):
         str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=128, description="by which scenarios and commands call it")
     ]
     version: Annotated[str, Field(min_length=1, max_length=64, description="raise it with every change")]
-    kind: str = Field(description="ode, function, or a kind that a plug-in brings")
+    kind: str = Field(description="ode, linear, function, executable, events, agents, or a kind that a plug-in brings")
     artefact: str = Field(description="what is run, beside this file: tanks.py:rhs")
     files: list[str] = Field(default_factory=list, description="further files that it reads or imports")
     interface: str | None = Field(default=None, description="the DTMI of the twins that it is a model of")
@@ -99,7 +99,8 @@ class ModelSpec(Spec):
 
     def references(self) -> dict[Location, str]:
         """The files that this definition names, `file` or `file:function`, by the place that names them. A kind adds its own."""
-        return {("artefact",): self.artefact, **{("files", index): name for index, name in enumerate(self.files)}}
+        own: dict[Location, str] = {("artefact",): self.artefact} if self.artefact else {}
+        return {**own, **{("files", index): name for index, name in enumerate(self.files)}}
 
     @field_validator("version", mode="before")
     @classmethod

@@ -35,6 +35,7 @@ class Capabilities:
     derivatives: bool = False  # has `derivatives(state, inputs)`
     thread_safe: bool = False  # several `advance` calls at once do not disturb each other
     deterministic: bool = True  # equal arguments give equal bytes on one platform
+    seeded: bool = False  # draws random numbers: another `State.seed` gives another trajectory
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,15 +46,26 @@ class State:
     values: Floats  # the declared states, in their units
     parameters: Floats  # the declared parameters less those that are `per: run`
     opaque: bytes = b""  # what a kind keeps beside them, such as a serialised FMU state
+    seed: int = 0  # of a model that draws random numbers; set by whoever starts the run
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """Something that a model did at an instant of its own choosing: when (seconds since the beginning), and its declared name."""
+
+    time: float
+    name: str
 
 
 @dataclass(frozen=True, slots=True)
 class Advance:
-    """What `advance` answers: the state at the last time, outputs (n, n_outputs) and states (n, n_states) at each time."""
+    """What `advance` answers: the state at the last time, outputs (n, n_outputs) and states (n, n_states) at each time, and
+    the events in between."""
 
     state: State
     outputs: Floats
     states: Floats
+    events: tuple[Happening, ...] = ()
 
 
 class ModelError(UsageError):
@@ -94,5 +106,6 @@ class SimulationModel(Protocol):
     def advance(self, state: State, times: Floats, inputs: Floats) -> Advance:
         """Run over `times` (n, strictly increasing, times[0] == state.time) with `inputs` (n, n_inputs) held or
         interpolated between them as declared. From 0 to 10 equals 0 to 5 then 5 to 10, byte for byte where
-        `deterministic`. Raises ModelError of kind `nan`, naming variable and time, when a number is not finite."""
+        `deterministic`; where a state can't be saved, a state that `advance` gave is refused.
+        Raises ModelError of kind `nan`, naming variable and time, when a number is not finite."""
         ...

@@ -29,3 +29,9 @@ def kinds() -> Mapping[str, type[SimulationModel]]:
 def load_model(definition: ModelDefinition, folder: Path) -> SimulationModel:
     """The model itself, its artefacts loaded from `folder`. Runs user code: only in a child. Raises ModelError."""
     return kinds()[definition.kind](definition, folder)
+
+
+def machine_of(definition: ModelDefinition) -> Mapping[str, str]:
+    """What of this machine, beside the engines, decides a model's numbers: programs by their digests, for kinds that run some."""
+    tell = getattr(kinds().get(definition.kind), "machine", None)
+    return tell(definition) if tell else {}

@@ -17,6 +17,7 @@ from twinwright.simulation.digest import digest, engine_versions, platform_tag
 from twinwright.simulation.observed_inputs import Observed, base_input, changed_input, initial_value
 from twinwright.simulation.parameters import ParameterLookup, ParameterSet, draw, in_own_units, member_seed
 from twinwright.simulation.protocol import Floats
+from twinwright.simulation.registry import machine_of
 from twinwright.simulation.scenario import InputChange, Quantity, Scenario
 
 
@@ -74,6 +75,7 @@ def run_digest(
     return digest(
         {
             "artefact": definition.artefact_digest,
+            "machine": machine_of(definition),
             "parameters": {name: float(value) for name, value in parameters.items()},
             "states": {name: float(value) for name, value in states.items()},
             "times": times,

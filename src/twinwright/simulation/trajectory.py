@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from twinwright.simulation.definition import ModelDefinition
 from twinwright.simulation.protocol import Floats, ModelError, State
+
+_SPENT = b"spent"  # the mark of a state that was reached and can't be gone on from
 
 
 def initial_state(definition: ModelDefinition, parameters: Mapping[str, float], states: Mapping[str, float], time: float) -> State:
@@ -28,6 +32,22 @@ def initial_state(definition: ModelDefinition, parameters: Mapping[str, float], 
             raise ModelError("refused", f"state '{state.name}' has no start", remedy="Give it in `states`")
     arguments = np.array([values[one.name] for one in definition.arguments], np.float64)
     return State(float(time), np.array(start, np.float64), arguments)
+
+
+def in_one_piece(state: State, times: Floats, what: str) -> State:
+    """The state at the end of a run whose state can't be saved. Raises ModelError (`refused`) for a state that such a run ended with."""
+    if state.opaque == _SPENT:
+        remedy = "Run it from its beginning"
+        raise ModelError("refused", f"{what} can't be saved, so a run can't go on from {state.time:g} s", remedy=remedy)
+    return replace(state, time=float(times[-1]), opaque=_SPENT)
+
+
+def numbers(result: Any, count: int, what: str) -> Floats:
+    """What a user's code returned, as `count` numbers. Raises ModelError (`raised`) for another count."""
+    values = np.atleast_1d(np.asarray(result, np.float64))
+    if values.shape != (count,):
+        raise ModelError("raised", f"the model returned {values.size} numbers, {count} {what} are declared")
+    return values
 
 
 def check_finite(what: str, names: Sequence[str], times: Floats, values: Floats) -> None:

@@ -9,11 +9,13 @@ from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
 from twinwright.documents import Document, Problems
 from twinwright.errors import Problem
 from twinwright.simulation.protocol import ModelError
+
+NodeT = TypeVar("NodeT", ast.FunctionDef, ast.ClassDef)
 
 
 def split_reference(reference: str) -> tuple[str, str]:
@@ -33,29 +35,55 @@ def check_function(
     """Add to `problems` unless the file that `reference` names defines the function with these positional arguments."""
     file, name = split_reference(reference)
     shape = f"{name or 'function'}({', '.join(arguments)})"
-    if not name or not file.endswith(".py"):
-        problems.add(document.problem(place, f"'{reference}' names no Python function", "Write it as file.py:function", "bad_reference"))
+    node = _defined(reference, ast.FunctionDef, f"def {shape}:", place, document, artefacts, problems)
+    if node is None:
         return
-    try:
-        tree = ast.parse(artefacts[file], file)
-    except SyntaxError as error:
-        problems.add(Problem(f"not valid Python: {error.msg}", "Mend the syntax at this line", file, error.lineno, code="syntax"))
-        return
-    except (ValueError, RecursionError, MemoryError) as error:
-        problems.add(Problem(f"not valid Python: {error}", "Save it as UTF-8 text without NUL bytes", file, code="syntax"))
-        return
-    functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
-    if name not in functions:
-        near = get_close_matches(name, functions, 1)
-        remedy = f"Did you mean '{near[0]}'?" if near else f"Define `def {shape}:` at its top level"
-        problems.add(document.problem(place, f"{file} defines no function '{name}'", remedy, "unknown_function"))
-        return
-    given = functions[name].args
+    given = node.args
     positional = [*given.posonlyargs, *given.args]
     required = len(positional) - len(given.defaults)
     if given.vararg is None and not required <= len(arguments) <= len(positional):
         message = f"'{name}' takes {len(positional)} arguments, {len(arguments)} are passed"
-        problems.add(Problem(message, f"Define it as `def {shape}:`", file, functions[name].lineno, code="bad_signature"))
+        problems.add(Problem(message, f"Define it as `def {shape}:`", file, node.lineno, code="bad_signature"))
+
+
+def check_class(
+    reference: str, place: Sequence[str | int], document: Document, artefacts: Mapping[str, bytes], problems: Problems
+) -> ast.ClassDef | None:
+    """The definition of the class that `reference` names; None, and why in `problems`, where its file has none."""
+    name = split_reference(reference)[1]
+    return _defined(reference, ast.ClassDef, f"class {name or 'Model'}:", place, document, artefacts, problems)
+
+
+def _defined(
+    reference: str,
+    kind: type[NodeT],
+    line: str,
+    place: Sequence[str | int],
+    document: Document,
+    artefacts: Mapping[str, bytes],
+    problems: Problems,
+) -> NodeT | None:
+    """What a file defines at its top level under a name, found without running the file."""
+    what = "class" if kind is ast.ClassDef else "function"
+    file, name = split_reference(reference)
+    if not name or not file.endswith(".py"):
+        problems.add(document.problem(place, f"'{reference}' names no Python {what}", f"Write it as file.py:{what}", "bad_reference"))
+        return None
+    try:
+        tree = ast.parse(artefacts[file], file)
+    except SyntaxError as error:
+        problems.add(Problem(f"not valid Python: {error.msg}", "Mend the syntax at this line", file, error.lineno, code="syntax"))
+        return None
+    except (ValueError, RecursionError, MemoryError) as error:
+        problems.add(Problem(f"not valid Python: {error}", "Save it as UTF-8 text without NUL bytes", file, code="syntax"))
+        return None
+    found = {node.name: node for node in tree.body if isinstance(node, kind)}
+    if name not in found:
+        near = get_close_matches(name, found, 1)
+        remedy = f"Did you mean '{near[0]}'?" if near else f"Define `{line}` at its top level"
+        problems.add(document.problem(place, f"{file} defines no {what} '{name}'", remedy, f"unknown_{what}"))
+        return None
+    return found[name]
 
 
 def load_module(file: str, folder: Path) -> ModuleType:

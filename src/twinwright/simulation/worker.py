@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -53,13 +54,14 @@ def model(definition: dict[str, Any], folder: Path) -> SimulationModel:
 def run(payload: dict[str, Any], folder: Path) -> dict[str, Any]:
     """One run: `model`, `parameters`, `states` (starts), `times` (n), `inputs` (n, n_inputs), `seed`.
 
-    Gives `outputs` (n, n_outputs), `states` (n, n_states), `warnings`.
+    Gives `outputs` (n, n_outputs), `states` (n, n_states), `events` (pairs of time and name), `warnings`.
     """
     one = model(payload["model"], folder)
     _seed(payload["seed"])
-    state = one.initial(payload["parameters"], payload["states"])
+    state = replace(one.initial(payload["parameters"], payload["states"]), seed=payload["seed"])
     result = one.advance(state, payload["times"], payload["inputs"])
-    return {"outputs": result.outputs, "states": result.states, "warnings": list(one.warnings)}
+    events = [[event.time, event.name] for event in result.events]
+    return {"outputs": result.outputs, "states": result.states, "events": events, "warnings": list(one.warnings)}
 
 
 def _seed(seed: int) -> None:

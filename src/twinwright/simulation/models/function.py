@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -14,8 +15,8 @@ import numpy as np
 from twinwright.documents import Document, Problems, Spec
 from twinwright.simulation.declaration import ModelSpec
 from twinwright.simulation.definition import ModelDefinition
-from twinwright.simulation.protocol import Advance, Capabilities, Floats, ModelError, State
-from twinwright.simulation.trajectory import check_finite, initial_state
+from twinwright.simulation.protocol import Advance, Capabilities, Floats, State
+from twinwright.simulation.trajectory import check_finite, initial_state, numbers
 from twinwright.simulation.user_code import check_function, load_function
 
 ARGUMENTS = ("t", "u", "p")
@@ -46,9 +47,7 @@ class FunctionModel:
         outputs = np.empty((len(times), len(names)))
         with np.errstate(all="ignore"):
             for i, t in enumerate(times):
-                result = np.atleast_1d(np.asarray(self.function(float(t), inputs[i].copy(), state.parameters.copy()), np.float64))
-                if result.shape != (len(names),):
-                    raise ModelError("raised", f"the model returned {result.size} numbers, {len(names)} outputs are declared")
-                outputs[i] = result
+                result = self.function(float(t), inputs[i].copy(), state.parameters.copy())
+                outputs[i] = numbers(result, len(names), "outputs")
         check_finite("output", names, times, outputs)
-        return Advance(State(float(times[-1]), state.values, state.parameters), outputs, np.empty((len(times), 0)))
+        return Advance(replace(state, time=float(times[-1])), outputs, np.empty((len(times), 0)))

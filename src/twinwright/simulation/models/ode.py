@@ -7,6 +7,7 @@ units; derivatives are per second. With `output`, `out(t, x, u, p) -> y` gives t
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import FunctionType
 from typing import Any, ClassVar, Literal
@@ -15,9 +16,10 @@ import numpy as np
 from pydantic import Field, field_validator
 
 from twinwright.documents import Document, Location, Problems, Spec
+from twinwright.simulation.crossings import ENDED, Crossing, EventSpec, Interval, Solver, integrate
 from twinwright.simulation.declaration import ModelSpec, duration_seconds
 from twinwright.simulation.definition import ModelDefinition
-from twinwright.simulation.protocol import Advance, Capabilities, Floats, ModelError, State
+from twinwright.simulation.protocol import Advance, Capabilities, Floats, Happening, ModelError, State
 from twinwright.simulation.trajectory import check_finite, initial_state
 from twinwright.simulation.user_code import check_function, load_function, split_reference
 
@@ -49,10 +51,19 @@ class OdeSpec(ModelSpec):
 
     output: str | None = Field(default=None, description="out(t, x, u, p) -> y beside this file: tanks.py:out")
     solver: SolverSpec = Field(default=SolverSpec(), description="how it is integrated")
+    events: list[EventSpec] = Field(default_factory=list, max_length=64, description="what happens at zero crossings; not with rk4")
+
+    def functions(self) -> dict[Location, str]:
+        """The functions that it names beside the right-hand side, all of the same arguments."""
+        own: dict[Location, str] = {("output",): self.output} if self.output else {}
+        for index, event in enumerate(self.events):
+            own["events", index, "when"] = event.when
+            if event.reset:
+                own["events", index, "reset"] = event.reset
+        return own
 
     def references(self) -> dict[Location, str]:
-        own: dict[Location, str] = {("output",): self.output} if self.output else {}
-        return {**super().references(), **own}
+        return {**super().references(), **self.functions()}
 
 
 class OdeModel:
@@ -65,8 +76,12 @@ class OdeModel:
         check_function(spec.artefact, ARGUMENTS, ("artefact",), document, artefacts, problems)
         if not spec.states:
             problems.add(document.problem((), "an ode has states, this one has none", "Add `states:`, or use kind `function`", "no_states"))
+        for place, reference in spec.functions().items():
+            check_function(reference, ARGUMENTS, place, document, artefacts, problems)
+        if spec.events and spec.solver.method == "rk4":
+            remedy = "Choose a solver of SciPy: `solver: {method: RK45}`"
+            problems.add(document.problem(("events",), "rk4 finds no zero crossings", remedy, "bad_solver"))
         if spec.output:
-            check_function(spec.output, ARGUMENTS, ("output",), document, artefacts, problems)
             return
         for name, output in spec.outputs.items():
             if (output.state or name) not in spec.states:
@@ -79,7 +94,7 @@ class OdeModel:
         # numba is imported where it is needed: checking a workspace should not pay for it.
         from twinwright.simulation.kernels import Shape, build_kernel
 
-        rhs, output = _functions(definition, folder)
+        rhs, output, crossings = _functions(definition, folder)
         self.definition = definition
         self.shape = Shape(
             states=len(definition.states),
@@ -92,7 +107,9 @@ class OdeModel:
         self.solver = SolverSpec.model_validate(definition.options.get("solver", {}))
         self.max_step = duration_seconds(self.solver.max_step) if self.solver.max_step else definition.step
         self.warnings = (self.kernel.warning,) if self.kernel.warning else ()
-        self.capabilities = Capabilities(derivatives=True, thread_safe=self.kernel.mode != "python")
+        self.crossings = crossings
+        compiled = self.kernel.mode != "python" and not crossings
+        self.capabilities = Capabilities(derivatives=True, events=bool(crossings), thread_safe=compiled)
 
     def initial(self, parameters: Mapping[str, float], states: Mapping[str, float], time: float = 0.0) -> State:
         return initial_state(self.definition, parameters, states, time)
@@ -107,15 +124,18 @@ class OdeModel:
         times, inputs, parameters = _compilable(times), _compilable(inputs), _compilable(state.parameters)
         states = np.empty((times.size, self.shape.states))
         states[0] = state.values
+        events: list[Happening] = []
+        ended = state.opaque == ENDED
         with np.errstate(all="ignore"):
             if self.solver.method == "rk4":
                 rows = self.kernel.integrate(times, inputs, self.max_step, parameters, states)
             else:
-                rows = self._solve(times, inputs, parameters, states)
+                rows, ended = self._solve(times, inputs, parameters, states, events, ended=ended)
             check_finite("state", [one.name for one in self.definition.states], times[: rows + 1], states[: rows + 1])
             outputs = self._outputs(times, states, inputs, parameters)
         check_finite("output", [one.name for one in self.definition.outputs], times, outputs)
-        return Advance(State(float(times[-1]), states[-1].copy(), state.parameters), outputs, states)
+        after = replace(state, time=float(times[-1]), values=states[-1].copy(), opaque=ENDED if ended else b"")
+        return Advance(after, outputs, states, tuple(events))
 
     def _outputs(self, times: Floats, states: Floats, inputs: Floats, parameters: Floats) -> Floats:
         outputs = np.zeros((times.size, self.shape.outputs))
@@ -127,41 +147,38 @@ class OdeModel:
             outputs[:, index] = states[:, order[port.state or port.name]] * port.scale + port.offset
         return outputs
 
-    def _solve(self, times: Floats, inputs: Floats, parameters: Floats, states: Floats) -> int:
-        """SciPy's solver, afresh on every interval: inputs have their corners at samples, and a run can be split there."""
-        from scipy.integrate import solve_ivp
+    def _solve(
+        self, times: Floats, inputs: Floats, parameters: Floats, states: Floats, events: list[Happening], *, ended: bool
+    ) -> tuple[int, bool]:
+        """SciPy's solver, afresh on every interval: inputs have their corners at samples, and a run can be split there.
 
-        method = self.solver.method
-        if method == "rk4":
-            raise ModelError("refused", "rk4 is not a solver of SciPy")
-        weights = np.array(self.shape.weights)
-        dx = np.empty(self.shape.states)
+        (how many rows are finite, whether a terminal event has happened)."""
+        solver = Solver(self.solver.method, self.solver.rtol, self.solver.atol, self.max_step)
         for i in range(times.size - 1):
-            start, span = times[i], times[i + 1] - times[i]
-            rise = (inputs[i + 1] - inputs[i]) * weights
-
-            def rhs(t: float, x: Floats, i: int = i, start: float = start, span: float = span, rise: Floats = rise) -> Floats:
-                u = inputs[i] + (t - start) / span * rise
-                self.kernel.derive(t, _compilable(x), u, parameters, dx)
-                return dx.copy()
-
-            found = solve_ivp(
-                rhs,
-                (start, times[i + 1]),
-                states[i],
-                method=method,
-                t_eval=[times[i + 1]],
-                rtol=self.solver.rtol,
-                atol=self.solver.atol,
-                max_step=self.max_step,
-            )
-            if not found.success or not found.y.size:
-                states[i + 1] = np.nan
-                return i + 1
-            states[i + 1] = found.y[:, -1]
+            if ended:
+                states[i + 1] = states[i]
+                continue
+            interval = self._interval(times, inputs, parameters, i)
+            found, happened, ended = integrate(interval, states[i], parameters, self.crossings, solver)
+            events += happened
+            states[i + 1] = np.nan if found is None else found
             if not np.isfinite(states[i + 1]).all():
-                return i + 1
-        return int(times.size)
+                return i + 1, ended
+        return int(times.size), ended
+
+    def _interval(self, times: Floats, inputs: Floats, parameters: Floats, i: int) -> Interval:
+        start, end = float(times[i]), float(times[i + 1])
+        rise = (inputs[i + 1] - inputs[i]) * np.array(self.shape.weights)
+        dx = np.empty(self.shape.states)
+
+        def inputs_at(t: float) -> Floats:
+            return np.asarray(inputs[i] + (t - start) / (end - start) * rise, np.float64)
+
+        def rhs(t: float, x: Floats) -> Floats:
+            self.kernel.derive(t, _compilable(x), inputs_at(t), parameters, dx)
+            return dx.copy()
+
+        return Interval(start, end, inputs_at, rhs)
 
 
 def _compilable(values: Floats) -> Floats:
@@ -169,15 +186,20 @@ def _compilable(values: Floats) -> Floats:
     return np.require(values, np.float64, ["C_CONTIGUOUS", "WRITEABLE"])
 
 
-def _functions(definition: ModelDefinition, folder: Path) -> tuple[FunctionType, FunctionType | None]:
-    """The right-hand side and the output function; both of one module where they are in one file."""
+def _functions(definition: ModelDefinition, folder: Path) -> tuple[FunctionType, FunctionType | None, tuple[Crossing, ...]]:
+    """The right-hand side, the output function and the events; of one module where they are in one file."""
     rhs = _plain(load_function(definition.artefact, folder), definition.artefact)
-    reference = definition.options.get("output")
-    if not isinstance(reference, str):
-        return rhs, None
-    file, name = split_reference(reference)
-    one_file = file == split_reference(definition.artefact)[0]
-    return rhs, _plain(rhs.__globals__.get(name) if one_file else load_function(reference, folder), reference)
+    loaded = {split_reference(definition.artefact)[0]: rhs.__globals__}
+
+    def load(reference: str) -> FunctionType:
+        file, name = split_reference(reference)
+        if file not in loaded:
+            loaded[file] = _plain(load_function(reference, folder), reference).__globals__
+        return _plain(loaded[file].get(name), reference)
+
+    output = definition.options.get("output")
+    events = [EventSpec.model_validate(one) for one in definition.options.get("events", ())]
+    return rhs, load(output) if isinstance(output, str) else None, tuple(Crossing.of(one, load) for one in events)
 
 
 def _plain(function: Any, reference: str) -> FunctionType:
