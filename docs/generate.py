@@ -23,8 +23,7 @@ from pydantic.fields import FieldInfo
 from twinwright import errors, expressions
 from twinwright.clock import format_duration
 from twinwright.connectors.registry import load_connectors, load_sinks
-from twinwright.connectors.settings import Duration
-from twinwright.documents import Spec
+from twinwright.documents import Duration, Spec
 from twinwright.observability.metrics import Metrics
 from twinwright.simulation.declaration import ModelSpec
 from twinwright.simulation.registry import kinds

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
-from twinwright.errors import Problem
+from twinwright.clock import parse_duration
+from twinwright.errors import Problem, UsageError
 
 MAX_BYTES = 16 * 1024 * 1024
 MAX_DEPTH = 64
@@ -28,6 +29,19 @@ class Spec(BaseModel):
     """Base of everything written by hand in a workspace: unknown fields are refused, values are not coerced across types."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=False, allow_inf_nan=False)
+
+
+def _micros(value: Any) -> Any:
+    if not isinstance(value, str):
+        raise ValueError("a duration is text such as PT5S")  # pydantic turns a ValueError into its own report
+    try:
+        return parse_duration(value)
+    except UsageError as error:
+        raise ValueError(str(error)) from None
+
+
+Duration = Annotated[int, BeforeValidator(_micros)]
+"""An ISO 8601 duration in the document (`PT5S`), microseconds in the program."""
 
 
 def json_path(location: Sequence[str | int]) -> str:

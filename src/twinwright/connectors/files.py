@@ -22,8 +22,7 @@ from pydantic import Field, field_validator
 
 from twinwright.clock import SECOND
 from twinwright.connectors.chunks import CHUNK_BYTES, Chunking, Resume, beginning_stream, end_of, file_stream, read_chunks, resume
-from twinwright.connectors.settings import Duration
-from twinwright.documents import Spec
+from twinwright.documents import Duration, Spec
 from twinwright.errors import UsageError
 from twinwright.observability.logs import get_logger
 from twinwright.telemetry.connector import Bound

@@ -27,8 +27,7 @@ import psutil
 from pydantic import Field, model_validator
 
 from twinwright.clock import SECOND, Clock, SystemClock, to_iso
-from twinwright.connectors.settings import Duration
-from twinwright.documents import Spec
+from twinwright.documents import Duration, Spec
 from twinwright.observability.logs import get_logger
 from twinwright.telemetry.connector import Bound
 from twinwright.telemetry.payloads import Delivery, Payload, Receipt

@@ -10,8 +10,8 @@ from pydantic import Field, field_validator, model_validator
 
 from twinwright.clock import SECOND
 from twinwright.connectors.partitions import CAPTURE
-from twinwright.connectors.settings import Duration, TlsSettings
-from twinwright.documents import Spec
+from twinwright.connectors.settings import TlsSettings
+from twinwright.documents import Duration, Spec
 from twinwright.errors import UsageError
 
 _METADATA_MS: Final = 60_000  # a topic that comes to match a template is found within this

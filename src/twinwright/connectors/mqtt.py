@@ -30,9 +30,9 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from pydantic import Field, field_validator
 
 from twinwright.clock import SECOND
-from twinwright.connectors.settings import Duration, TlsSettings
+from twinwright.connectors.settings import TlsSettings
 from twinwright.connectors.topics import TopicTemplate, check_template, widest
-from twinwright.documents import Spec
+from twinwright.documents import Duration, Spec
 from twinwright.errors import PlatformError, UsageError
 from twinwright.observability.logs import get_logger
 from twinwright.telemetry.connector import Bound

@@ -20,8 +20,7 @@ from cryptography import x509
 from pydantic import Field, field_validator, model_validator
 
 from twinwright.clock import SECOND
-from twinwright.connectors.settings import Duration
-from twinwright.documents import Spec
+from twinwright.documents import Duration, Spec
 from twinwright.errors import PlatformError, UsageError
 from twinwright.observability.logs import get_logger
 

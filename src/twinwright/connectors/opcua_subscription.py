@@ -16,9 +16,8 @@ from twinwright.clock import SECOND
 from twinwright.connectors import opcua_values as values
 from twinwright.connectors.opcua_client import AccessSettings, failed
 from twinwright.connectors.opcua_nodes import Browser, check_node_id, check_path, chunks, node_id
-from twinwright.connectors.settings import Duration
 from twinwright.connectors.topics import TopicTemplate
-from twinwright.documents import Spec
+from twinwright.documents import Duration, Spec
 
 MAX_NODES: Final = 100_000
 

@@ -60,12 +60,8 @@ def _consumers(session: Session) -> list[dict[str, Any]]:
 
 
 def _feeds(session: Session) -> list[kpis.Feed]:
-    feeds = []
-    for contract in session.pipeline.contracts.values():
-        cells = session.state.of(contract.name)
-        newest = cells.watermark if len(cells) else None
-        feeds.append(kpis.Feed(contract.name, contract.source, contract.freshness, newest))
-    return feeds
+    watermark = session.state.watermark
+    return [kpis.Feed(one.name, one.source, one.freshness, watermark(one.name)) for one in session.pipeline.contracts.values()]
 
 
 def status(session: Session, principal: Principal) -> dict[str, Any]:

@@ -40,7 +40,7 @@ from twinwright.telemetry.pipeline import Pipeline
 from twinwright.telemetry.replay import Reprocessing
 from twinwright.twins.changes import ChangeLog
 from twinwright.twins.reads import TwinReads
-from twinwright.twins.state import StateCache
+from twinwright.twins.state import SERVED, StateCache
 from twinwright.workspace import Workspace, load_workspace
 from twinwright.workspace.load import is_workspace
 from twinwright.workspace.settings import load_store_settings
@@ -62,9 +62,13 @@ class Served:
 
 
 class Session:
-    """Opens the store of a workspace folder. One process at a time; `close` leaves everything durable and materialised."""
+    """Opens the store of a workspace folder; `close` leaves everything durable and materialised.
 
-    def __init__(self, folder: Path, clock: Clock | None = None) -> None:
+    One platform at a time. A `worker` is opened beside it where the store has room for several: it takes in, and derives and applies
+    nothing. Raises UsageError where the store has not.
+    """
+
+    def __init__(self, folder: Path, clock: Clock | None = None, *, worker: bool = False) -> None:
         self.folder = folder
         self.private = folder / FOLDER
         if not is_workspace(folder):  # a command given in the wrong place leaves nothing there
@@ -72,6 +76,7 @@ class Session:
         _make_private(self.private)
         self.clock = clock or SystemClock()
         self.started = self.clock.monotonic()
+        self.worker = worker
         self.metrics = Metrics.create()
         self.store = self._open_store()
         self.state = StateCache(self.store, SYSTEM)
@@ -88,10 +93,11 @@ class Session:
         self._committed = threading.Condition()
         self.store.on_commit(self._note_commit)
         self.store.on_commit(self.derived.wake)
+        self.pipeline.renew = self.renew
         self._workspace: Workspace | None = None
         self._models: dict[str, ModelDefinition] = {}  # by the digest of their content
         self._loaded: frozenset[tuple[str, int, int]] = frozenset()
-        self.served = self._serve(applied_documents.read_applied(self.store, SYSTEM))
+        self.served = self._serve()
         atexit.register(self.close)  # a script that forgot to
 
     def _open_store(self) -> Store:
@@ -99,7 +105,7 @@ class Session:
         deadline = time.monotonic() + _LOCK_PATIENCE
         while True:
             try:
-                return open_store(chosen.engine, chosen.options, self.private, self.clock)
+                return open_store(chosen.engine, chosen.options, self.private, self.clock, beside=self.worker)
             except StoreError as error:
                 if "another process" not in error.what or time.monotonic() > deadline:
                     raise
@@ -110,6 +116,8 @@ class Session:
             sink.wake(commit)
         with self._committed:
             self._committed.notify_all()
+        if commit.kind in SERVED and not self.store.made_here(commit.number):
+            threading.Thread(target=self.renew, name="twinwright-renew", daemon=True).start()
 
     def close(self) -> None:
         """Stop the sources, commit what was taken, materialise, close the store."""
@@ -126,20 +134,24 @@ class Session:
     def _derive_what_is_left(self) -> None:
         """A platform leaves what it is at for its next start; a command without one derives from what it committed."""
         self.derived.stop()
-        if self.store.last_commit(SYSTEM) > self._began:
+        if not self.worker and self.store.last_commit(SYSTEM) > self._began:
             try:
                 self.derived.settle(self.store.last_commit(SYSTEM), 0.0)
             except TwinwrightError as error:
                 _log.warning("not derived yet: the next command does it", error=str(error))
 
     def remember_clock(self) -> None:
-        """Leave behind what the next process has to know of the clocks."""
-        self._anchor.write(self.pipeline.guard.anchor())
+        """Leave behind what the next process has to know of the clocks; a worker leaves that to its platform."""
+        if not self.worker:
+            self._anchor.write(self.pipeline.guard.anchor())
 
     # --- what is applied ---------------------------------------------------------------------------------------------
 
-    def _serve(self, applied: Applied) -> Served:
-        self.pipeline.configure(applied.contracts, applied.registry)
+    def _serve(self) -> Served:
+        """What follows from what the store says is applied."""
+        self._served_at = self.store.last_commit(SYSTEM)
+        applied = applied_documents.read_applied(self.store, SYSTEM)
+        self.pipeline.configure(applied.contracts, applied.registry, self._served_at)
         self.derived.consumer.configure(applied.bindings, applied.commit)
         self.derived.wake()
         criteria = criteria_of(applied.contracts.values())
@@ -177,10 +189,29 @@ class Session:
         """Apply the folder and serve what it says from now on."""
         with self.state.lock:  # one apply at a time, and no delivery between what the store says and what is served
             result = applied_documents.apply(self.store, principal, self.served.applied, self.workspace)
-            self.served = self._serve(applied_documents.read_applied(self.store, SYSTEM))
+            self.served = self._serve()
+        self._tell_applied()
+        return result
+
+    def renew(self) -> None:
+        """Serve what another process has applied since; the sources are told of it by a thread that nobody waits for."""
+        try:
+            with self.state.lock:
+                self.state.catch_up()
+                if self.state.applied <= self._served_at:
+                    return
+                before = self.served.applied.commit
+                self.served = self._serve()
+        except TwinwrightError as error:  # what is prepared under the old one is fenced off until it can be read
+            _log.error("what another process has applied can't be served", error=str(error))
+            return
+        if self.served.applied.commit != before:
+            _log.info("another process has applied the workspace", commit=self.served.applied.commit)
+            threading.Thread(target=self._tell_applied, name="twinwright-applied", daemon=True).start()
+
+    def _tell_applied(self) -> None:
         for listener in self.on_apply:
             listener()
-        return result
 
     def apply_first(self, principal: Principal) -> None:
         """A workspace that was never applied is applied as it is: `init` and then `up` or `ingest` just work."""
@@ -198,9 +229,8 @@ class Session:
         with self.state.lock:
             self.store.load(principal, source)
             self._began = self.store.last_commit(SYSTEM)
-            self.served = self._serve(applied_documents.read_applied(self.store, SYSTEM))
-        for listener in self.on_apply:
-            listener()
+            self.served = self._serve()
+        self._tell_applied()
 
     def expire(self) -> None:
         """Let go of payloads that are older than their contract keeps them, of receipts that nobody asks for any more, and of dead letters

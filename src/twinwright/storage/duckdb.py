@@ -37,6 +37,8 @@ _log = get_logger("storage")
 class DuckDBStore(DuckDBCopies, DuckDBSealing):
     """Opens or creates `path`. Raises StoreError when it is another process's, of a newer format, or not a store."""
 
+    many_writers = False
+
     class Settings(Spec):
         """`[store]` with `engine = "duckdb"`: there is nothing to set."""
 
@@ -147,6 +149,9 @@ class DuckDBStore(DuckDBCopies, DuckDBSealing):
                 with contextlib.suppress(duckdb.Error):
                     self._con.execute("ROLLBACK")
                 raise
+
+    def made_here(self, commit: int) -> bool:
+        return 0 < commit <= self._last
 
     def on_commit(self, listener: CommitListener) -> None:
         self._listeners.append(listener)

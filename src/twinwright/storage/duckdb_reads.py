@@ -134,11 +134,13 @@ class DuckDBReads:
         hours: Sequence[int] | None = None,
         at: tuple[NDArray[np.int32], NDArray[np.int64]] | None = None,
         after: int | None = None,
+        through: int | None = None,
         without: Retraction | None = None,
     ) -> pa.Table:
         also = [without] if without else []
         return self._consistent(
-            principal, lambda known: duckdb_sql.readings(table, known.tables, [*known.retractions, *also], hours, at, after)
+            principal,
+            lambda known: duckdb_sql.readings(table, known.tables, [*known.retractions, *also], hours, at, (after, through)),
         )
 
     def touched(self, principal: Principal, after: int, through: int) -> pa.Table:

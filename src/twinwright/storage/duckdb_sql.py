@@ -196,7 +196,7 @@ def readings(
     retractions: Sequence[Retraction],
     hours: Sequence[int] | None,
     at: tuple[NDArray[np.int32], NDArray[np.int64]] | None,
-    after: int | None,
+    commits: tuple[int | None, int | None],
 ) -> Query:
     """Visible wide rows of one table, in commit order; sightings too where a retraction may have hidden the first one."""
     query = Query()
@@ -208,8 +208,11 @@ def readings(
             wanted = "(SELECT unnest(?::INTEGER[]) AS twin, unnest(?::BIGINT[]) AS time)"
             query.add(f" SEMI JOIN {wanted} USING (twin, time)", at[0].tolist(), at[1].tolist())
         visible(table, retractions, None, query)
+        after, through = commits
         if after is not None:
             query.add(" AND commit > ?", after)
+        if through is not None:
+            query.add(" AND commit <= ?", through)
         if hours is not None:
             _in_hours(sorted(hours), query)
     return query.add(" ORDER BY commit")

@@ -1,8 +1,8 @@
 """The engine for more than one machine: a schema of a PostgreSQL database (15 or newer).
 
-One writer at a time holds an advisory lock for its whole transaction and takes the next number, so the log has no gaps; readers have
-snapshots and wait for nobody. Who opens the store `shared` writes beside others; who does not is alone with it, as with a file, and may
-remember what it wrote.
+One writer at a time holds an advisory lock and takes the next number, so the log has no gaps; readers have snapshots and wait for nobody.
+One platform at a time has the store (an `up`, or a command without one); any number of workers write beside it. So nobody trusts what it
+remembers: `many_writers` tells those who remember to hear of the log, and listeners are told of the commits of other processes too.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from typing import Any
 import psycopg
 from pydantic import Field
 
-from twinwright.clock import Clock, SystemClock
-from twinwright.documents import Spec
+from twinwright.clock import SECOND, Clock, SystemClock
+from twinwright.documents import Duration, Spec
 from twinwright.errors import StoreError
-from twinwright.governance.principals import Principal
+from twinwright.governance.principals import SYSTEM, Principal
 from twinwright.observability.logs import get_logger
 from twinwright.storage import postgres_connections, postgres_copies
 from twinwright.storage.copies import Snapshot, require_empty
-from twinwright.storage.log_line import tell
 from twinwright.storage.postgres_connections import Connections
 from twinwright.storage.postgres_copies import PostgresCopies
 from twinwright.storage.postgres_lifecycle import Locks, migrate
 from twinwright.storage.postgres_rows import catalogue
 from twinwright.storage.postgres_sealing import PostgresSealing
 from twinwright.storage.postgres_transaction import Catalogue, PostgresTransaction
+from twinwright.storage.postgres_watch import LogWatch
 from twinwright.storage.protocol import CommitListener
 
 _log = get_logger("storage")
@@ -39,8 +39,10 @@ class PostgresStore(PostgresCopies, PostgresSealing):
     """Opens the store in `schema` of a database, and makes or migrates it where it has to.
 
     Raises UsageError for an address that can't be read, StoreError when the database can't be reached, does not keep what it commits
-    (fsync off), is of a newer format, or another process has the store for itself.
+    (fsync off), is of a newer format, or another platform has the store. With `shared` it is opened beside one, as a worker does.
     """
+
+    many_writers = True
 
     class Settings(Spec):
         """`[store]` with `engine = "postgres"`."""
@@ -51,18 +53,32 @@ class PostgresStore(PostgresCopies, PostgresSealing):
         schema_: str = Field(
             default="twinwright", alias="schema", min_length=1, max_length=63, description="of the database, for this store"
         )
+        stalled_writer: Duration = Field(
+            default=30 * SECOND, ge=100_000, description="a writer that stands still while others wait for it is rolled back after this"
+        )
 
     @classmethod
     def open(cls, settings: Settings, folder: Path, clock: Clock) -> PostgresStore:  # noqa: ARG003 - it keeps nothing in the folder
-        """As the platform does: alone."""
-        return cls(settings.dsn, settings.schema_, clock)
+        """As a platform does: the only one."""
+        return cls(settings.dsn, settings.schema_, clock, stalled=settings.stalled_writer)
 
-    def __init__(self, dsn: str, schema: str = "twinwright", clock: Clock | None = None, *, shared: bool = False) -> None:
+    @classmethod
+    def join(cls, settings: Settings, folder: Path, clock: Clock) -> PostgresStore:  # noqa: ARG003 - it keeps nothing in the folder
+        """As a worker does: beside a platform and other workers."""
+        return cls(settings.dsn, settings.schema_, clock, shared=True, stalled=settings.stalled_writer)
+
+    def __init__(
+        self,
+        dsn: str,
+        schema: str = "twinwright",
+        clock: Clock | None = None,
+        *,
+        shared: bool = False,
+        stalled: int = postgres_connections.STALLED,
+    ) -> None:
         self._clock = clock or SystemClock()
         self._writer = threading.RLock()
-        self._listeners: list[CommitListener] = []
-        self._connections = Connections(dsn, schema)
-        self._shared = shared
+        self._connections = Connections(dsn, schema, stalled)
         self._locks = Locks(schema, shared=shared)
         self._con = self._connections.connect()
         self._unsettled: PostgresTransaction | None = None  # whose COMMIT was not answered
@@ -71,12 +87,14 @@ class PostgresStore(PostgresCopies, PostgresSealing):
             with self._connections.translated():
                 self._locks.take(self._con, self._connections.where)
                 migrate(self._con, schema, self._locks, self._connections.where)
-                self._last = self._newest(self._con)
+                newest = self._newest(self._con)
         except BaseException:
             self._con.close()
             raise
+        self._log = LogWatch(lambda after: self.commits(SYSTEM, first=after + 1), newest)
 
     def close(self) -> None:
+        self._log.stop()
         with self._writer:
             with contextlib.suppress(psycopg.Error):  # a connection that is lost holds no lock
                 self._locks.release(self._con)
@@ -99,14 +117,14 @@ class PostgresStore(PostgresCopies, PostgresSealing):
                         self._con.execute("ROLLBACK")
                     raise
                 self._commit(transaction)
-            tell(self._listeners, transaction.done)
+            self._log.made(transaction.done)
 
     def _begin(self, principal: Principal, kind: str) -> PostgresTransaction:
         """Take the writers' lock, and with it the next number."""
         if self._unsettled:
             self._reconnect()
             if self._was_committed(self._unsettled):
-                raise self._unfit("a commit was made that this process took for lost")
+                _log.warning("a commit that was taken for lost was made", commit=self._unsettled.commit)
             self._unsettled = None
         try:
             newest, at = self._locks.begin(self._con)
@@ -114,17 +132,17 @@ class PostgresStore(PostgresCopies, PostgresSealing):
             _log.warning("connecting to the database again", error=str(error).splitlines()[0])
             self._reconnect()
             newest, at = self._locks.begin(self._con)
-        if newest != self._last and not self._shared:
-            raise self._unfit("another process wrote while the connection was lost")
         if newest != self._catalogue_at:
             self._catalogue, self._catalogue_at = catalogue(self._con), newest
         return PostgresTransaction(self._con, newest + 1, max(at, self._clock.now()), principal.name, kind, self._catalogue.copy())
 
     def _commit(self, transaction: PostgresTransaction) -> None:
+        self._log.making(transaction.commit)
         try:
             self._con.execute("COMMIT")
         except psycopg.OperationalError as error:
             _log.warning("the connection was lost while a commit was made: looking for it", commit=transaction.commit)
+            self._log.unmade(transaction.commit)
             self._unsettled = transaction
             self._reconnect()
             committed = self._was_committed(transaction)
@@ -132,7 +150,7 @@ class PostgresStore(PostgresCopies, PostgresSealing):
             if not committed:
                 remedy = "Nothing was committed: deliver it again"
                 raise StoreError("the connection to the database was lost", where=self._connections.where, remedy=remedy) from error
-        self._last = self._catalogue_at = transaction.commit
+        self._catalogue_at = transaction.commit
         self._catalogue = transaction.catalogue
 
     def _was_committed(self, transaction: PostgresTransaction) -> bool:
@@ -144,9 +162,8 @@ class PostgresStore(PostgresCopies, PostgresSealing):
         self._con = self._connections.connect_again()
         self._locks.take_again(self._con, self._connections.where, postgres_connections.PATIENCE)
 
-    def _unfit(self, what: str) -> StoreError:
-        """What is remembered of the store (readings seen, cells) is no longer what it says."""
-        return StoreError(what, where=self._connections.where, remedy="Start this process again: it reads everything anew")
+    def made_here(self, commit: int) -> bool:
+        return self._log.is_own(commit)
 
     def load(self, principal: Principal, source: Snapshot) -> None:
         principal.require_admin()
@@ -160,10 +177,11 @@ class PostgresStore(PostgresCopies, PostgresSealing):
                 with contextlib.suppress(psycopg.Error):
                     self._con.execute("ROLLBACK")
                 raise
-            self._last, self._catalogue_at = self._newest(self._con), -1
+            self._catalogue_at = -1
+            self._log.pass_over(self._newest(self._con))
 
     def on_commit(self, listener: CommitListener) -> None:
-        self._listeners.append(listener)
+        self._log.listen(listener)
 
     def put_record(self, principal: Principal, kind: str, id: str, body: dict[str, Any]) -> int:
         with self.transaction(principal, f"record:{kind}") as transaction:

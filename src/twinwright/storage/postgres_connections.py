@@ -13,13 +13,14 @@ import psycopg
 from psycopg import conninfo
 from psycopg.types.string import StrDumper, TextLoader
 
+from twinwright.clock import SECOND
 from twinwright.errors import PlatformError, StoreError, UsageError
 from twinwright.storage.postgres_copy import escaped, unescaped
 
 READERS = 16  # connections that read at one time; who comes later waits
 _CONNECT_SECONDS = 10
 PATIENCE = 10.0  # seconds for a server that is starting again
-_IDLE_MILLISECONDS = 60_000  # a writer that stands still in a transaction for so long is rolled back: others wait for its lock
+STALLED = 30 * SECOND  # a writer that stands still in a transaction for so long is rolled back: others wait for its lock
 Connection = psycopg.Connection[tuple[Any, ...]]
 T = TypeVar("T")
 
@@ -39,7 +40,7 @@ class _Loader(TextLoader):
 class Connections:
     """Makes connections to one schema of one database, and lends those that read. `dsn` is libpq's: a URL or `key=value`."""
 
-    def __init__(self, dsn: str, schema: str) -> None:
+    def __init__(self, dsn: str, schema: str, stalled: int = STALLED) -> None:
         """Raises UsageError for an address that can't be read; it is not repeated, for it may hold a password."""
         try:
             parts = conninfo.conninfo_to_dict(dsn)
@@ -47,7 +48,7 @@ class Connections:
             raise UsageError(
                 "the address of the database can't be read", where="store.dsn", remedy="Write it as postgresql://user@host/database"
             ) from None
-        self._dsn, self._schema = dsn, schema
+        self._dsn, self._schema, self._stalled = dsn, schema, stalled
         self.where = f"postgresql {parts.get('host') or parts.get('hostaddr') or 'local'}/{parts.get('dbname') or ''} ({schema})"
         self._idle: queue.LifoQueue[Connection] = queue.LifoQueue()
         self._turns = threading.BoundedSemaphore(READERS)
@@ -69,7 +70,7 @@ class Connections:
                 "SELECT set_config('search_path', quote_ident(%s), false), set_config('synchronous_commit', 'on', false), "
                 "set_config('standard_conforming_strings', 'on', false), set_config('client_min_messages', 'warning', false), "
                 "set_config('idle_in_transaction_session_timeout', %s, false)",
-                [self._schema, str(_IDLE_MILLISECONDS)],
+                [self._schema, str(self._stalled // 1_000)],
             )
         return connection
 

@@ -17,16 +17,15 @@ _OLDEST = 150_000  # PostgreSQL 15
 
 
 class Locks:
-    """The two locks of a store: its owner's, held by a session, and its writer's, held by a transaction."""
+    """The two locks of a store: its platform's, held by a session, and its writer's, held by a transaction. Workers take no first one."""
 
     def __init__(self, schema: str, *, shared: bool) -> None:
         self._schema = schema
         self._shared = shared
 
     def take(self, connection: Connection, where: str) -> None:
-        """The owner's lock, until the session ends. Raises StoreError where another process has it."""
-        kind = "_shared" if self._shared else ""
-        if not _one(connection, f"SELECT pg_try_advisory_lock{kind}(%s, hashtext(%s))", _OWNER, self._schema):
+        """The platform's lock, until the session ends. Raises StoreError where another process has it."""
+        if not self._shared and not _one(connection, "SELECT pg_try_advisory_lock(%s, hashtext(%s))", _OWNER, self._schema):
             remedy = "Stop it, or speak to it through its socket or its API"
             raise StoreError("the store is open in another process", where=where, remedy=remedy)
 

@@ -110,12 +110,13 @@ class PostgresReads:
         hours: Sequence[int] | None = None,
         at: tuple[NDArray[np.int32], NDArray[np.int64]] | None = None,
         after: int | None = None,
+        through: int | None = None,
         without: Retraction | None = None,
     ) -> pa.Table:
         also = [without] if without else []
 
         def query(known: Catalogue) -> Query:
-            return postgres_sql.readings(table, known.tables, [*known.retractions, *also], hours, at, after)
+            return postgres_sql.readings(table, known.tables, [*known.retractions, *also], hours, at, (after, through))
 
         return self._arrow(principal, reading_schema(table), query)
 

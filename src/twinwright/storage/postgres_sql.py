@@ -199,7 +199,7 @@ def readings(
     retractions: Sequence[Retraction],
     hours: Sequence[int] | None,
     at: tuple[NDArray[np.int32], NDArray[np.int64]] | None,
-    after: int | None,
+    commits: tuple[int | None, int | None],
 ) -> Query:
     """Visible wide rows of one table, in commit order; sightings too where a retraction may have hidden the first one."""
     query = Query()
@@ -210,8 +210,11 @@ def readings(
         visible(table, retractions, None, query)
         if at is not None:
             query.add(" AND (twin, time) IN (SELECT * FROM unnest(%s::integer[], %s::bigint[]))", at[0].tolist(), at[1].tolist())
+        after, through = commits
         if after is not None:
             query.add(" AND commit > %s", after)
+        if through is not None:
+            query.add(" AND commit <= %s", through)
         if hours is not None:
             _in_hours(sorted(hours), query)
     return query.add(" ORDER BY commit")

@@ -105,11 +105,20 @@ class Transaction(Protocol):
 class Store(RecordStore, Protocol):
     """What every engine does. Rows come back as Arrow; times are microseconds."""
 
+    many_writers: bool
+    """Whether other processes may write to it too: what is remembered of it has to hear of what they commit."""
+
     def transaction(self, principal: Principal, kind: str) -> AbstractContextManager[Transaction]:
         """One at a time; leaving it commits durably (fsync) and then tells the listeners, an exception rolls back."""
         ...
 
-    def on_commit(self, listener: CommitListener) -> None: ...
+    def made_here(self, commit: int) -> bool:
+        """Whether a commit of late was made by this process."""
+        ...
+
+    def on_commit(self, listener: CommitListener) -> None:
+        """Tell it of every commit; of those of other processes a little later, and in a thread of the store's."""
+        ...
 
     def close(self) -> None: ...
 
@@ -174,10 +183,11 @@ class Store(RecordStore, Protocol):
         hours: Sequence[int] | None = None,
         at: tuple[NDArray[np.int32], NDArray[np.int64]] | None = None,
         after: int | None = None,
+        through: int | None = None,
         without: Retraction | None = None,
     ) -> pa.Table:
-        """Visible rows of one reading table, of some hours of event time, of some twins each at a time, of later commits than `after`,
-        or as they would be if `without` had been retracted as well."""
+        """Visible rows of one reading table, of some hours of event time, of some twins each at a time, of later commits than `after`
+        and no later than `through`, or as they would be if `without` had been retracted as well."""
         ...
 
     def touched(self, principal: Principal, after: int, through: int) -> pa.Table:

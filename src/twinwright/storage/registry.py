@@ -18,7 +18,10 @@ GROUP: Final = "twinwright.stores"
 
 
 class Engine(Protocol):
-    """What an entry point names: a class with its settings (the rest of `[store]`), which opens the store of a workspace."""
+    """What an entry point names: a class with its settings (the rest of `[store]`), which opens the store of a workspace.
+
+    One that several processes can write to has `join` too: the same, beside whoever has opened it.
+    """
 
     Settings: type[Spec]
 
@@ -54,11 +57,21 @@ def find_engine(name: str, found: Iterable[EntryPoint] | None = None) -> Engine:
     return cast(Engine, engine)
 
 
-def open_store(engine: str, options: Mapping[str, Any], folder: Path, clock: Clock) -> Store:
-    """The store of a workspace. Raises what `find_engine` and the engine raise, WorkspaceError for options that it does not know."""
+def open_store(engine: str, options: Mapping[str, Any], folder: Path, clock: Clock, *, beside: bool = False) -> Store:
+    """The store of a workspace; `beside` whoever else has opened it, as a worker does.
+
+    Raises what `find_engine` and the engine raise, WorkspaceError for options that it does not know, UsageError where `beside` can't be.
+    """
     kind = find_engine(engine)
+    if beside and not callable(getattr(kind, "join", None)):
+        raise UsageError(
+            f"a store of the engine '{engine}' is one process's",
+            where="store.engine",
+            remedy='Workers need a store that is shared: set engine = "postgres" in [store]',
+        )
     problems = Problems()
     settings = Document("twinwright.toml", dict(options), {(): 1}).parse(kind.Settings, problems)
     if settings is None:
         raise WorkspaceError(problems.items)
-    return kind.open(settings, folder, clock)
+    opened = kind.join if beside else kind.open  # type: ignore[attr-defined]
+    return cast(Store, opened(settings, folder, clock))

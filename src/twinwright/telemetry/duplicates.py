@@ -160,6 +160,15 @@ class SeenReadings:
         in_order[order] = verdict
         return in_order
 
+    def hear(self, rows: Rows) -> None:
+        """Take in what others have added to the store since; what is known already changes nothing."""
+        rows = _rows(rows, np.argsort(rows[4], kind="stable"))
+        for number, (first, last) in _spans(rows[4]).items():
+            added = last - first
+            if number in self._held:
+                added = self._held[number].insert(_rows(rows, slice(first, last)), np.empty(added, np.uint8), self._latest_only)
+            self._stored[number] = self._stored.get(number, 0) + added
+
     def _known(self, spans: Mapping[int, tuple[int, int]], order: NDArray[np.int64] | None, load: Load) -> dict[int, _Hour]:
         """What has to be known of each hour. Where keys are looked up it is forgotten after the batch."""
         whole, by_key = self._missing(spans)

@@ -1,6 +1,7 @@
 """The state that one contract's ingestion keeps in memory: which readings were seen, and the cells they make.
 
-Both are caches of what the store has. Whatever goes wrong, they can be thrown away and read again.
+Both are caches of what the store has. Whatever goes wrong, they can be thrown away and read again. Where several processes write, they are
+right through the commit that was heard of last: a transaction's first act under the writers' lock is to hear of the others' (`StateCache`).
 """
 
 from __future__ import annotations
@@ -125,27 +126,35 @@ class ContractIntake:
         correction = np.zeros_like(r.correction) if self._by_order else r.correction
         return self._fingerprints.of(self.contract.columns, r.twin, r.time, correction, r.present, r.bad, r.values, words)
 
+    def hear(self, table: ReadingTable, rows: pa.Table) -> None:
+        """Rows that another process has committed to one of the contract's tables."""
+        self._seen.hear(self._prints(table, rows))
+
     def _load(self, batch: Readings, hours: Sequence[int], rows_of_batch: NDArray[np.int64] | None) -> Iterator[SeenReadings.Rows]:
         at = None if rows_of_batch is None else (batch.twin[rows_of_batch], batch.time[rows_of_batch])
         for table in self._store.reading_tables(self._principal):
             if table.contract != self.contract.name:
                 continue
             rows = self._store.readings(self._principal, table, hours=hours, at=at, without=self._without)
-            if len(rows) == 0:
-                continue
-            time = rows["time"].to_numpy()
-            correction = np.zeros(len(rows), np.int64) if self._by_order else rows["correction"].to_numpy()
-            bad = np.stack([rows[f"bad{m}"].to_numpy() for m in range(table.masks)])
-            values = [rows[f"v{j}"].combine_chunks() for j in range(len(table.columns))]
-            present = bad.copy()
-            for j, value in enumerate(values):
-                there = value.is_valid().to_numpy(zero_copy_only=False)
-                present[j // MASK_BITS] |= np.where(there, np.int64(1 << (j % MASK_BITS)), np.int64(0))
-            prints = self._fingerprints.of(table.columns, rows["twin"].to_numpy(), time, correction, present, bad, values, words_of(values))
-            if self._by_order:
-                prints = (*prints[:2], rows["correction"].to_numpy().view(np.uint64))
-            revision = np.full(len(rows), table.revision, np.int32)
-            yield (*prints, revision, (time // HOUR).astype(np.int32))
+            if len(rows):
+                yield self._prints(table, rows)
+
+    def _prints(self, table: ReadingTable, rows: pa.Table) -> SeenReadings.Rows:
+        """Rows of the store by fingerprint."""
+        time = rows["time"].to_numpy()
+        correction = np.zeros(len(rows), np.int64) if self._by_order else rows["correction"].to_numpy()
+        bad = np.stack([rows[f"bad{m}"].to_numpy() for m in range(table.masks)])
+        values = [rows[f"v{j}"].combine_chunks() for j in range(len(table.columns))]
+        present = bad.copy()
+        for j, value in enumerate(values):
+            there = value.is_valid().to_numpy(zero_copy_only=False)
+            present[j // MASK_BITS] |= np.where(there, np.int64(1 << (j % MASK_BITS)), np.int64(0))
+        key, content, paths = self._fingerprints.of(
+            table.columns, rows["twin"].to_numpy(), time, correction, present, bad, values, words_of(values)
+        )
+        if self._by_order:
+            paths = rows["correction"].to_numpy().view(np.uint64)
+        return key, content, paths, np.full(len(rows), table.revision, np.int32), (time // HOUR).astype(np.int32)
 
 
 def counts_by_delivery(

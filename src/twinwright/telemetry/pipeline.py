@@ -17,14 +17,15 @@ from dataclasses import dataclass
 from itertools import chain
 
 import numpy as np
+import pyarrow as pa
 
 from twinwright.clock import SECOND, Clock
-from twinwright.errors import BusyError, NotFoundError, PlatformError
+from twinwright.errors import BusyError, FenceError, NotFoundError, PlatformError
 from twinwright.governance.principals import Principal
 from twinwright.observability.logs import get_logger
 from twinwright.observability.metrics import Metrics
 from twinwright.storage.layout import Counts, ReadingTable
-from twinwright.storage.protocol import Store
+from twinwright.storage.protocol import Store, Transaction
 from twinwright.telemetry import idempotency, journal
 from twinwright.telemetry.batches import Prepared, decoder_of, prepare
 from twinwright.telemetry.clock_guard import ClockGuard, newest_event_time
@@ -65,18 +66,26 @@ class _Setup:
     decoders: Mapping[str, Decoder]
     tables: Mapping[str, ReadingTable]
     registry: TwinRegistry
+    at: int
+
+
+class OutdatedError(FenceError):
+    """Another process has applied something since: what was prepared under the old contracts and twins is prepared again."""
 
 
 class Pipeline:
-    """Built on a store and its state cache; `configure` says which contracts are applied."""
+    """Built on a store and its state cache; `configure` says which contracts are applied. `renew` is called in the thread that commits when
+    another process has applied something else."""
 
     def __init__(
         self, store: Store, principal: Principal, state: StateCache, clock: Clock, metrics: Metrics, guard: ClockGuard | None = None
     ) -> None:
         self._store, self._principal, self._state, self._metrics = store, principal, state, metrics
         self.guard = guard or ClockGuard(clock, metrics)
-        self._setup = _Setup({}, {}, {}, TwinRegistry([], {}))
+        self._setup = _Setup({}, {}, {}, TwinRegistry([], {}), 0)
         self._intakes: dict[str, ContractIntake] = {}
+        self.renew: Callable[[], object] | None = None
+        state.tell(self._remember, self.forget)
         self._in: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
         self._out: queue.Queue[_Ready | None] = queue.Queue(maxsize=1)
         self._pending_lock = threading.Lock()
@@ -90,13 +99,15 @@ class Pipeline:
             thread.daemon = True
             thread.start()
 
-    def configure(self, contracts: Mapping[str, Contract], registry: TwinRegistry) -> None:
-        """Take what is applied as the truth from the next micro-batch on; one that was prepared under another revision is fenced off."""
+    def configure(self, contracts: Mapping[str, Contract], registry: TwinRegistry, at: int | None = None) -> None:
+        """Take what is applied, by a commit `at` (default: the newest), as the truth from the next micro-batch on; one that was prepared
+        under another revision is fenced off."""
+        at = self._store.last_commit(self._principal) if at is None else at
         tables = {table.contract: table for table in self._store.reading_tables(self._principal)}  # the newest revision comes last
         self.guard.configure([contract.skew for contract in contracts.values()])
         with self._state.lock:
             self._intakes.clear()
-            self._setup = _Setup(contracts, {name: decoder_of(contract) for name, contract in contracts.items()}, tables, registry)
+            self._setup = _Setup(contracts, {name: decoder_of(contract) for name, contract in contracts.items()}, tables, registry, at)
 
     @property
     def contracts(self) -> Mapping[str, Contract]:
@@ -121,6 +132,18 @@ class Pipeline:
         """The set of readings of a contract changed by other means than its intake (a replay)."""
         with self._state.lock:
             self._intakes.pop(name, None)
+
+    def _remember(self, table: ReadingTable, rows: pa.Table) -> None:
+        """Another process has committed rows: those who remember them are told."""
+        if table.contract in self._intakes:
+            self._intakes[table.contract].hear(table, rows)
+
+    def hear(self, transaction: Transaction) -> None:
+        """Hear of all that comes before a transaction, under the writers' lock: only then may what is remembered decide anything.
+        Raises OutdatedError where what is applied is not what we were told."""
+        self._state.catch_up(transaction.commit - 1)
+        if self._state.applied > self._setup.at:
+            raise OutdatedError("another process has applied the workspace", remedy="Prepare it again")
 
     # --- in ----------------------------------------------------------------------------------------------------------
 
@@ -210,6 +233,8 @@ class Pipeline:
 
     def _one_by_one(self, ready: _Ready, error: Exception) -> None:
         """A delivery that can't be committed (fenced off, say) does not take its neighbours along."""
+        if isinstance(error, OutdatedError) and self.renew is not None:
+            self.renew()
         if len(ready.waiting) == 1 and self._setup.contracts.get(ready.contract.name) is ready.contract:
             self._fail(ready.waiting, error)
             return
@@ -229,10 +254,13 @@ class Pipeline:
         positions = [position for delivery in deliveries for position in delivery.positions]
         letters, owners = prepared.dead_letters(_places(deliveries))
         with self._state.lock:
-            intake = self.intake(contract.name)
+            self.intake(contract.name)
+            self._state.catch_up()  # what is left to hear of while the others wait for us is little then
             touched = False
             try:
                 with self._store.transaction(self._principal, "ingest") as transaction:
+                    self.hear(transaction)
+                    intake = self.intake(contract.name)
                     transaction.require_revision(contract.name, contract.revision)
                     for position in positions:
                         transaction.move_position(contract.name, position.stream, position.start, position.next)
@@ -252,7 +280,7 @@ class Pipeline:
                     self._intakes.pop(contract.name, None)
                 raise
             intake.fold(transaction.commit, written)
-            self._state.folded(contract.name, len(prepared.readings))
+            self._state.folded(contract.name, len(prepared.readings), transaction.commit)
         if len(prepared.readings):
             lag = (transaction.at - int(prepared.readings.time.max())) / SECOND
             self._metrics.lag_seconds.labels(contract=contract.name).set(lag)

@@ -58,6 +58,7 @@ class Reprocessing:
         self._check_size(principal, applied.source, first, last)
         with self._state.lock:
             with self._store.transaction(principal, "replay") as transaction:
+                self._pipeline.hear(transaction)
                 self._require_journal(principal, applied, first, last)  # in the transaction: nothing expires meanwhile
                 retraction = Retraction(transaction.commit, contract, first, last, applied.revision + 1)
                 intake = self._intake_without(principal, retraction)
@@ -71,7 +72,7 @@ class Reprocessing:
                 detail = f"origins {first} to {last} under revision {applied.revision}"
                 transaction.count(change, source=applied.source, detail=detail)
             self._pipeline.forget(contract)
-            self._state.recompute(contract)
+            self._state.recompute(contract, transaction.commit)
         superseded, retracted = self._store.hidden_by(principal, retraction)
         return Replayed(receipt, superseded, retracted)
 
@@ -159,6 +160,7 @@ class Reprocessing:
         places = RETRIED + np.array([letter.id % RETRIED for letter in letters], np.int64)[owner]
         try:
             with self._store.transaction(principal, "retry") as transaction:
+                self._pipeline.hear(transaction)
                 transaction.require_revision(contract.name, contract.revision)
                 intake = self._pipeline.intake(contract.name)
                 written = intake.write(transaction, prepared.readings, origins, places)
@@ -178,7 +180,7 @@ class Reprocessing:
                 raise
         else:
             intake.fold(transaction.commit, written)
-            self._state.folded(contract.name, len(written.readings))
+            self._state.folded(contract.name, len(written.readings), transaction.commit)
         c = sum((counts[at] for at in closed), Counts())
         by_reason = letters_by_reason([letter.reason for letter, _ in again])
         token = self._store.last_commit(principal) if dry_run else transaction.commit

@@ -1,21 +1,28 @@
-"""State as a function of history, cached: the cells of every source, materialised at a cadence and loaded at a restart."""
+"""State as a function of history, cached: the cells of every source, materialised at a cadence and loaded at a restart.
+
+Where other processes write to the store too, what is cached is right through the commit that was heard of last. `catch_up` hears of more:
+before a read, and under the writers' lock before anything is decided by what is remembered.
+"""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import pyarrow as pa
 
 from twinwright.errors import StoreError
 from twinwright.governance.principals import Principal
 from twinwright.observability.logs import get_logger
-from twinwright.storage.layout import ReadingTable, Selection
+from twinwright.storage.layout import Commit, ReadingTable, Selection
 from twinwright.storage.protocol import CELL_SCHEMA, Store
 from twinwright.twins.cells import SourceCells, table_of
 
 _log = get_logger("twins")
 MATERIALISE_EVERY = 5_000_000  # readings folded since the last time
+HEAR_READINGS = 500_000  # of other processes are in memory at a time
+_TAKES_IN = ("ingest", "retry")  # kinds of commits that add readings of one contract
+SERVED = ("apply", "graph")  # that change which contracts and twins there are
 
 
 class StateCache:
@@ -28,7 +35,79 @@ class StateCache:
         self._changed: set[str] = set()
         self._anew: set[str] = set()  # what is materialised of these is out of date in every twin
         self._since = 0
+        self._heard = store.last_commit(principal)
+        self.applied = 0  # the newest commit that was heard of by which another process applied something
+        self._tellers: list[tuple[Callable[[ReadingTable, pa.Table], None], Callable[[str], None]]] = []
         self.lock = threading.RLock()
+
+    # --- what other processes did --------------------------------------------------------------------------------------
+
+    def tell(self, added: Callable[[ReadingTable, pa.Table], None], replayed: Callable[[str], None]) -> None:
+        """Who else remembers readings: it is told what others added, and of which contract something was taken away."""
+        self._tellers.append((added, replayed))
+
+    def catch_up(self, through: int | None = None) -> None:
+        """Hear of all that was committed through a commit, or until now. Where nobody else writes, that is known already."""
+        if not self._store.many_writers:
+            return
+        with self.lock:
+            through = self._store.last_commit(self._principal) if through is None else through
+            while self._heard < through:
+                self._heard = self._hear(self._heard, through)
+
+    def _hear(self, after: int, through: int) -> int:
+        """A range of the log, which ends before it has too many readings; where it ends."""
+        commits: list[Commit] = []
+        readings = 0
+        for commit in self._store.commits(self._principal, first=after + 1, last=through):
+            size = commit.counts.accepted + commit.counts.duplicate if commit.kind in _TAKES_IN else 0
+            if commits and readings + size > HEAR_READINGS:
+                break
+            commits.append(commit)
+            readings += size
+        if not commits:
+            return through
+        served = [one.number for one in commits if one.kind in SERVED and not self._store.made_here(one.number)]
+        self.applied = max([self.applied, *served])
+        last = commits[-1].number
+        for contract, _ in self._concerned(commits, "replay"):
+            self._taken_away(contract)
+        for contract, tables in self._concerned(commits, *_TAKES_IN):
+            self._added(contract, tables, after, last)
+        return last
+
+    def _concerned(self, commits: Iterable[Commit], *kinds: str) -> Iterator[tuple[str, list[ReadingTable]]]:
+        """Contracts whose cells are held and which some of the commits are of, with their tables."""
+        sources = {commit.source for commit in commits if commit.kind in kinds}
+        if not sources or not self._cells:
+            return
+        tables = self._store.reading_tables(self._principal)
+        for contract in dict.fromkeys(table.contract for table in tables if table.source in sources):
+            if contract in self._cells:
+                yield contract, [table for table in tables if table.contract == contract]
+
+    def _taken_away(self, contract: str) -> None:
+        for _, replayed in self._tellers:
+            replayed(contract)
+        self._cells[contract].become(self._from_history(contract))
+        self._changed.add(contract)
+        self._anew.add(contract)
+
+    def _added(self, contract: str, tables: Sequence[ReadingTable], after: int, through: int) -> None:
+        for table in tables:
+            rows = self._store.readings(self._principal, table, after=after, through=through)
+            if len(rows):
+                self._cells[contract].fold(table, rows)
+                self._changed.add(contract)
+                for added, _ in self._tellers:
+                    added(table, rows)
+
+    def _made(self, commit: int) -> None:
+        """A commit of our own, of which nothing is to be heard: what came before it was heard of under the writers' lock."""
+        if self._heard == commit - 1:
+            self._heard = commit
+
+    # --- our own -------------------------------------------------------------------------------------------------------
 
     def of(self, contract: str) -> SourceCells:
         """The cells of a contract, loaded when first asked for: what was materialised, then the tail of the log."""
@@ -37,8 +116,9 @@ class StateCache:
                 self._cells[contract] = self._load(contract)
             return self._cells[contract]
 
-    def folded(self, contract: str, readings: int) -> None:
-        """Note that a contract's cells are ahead of what is materialised; past the cadence, materialise."""
+    def folded(self, contract: str, readings: int, commit: int) -> None:
+        """Note that a contract's cells are ahead of what is materialised, by our own commit; past the cadence, materialise."""
+        self._made(commit)
         self._changed.add(contract)
         self._since += readings
         if self._since >= MATERIALISE_EVERY:
@@ -52,19 +132,21 @@ class StateCache:
         """Write the changed cells to the store, so that a restart folds only what came after."""
         with self.lock:
             for contract in sorted(self._changed):
-                cells = self._cells[contract]
-                anew = contract in self._anew
-                rows = cells.table(None if anew else sorted(cells.dirty))
                 with self._store.transaction(self._principal, "materialise") as transaction:
+                    self.catch_up(transaction.commit - 1)
+                    cells, anew = self._cells[contract], contract in self._anew
+                    rows = cells.table(None if anew else sorted(cells.dirty))
                     transaction.save_cells(contract, transaction.commit, rows, replace=anew)
+                self._made(transaction.commit)
                 cells.dirty.clear()
                 self._anew.discard(contract)
-            self._changed.clear()
+                self._changed.discard(contract)
             self._since = 0
 
-    def recompute(self, contract: str) -> None:
-        """Something was taken away: make the cells of a contract anew from history, and materialise them."""
+    def recompute(self, contract: str, commit: int | None = None) -> None:
+        """Something was taken away, by a commit of our own: make the cells of a contract anew from history, and materialise them."""
         with self.lock:
+            self._made(commit or 0)
             cells = self._from_history(contract)
             if contract in self._cells:
                 self._cells[contract].become(cells)  # whoever folds into them goes on doing so
@@ -81,8 +163,11 @@ class StateCache:
         """(cells checked, cells that were not what history says). Those are repaired."""
         with self.lock:
             order = [("twin", "ascending"), ("path", "ascending")]
-            held = self.of(contract).table().sort_by(order).to_pylist()
-            true = self._from_history(contract).table().sort_by(order).to_pylist()
+            cells = self.of(contract)
+            self.catch_up()
+            held = cells.table().sort_by(order).to_pylist()
+            known_at = self._heard if self._store.many_writers else None  # others may have committed since
+            true = self._from_history(contract, known_at).table().sort_by(order).to_pylist()
             facts = [{(row["twin"], row["path"]): _fact(row) for row in rows} for rows in (held, true)]
             keys = facts[0].keys() | facts[1].keys()
             wrong = sum(facts[0].get(key) != facts[1].get(key) for key in keys)
@@ -94,6 +179,7 @@ class StateCache:
     def tables(self, twins: Sequence[int] | None = None) -> list[tuple[str, pa.Table]]:
         """(contract, CELL_SCHEMA) of every contract that has readings."""
         with self.lock:
+            self.catch_up()
             contracts = {table.contract for table in self._store.reading_tables(self._principal)}
             copied = [(contract, self.of(contract).copied(twins)) for contract in sorted(contracts)]
         return [(contract, table_of(columns)) for contract, columns in copied]  # the longer part: nobody waits for it
@@ -118,11 +204,18 @@ class StateCache:
                 _log.debug("folded the tail", contract=contract, readings=len(tail), after=through)
         return cells
 
-    def _from_history(self, contract: str) -> SourceCells:
+    def watermark(self, contract: str) -> int | None:
+        """The newest event time of a contract's readings; None where it has none."""
+        with self.lock:
+            self.catch_up()
+            cells = self.of(contract)
+            return cells.watermark if len(cells) else None
+
+    def _from_history(self, contract: str, known_at: int | None = None) -> SourceCells:
         tables = self._tables_of(contract)
         cells = SourceCells()
         if tables:
-            latest = self._store.latest(self._principal, Selection(source=tables[0].source))
+            latest = self._store.latest(self._principal, Selection(source=tables[0].source, known_at=known_at))
             cells.load(latest.select(CELL_SCHEMA.names), {column.path: column.type for table in tables for column in table.columns})
         return cells
 

@@ -152,7 +152,7 @@ def test_start_values_are_given_in_units_of_the_fmu_or_of_ours(run):
     assert run("lag3", settings={"T": "6000 ms", "u": "2e6 mW"})["outputs"]["y"]["values"] == pytest.approx(plain["y"]["values"])
     warm = run("lag3", settings={"x": "20 degC"})["outputs"]["y"]["values"]
     assert warm[0] == pytest.approx(293.15)
-    with pytest.raises(UnitError, match="--set T.*kg"):
+    with pytest.raises(UnitError, match=r"--set T.*kg"):
         run("lag3", settings={"T": "6 kg"})
 
 
