@@ -9,7 +9,7 @@ Boundary (correlation id, safe headers, metrics, no traceback)
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Final
 
 from fastapi import FastAPI
@@ -47,14 +47,14 @@ def create_app(
     `metrics` are those that `platform.metrics()` shows. The platform stays the caller's to close.
     """
     serving = Serving(platform, tokens)
-
-    @asynccontextmanager
-    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        yield
-        serving.close()
-
     app = FastAPI(
-        title=_TITLE, description=_DESCRIPTION, openapi_url=None, docs_url=None, redoc_url=None, lifespan=lifespan, redirect_slashes=False
+        title=_TITLE,
+        description=_DESCRIPTION,
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        lifespan=_closing(serving),
+        redirect_slashes=False,
     )
     app.state.serving = serving
     errors.register(app)
@@ -67,12 +67,33 @@ def create_app(
         influx.router,
         simulation.router,
         operations.router,
+        operations.monitoring,
     ):
         app.include_router(router)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     if console is not None:
         console(app, serving)
     return Boundary(Guard(app, tokens=tokens, hosts=AllowedHosts.of(allowed_hosts)), metrics=metrics)
+
+
+def create_monitoring(platform: Platform, *, tokens: TokenAuthority, metrics: Metrics) -> ASGIApp:
+    """Health and metrics alone, behind the same guard: what a worker serves."""
+    serving = Serving(platform, tokens)
+    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, lifespan=_closing(serving), redirect_slashes=False)
+    app.state.serving = serving
+    errors.register(app)
+    app.include_router(health.router)
+    app.include_router(operations.monitoring)
+    return Boundary(Guard(app, tokens=tokens, hosts=AllowedHosts.of(())), metrics=metrics)
+
+
+def _closing(serving: Serving) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        yield
+        serving.close()
+
+    return lifespan
 
 
 def _openapi(app: FastAPI) -> dict[str, Any]:

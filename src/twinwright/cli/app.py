@@ -111,19 +111,6 @@ def _show_changes(result: dict[str, Any]) -> None:
         typer.echo("There are breaking changes: `twinwright apply` refuses them.")
 
 
-@app.command()
-def up(
-    workspace: Workspace = HERE,
-    port: Annotated[int | None, typer.Option("--port", help="0 takes a free one (default: of twinwright.toml).")] = None,
-    host: Annotated[str | None, typer.Option("--host", help="The address to listen on (default: of twinwright.toml).")] = None,
-    as_json: Json = False,
-) -> None:
-    """Start connectors, API and console; stop with Ctrl-C."""
-    from twinwright.cli.up import run
-
-    run(workspace, host=host, port=port, as_json=as_json)
-
-
 # --- telemetry -------------------------------------------------------------------------------------------------------
 
 

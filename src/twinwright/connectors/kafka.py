@@ -46,6 +46,7 @@ class KafkaSource:
 
     Settings: ClassVar[type[Spec]] = KafkaSettings
     Binding: ClassVar[type[Spec]] = KafkaBinding
+    shareable: ClassVar[bool] = True
 
     def __init__(self, name: str, settings: KafkaSettings, bound: tuple[Bound, ...]) -> None:
         self._name = name

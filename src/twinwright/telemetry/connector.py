@@ -26,7 +26,11 @@ class Bound:
 
 
 class Source(Protocol):
-    """A source yields deliveries and is told when each is durable."""
+    """A source yields deliveries and is told when each is durable.
+
+    One whose class says `shareable = True` may be read by several processes into one store at once: what it reads from is shared out among
+    them, and its deliveries carry positions, so that the store's fence refuses whoever was thought dead and comes back.
+    """
 
     Settings: ClassVar[type[Spec]]
     Binding: ClassVar[type[Spec]]

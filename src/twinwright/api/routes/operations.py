@@ -14,6 +14,7 @@ from twinwright.api.serving import Asking
 from twinwright.observability.metrics import CONTENT_TYPE
 
 router = APIRouter(tags=["operations"])
+monitoring = APIRouter(tags=["operations"])  # what a process without an API serves too
 
 
 @router.get("/v1/kpis", response_model=answers.Kpis, responses=failures(400), summary="The KPIs over a window, and exact counts")
@@ -42,7 +43,7 @@ async def trust_clock(asking: Asking) -> Response:
     return JsonResponse(await asking.serving.reads.run(asking.platform.trust_clock))
 
 
-@router.get("/metrics", response_class=Response, responses=failures(), summary="Metrics in Prometheus' text exposition")
+@monitoring.get("/metrics", response_class=Response, responses=failures(), summary="Metrics in Prometheus' text exposition")
 async def metrics(asking: Asking) -> Response:
     return Response(await asking.serving.reads.run(asking.platform.metrics), headers={"content-type": CONTENT_TYPE})
 
