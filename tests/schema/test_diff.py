@@ -8,7 +8,7 @@ from twinwright import schema
 
 
 def _load(contents: Any = (), **members: Any) -> schema.Ontology:
-    context = ["dtmi:dtdl:context;3", "dtmi:dtdl:extension:quantitativeTypes;1"]
+    context = ["dtmi:dtdl:context;3", "dtmi:dtdl:extension:quantitativeTypes;1", "dtmi:dtdl:extension:requirement;1"]
     main = {"@context": context, "@id": "dtmi:t:A;1", "@type": "Interface", "contents": list(contents), **members}
     bases = [{"@context": context, "@id": f"dtmi:t:{name};1", "@type": "Interface"} for name in ("Base", "Other")]
     derived = {"@context": context, "@id": "dtmi:t:Derived;1", "@type": "Interface", "extends": "dtmi:t:Base;1"}
@@ -29,6 +29,14 @@ def _rel(**members: Any) -> dict[str, Any]:
 
 def _object(**fields: str) -> dict[str, Any]:
     return {"@type": "Object", "fields": [{"name": name, "schema": schema} for name, schema in fields.items()]}
+
+
+def _map(key: str, value: str, schema: str = "double") -> dict[str, Any]:
+    return {"@type": "Map", "mapKey": {"name": key, "schema": "string"}, "mapValue": {"name": value, "schema": schema}}
+
+
+def _needed(*types: str) -> dict[str, Any]:
+    return {"@type": "Object", "fields": [{"@type": [*types], "name": "a", "schema": "double"}, {"name": "b", "schema": "integer"}]}
 
 
 _PRESSURE = ["Property", "Pressure"]
@@ -58,6 +66,13 @@ CASES: list[tuple[Any, Any, str, str]] = [
     (_rel(target="dtmi:t:Base;1"), _rel(), "compatible", "target became any"),
     (_rel(), _rel(maxMultiplicity=2), "breaking", "maxMultiplicity"),
     (_rel(maxMultiplicity=2), _rel(maxMultiplicity=3), "compatible", "maxMultiplicity"),
+    (_rel(writable=True), _rel(), "breaking", "no longer writable"),
+    (_rel(), _rel(writable=True), "compatible", "became writable"),
+    (_prop(_map("k", "v")), _prop(_map("key", "v")), "compatible", "names of key and value"),
+    (_prop(_map("k", "v")), _prop(_map("k", "v", "boolean")), "breaking", "became boolean"),
+    (_prop(_needed("Field")), _prop(_needed("Field", "Required")), "breaking", "became required"),
+    (_prop(_needed("Field", "Required")), _prop(_needed("Field")), "compatible", "no longer required"),
+    (_prop(_object(b="integer")), _prop(_needed("Field", "Required")), "breaking", "required field a added"),
     (_rel(), _rel(properties=[_prop()]), "additive", "edge property p added"),
     (_rel(properties=[_prop()]), _rel(), "breaking", "edge property p removed"),
     (_rel(properties=[_prop()]), _rel(properties=[_prop("string")]), "breaking", "integer became string"),

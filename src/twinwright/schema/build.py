@@ -131,7 +131,11 @@ class Builder:
 
     def _object(self, node: Node) -> e.Object:
         fields = self._model.linked(node, "fields")
-        return e.Object(tuple(e.Field(item.values["name"], self._schema(item, "schema"), **_quantity(item)) for item in fields), node.id)
+        return e.Object(tuple(self._field(item) for item in fields), node.id)
+
+    def _field(self, node: Node) -> e.Field:
+        required = any(item.name == "Required" for item in node.cotypes.values())
+        return e.Field(node.values["name"], self._schema(node, "schema"), **_quantity(node), required=required)
 
 
 def _texts(node: Node) -> dict[str, Any]:

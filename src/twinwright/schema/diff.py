@@ -143,6 +143,10 @@ def _relationship(before: e.Relationship, after: e.Relationship, new: Ontology, 
         tighter = most_after is not None and (most_before is None or most_after < most_before)
         reason = "twins may have more edges than that" if tighter else "every twin still fits"
         yield change("breaking" if tighter else "compatible", f"maxMultiplicity became {most_after}", reason)
+    if before.writable != after.writable:
+        effect: Effect = "compatible" if after.writable else "breaking"
+        reason = "readers see no difference" if after.writable else "clients that write it would be refused"
+        yield change(effect, "became writable" if after.writable else "is no longer writable", reason)
     old_properties, new_properties = ({item.name: item for item in side.properties} for side in (before, after))
     for name in sorted(old_properties.keys() | new_properties.keys()):
         one, other = old_properties.get(name), new_properties.get(name)
@@ -181,6 +185,8 @@ def _schema(before: e.Schema, after: e.Schema) -> Iterator[tuple[Effect, str, st
     elif isinstance(before, e.Array) and isinstance(after, e.Array):
         yield from _schema(before.element_schema, after.element_schema)
     elif isinstance(before, e.Map) and isinstance(after, e.Map):
+        if (before.key_name, before.value_name) != (after.key_name, after.value_name):
+            yield "compatible", "names of key and value changed", "no stored value has them"
         yield from _schema(before.value_schema, after.value_schema)
     elif isinstance(before, e.Object) and isinstance(after, e.Object):
         yield from _object(before, after)
@@ -207,13 +213,19 @@ def _object(before: e.Object, after: e.Object) -> Iterator[tuple[Effect, str, st
     old_fields, new_fields = ({field.name: field for field in side.fields} for side in (before, after))
     for name in sorted(old_fields.keys() | new_fields.keys()):
         one, other = old_fields.get(name), new_fields.get(name)
-        if one is None:
+        if one is None and other is not None and other.required:
+            yield "breaking", f"required field {name} added", "stored values don't have it"
+        elif one is None:
             yield "additive", f"field {name} added", "stored values may leave it out"
         elif other is None:
             yield "breaking", f"field {name} removed", "stored values have it"
         else:
             for effect, what, reason in _schema(one.schema, other.schema):
                 yield effect, f"field {name}: {what}", reason
+            if other.required and not one.required:
+                yield "breaking", f"field {name} became required", "stored values may leave it out"
+            elif one.required and not other.required:
+                yield "compatible", f"field {name} is no longer required", "every stored value fits"
             if one.unit != other.unit:
                 yield "breaking", f"field {name}: unit {one.unit} became {other.unit}", "stored numbers would be misread"
 

@@ -63,12 +63,13 @@ class Map:
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A named part of an Object."""
+    """A named part of an Object; a value may leave it out unless it is `required` (extension Requirement)."""
 
     name: str
     schema: Schema
     unit: str | None = None
     semantic_type: str | None = None
+    required: bool = False
 
 
 @dataclass(frozen=True, slots=True)

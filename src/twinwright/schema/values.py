@@ -107,6 +107,9 @@ def _check_object(value: Any, schema: e.Object, schemas: Mapping[str, e.Schema],
             yield from _check(item, fields[key], schemas, (*at, key))
         else:
             yield _problem((*at, str(key)), f"'{str(key)[:60]}' is not a field", f"Fields: {', '.join(fields)}")
+    for field in schema.fields:
+        if field.required and field.name not in value:
+            yield _problem(at, f"the field '{field.name}' is missing", "Give it a value")
 
 
 def _check_geometry(value: Any, name: str, at: Location) -> Iterator[Problem]:
