@@ -244,8 +244,8 @@ class _Reader:
             if language and affiliate:
                 message = f"'{specifier[:60]}' comes after an extension"
                 self.fail("dtdlContextFollowsAffiliate", message, "Put the DTDL context first", specifier)
+            limitless = limitless or specifier.endswith("#limitless")
             if specifier == LIMITLESS:
-                limitless = True
                 if not misplaced and not any(_is_limits(item) for item in specifiers[index + 1 : index + 2]):
                     message = f"'{LIMITLESS}' is not followed by limits"
                     self.fail("missingLimitContext", message, f"Add '{CORE_LIMITS}' after it", specifier)
