@@ -157,12 +157,19 @@ def parse_model(document: Document, folder: Path, problems: Problems) -> ModelDe
     spec = document.parse(model_class.Spec, problems)
     if not isinstance(spec, ModelSpec):
         return None
+    artefacts = _read_artefacts(spec, folder, document, problems)
+    resolved: dict[str, Any] = {}
+    complete = getattr(model_class, "complete", None)
+    if complete is not None:
+        found = complete(spec, document, artefacts, problems) if len(problems) == before else None
+        if found is None:
+            return None
+        spec, resolved = found
     _check_names(spec, document, problems)
     _check_units(spec, document, problems)
-    artefacts = _read_artefacts(spec, folder, document, problems)
     if len(problems) == before:
         model_class.check(spec, document, artefacts, problems)
-    return _definition(spec, document.file, artefacts) if len(problems) == before else None
+    return _definition(spec, document.file, artefacts, resolved) if len(problems) == before else None
 
 
 def _kind(document: Document, problems: Problems) -> type[SimulationModel] | None:
@@ -305,7 +312,7 @@ def _read_artefacts(spec: ModelSpec, folder: Path, document: Document, problems:
     return contents
 
 
-def _definition(spec: ModelSpec, file: str, artefacts: dict[str, bytes]) -> ModelDefinition:
+def _definition(spec: ModelSpec, file: str, artefacts: dict[str, bytes], resolved: dict[str, Any]) -> ModelDefinition:
     states = []
     for name, state in spec.states.items():
         scale, offset = affine(spec.parameters[state.start].unit, state.unit) if isinstance(state.start, str) else (1.0, 0.0)
@@ -327,7 +334,7 @@ def _definition(spec: ModelSpec, file: str, artefacts: dict[str, bytes]) -> Mode
         outputs=tuple(outputs),
         parameters=tuple(Parameter(name, one.value, one.unit, one.bounds, one.per == "run") for name, one in spec.parameters.items()),
         step=duration_seconds(spec.step),
-        options=spec.model_dump(mode="json", include=own),
+        options=spec.model_dump(mode="json", include=own) | resolved,
         assumptions=tuple(spec.assumptions),
         validity=dict(spec.validity),
         file=file,

@@ -79,7 +79,12 @@ class ModelError(UsageError):
 
 
 class SimulationModel(Protocol):
-    """Something that can be run from a state over a grid of times."""
+    """Something that can be run from a state over a grid of times.
+
+    Two more static methods are optional. `complete(spec, document, artefacts, problems)`, called before anything is checked, gives
+    the spec with what the artefacts say filled in (units, values), and a dict that is added to the definition's options; None
+    where it found problems. `warm_up()` loads what is slow and the same for all models, once, in the process that forks.
+    """
 
     Spec: ClassVar[type[Spec]]
     """What its `models/*.yaml` may say: a subclass of `definition.ModelSpec` with the fields of this kind."""

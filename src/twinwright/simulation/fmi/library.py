@@ -62,37 +62,22 @@ class Library:
             shown = ", ".join(missing[:5]) + (" ..." if len(missing) > 5 else "")
             raise ModelError("refused", f"{path.name} lacks {shown}", remedy="Export the FMU again; it is not complete")
 
-    def _load(self, path: Path) -> ctypes.CDLL:
-        """Load it; libraries that it needs and that lie beside it are loaded first, as often as one is missing."""
-        for _ in range(64):
+    def _load(self, path: Path, mode: int = os.RTLD_LOCAL, within: tuple[str, ...] = ()) -> ctypes.CDLL:
+        """Load it; libraries that it needs and that lie beside it are loaded first, each once."""
+        tried: set[str] = set()
+        while True:
             try:
-                return ctypes.CDLL(str(path), mode=os.RTLD_LOCAL | os.RTLD_NOW)
+                return ctypes.CDLL(str(path), mode=mode | os.RTLD_NOW)
             except OSError as error:
                 match = re.match(r"([^\s:/]+): cannot open shared object file", str(error))
-                beside = path.parent / match[1] if match else None
-                if beside is None or not beside.is_file():
-                    raise ModelError(
-                        "refused",
-                        f"{path.name} can't be loaded: {error}",
-                        remedy="Install what it needs, or export it without dependencies",
-                    ) from None
-                self.dependencies.append(self._load_dependency(beside))
-        raise ModelError(
-            "refused", f"{path.name} can't be loaded: its dependencies need each other", remedy="Link it with an rpath of $ORIGIN"
-        )
-
-    def _load_dependency(self, path: Path) -> ctypes.CDLL:
-        for _ in range(64):
-            try:
-                return ctypes.CDLL(str(path), mode=os.RTLD_GLOBAL | os.RTLD_NOW)
-            except OSError as error:
-                match = re.match(r"([^\s:/]+): cannot open shared object file", str(error))
-                if not match or match[1] == path.name or not (path.parent / match[1]).is_file():
-                    raise ModelError("refused", f"{path.name} can't be loaded: {error}", remedy="Install what it needs") from None
-                self.dependencies.append(self._load_dependency(path.parent / match[1]))
-        raise ModelError(
-            "refused", f"{path.name} can't be loaded: its dependencies need each other", remedy="Link it with an rpath of $ORIGIN"
-        )
+                name = match[1] if match else ""
+                if not name or name in (*tried, *within) or not (path.parent / name).is_file():
+                    remedy = "Install what it needs, or export it without dependencies"
+                    if name in tried:
+                        remedy = f"{name} lies beside it and has no soname: link it with one, or with an rpath of $ORIGIN"
+                    raise ModelError("refused", f"{path.name} can't be loaded: {error}", remedy=remedy) from None
+                tried.add(name)
+                self.dependencies.append(self._load(path.parent / name, os.RTLD_GLOBAL, (*within, path.name)))
 
 
 def choose(description: ModelDescription, kind: Kind | None) -> Interface:

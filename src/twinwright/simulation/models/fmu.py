@@ -1,0 +1,227 @@
+"""Kind `fmu`: a Functional Mock-up Unit of FMI 2.0 or 3.0, for co-simulation or model exchange.
+
+Inputs, states, outputs and parameters are bound to variables of the FMU by their own names or by `variable:`. Where a port has
+no unit, it has the FMU's; where it has another, values are converted. What neither a port nor a setting names keeps its start
+value.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+import msgspec
+import numpy as np
+from pydantic import Field, field_validator
+
+from twinwright.documents import Document, Problems, Spec
+from twinwright.simulation.declaration import InputSpec, ModelSpec, Name, OutputSpec, ParameterSpec, StateSpec, duration_seconds
+from twinwright.simulation.definition import ModelDefinition
+from twinwright.simulation.fmi.binding import Bound, complete, settable, setting
+from twinwright.simulation.protocol import Advance, Capabilities, Floats, ModelError, State
+from twinwright.simulation.trajectory import check_finite, initial_state
+
+_VARIABLE = Field(default=None, description="the FMU's variable, such as pump.w or u[2]; its own name unless given")
+MAX_LIVE = 4  # instances that are kept at the end of a run because they can't be saved
+
+
+class FmuInputSpec(InputSpec):
+    """An input of the FMU."""
+
+    variable: str | None = _VARIABLE
+
+
+class FmuStateSpec(StateSpec):
+    """A variable of the FMU whose start is given, estimated or observed. Without `start` and `property` it is the FMU's."""
+
+    variable: str | None = _VARIABLE
+
+
+class FmuOutputSpec(OutputSpec):
+    """Any variable of the FMU that is recorded."""
+
+    variable: str | None = _VARIABLE
+
+
+class FmuParameterSpec(ParameterSpec):
+    """A parameter of the FMU. Without `value` it is the FMU's."""
+
+    value: float | None = Field(default=None, description="the value used until a parameter set is promoted; the FMU's unless given")  # type: ignore[assignment]
+    variable: str | None = _VARIABLE
+
+
+class FmuSolverSpec(Spec):
+    """How model exchange is integrated: `euler`, `rk4`, `dopri5` (adaptive) are compiled; SciPy's are for stiff models."""
+
+    method: Literal["euler", "rk4", "dopri5", "RK23", "RK45", "DOP853", "Radau", "BDF", "LSODA"] = Field(
+        default="dopri5", description="Euler, Runge-Kutta, Dormand-Prince, or one of SciPy's"
+    )
+    tolerance: float | None = Field(default=None, gt=0, lt=1, description="relative; the FMU's own unless given, else 1e-6")
+    max_step: str | None = Field(default=None, description="the longest internal step; the model's step unless given")
+
+    @field_validator("max_step")
+    @classmethod
+    def _max_step_is_a_duration(cls, value: str | None) -> str | None:
+        if value is not None:
+            duration_seconds(value)
+        return value
+
+
+class FmuSpec(ModelSpec):
+    """A model file of kind `fmu`; `artefact` is the .fmu beside it."""
+
+    inputs: dict[Name, FmuInputSpec] = Field(default_factory=dict, description="by name, in the order of `u`")  # type: ignore[assignment]
+    states: dict[Name, FmuStateSpec] = Field(default_factory=dict, description="by name, in the order of `x`")  # type: ignore[assignment]
+    outputs: Annotated[dict[Name, FmuOutputSpec], Field(min_length=1, description="by name, in the order of `y`")]  # type: ignore[assignment]
+    parameters: dict[Name, FmuParameterSpec] = Field(default_factory=dict, description="by name, in the order of `p`")  # type: ignore[assignment]
+    run: Literal["cs", "me"] | None = Field(default=None, description="co-simulation where there is one, unless given")
+    solver: FmuSolverSpec = Field(default=FmuSolverSpec(), description="of model exchange")
+    communication_step: str | None = Field(default=None, description="of co-simulation; the model's step unless given")
+    start_time: float = Field(default=0.0, description="the FMU's own time at the beginning of a run, in seconds")
+    settings: dict[str, float | bool | str | list[float] | list[str]] = Field(
+        default_factory=dict, description="start values of further variables, in the FMU's own units"
+    )
+    logging: bool = Field(default=False, description="let the FMU write what it does into the run's log")
+    event_mode: bool | None = Field(default=None, description="of FMI 3.0 co-simulation; used where there are clocks unless given")
+
+    @field_validator("communication_step")
+    @classmethod
+    def _step_is_a_duration_too(cls, value: str | None) -> str | None:
+        if value is not None:
+            duration_seconds(value)
+        return value
+
+
+class FmuModel:
+    """An FMU, unpacked and loaded; each trajectory has an instance of its own, taken from a pool."""
+
+    Spec: ClassVar[type[Spec]] = FmuSpec
+    complete = staticmethod(complete)
+
+    @staticmethod
+    def check(spec: Any, document: Document, artefacts: Mapping[str, bytes], problems: Problems) -> None:
+        """Nothing beyond what `complete` has found."""
+
+    @staticmethod
+    def warm_up() -> None:
+        """Compile or load the stepping loops."""
+        from twinwright.simulation.fmi.native import loops
+
+        loops()
+
+    def __init__(self, definition: ModelDefinition, folder: Path) -> None:
+        from twinwright.simulation.fmi.session import Column, Unit
+
+        body = (folder / definition.artefact).read_bytes()
+        self.definition, self.options = definition, definition.options
+        place = folder / f".fmu-{hashlib.sha256(body).hexdigest()[:16]}"
+        self.unit = Unit(body, definition.artefact, place, self.options["run"])
+        md = self.unit.description
+        bindings = {section: [Bound(*one) for one in rows] for section, rows in self.options["bindings"].items()}
+        self.bindings: dict[str, list[Bound]] = bindings
+        holds = {one.name: one.hold for one in definition.inputs}
+        self.inputs = [Column(md.by_name[one.variable], one.element, holds[one.port]) for one in bindings["inputs"]]
+        self.outputs = [Column(md.by_name[one.variable], one.element) for one in (*bindings["outputs"], *bindings["states"])]
+        self.settings = self._settings()
+        self.fixed = {name: setting(md, settable(md, name), value) for name, value in self.options["settings"].items()}
+        self.live: OrderedDict[str, Any] = OrderedDict()
+        self.warnings = (self.unit.loops.warning,) if self.unit.loops.warning else ()
+        exchange = self.unit.interface.kind == "me"
+        equal = not exchange and not self.unit.interface.has("canHandleVariableCommunicationStepSize")
+        self.capabilities = Capabilities(
+            step=definition.step if equal else None,
+            events=exchange or self.settings.event_mode,
+            save_state=self.unit.can_save,
+        )
+
+    def _settings(self) -> Any:
+        from twinwright.simulation.fmi.session import Settings
+
+        solver = FmuSolverSpec.model_validate(self.options["solver"])
+        step, communication = self.definition.step, self.options["communication_step"]
+        clocks = any(one.type == "Clock" for one in self.unit.description.variables)
+        wanted = self.options["event_mode"] if self.options["event_mode"] is not None else clocks
+        return Settings(
+            method=solver.method,
+            max_step=duration_seconds(solver.max_step) if solver.max_step else step,
+            tolerance=solver.tolerance,
+            substeps=max(1, round(step / duration_seconds(communication))) if communication else 1,
+            logging=bool(self.options["logging"]),
+            event_mode=wanted and self.unit.interface.has("hasEventMode"),
+        )
+
+    def initial(self, parameters: Mapping[str, float], states: Mapping[str, float], time: float = 0.0) -> State:
+        state = initial_state(self.definition, parameters, states, time)
+        values = self.definition.defaults() | dict(parameters)
+        starts: dict[str, list[Any]] = {name: list(one) for name, one in self.fixed.items()}
+        for bound, value in zip(self.bindings["states"], state.values, strict=True):
+            self._put(starts, bound, float(value))
+        for bound in self.bindings["parameters"]:
+            self._put(starts, bound, values[bound.port])
+        return replace(state, opaque=_encode(float(time), starts, None, ""))
+
+    def _put(self, starts: dict[str, list[Any]], bound: Bound, value: float) -> None:
+        variable = self.unit.description.by_name[bound.variable]
+        if bound.variable not in starts:
+            given, size = list(variable.start or (0,)), self.unit.description.size(variable)
+            starts[bound.variable] = given * size if len(given) == 1 else given
+        number = bound.to_fmu(value)
+        starts[bound.variable][bound.element] = number if variable.type.startswith("Float") else round(number)
+
+    def advance(self, state: State, times: Floats, inputs: Floats) -> Advance:
+        begun, starts, saved, token = msgspec.msgpack.decode(state.opaque, type=tuple[float, dict[str, list[Any]], bytes | None, str])
+        at = np.ascontiguousarray(times + self.options["start_time"], np.float64)
+        columns = [one.to_fmu(inputs[:, index]) for index, one in enumerate(self.bindings["inputs"])]
+        rows = np.ascontiguousarray(np.column_stack(columns), np.float64) if columns else np.zeros((at.size, 0))
+        session = self._session(state, begun, starts, saved, token, rows)
+        numbers = np.zeros((at.size, len(self.outputs)))
+        numbers[0] = session.now(float(at[0]))
+        if at.size > 1:
+            session.advance(at, rows, numbers)
+        bound = [*self.bindings["outputs"], *self.bindings["states"]]
+        values = np.column_stack([one.to_port(numbers[:, index]) for index, one in enumerate(bound)])
+        count = len(self.bindings["outputs"])
+        outputs, states = np.ascontiguousarray(values[:, :count]), np.ascontiguousarray(values[:, count:])
+        check_finite("output", [one.name for one in self.definition.outputs], times, outputs)
+        check_finite("state", [one.name for one in self.definition.states], times, states)
+        token = hashlib.sha256(state.opaque + at.tobytes() + rows.tobytes()).hexdigest()
+        saved = self._keep(session, token)
+        opaque = _encode(begun, starts, saved, "" if saved is not None else token)
+        return Advance(State(float(times[-1]), states[-1].copy(), state.parameters, opaque), outputs, states)
+
+    def _session(self, state: State, begun: float, starts: dict[str, list[Any]], saved: bytes | None, token: str, rows: Floats) -> Any:
+        """The instance at a state: where it is already, started afresh, or restored."""
+        from twinwright.simulation.fmi.session import Session
+
+        if token:
+            if token not in self.live:
+                raise ModelError(
+                    "refused",
+                    f"the FMU can't save its state, and no instance of it is at t = {state.time:g} s any more",
+                    remedy="Run it from its start, or export it with canSerializeFMUState",
+                )
+            return self.live.pop(token)
+        session = Session(self.unit, self.inputs, self.outputs, self.settings)
+        start = (begun if saved is not None else state.time) + self.options["start_time"]
+        session.start(start, starts, rows[0].copy(), rows[min(1, len(rows) - 1)].copy())
+        if saved is not None:
+            session.restore(saved)
+        return session
+
+    def _keep(self, session: Any, token: str) -> bytes | None:
+        if self.unit.can_save:
+            saved: bytes = session.save()
+            session.close()
+            return saved
+        self.live[token] = session
+        while len(self.live) > MAX_LIVE:
+            self.live.popitem(last=False)[1].close()
+        return None
+
+
+def _encode(begun: float, starts: dict[str, list[Any]], saved: bytes | None, token: str) -> bytes:
+    return msgspec.msgpack.encode((begun, starts, saved, token))
