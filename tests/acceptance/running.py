@@ -84,29 +84,22 @@ def command(
     return Answer(done.returncode, done.stdout, done.stderr)
 
 
-class Up:
-    """`twinwright up` as a process, from its first line on. `alive` are those that have not ended."""
+class Running:
+    """A command as a process, from its first line on. `alive` are those that have not ended."""
 
-    alive: ClassVar[set[Up]] = set()
+    alive: ClassVar[set[Running]] = set()
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *line: str) -> None:
         self.folder = folder
         self.log = (folder / ".up.log").open("ab")
         self.process = subprocess.Popen(
-            [str(COMMAND), "up", "--workspace", str(folder), "--port", "0", "--json"], stdout=subprocess.PIPE, stderr=self.log, text=True
+            [str(COMMAND), *line, "--workspace", str(folder), "--json"], stdout=subprocess.PIPE, stderr=self.log, text=True
         )
         assert self.process.stdout is not None
         first = self.process.stdout.readline()
-        assert '"url"' in first, first or f"up ended with {self.process.wait()}: {(folder / '.up.log').read_text()[-2000:]}"
-        self.url = json.loads(first)["url"]
-        Up.alive.add(self)
-
-    @property
-    def headers(self) -> dict[str, str]:
-        return {"authorization": f"Bearer {(self.folder / '.twinwright' / 'token').read_text().strip()}"}
-
-    def client(self) -> httpx.Client:
-        return httpx.Client(base_url=self.url, headers=self.headers, timeout=30)
+        assert first.startswith("{"), first or f"{line[0]} ended with {self.process.wait()}: {(folder / '.up.log').read_text()[-2000:]}"
+        self.said = json.loads(first)
+        Running.alive.add(self)
 
     def kill(self) -> None:
         """SIGKILL: nothing is said, flushed or tidied."""
@@ -118,12 +111,34 @@ class Up:
         return self._wait()
 
     def _wait(self) -> int:
-        Up.alive.discard(self)
+        Running.alive.discard(self)
         code = self.process.wait(60)
         assert self.process.stdout is not None
         self.process.stdout.close()
         self.log.close()
         return code
+
+
+class Up(Running):
+    """`twinwright up`."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, "up", "--port", "0")
+        self.url = self.said["url"]
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"authorization": f"Bearer {(self.folder / '.twinwright' / 'token').read_text().strip()}"}
+
+    def client(self) -> httpx.Client:
+        return httpx.Client(base_url=self.url, headers=self.headers, timeout=30)
+
+
+class Worker(Running):
+    """`twinwright worker`."""
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        super().__init__(folder, "worker", *options)
 
 
 @contextlib.contextmanager

@@ -1,7 +1,7 @@
-"""SIGKILL at fifty random instants while telemetry comes by HTTP, MQTT and files: nothing acknowledged is lost, nothing counts twice.
+"""SIGKILL at random instants while telemetry comes by HTTP, MQTT, Kafka and files: nothing acknowledged is lost, nothing counts twice.
 
 After each kill the platform is started again and whatever was not acknowledged is delivered again, by whoever has to: the
-client, the broker, the folder.
+client, the broker, the folder. Each of these is told how often to kill, so that `make soak` can do it for longer.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import random
 import subprocess
 import threading
 import time
+import uuid
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -62,6 +63,11 @@ def workspace(folder: Path, name: str, toml: str = "", source: str = "") -> Path
     )
     assert twinwright("apply", workspace=folder).code == 0
     return folder
+
+
+def on_postgres(postgres: Any) -> str:
+    """`[store]` in a schema of its own."""
+    return f'[store]\nengine = "postgres"\ndsn = "{postgres.dsn()}"\nschema = "{postgres.schema()}"\n'
 
 
 def reading(number: int) -> dict[str, Any]:
@@ -148,8 +154,8 @@ class Client(threading.Thread):
             self.error = error
 
 
-def test_http_clients_lose_nothing_that_was_acknowledged_over_twenty_kills(tmp_path: Path) -> None:
-    folder, rng = workspace(tmp_path, "push"), random.Random(20)
+def kill_over_http(tmp_path: Path, store: str, kills: int) -> None:
+    folder, rng = workspace(tmp_path, "push", store), random.Random(20)
     fresh = (list(range(start, start + 40)) for start in range(0, 10_000_000, 40))
     lock = threading.Lock()
 
@@ -162,12 +168,12 @@ def test_http_clients_lose_nothing_that_was_acknowledged_over_twenty_kills(tmp_p
     undelivered: list[list[int]] = []
     accepted: set[int] = set()
     tries = before = 0
-    for kill in range(21):
+    for kill in range(kills + 1):
         running = Up(folder)
         clients = [Client(running, batches(), undelivered) for _ in range(2)]
         for client in clients:
             client.start()
-        if kill < 20:
+        if kill < kills:
             kill_somewhere(running, rng, before)
         else:
             until(lambda: not undelivered)
@@ -181,7 +187,7 @@ def test_http_clients_lose_nothing_that_was_acknowledged_over_twenty_kills(tmp_p
                 tries += 1
                 assert receipt["received"] == 43 == receipt["accepted"] + receipt["duplicate"] + 2
                 assert receipt["dead_lettered"] == dict.fromkeys(REASONS, 1)
-        if kill < 20:
+        if kill < kills:
             counts = check_counts(folder)
             before = counts["received"]
             unsure = {number for batch in undelivered for number in batch}
@@ -189,10 +195,18 @@ def test_http_clients_lose_nothing_that_was_acknowledged_over_twenty_kills(tmp_p
     check_series(folder, accepted)
     counts = check_counts(folder)
     assert counts["received"] % 43 == 0  # a batch is taken whole or not at all
-    assert 43 * tries <= counts["received"] <= 43 * (tries + 2 * 20)
+    assert 43 * tries <= counts["received"] <= 43 * (tries + 2 * kills)
     assert counts["dead_lettered"] == 2 * counts["received"] // 43
     assert running.stop() == 0
     check_series(folder, accepted)
+
+
+def test_http_clients_lose_nothing_that_was_acknowledged_over_twenty_kills(tmp_path: Path) -> None:
+    kill_over_http(tmp_path, "", 20)
+
+
+def test_http_clients_lose_nothing_over_kills_of_a_platform_on_postgres(postgres: Any, tmp_path: Path) -> None:
+    kill_over_http(tmp_path, on_postgres(postgres), 3)
 
 
 # --- files -----------------------------------------------------------------------------------------------------------
@@ -208,25 +222,25 @@ def drop(folder: Path, name: str, numbers: list[int]) -> Counter[str]:
     return Counter(received=len(lines), accepted=len(numbers), duplicate=1, dead_lettered=2)
 
 
-def test_files_in_a_folder_count_exactly_once_over_fifteen_kills(tmp_path: Path) -> None:
+def kill_over_files(tmp_path: Path, store: str, kills: int) -> None:
     (tmp_path / "inbox").mkdir()
-    toml = f'[connectors.inbox]\ntype = "files"\nfolder = "{tmp_path}/inbox"\nscan = "PT0.05S"\nsettle = "PT0S"\n'
+    toml = store + f'[connectors.inbox]\ntype = "files"\nfolder = "{tmp_path}/inbox"\nscan = "PT0.05S"\nsettle = "PT0S"\n'
     folder = workspace(tmp_path, "inbox", toml, '{connector: inbox, path: "*.ndjson", chunk_bytes: 2048}')
     rng, expected, numbers, next_number = random.Random(15), Counter[str](), set[int](), 0
     seen: list[int] = []
-    for kill in range(15):
+    for kill in range(kills):
         running = Up(folder)
         for file in range(2):
             size = rng.randint(500, 1500)
             mine = list(range(next_number, next_number + size))
             next_number += size
             numbers.update(mine)
-            expected += drop(folder, f"{kill:02}-{file}.ndjson", mine)
+            expected += drop(folder, f"{kill:04}-{file}.ndjson", mine)
         kill_somewhere(running, rng, seen[-1] if seen else 0)
         counts = check_counts(folder)
         seen.append(counts["received"])
         assert all(counts[name] <= expected[name] for name in expected)
-    assert seen == sorted(seen) and len(set(seen)) > 7  # it got on between the kills, and never back
+    assert seen == sorted(seen) and len(set(seen)) >= min(8, kills)  # it got on between the kills, and never back
     running = Up(folder)
     until(lambda: Counter(check_counts(folder)) == expected)
     time.sleep(0.5)
@@ -234,6 +248,10 @@ def test_files_in_a_folder_count_exactly_once_over_fifteen_kills(tmp_path: Path)
     check_series(folder, numbers)
     assert running.stop() == 0
     check_series(folder, numbers)
+
+
+def test_files_in_a_folder_count_exactly_once_over_fifteen_kills(tmp_path: Path) -> None:
+    kill_over_files(tmp_path, "", 15)
 
 
 def test_a_load_by_ingest_that_is_killed_resumes_and_counts_each_line_once(tmp_path: Path) -> None:
@@ -293,9 +311,8 @@ class Publisher(threading.Thread):
         client.loop_stop()
 
 
-@pytest.mark.broker
-def test_mqtt_messages_count_once_over_fifteen_kills(broker: Any, tmp_path: Path) -> None:
-    toml = f'[connectors.plant]\ntype = "mqtt"\nhost = "127.0.0.1"\nport = {broker.port}\nconnect_timeout = "PT60S"\n'
+def kill_over_mqtt(broker: Any, tmp_path: Path, store: str, kills: int) -> None:
+    toml = store + f'[connectors.plant]\ntype = "mqtt"\nhost = "127.0.0.1"\nport = {broker.port}\nconnect_timeout = "PT60S"\n'
     folder = workspace(tmp_path / "w", "mqtt", toml, '{connector: plant, topic: "plant/{sensor}"}')
     rng = random.Random(51)
     with_session = Up(folder)
@@ -305,14 +322,14 @@ def test_mqtt_messages_count_once_over_fifteen_kills(broker: Any, tmp_path: Path
     publisher.start()
     seen: list[int] = []
     before = 0
-    for _ in range(15):
+    for _ in range(kills):
         running = Up(folder)
         kill_somewhere(running, rng, before)
         counts = check_counts(folder)
         before = counts["received"]
         seen.append(counts["accepted"])
         assert seen[-1] <= publisher.sent + 50
-    assert seen == sorted(seen) and len(set(seen)) > 7
+    assert seen == sorted(seen) and len(set(seen)) >= min(8, kills)
     publisher.stopping.set()
     publisher.join(60)
     running = Up(folder)
@@ -324,6 +341,16 @@ def test_mqtt_messages_count_once_over_fifteen_kills(broker: Any, tmp_path: Path
     assert counts["dead_lettered"] >= 2 * publisher.sent // 50
     assert running.stop() == 0
     check_series(folder, set(range(publisher.sent)))
+
+
+@pytest.mark.broker
+def test_mqtt_messages_count_once_over_fifteen_kills(broker: Any, tmp_path: Path) -> None:
+    kill_over_mqtt(broker, tmp_path, "", 15)
+
+
+@pytest.mark.broker
+def test_mqtt_messages_count_once_over_kills_of_a_platform_on_postgres(broker: Any, postgres: Any, tmp_path: Path) -> None:
+    kill_over_mqtt(broker, tmp_path, on_postgres(postgres), 3)
 
 
 def _connectors(folder: Path) -> list[dict[str, Any]]:
@@ -341,9 +368,10 @@ def _connectors(folder: Path) -> list[dict[str, Any]]:
 class KafkaPublisher(threading.Thread):
     """Sends numbered readings to two partitions in transactions, some twice, some broken; a third of the transactions is aborted."""
 
-    def __init__(self, servers: str) -> None:
+    def __init__(self, servers: str, topic: str) -> None:
         super().__init__(daemon=True)
-        self.producer = Producer({"bootstrap.servers": servers, "transactional.id": "publisher", "linger.ms": 2, "log_level": 0})
+        self.topic = topic
+        self.producer = Producer({"bootstrap.servers": servers, "transactional.id": topic, "linger.ms": 2, "log_level": 0})
         self.stopping = threading.Event()
         self.kept: list[int] = []
         self.transactions = 0
@@ -363,7 +391,7 @@ class KafkaPublisher(threading.Thread):
     def _transaction(self, batch: range, *, aborted: bool) -> None:
         self.producer.begin_transaction()
         for index, body in enumerate([*map(encoded, batch), encoded(batch[0]), *BROKEN]):
-            self.producer.produce("readings", body, partition=index % 2)
+            self.producer.produce(self.topic, body, partition=index % 2)
         self.producer.flush(60)
         if aborted:
             self.producer.abort_transaction(60)
@@ -373,25 +401,25 @@ class KafkaPublisher(threading.Thread):
             self.transactions += 1
 
 
-@pytest.mark.kafka
-def test_kafka_records_count_exactly_once_over_eight_kills(kafka: Any, tmp_path: Path) -> None:
+def kill_over_kafka(kafka: Any, tmp_path: Path, store: str, kills: int) -> None:
+    topic = f"readings-{uuid.uuid4().hex[:8]}"
     admin = AdminClient({"bootstrap.servers": kafka.servers})
-    admin.create_topics([NewTopic("readings", 2, 1)])["readings"].result(60)
-    toml = (
-        f'[connectors.bus]\ntype = "kafka"\nbootstrap_servers = "{kafka.servers}"\ngroup = "plant"\n'
+    admin.create_topics([NewTopic(topic, 2, 1)])[topic].result(60)
+    toml = store + (
+        f'[connectors.bus]\ntype = "kafka"\nbootstrap_servers = "{kafka.servers}"\ngroup = "{topic}"\n'
         'session_timeout = "PT2S"\n'  # a killed member's partitions are free again soon
     )
-    folder = workspace(tmp_path / "w", "bus", toml, "{connector: bus, topic: readings}")
+    folder = workspace(tmp_path / "w", "bus", toml, f"{{connector: bus, topic: {topic}}}")
     rng = random.Random(8)
-    publisher = KafkaPublisher(kafka.servers)
+    publisher = KafkaPublisher(kafka.servers, topic)
     publisher.start()
     seen: list[int] = []
-    for _ in range(8):
+    for _ in range(kills):
         running = Up(folder)
         kill_somewhere(running, rng, seen[-1] if seen else 0)
         assert publisher.error is None, publisher.error
         seen.append(check_counts(folder)["received"])
-    assert seen == sorted(seen) and len(set(seen)) > 3
+    assert seen == sorted(seen) and len(set(seen)) >= min(4, kills)
     publisher.stopping.set()
     publisher.join(120)
     assert publisher.error is None, publisher.error
@@ -404,3 +432,8 @@ def test_kafka_records_count_exactly_once_over_eight_kills(kafka: Any, tmp_path:
     check_series(folder, set(publisher.kept))
     assert running.stop() == 0
     check_series(folder, set(publisher.kept))
+
+
+@pytest.mark.kafka
+def test_kafka_records_count_exactly_once_over_eight_kills(kafka: Any, tmp_path: Path) -> None:
+    kill_over_kafka(kafka, tmp_path, "", 8)

@@ -7,12 +7,12 @@ import pytest
 
 sys.path.append(str(Path(__file__).parents[2]))
 
-from tests.acceptance.running import Up
+from tests.acceptance.running import Running
 from tests.storage.postgres_server import postgres  # noqa: F401 - a fixture
 
 
 @pytest.fixture(autouse=True, scope="module")
 def nothing_left_running():
     yield
-    for left in list(Up.alive):
+    for left in list(Running.alive):
         left.kill()

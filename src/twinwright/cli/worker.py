@@ -27,12 +27,12 @@ _log = logs.get_logger("worker")
 def run(folder: Path, *, names: Sequence[str], port: int | None, as_json: bool) -> None:
     """Until a signal says stop. Raises WorkspaceError, UsageError for a store or a connector that can't be shared."""
     logs.configure()
-    wait = until_told()
     session = Session(folder, worker=True)
     with contextlib.closing(session):
         if not session.served.applied.digest:
             raise UsageError("nothing is applied to the store", where=str(folder), remedy="Run `twinwright apply` or `twinwright up` first")
         chosen = _chosen(session.workspace.settings.connectors, names)
+        wait = until_told()
         with _monitored(session, port) as url, sources(session, lambda: _chosen(session.workspace.settings.connectors, names)):
             text = f"working on {', '.join(sorted(chosen))}" + (f", {url}" if url else "")
             typer.echo(json.dumps({"connectors": sorted(chosen), "monitoring": url}) if as_json else text)
