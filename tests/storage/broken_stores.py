@@ -162,6 +162,19 @@ def _says_it_is_sealed(sound, principal, table):
 
 
 BROKEN = {
+    "lets go of what is kept": Broken(
+        "whole_readings_go_and_what_is_kept_stays",
+        transaction={"let_go": lambda sound, one: sound.let_go(replace(one, kept=(one.kept[0][:0], one.kept[1][:0])))},
+    ),
+    "lets whole readings go": Broken(
+        "some_columns_go_and_the_others_stay",
+        transaction={"let_go": lambda sound, one: sound.let_go(replace(one, columns=tuple(range(len(one.table.columns)))))},
+    ),
+    "lets go too much": Broken(
+        "whole_readings_go_and_what_is_kept_stays",
+        transaction={"let_go": lambda sound, one: sound.let_go(replace(one, before=one.before + 1))},
+    ),
+    "old roll-ups stay": Broken("rollups_are_put_read_replaced_and_let_go", transaction={"let_go_rollups": lambda *given: 2}),
     "sealing is a commit": Broken("sealing_changes_nothing_that_is_read", {"seal": _seals_into_the_log}),
     "sealing does nothing": Broken("late_readings_of_a_sealed_day_are_found_and_sealed_again", {"seal": lambda *given: iter(())}),
     "late ones are not seen": Broken("a_day_counts_as_sealed_when_all_of_it_is", {"unsealed": _says_it_is_sealed}),

@@ -14,6 +14,7 @@ import pytest
 from tests.storage import (
     conformance_bookkeeping,
     conformance_copies,
+    conformance_expiry,
     conformance_log,
     conformance_machine,
     conformance_reads,
@@ -27,6 +28,7 @@ CHECKS = {
         conformance_reads,
         conformance_bookkeeping,
         conformance_copies,
+        conformance_expiry,
         conformance_sealing,
         conformance_machine,
     )

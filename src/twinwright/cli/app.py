@@ -107,6 +107,10 @@ def apply(workspace: Workspace = HERE, as_json: Json = False) -> None:
 def _show_changes(result: dict[str, Any]) -> None:
     rows = [[c["change"], c["kind"], c["id"], c["effect"], c["detail"]] for c in result["changes"]]
     output.table(["change", "what", "name", "effect", "detail"], rows, empty="nothing to change")
+    if result.get("deletes", {}).get("values"):
+        gone = result["deletes"]
+        size = gone["bytes"] / 1e6
+        typer.echo(f"Retention deletes up to {gone['values']} values of {gone['readings']} readings, about {size:.1f} MB, for good")
     if result["breaking"]:
         typer.echo("There are breaking changes: `twinwright apply` refuses them.")
 
@@ -277,6 +281,8 @@ def history(
         rows = list(zip(r["times"], r["values"], r["quality"], r["source"], strict=True))
         head = f"{path} [{r['unit']}]" if r["unit"] else path
         output.table(["time", head, "quality", "source"], rows, empty="no observations")
+        if "expired_before" in r:
+            typer.echo(f"raw values before {r['expired_before']} are gone" + (": windows are of roll-ups" if r.get("rolled_up") else ""))
         if marks := [f"{name} {count}" for name, count in r["marks"].items() if count]:
             typer.echo(f"marked: {', '.join(marks)}")
 

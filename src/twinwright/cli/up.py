@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from twinwright.governance.principals import LOCAL_ADMIN
 from twinwright.observability import logs
 from twinwright.platform.local import LocalPlatform
 from twinwright.platform.remote import running_platform
+from twinwright.platform.retention import expire_history
 from twinwright.platform.sealing import seal
 from twinwright.platform.server import CommandServer, socket_path
 from twinwright.platform.session import Session
@@ -45,7 +47,7 @@ def run(folder: Path, *, host: str | None, port: int | None, as_json: bool) -> N
             sinks(session),
             sources(session, lambda: session.workspace.settings.connectors),
             regularly("housekeeping", lambda _: _keep_house(session)),
-            regularly("sealing", lambda stop: seal(session, stop)),
+            regularly("retention", lambda stop: _keep_history(session, stop)),
         ):
             login = f"{server.url}/login?code={tokens.new_code()}"
             typer.echo(json.dumps({"url": server.url, "login": login}) if as_json else login)
@@ -105,3 +107,9 @@ def _deriving(session: Session) -> Iterator[None]:
 def _keep_house(session: Session) -> None:
     session.remember_clock()
     session.expire()
+
+
+def _keep_history(session: Session, stop: threading.Event) -> None:
+    """One after the other: both rewrite days."""
+    expire_history(session, stop)
+    seal(session, stop)

@@ -91,6 +91,7 @@ class Metrics:
     clock_steps: Counter
     store_bytes: Gauge
     sealed_readings: Counter
+    expired_readings: Counter
     resident_memory_bytes: Gauge
 
     @classmethod
@@ -130,6 +131,7 @@ class Metrics:
             clock_steps=made.counter("clock_steps", "Times the clock became suspect"),
             store_bytes=made.gauge("store_bytes", "Size of the store on disk"),
             sealed_readings=made.counter("sealed_readings", "Readings put in the order of twin and time"),
+            expired_readings=made.counter("expired_readings", "Readings of which raw values were let go of, past their retention"),
             resident_memory_bytes=resident,
         )
 

@@ -14,6 +14,7 @@ LATE_TARGET = 0.05
 RUN_TARGET = 0.95
 MARKED_TARGET = 0.05
 LAG_TARGET = 60.0  # seconds
+OVERDUE_TARGET = 86_400.0  # seconds: a day begins to be due when the one before it is done
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +61,10 @@ def table(
     now: int,
     qualities: Sequence[Quality] = (),
     lags: Mapping[str, float] | None = None,
+    overdue: float | None = None,
 ) -> dict[str, Any]:
     """Per KPI `value unit target met`; `counts` since creation. `commits` and `runs` are those of the window, `lags` the seconds that
-    each consumer of the commit log is behind."""
+    each consumer of the commit log is behind, `overdue` those by which retention is (None: no rule)."""
     counts = sum((commit.counts for commit in commits), Counts())
     kpis: dict[str, Any] = {}
     for feed in feeds:
@@ -84,6 +86,8 @@ def table(
     succeeded = sum(run.get("status") == "ok" for run in runs)
     success = succeeded / len(runs) if runs else None
     kpis["simulation_success"] = _kpi(success, "1", RUN_TARGET, None if success is None else success >= RUN_TARGET)
+    if overdue is not None:
+        kpis["retention_overdue"] = _kpi(overdue, "s", OVERDUE_TARGET, overdue <= OVERDUE_TARGET)
     every = sum(totals.values(), Counts())
     kpis["counts"] = {
         "received": every.received,

@@ -31,6 +31,7 @@ from twinwright.twins.registry import TwinRegistry
 from twinwright.workspace import Workspace
 from twinwright.workspace.graph import DeclaredTwin
 from twinwright.workspace.load import compile_contracts, paths_of_twins
+from twinwright.workspace.retention import HistoryRetention, rules_from
 
 KIND, ID = "applied", "workspace"
 MODEL = "model"  # the kind of record that holds one, by the digest of its content
@@ -51,6 +52,7 @@ class Applied:
     derived: Mapping[str, Definition]
     bindings: Sequence[Binding]
     commit: int
+    retention: Mapping[str, HistoryRetention]  # by `*`, interface, path or both
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,9 @@ def read_applied(store: Store, principal: Principal) -> Applied:
     bindings = [bind(one, plant, lifetimes) for one in derived.values()]
     texts = body["schema"], body["contracts"], body["declared"]
     models = body.get("models", {})  # a store of before models were applied has none
-    return Applied(body["digest"], *texts, ontology, registry, contracts, models, derived, bindings, commit)
+    return Applied(
+        body["digest"], *texts, ontology, registry, contracts, models, derived, bindings, commit, rules_from(body.get("retention", {}))
+    )
 
 
 def read_model(store: Store, principal: Principal, digest: str) -> ModelDefinition:
@@ -129,6 +133,7 @@ def _changes(store: Store, principal: Principal, applied: Applied, workspace: Wo
     yield from _contract_changes(store.reading_tables(principal), applied, workspace)
     yield from _model_changes(applied, workspace)
     yield from _derived_changes(applied, workspace)
+    yield from _retention_changes(applied, workspace)
 
 
 def _interface_changes(applied: Applied, workspace: Workspace) -> Iterator[Change]:
@@ -239,6 +244,22 @@ def _derived_changes(applied: Applied, workspace: Workspace) -> Iterator[Change]
             yield Change("derived", name, "remove", "compatible", "what it derived is removed; reads known at an earlier commit show it")
 
 
+def _retention_changes(applied: Applied, workspace: Workspace) -> Iterator[Change]:
+    old, new = applied.retention, workspace.settings.retention.history
+    for key, rule in new.items():
+        if key not in old:
+            yield Change("retention", key, "add", "compatible", _kept(rule))
+        elif old[key] != rule:
+            yield Change("retention", key, "change", "compatible", f"{_kept(old[key])} becomes {_kept(rule)}")
+    for key, rule in old.items():
+        if key not in new:
+            yield Change("retention", key, "remove", "compatible", f"{_kept(rule)} no more; what is gone stays gone")
+
+
+def _kept(rule: HistoryRetention) -> str:
+    return ", ".join(f"{name} {text}" for name, text in rule.model_dump(exclude_none=True).items())
+
+
 def _clash(contract: Contract, tables: Sequence[ReadingTable]) -> str:
     """Why the history that is stored, also under contracts that are applied no more, forbids this one; empty if it does not."""
     mine = [table for table in tables if table.contract == contract.name]
@@ -289,6 +310,7 @@ def _write(transaction: Transaction, store: Store, principal: Principal, applied
         "derived": dict(workspace.derived_texts),
         "declared": declared,
         "models": {name: model.content_digest for name, model in workspace.models.items()},
+        "retention": {key: rule.model_dump(exclude_none=True) for key, rule in workspace.settings.retention.history.items()},
     }
     transaction.put_record(KIND, ID, body)
 

@@ -10,6 +10,7 @@ from twinwright import __version__
 from twinwright.clock import SECOND, parse_duration, to_iso
 from twinwright.governance.principals import Principal
 from twinwright.operations import kpi as kpis
+from twinwright.platform import retention
 from twinwright.platform.session import Session
 from twinwright.storage.layout import Commit
 from twinwright.telemetry.contract import Contract
@@ -30,7 +31,8 @@ def kpi(session: Session, principal: Principal, window: str) -> dict[str, Any]:
         for contract in session.pipeline.contracts.values()
     ]
     lags = {lag["name"]: lag["lag_seconds"] for lag in _consumers(session)}
-    return kpis.table(_feeds(session), commits, runs, store.counts(principal), now, qualities, lags)
+    overdue = retention.overdue(session, principal)
+    return kpis.table(_feeds(session), commits, runs, store.counts(principal), now, qualities, lags, overdue)
 
 
 def _quality(session: Session, principal: Principal, contract: Contract, since: int, now: int, commits: Sequence[Commit]) -> kpis.Quality:

@@ -26,7 +26,8 @@ class Platform(Protocol):
 
     # workspace
     def plan(self) -> dict[str, Any]:
-        """`changes[] migrations[] breaking cost`: what applying the folder would change."""
+        """`changes[] migrations[] breaking cost deletes{readings values bytes}`: what applying the folder would change, and what a changed
+        retention would let go of."""
         ...
 
     def apply(self) -> dict[str, Any]:

@@ -12,9 +12,9 @@ import yaml
 
 from twinwright.clock import from_iso, parse_duration, to_iso
 from twinwright.documents import Problems, load, parse_text
-from twinwright.errors import InvalidError, NotFoundError, UsageError
+from twinwright.errors import InvalidError, NotFoundError, RefusedError, UsageError
 from twinwright.governance.principals import LOCAL_ADMIN, Principal
-from twinwright.platform import health, keeping, series_file
+from twinwright.platform import health, keeping, retention, series_file
 from twinwright.platform.ingest import ingest_files
 from twinwright.platform.interface import Progress
 from twinwright.platform.reconcile import reconcile_against, reconcile_state
@@ -50,7 +50,14 @@ class LocalPlatform:
     # --- workspace ---------------------------------------------------------------------------------------------------
 
     def plan(self) -> dict[str, Any]:
-        return self.session.plan(self.principal)
+        planned = self.session.plan(self.principal)
+        return {**planned, "deletes": self._deletes(planned)}
+
+    def _deletes(self, planned: Mapping[str, Any]) -> dict[str, Any]:
+        """What a changed retention lets go of at the next pass, which an apply can't undo."""
+        if not any(change["kind"] == "retention" for change in planned["changes"]):
+            return {"readings": 0, "values": 0, "bytes": 0}
+        return retention.deletes(self.session, self.principal, self.session.workspace.settings.retention.history)
 
     def apply(self) -> dict[str, Any]:
         return self.session.apply(self.principal)
@@ -403,8 +410,20 @@ class LocalPlatform:
             number, last = int(known_at), self.session.store.last_commit(self.principal)
             if number > last:  # what it will make known is not known yet: the answer could not be given again
                 raise UsageError(f"there is no commit {number} yet", where="known-at", remedy=f"The newest is {last}")
+            following = self.session.store.commit_times(self.principal, {number + 1}).get(number + 1)
+            self._require_horizon(following)
             return number
-        return self.session.store.commit_at(self.principal, from_iso(known_at, where="known-at"))
+        at = from_iso(known_at, where="known-at")
+        self._require_horizon(at)
+        return self.session.store.commit_at(self.principal, at)
+
+    def _require_horizon(self, at: int | None) -> None:
+        """What was known until `at` (None: is still known) can be told. Raises RefusedError beyond the horizon."""
+        kept = self.session.workspace.settings.retention.known_at
+        horizon = self.session.clock.now() - parse_duration(kept)
+        if at is not None and at < horizon:
+            remedy = f"Ask for a later one, or set known_at in [retention] (now {kept})"
+            raise RefusedError(f"what was known before {to_iso(horizon)} is not kept", where="known-at", remedy=remedy)
 
 
 def _time(text: str | None, where: str) -> int | None:

@@ -19,6 +19,7 @@ from twinwright.storage import duckdb_sql
 from twinwright.storage.copies import Snapshot
 from twinwright.storage.duckdb_copies import DuckDBCopies
 from twinwright.storage.duckdb_errors import translated
+from twinwright.storage.duckdb_rollups import DuckDBRollUps
 from twinwright.storage.duckdb_sealing import DuckDBSealing
 from twinwright.storage.duckdb_transaction import Catalogue, DuckDBTransaction
 from twinwright.storage.journal_files import JournalFiles, Place
@@ -34,7 +35,7 @@ _MERGES = "2"  # of row groups that are not full, at a checkpoint: they get done
 _log = get_logger("storage")
 
 
-class DuckDBStore(DuckDBCopies, DuckDBSealing):
+class DuckDBStore(DuckDBCopies, DuckDBSealing, DuckDBRollUps):
     """Opens or creates `path`. Raises StoreError when it is another process's, of a newer format, or not a store."""
 
     many_writers = False

@@ -66,6 +66,10 @@ CREATE TABLE IF NOT EXISTS receipts (
     PRIMARY KEY (contract, key));
 CREATE TABLE IF NOT EXISTS sealed (
     number INTEGER NOT NULL, day BIGINT NOT NULL, through BIGINT NOT NULL, readings BIGINT NOT NULL, PRIMARY KEY (number, day));
+CREATE TABLE IF NOT EXISTS rollups (
+    width BIGINT NOT NULL, twin INTEGER NOT NULL, path VARCHAR NOT NULL, source VARCHAR NOT NULL, time BIGINT NOT NULL,
+    count BIGINT NOT NULL, bad BIGINT NOT NULL, sum DOUBLE, min DOUBLE, max DOUBLE, first DOUBLE, first_at BIGINT, last DOUBLE,
+    last_at BIGINT, unit VARCHAR, commit BIGINT NOT NULL);
 """  # since the format was fixed: a store that is older has none of it, and needs none to be read
 
 

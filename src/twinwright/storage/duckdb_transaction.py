@@ -10,7 +10,8 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from twinwright.storage import duckdb_sql
+from twinwright.storage import duckdb_expiry, duckdb_sql
+from twinwright.storage.expiry import Expiry
 from twinwright.storage.journal_files import JournalFiles
 from twinwright.storage.layout import Counts, DeadLetter, KeptReceipt, Lifetime, ReadingColumn, ReadingTable, Relationship, Retraction
 from twinwright.storage.log_line import LogLine, require_position, require_revision
@@ -188,6 +189,15 @@ class DuckDBTransaction(LogLine):
             self._con.execute("INSERT OR REPLACE INTO cells_through VALUES (?, ?)", [contract, through])
         finally:
             self._con.unregister("fresh_cells")
+
+    def let_go(self, expiry: Expiry) -> int:
+        return duckdb_expiry.let_go(self._con, expiry)
+
+    def put_rollups(self, rows: pa.Table) -> None:
+        duckdb_expiry.put_rollups(self._con, self.commit, rows)
+
+    def let_go_rollups(self, width: int, twins: Sequence[int], path: str, before: int) -> int:
+        return duckdb_expiry.let_go_rollups(self._con, width, twins, path, before)
 
     def finish(self) -> None:
         """The last act: this commit's line of the log."""

@@ -26,6 +26,7 @@ from twinwright.storage.copies import Snapshot, require_empty
 from twinwright.storage.postgres_connections import Connections
 from twinwright.storage.postgres_copies import PostgresCopies
 from twinwright.storage.postgres_lifecycle import Locks, migrate
+from twinwright.storage.postgres_rollups import PostgresRollUps
 from twinwright.storage.postgres_rows import catalogue
 from twinwright.storage.postgres_sealing import PostgresSealing
 from twinwright.storage.postgres_transaction import Catalogue, PostgresTransaction
@@ -35,7 +36,7 @@ from twinwright.storage.protocol import CommitListener
 _log = get_logger("storage")
 
 
-class PostgresStore(PostgresCopies, PostgresSealing):
+class PostgresStore(PostgresCopies, PostgresSealing, PostgresRollUps):
     """Opens the store in `schema` of a database, and makes or migrates it where it has to.
 
     Raises UsageError for an address that can't be read, StoreError when the database can't be reached, does not keep what it commits

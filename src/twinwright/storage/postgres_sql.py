@@ -71,6 +71,13 @@ CREATE INDEX ON receipts (made_at);
 """,
     "CREATE TABLE sealed (number integer NOT NULL, day bigint NOT NULL, through bigint NOT NULL, readings bigint NOT NULL, "
     "PRIMARY KEY (number, day));",
+    f"""
+CREATE TABLE rollups (
+    width bigint NOT NULL, twin integer NOT NULL, path {_TEXT} NOT NULL, source {_TEXT} NOT NULL, time bigint NOT NULL,
+    count bigint NOT NULL, bad bigint NOT NULL, sum double precision, min double precision, max double precision,
+    first double precision, first_at bigint, last double precision, last_at bigint, unit {_TEXT}, commit bigint NOT NULL);
+CREATE INDEX ON rollups (twin, path, time);
+""",
 )
 _TYPES: dict[ColumnType, str] = {"DOUBLE": "double precision", "BIGINT": "bigint", "BOOLEAN": "boolean", "VARCHAR": _TEXT}
 

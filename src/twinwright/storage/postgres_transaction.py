@@ -13,7 +13,8 @@ import pyarrow as pa
 
 from twinwright.clock import HOUR
 from twinwright.errors import StoreError
-from twinwright.storage import postgres_sql
+from twinwright.storage import postgres_expiry, postgres_sql
+from twinwright.storage.expiry import Expiry
 from twinwright.storage.layout import (
     ColumnType,
     Counts,
@@ -214,6 +215,15 @@ class PostgresTransaction(LogLine):
         self._con.execute(
             "INSERT INTO cells_through VALUES (%s, %s) ON CONFLICT (contract) DO UPDATE SET through = excluded.through", [contract, through]
         )
+
+    def let_go(self, expiry: Expiry) -> int:
+        return postgres_expiry.let_go(self._con, expiry, self.catalogue.tables)
+
+    def put_rollups(self, rows: pa.Table) -> None:
+        postgres_expiry.put_rollups(self._con, self.commit, rows)
+
+    def let_go_rollups(self, width: int, twins: Sequence[int], path: str, before: int) -> int:
+        return postgres_expiry.let_go_rollups(self._con, width, twins, path, before)
 
     def finish(self) -> None:
         """The last act: this commit's line of the log. Raises StoreError where the commit would not be durable (law 4)."""

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from twinwright.governance.principals import Principal
 from twinwright.storage.copies import Snapshot
+from twinwright.storage.expiry import Expiry
 from twinwright.storage.layout import (
     Commit,
     Counts,
@@ -97,6 +98,18 @@ class Transaction(Protocol):
 
     def declare_relationships(self, relationships: Sequence[Relationship]) -> None: ...
 
+    def let_go(self, expiry: Expiry) -> int:
+        """Of how many readings some values went: of none that is kept. Further sightings go with them."""
+        ...
+
+    def put_rollups(self, rows: pa.Table) -> None:
+        """Roll-ups (ROLLUP_SCHEMA) in the place of those with the same width, twin, path, source and time."""
+        ...
+
+    def let_go_rollups(self, width: int, twins: Sequence[int], path: str, before: int) -> int:
+        """Those of a width that end by a time (microseconds); how many."""
+        ...
+
     def save_cells(self, contract: str, through: int, rows: pa.Table, *, replace: bool) -> None:
         """Materialise state: cells of CELL_SCHEMA, valid through commit `through`."""
         ...
@@ -128,6 +141,14 @@ class Store(RecordStore, Protocol):
 
     def load(self, principal: Principal, source: Snapshot) -> None:
         """Take in a copy, whole or not at all. Raises RefusedError unless the store is empty, StoreError for a copy that is not sound."""
+        ...
+
+    def expirable(self, principal: Principal, expiry: Expiry) -> int:
+        """Of how many readings `Transaction.let_go` would let some values go."""
+        ...
+
+    def rollups(self, principal: Principal, twins: Sequence[int], path: str, start: int | None, end: int | None) -> pa.Table:
+        """All that overlap start..end, ordered by (width, twin, source, time): ROLLUP_SCHEMA."""
         ...
 
     def unsealed(self, principal: Principal, table: ReadingTable) -> list[Unsealed]:

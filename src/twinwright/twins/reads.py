@@ -16,8 +16,9 @@ from twinwright.governance.principals import Principal
 from twinwright.schema import Ontology, PathInfo
 from twinwright.storage.layout import Lane, Selection
 from twinwright.storage.protocol import BAD, GOOD, Store
-from twinwright.twins import documents
+from twinwright.twins import documents, rollups
 from twinwright.twins.documents import Cell
+from twinwright.twins.expired import Expired
 from twinwright.twins.judged import AllCriteria, Judged, Window
 from twinwright.twins.last_good import LastGood
 from twinwright.twins.quality import Bits, counted, gravest
@@ -44,6 +45,7 @@ class TwinReads:
         self._store, self._state, self._ontology, self._registry = store, state, ontology, registry
         self.judged = Judged(store, registry, criteria or {})
         self._last_good = LastGood(store)
+        self.expired = Expired(store, registry)
 
     # --- documents ---------------------------------------------------------------------------------------------------
 
@@ -80,6 +82,8 @@ class TwinReads:
         end = None if as_of is None else as_of + 1
         selection = Selection(lifetimes=numbers, lane=lane, end=end, known_at=known_at)
         cells = self.cells(principal, selection)
+        if lane == "observed" and (end is not None or known_at is not None):
+            self.expired.require_cells(principal, selection, cells)
         by_twin: dict[int, list[Cell]] = {number: [] for number in numbers}
         for (number, _), cell in cells.items():
             by_twin[number].append(cell)
@@ -169,6 +173,10 @@ class TwinReads:
     ) -> Series:
         """Numbers for models and charts; where several sources speak of one time, the greatest name is heard (law 2)."""
         info = self.info(twin, path)
+        before = self.expired.before(principal, twin, path)
+        self.expired.require_series(before, start, path)
+        if known_at is not None:
+            self.expired.require_known(before, start, path)
         rows = self.records(principal, twin, path, start=start, end=end, known_at=known_at)
         wanted = info.unit if unit is None else units.canonical(unit, where=path)
         values, good = numbers(rows, wanted, path)
@@ -191,18 +199,81 @@ class TwinReads:
         lane: Lane = "observed",
     ) -> dict[str, Any]:
         """`times values unit quality source` as lists, `marks` counted; resampled into windows of `every` microseconds aligned to
-        the epoch."""
+        the epoch. Where raw values of the time are gone, windows are made of roll-ups (`rolled_up`), and `expired_before` says so.
+
+        Raises RefusedError for what can't be told from what is left.
+        """
         info = self.info(twin, path)
         wanted = info.unit if unit is None else units.canonical(unit, where=path)
+        gone = self.expired.before(principal, twin, path) if lane == "observed" else None
+        if gone is not None and (start is None or start < gone):
+            if known_at is not None:
+                self.expired.require_known(gone, start, path)
+            found = self._rolled_up(principal, twin, path, start, end, every, agg, wanted, gone) if every is not None else None
+            return {**(found or self._raw(principal, info, twin, start, end, None, lane, wanted)), "expired_before": to_iso(gone)}
+        if every is None:
+            return self._raw(principal, info, twin, start, end, known_at, lane, wanted)
+        rows = self._said(principal, twin, path, start, end, known_at, lane)
+        times = np.asarray(rows["time"].to_numpy(), np.int64)
+        bits = self.judged.marks(principal, rows, Window(start, end, known_at))
+        resampled = self._resampled(rows, times, every, agg, wanted, path, bits)
+        return {"twin": twin, "path": path, **resampled, "marks": counted(bits)}
+
+    def _said(
+        self, principal: Principal, twin: str, path: str, start: int | None, end: int | None, known_at: int | None, lane: Lane
+    ) -> pa.Table:
         rows = self.records(principal, twin, path, start=start, end=end, known_at=known_at, lane=lane)
-        rows = rows.filter(pa.compute.not_equal(rows["kind"], 2))
-        if len(rows) > MAX_POINTS and every is None:
+        return rows.filter(pa.compute.not_equal(rows["kind"], 2))
+
+    def _rolled_up(
+        self,
+        principal: Principal,
+        twin: str,
+        path: str,
+        start: int | None,
+        end: int | None,
+        every: int,
+        agg: str,
+        unit: str | None,
+        gone: int,
+    ) -> dict[str, Any]:
+        """Windows of roll-ups before `gone`, and of raw values from then on."""
+        _check_windows(every, agg)
+        numbers_of = [life.number for life in self._registry.lifetimes_of(twin)]
+        chosen = rollups.cover(self._store.rollups(principal, numbers_of, path, start, end), start, end, gone, every, path)
+        rows = self._said(principal, twin, path, gone, end, None, "observed")
+        values, good = numbers(rows, unit, path)
+        parts = rollups.of_values(np.asarray(rows["time"].to_numpy(), np.int64), values, good)
+        made = rollups.windows(pl.concat([rollups.of_rollups(chosen, unit), parts]), every, agg)
+        return {
+            "twin": twin,
+            "path": path,
+            "times": [to_iso(time) for time in made["window"].to_list()],
+            "values": made["value"].to_list(),
+            "unit": None if agg == "count" else unit,
+            "quality": ["bad" if bad else "good" for bad in made["bad"].to_list()],
+            "source": [None] * len(made),
+            "marks": {},
+            "rolled_up": len(chosen) > 0,
+        }
+
+    def _raw(
+        self,
+        principal: Principal,
+        info: PathInfo,
+        twin: str,
+        start: int | None,
+        end: int | None,
+        known_at: int | None,
+        lane: Lane,
+        wanted: str | None,
+    ) -> dict[str, Any]:
+        """Every record by itself."""
+        path, rows = info.path, self._said(principal, twin, info.path, start, end, known_at, lane)
+        if len(rows) > MAX_POINTS:
             raise UsageError(f"{len(rows)} points", where=path, remedy=f"Narrow the time or resample: at most {MAX_POINTS}")
         times = np.asarray(rows["time"].to_numpy(), np.int64)
         bits = self.judged.marks(principal, rows, Window(start, end, known_at))
-        if every is not None:
-            resampled = self._resampled(rows, times, every, agg, wanted, path, bits)
-            return {"twin": twin, "path": path, **resampled, "marks": counted(bits)}
         whole = whole_numbers(rows, wanted)
         if whole is not None:
             values: list[Any] = whole.to_pylist()
@@ -224,10 +295,7 @@ class TwinReads:
         }
 
     def _resampled(self, rows: pa.Table, times: Any, every: int, agg: str, unit: str | None, path: str, bits: Bits) -> dict[str, Any]:
-        if every <= 0:
-            raise UsageError("the window is empty", where="every", remedy="Write it as PT1M, PT1H ...")
-        if agg not in AGGREGATES:
-            raise UsageError(f"there is no aggregate '{agg}'", where="agg", remedy=f"Use one of {', '.join(AGGREGATES)}")
+        _check_windows(every, agg)
         values, good = numbers(rows, unit, path)
         whole = whole_numbers(rows, unit) if agg in _SELECTING else None
         chosen_from = values if whole is None else pl.Series(whole.to_pylist(), dtype=pl.Int64)
@@ -242,3 +310,10 @@ class TwinReads:
             "quality": gravest(grouped["marks"].to_numpy()),
             "source": [None] * len(grouped),
         }
+
+
+def _check_windows(every: int, agg: str) -> None:
+    if every <= 0:
+        raise UsageError("the window is empty", where="every", remedy="Write it as PT1M, PT1H ...")
+    if agg not in AGGREGATES:
+        raise UsageError(f"there is no aggregate '{agg}'", where="agg", remedy=f"Use one of {', '.join(AGGREGATES)}")

@@ -22,6 +22,7 @@ from twinwright.telemetry.contract import Contract, ContractSpec, compile_contra
 from twinwright.telemetry.held import column_type
 from twinwright.telemetry.matching import ALONE, groups_of
 from twinwright.workspace.graph import Graph, parse_graph
+from twinwright.workspace.retention import check_rules
 from twinwright.workspace.settings import ConnectorSettings, Settings, engine_of, load_settings
 
 
@@ -49,6 +50,7 @@ class Workspace:
             *sorted(self.contract_texts.items()),
             *sorted(self.derived_texts.items()),
             ("twins", repr(self.graph)),
+            *(("retention", repr(rule)) for rule in sorted(self.settings.retention.history.items())),
         ]
         return hashlib.sha256(repr(parts).encode()).hexdigest()
 
@@ -78,6 +80,8 @@ def load_workspace(folder: Path) -> Workspace:
         used = {twin.interface for twin in graph.twins.values()}
         _check_interfaces(contracts, contract_texts, {dtmi: ontology.paths(dtmi) for dtmi in sorted(used)}, problems)
     _check_store(settings, toml, problems)
+    if ontology is not None:
+        check_rules(settings.retention.history, ontology, toml, problems)
     derived_texts = _texts(folder, "derived", (".yaml", ".yml"), problems)
     derived = compile_folder(derived_texts, _plant(ontology, graph), problems) if ontology is not None and graph is not None else {}
     _check_connectors(settings, toml, contracts, contract_texts, problems)

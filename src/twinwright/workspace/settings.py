@@ -20,6 +20,7 @@ from twinwright.errors import Problem, TwinwrightError, WorkspaceError
 from twinwright.storage.layout import Lane
 from twinwright.storage.registry import Engine, find_engine
 from twinwright.telemetry.quality_spec import positive_duration
+from twinwright.workspace.retention import HistoryRetention
 
 _TABLE = re.compile(r"^\s*\[\s*([A-Za-z0-9_.\-\"' ]+?)\s*\]")
 _KEY = re.compile(r"^\s*([A-Za-z0-9_\-]+|\"[^\"]+\")\s*=")
@@ -56,7 +57,12 @@ class RetentionSettings(Spec):
 
     dead_letters: str | None = Field(default=None, description="payloads of dead letters; for ever unless given")
 
-    _check = field_validator("dead_letters", mode="before")(positive_duration)
+    known_at: str = Field(default="P90D", description="how far back it can be asked what was known then")
+    history: dict[str, HistoryRetention] = Field(
+        default_factory=dict, description="values, by `*`, interface, path or `INTERFACE PATH`; for ever where no rule holds"
+    )
+
+    _check = field_validator("dead_letters", "known_at", mode="before")(positive_duration)
 
 
 class ConnectorSettings(Spec):
