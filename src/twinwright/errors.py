@@ -7,6 +7,7 @@
     │   │   └── WorkspaceError      a workspace folder
     │   ├── UnitError               unknown unit, or of the wrong dimension
     │   ├── ExpressionError         a text in the expression language that can't be read, or whose parts don't fit
+    │   ├── QueryError              a query that can't be read, names what is not there, or is past a limit
     │   ├── NotFoundError           no such twin, path, contract, run ...         HTTP 404
     │   ├── TooLargeError           past a stated limit                           HTTP 413
     │   ├── UnsupportedMediaError   a content type nobody here reads              HTTP 415
@@ -126,6 +127,18 @@ class ExpressionError(UsageError):
     def __init__(self, what: str, *, text: str, position: int, remedy: str | None = None) -> None:
         shown = text if len(text) <= 80 else text[:77] + "..."
         super().__init__(what, where=f"column {position + 1} of `{shown}`", remedy=remedy)
+        self.position = position
+
+
+class QueryError(UsageError):
+    """A query that can't be read, names what is not there, or is past a limit; `position` counts its characters from 0."""
+
+    code = "SqlQueryError"
+
+    def __init__(self, what: str, *, text: str, position: int, remedy: str | None = None) -> None:
+        line = text.count("\n", 0, position) + 1
+        column = position - (text.rfind("\n", 0, position) + 1) + 1
+        super().__init__(what, where=f"query, line {line}, column {column}", remedy=remedy)
         self.position = position
 
 

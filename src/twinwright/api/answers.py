@@ -112,6 +112,13 @@ class History(Answer):
     marks: dict[str, int] = Field(description="How many records carry each mark; a record may carry several.")
 
 
+class QueryPage(Answer):
+    """A page of a query: a row is a document, or an object of the columns that were selected."""
+
+    value: list[dict[str, Any]]
+    continuation_token: str | None = Field(None, alias="continuationToken", description="Asks for the next page; null on the last.")
+
+
 class Scenarios(Answer):
     value: list[dict[str, Any]]
 

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp
 
 from twinwright.api import errors
 from twinwright.api.boundary import Boundary
-from twinwright.api.routes import health, influx, login, operations, simulation, telemetry, twins
+from twinwright.api.routes import health, influx, login, operations, query, simulation, telemetry, twins
 from twinwright.api.security import AllowedHosts, Guard
 from twinwright.api.serving import Serving
 from twinwright.api.tokens import TokenAuthority
@@ -63,6 +63,7 @@ def create_app(
         login.router,
         twins.data_plane,
         twins.router,
+        query.router,
         telemetry.router,
         influx.router,
         simulation.router,

@@ -258,6 +258,37 @@ def _state_rows(twin: str, prefix: str, owner: dict[str, Any], rows: list[list[A
 
 
 @app.command()
+def query(
+    text: Annotated[str, typer.Argument(metavar="QUERY", help='"SELECT * FROM DIGITALTWINS T WHERE T.temperature > 20"')],
+    after: After = None,
+    workspace: Workspace = HERE,
+    as_json: Json = False,
+) -> None:
+    """Ask the graph, its values and their history in the query language."""
+    with opened(workspace) as platform:
+        result = platform.query(text, after=after)
+    output.finish(result, as_json, _show_rows)
+
+
+def _show_rows(result: dict[str, Any]) -> None:
+    names = list(dict.fromkeys(name for row in result["value"] for name in row if name not in ("$metadata", "$etag")))
+    if names == ["sql", "walked", "windows", "plan"]:
+        for row in result["value"]:
+            output.fields({name: row[name] for name in ("sql", "walked")})
+            typer.echo(row["plan"])
+        return
+    rows = [[_cell(row.get(name)) for name in names] for row in result["value"]]
+    output.table(names, rows, empty="no rows")
+    if result["continuationToken"]:
+        typer.echo(f"there are more than {len(rows)} rows: narrow the query, or begin it with SELECT TOP(n)")
+
+
+def _cell(value: Any) -> Any:
+    """A whole twin or relationship by its id."""
+    return value.get("$dtId") or value.get("$relationshipId") or value if isinstance(value, dict) else value
+
+
+@app.command()
 def history(
     twin: Annotated[str, typer.Argument(metavar="TWIN", help="The twin's id.")],
     path: Annotated[str, typer.Argument(metavar="PATH", help="pressure, or motor/speed.")],

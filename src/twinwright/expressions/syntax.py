@@ -32,7 +32,7 @@ _TOKEN = re.compile(
     r"""|(?P<text>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')"""
     r"|(?P<sign>\*\*|<=|>=|==|!=|[-+*/<>(),]))"
 )
-_UNIT = re.compile(rf"\s*(?P<unit>1/{_UNIT_GROUP}(?:[*/·]{_UNIT_GROUP})*|{_UNIT_GROUP}(?:[*/·]{_UNIT_GROUP})*)")
+UNIT = re.compile(rf"\s*(?P<unit>1/{_UNIT_GROUP}(?:[*/·]{_UNIT_GROUP})*|{_UNIT_GROUP}(?:[*/·]{_UNIT_GROUP})*)")
 _MISTAKEN: Mapping[str, str] = {
     "=": "Write == to compare",
     "&": "Write `and`",
@@ -131,7 +131,7 @@ class _Parser:
             kind, start = match.lastgroup, match.start(match.lastgroup)
             text, at = match[kind], match.end()
             if kind == "number":
-                unit = _UNIT.match(self._text, at)
+                unit = UNIT.match(self._text, at)
                 if unit is not None and unit["unit"] not in _KEYWORDS:
                     at = unit.end()
                 yield _Token("number", text, start, unit["unit"] if unit is not None and unit["unit"] not in _KEYWORDS else None)

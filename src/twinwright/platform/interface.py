@@ -106,6 +106,12 @@ class Platform(Protocol):
         first last)."""
         ...
 
+    def query(
+        self, text: str, *, continuation: str | None = None, max_items: int | None = None, after: int | None = None
+    ) -> dict[str, Any]:
+        """`value[]` of a query, `continuationToken` where there is more than `max_items`, `charge` (milliseconds). Raises QueryError."""
+        ...
+
     def relationships(self, twin: str | None = None) -> list[dict[str, Any]]: ...
 
     def interfaces(self) -> list[dict[str, Any]]:

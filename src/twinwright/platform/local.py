@@ -195,6 +195,13 @@ class LocalPlatform:
             lane=chosen,
         )
 
+    def query(
+        self, text: str, *, continuation: str | None = None, max_items: int | None = None, after: int | None = None
+    ) -> dict[str, Any]:
+        self.session.wait_for(self.principal, after)
+        commit_of = lambda known_at: self._commit(known_at) or 0  # noqa: E731
+        return self.session.served.queries.query(self.principal, text, continuation, max_items, commit_of)
+
     def relationships(self, twin: str | None = None) -> list[dict[str, Any]]:
         if twin is not None:
             self.session.served.applied.registry.current(twin)

@@ -25,6 +25,7 @@ from twinwright.operations.sparing import Sparing
 from twinwright.platform import applied as applied_documents
 from twinwright.platform.applied import Applied
 from twinwright.platform.clock_anchor import AnchorFile, last_commit_seen
+from twinwright.platform.querying import Queries
 from twinwright.platform.wire import FOLDER
 from twinwright.simulation.child import Limits
 from twinwright.simulation.definition import ModelDefinition
@@ -59,6 +60,7 @@ class Served:
     changes: ChangeLog
     simulation: SimulationService
     calibration: CalibrationService
+    queries: Queries
 
 
 class Session:
@@ -160,7 +162,8 @@ class Session:
         limits = Limits()
         calibration = CalibrationService(reads, self.store, self.clock, self.private / "reports", self.model, limits)
         changes = ChangeLog(self.store, applied.ontology, applied.registry)
-        return Served(applied, reads, changes, simulation, calibration)
+        queries = Queries(self.store, self.state, applied.ontology, reads, self.clock)
+        return Served(applied, reads, changes, simulation, calibration, queries)
 
     @property
     def workspace(self) -> Workspace:

@@ -1,0 +1,116 @@
+"""The graphs that queries run over: the present one, kept in step with the commit log, and a few of the past."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import duckdb
+
+from twinwright.governance.principals import SYSTEM, Principal
+from twinwright.storage.layout import Lane
+from twinwright.storage.protocol import Store
+from twinwright.twins.query.catalogue import Catalogue
+from twinwright.twins.query.projection import Projection, Shape
+from twinwright.twins.query.source import GraphSource
+from twinwright.twins.state import StateCache
+
+# Commits of these kinds change no twin and no relationship; after any other the graph is read again.
+QUIET: Final = frozenset({"ingest", "replay", "retry", "derived", "materialise", "expire", "clock"})
+_MOST_PAST: Final = 4
+_ALL: Final = 0.3  # past this share of twins touched, all values are read anew
+
+
+class Graphs:
+    """For one set of applied interfaces. Reading the present first takes in what was committed since the last time."""
+
+    def __init__(self, store: Store, state: StateCache, catalogue: Catalogue) -> None:
+        self.catalogue = catalogue
+        self._store, self._source = store, GraphSource(store, state)
+        self._present: Projection | None = None
+        self._lanes: set[Lane] = set()
+        self._commit = -1
+        self._past: OrderedDict[tuple[int | None, int | None, int], tuple[Projection, set[Lane]]] = OrderedDict()
+        self._lock = threading.RLock()
+
+    @property
+    def shape(self) -> Shape:
+        """Of the present as it was when last read."""
+        return self._present.shape if self._present is not None else Shape({}, {}, 0)
+
+    def close(self) -> None:
+        """Give the memory back."""
+        with self._lock:
+            for projection in [self._present, *(one for one, _ in self._past.values())]:
+                if projection is not None:
+                    projection.close()
+            self._present, self._commit = None, -1
+            self._past.clear()
+
+    @contextmanager
+    def read(
+        self, principal: Principal, lanes: Collection[Lane], as_of: int | None, known_at: int | None
+    ) -> Iterator[tuple[Projection, Shape, duckdb.DuckDBPyConnection]]:
+        """The graph of now, or of then, with some lanes, and a reader whose view of it does not change."""
+        with self._lock:
+            graph = self._now(lanes) if as_of is None and known_at is None else self._then(principal, lanes, as_of, known_at)
+            shape, reader = graph.shape, graph.reader()
+        try:
+            yield graph, shape, reader
+        finally:
+            reader.close()
+
+    # --- now ---------------------------------------------------------------------------------------------------------
+
+    def _now(self, lanes: Collection[Lane]) -> Projection:
+        last = self._store.last_commit(SYSTEM)
+        if self._present is None or (last > self._commit and self._graph_changed(last)):
+            self._load()
+        elif last > self._commit:
+            self._follow(last)
+        self._commit = max(last, self._commit)
+        graph = self._present
+        assert graph is not None
+        for lane in set(lanes) - self._lanes:
+            graph.put(lane, self._source.current(SYSTEM) if lane == "observed" else self._source.past(SYSTEM, lane), None)
+            self._lanes.add(lane)
+        return graph
+
+    def _graph_changed(self, last: int) -> bool:
+        commits = self._store.commits(SYSTEM, first=self._commit + 1, last=last)
+        return any(commit.kind not in QUIET and not commit.kind.startswith("record:") for commit in commits)
+
+    def _load(self) -> None:
+        graph = Projection(self.catalogue) if self._present is None else self._present
+        self._source.load_graph(SYSTEM, graph)
+        self._present, self._lanes = graph, set()
+
+    def _follow(self, last: int) -> None:
+        """Take in the values that changed since."""
+        graph = self._present
+        assert graph is not None
+        twins, lanes = self._source.touched(SYSTEM, self._commit, last)
+        self._lanes -= lanes  # read anew when they are asked for
+        if twins and "observed" in self._lanes:
+            few = len(twins) <= _ALL * graph.shape.twins
+            graph.put("observed", self._source.current(SYSTEM, twins if few else None), twins if few else None)
+
+    # --- then --------------------------------------------------------------------------------------------------------
+
+    def _then(self, principal: Principal, lanes: Collection[Lane], as_of: int | None, known_at: int | None) -> Projection:
+        key = (as_of, known_at, self._store.last_commit(SYSTEM))  # later commits correct the past
+        if key not in self._past:
+            graph = Projection(self.catalogue)
+            self._source.load_graph(principal, graph, as_of=as_of)
+            self._past[key] = graph, set()
+            while len(self._past) > _MOST_PAST:
+                self._past.popitem(last=False)  # readers that are at it keep it until they are done
+        self._past.move_to_end(key)
+        graph, held = self._past[key]
+        for lane in set(lanes) - held:
+            graph.put(lane, self._source.past(principal, lane, as_of=as_of, known_at=known_at), None)
+            held.add(lane)
+        return graph

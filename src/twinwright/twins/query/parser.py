@@ -1,0 +1,449 @@
+"""Tokens to a tree, by recursive descent. Keywords are read in any case; every error says where."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal, NoReturn, TypeVar
+
+from twinwright.errors import QueryError
+from twinwright.twins.query.lexer import CLAUSES, RESERVED, Token, tokens
+from twinwright.twins.query.tree import Hop, Item, Join, Node, Query
+
+MAX_DEPTH = 40
+MAX_NODES = 1_500
+MAX_JOINS = 10
+MAX_HOPS = 10
+MAX_TOP = 10_000_000
+
+FUNCTIONS = frozenset(
+    [
+        "IS_OF_MODEL",
+        "IS_DEFINED",
+        "IS_NULL",
+        "IS_BOOL",
+        "IS_NUMBER",
+        "IS_STRING",
+        "IS_OBJECT",
+        "IS_PRIMITIVE",
+        "STARTSWITH",
+        "ENDSWITH",
+        "CONTAINS",
+        "ARRAY_CONTAINS",
+        "COUNT",
+        "AVG",
+        "SUM",
+        "MIN",
+        "MAX",
+        "HISTORY",
+    ]
+)
+_COMPARISONS = ("=", "!=", "<>", "<", "<=", ">", ">=")
+T = TypeVar("T")
+
+
+def parse(text: str) -> Query:
+    """The tree of a query. Raises QueryError with the position of what can't be read."""
+    return _Parser(text).query()
+
+
+class _Parser:
+    def __init__(self, text: str) -> None:
+        self._text, self._tokens, self._next = text, tokens(text), 0
+        self._nodes = self._depth = self._anonymous = 0
+
+    # --- tokens ------------------------------------------------------------------------------------------------------
+
+    @property
+    def _token(self) -> Token:
+        return self._tokens[self._next]
+
+    def _ahead(self, by: int = 1) -> Token:
+        return self._tokens[min(self._next + by, len(self._tokens) - 1)]
+
+    def _take(self) -> Token:
+        token = self._token
+        if token.kind != "end":
+            self._next += 1
+        return token
+
+    def _word(self, *words: str) -> Token | None:
+        return self._take() if self._token.is_word(*words) else None
+
+    def _sign(self, *signs: str) -> Token | None:
+        return self._take() if self._token.kind == "sign" and self._token.text in signs else None
+
+    def _error(self, what: str, remedy: str, at: int | None = None) -> QueryError:
+        return QueryError(what, text=self._text, position=self._token.at if at is None else at, remedy=remedy)
+
+    def _fail(self, what: str, remedy: str, at: int | None = None) -> NoReturn:
+        raise self._error(what, remedy, at)
+
+    def _found(self) -> str:
+        return "the query ends" if self._token.kind == "end" else f"'{self._token.text[:40]}' stands"
+
+    def _expect_word(self, word: str, after: str) -> Token:
+        return self._word(word) or self._fail(f"{self._found()} where {word} is expected", f"Write {word} after {after}")
+
+    def _expect_sign(self, sign: str, what: str) -> Token:
+        return self._sign(sign) or self._fail(f"{self._found()} where '{sign}' is expected", f"Write '{sign}' {what}")
+
+    def _many(self, one: Callable[[], T]) -> list[T]:
+        found = [one()]
+        while self._sign(","):
+            found.append(one())
+            if len(found) > MAX_NODES:
+                self._fail("a list that long", f"At most {MAX_NODES} are read")
+        return found
+
+    # --- clauses -----------------------------------------------------------------------------------------------------
+
+    def query(self) -> Query:
+        explain = self._word("EXPLAIN") is not None
+        self._expect_word("SELECT", "nothing, or EXPLAIN") if not explain else self._expect_word("SELECT", "EXPLAIN")
+        top = self._top()
+        items = self._items()
+        self._expect_word("FROM", "what is selected")
+        kind = self._collection()
+        found: dict[str, Any] = {"alias": self._alias()}
+        while self._token.kind != "end":
+            self._clause(found)
+        return Query(self._text, kind, items=items, top=top, explain=explain, **found)
+
+    def _top(self) -> int | None:
+        if not self._word("TOP"):
+            return None
+        self._expect_sign("(", "and a number after TOP")
+        number = self._whole("after TOP(", MAX_TOP)
+        self._expect_sign(")", "after the number")
+        return number
+
+    def _whole(self, where: str, most: int) -> int:
+        token = self._token
+        if token.kind != "number" or not token.text.isdecimal() or token.unit or len(token.text) > 12 or int(token.text) > most:
+            self._fail(f"{self._found()} where a whole number is expected", f"Write one from 0 to {most} {where}")
+        return int(self._take().text)
+
+    def _items(self) -> tuple[Item, ...] | None:
+        if self._token.is_word("FROM"):
+            if self._tokens[self._next - 1].text != ")":
+                self._fail("nothing is selected", "Write *, or what to select")
+            return None  # SELECT TOP(5) FROM ...
+        if self._sign("*"):
+            return None
+        return tuple(self._many(self._item))
+
+    def _item(self) -> Item:
+        at = self._token.at
+        node = self._sum()
+        return Item(node, self._name("AS") if self._word("AS") else None, at)
+
+    def _collection(self) -> Literal["twins", "relationships"]:
+        if self._word("DIGITALTWINS"):
+            return "twins"
+        if self._word("RELATIONSHIPS"):
+            return "relationships"
+        raise self._error(f"{self._found()} where a collection is expected", "Write DIGITALTWINS or RELATIONSHIPS after FROM")
+
+    def _alias(self) -> str | None:
+        if self._token.is_word("AS") and not self._ahead().is_word("OF"):
+            self._take()
+            return self._name("AS")
+        if self._token.kind == "quoted" or (self._token.kind == "name" and self._token.text.upper() not in RESERVED):
+            return self._name("")
+        return None
+
+    def _name(self, after: str) -> str:
+        token = self._token
+        if token.kind == "quoted" or (token.kind == "name" and token.text.upper() not in CLAUSES):
+            return self._take().text
+        remedy = f"Write a name after {after}" if after else "Write a name; one that is a keyword stands in [[double brackets]]"
+        raise self._error(f"{self._found()} where a name is expected", remedy)
+
+    def _clause(self, found: dict[str, Any]) -> None:
+        at = self._token.at
+        if self._word("JOIN"):
+            joins = (*found.get("joins", ()), self._join())
+            if len(joins) > MAX_JOINS:
+                self._fail(f"more than {MAX_JOINS} JOINs", "Ask in two steps", at)
+            found["joins"] = joins
+            self._in_order(found, "JOIN", at, "where", "group_by", "order_by")
+            return
+        for words, field, read in self._clauses():
+            if self._token.is_word(words[0]) and (len(words) == 1 or self._ahead().is_word(words[1])):
+                name = " ".join(words)
+                if field in found or (field == "hops" and "nodes" in found):
+                    self._fail(f"{name} stands twice", "Write it once", at)
+                self._next += len(words)
+                if field == "hops":
+                    found["hops"], found["nodes"] = self._match()
+                    self._in_order(found, name, at, "where", "group_by", "order_by")
+                else:
+                    found[field] = read()
+                    later = {"where": ("group_by", "order_by"), "group_by": ("order_by",)}.get(field, ())
+                    self._in_order(found, name, at, *later)
+                return
+        self._fail(f"{self._found()} where a clause is expected", "There are JOIN, MATCH, WHERE, GROUP BY, ORDER BY, AS OF and KNOWN AT")
+
+    def _in_order(self, found: dict[str, Any], name: str, at: int, *later: str) -> None:
+        for field in later:
+            if field in found:
+                self._fail(f"{name} stands behind {field.replace('_', ' ').upper()}", "Move it before", at)
+
+    def _clauses(self) -> list[tuple[tuple[str, ...], str, Callable[[], Any]]]:
+        return [
+            (("MATCH",), "hops", lambda: None),
+            (("WHERE",), "where", self._condition),
+            (("GROUP", "BY"), "group_by", lambda: tuple(self._many(self._sum))),
+            (("ORDER", "BY"), "order_by", lambda: tuple(self._many(self._ordered))),
+            (("AS", "OF"), "as_of", lambda: self._literal_text("AS OF")),
+            (("KNOWN", "AT"), "known_at", lambda: self._literal_text("KNOWN AT")),
+        ]
+
+    def _literal_text(self, after: str) -> str:
+        if self._token.kind == "number" and after == "KNOWN AT":
+            return str(self._whole("after KNOWN AT", 10**12 - 1))
+        if self._token.kind != "text":
+            self._fail(f"{self._found()} where a time is expected", f"Write it in quotes: {after} '2026-03-01T08:00:00Z'")
+        return self._take().text
+
+    def _ordered(self) -> tuple[Node, bool]:
+        node = self._sum()
+        descending = self._word("DESC") is not None
+        if not descending:
+            self._word("ASC")
+        return node, descending
+
+    def _join(self) -> Join:
+        at = self._token.at
+        target = self._name("JOIN")
+        self._expect_word("RELATED", "the name of the joined twins")
+        source_at = self._token.at
+        source = self._name("RELATED")
+        self._expect_sign(".", "and the relationship's name after the twins that it leads from")
+        name_at = self._token.at
+        name = self._step()
+        return Join(target, source, name, self._alias(), at, source_at, name_at)
+
+    # --- patterns ----------------------------------------------------------------------------------------------------
+
+    def _match(self) -> tuple[tuple[Hop, ...], tuple[tuple[str, int], ...]]:
+        hops: list[Hop] = []
+        nodes: list[tuple[str, int]] = []
+        for _ in iter(lambda: self._sign(",") if nodes else True, None):
+            nodes.append(self._node())
+            while self._token.kind == "sign" and self._token.text in ("-", "<"):
+                hops.append(self._hop(nodes))
+                if len(hops) > MAX_JOINS:
+                    self._fail(f"a pattern of more than {MAX_JOINS} steps", "Ask in two")
+        return tuple(hops), tuple(nodes)
+
+    def _node(self) -> tuple[str, int]:
+        self._expect_sign("(", "around the name of twins in a pattern")
+        at = self._token.at
+        name = self._nameless() if self._token.text == ")" and self._token.kind == "sign" else self._name("(")
+        self._expect_sign(")", "around the name of twins in a pattern")
+        return name, at
+
+    def _nameless(self) -> str:
+        self._anonymous += 1
+        return f"({self._anonymous})"
+
+    def _hop(self, nodes: list[tuple[str, int]]) -> Hop:
+        at, source = self._token.at, nodes[-1][0]
+        left = self._sign("<") is not None
+        self._expect_sign("-", "before the brackets of a relationship")
+        self._expect_sign("[", "before what the relationship is like")
+        names, relationship, fewest, most = self._relationship()
+        self._expect_sign("]", "after what the relationship is like")
+        self._expect_sign("-", "after the brackets of a relationship")
+        right = self._sign(">") is not None
+        if left and right:
+            self._fail("an arrow with two heads", "Leave out one, or both for any direction", at)
+        nodes.append(self._node())
+        return Hop(source, nodes[-1][0], "in" if left else "out" if right else "any", names, relationship, fewest, most, at)
+
+    def _relationship(self) -> tuple[tuple[tuple[str, int], ...], str | None, int, int]:
+        at, relationship = self._token.at, None
+        names: list[tuple[str, int]] = []
+        if self._token.kind in ("name", "quoted"):
+            first = (self._name("["), at)
+            following = self._token.text if self._token.kind == "sign" else ""
+            if following in ("|", "*"):  # a variable can't stand there: it is the first of some names
+                names = [first, *self._further_names()]
+            else:
+                relationship = first[0]
+        if not names and self._sign(":"):
+            names = [(self._name(":"), self._tokens[self._next - 1].at), *self._further_names()]
+        fewest, most = self._hops()
+        if relationship is not None and (fewest, most) != (1, 1):
+            self._fail("a variable for more than one relationship", "Leave out the variable, or the number of hops", at)
+        return tuple(names), relationship, fewest, most
+
+    def _further_names(self) -> list[tuple[str, int]]:
+        found = []
+        while self._sign("|"):
+            self._sign(":")
+            found.append((self._name("|"), self._tokens[self._next - 1].at))
+        return found
+
+    def _hops(self) -> tuple[int, int]:
+        """The start of a range is not in it, as in Azure Digital Twins: `*1..3` are two or three relationships."""
+        at = self._token.at
+        if not self._sign("*"):
+            return 1, 1
+        first = None if self._token.text == ".." else self._whole("after *", MAX_HOPS)
+        last = self._whole("after ..", MAX_HOPS) if self._sign("..") else None
+        fewest, most = (first, first) if last is None else ((first or 0) + 1, last)
+        if fewest is None or most is None or fewest < 1 or fewest > most:
+            self._fail(
+                "a number of hops that can't be", "Write *2 for exactly two, *1..3 for more than one and up to three, *..3 for up to", at
+            )
+        return fewest, most
+
+    # --- expressions -------------------------------------------------------------------------------------------------
+
+    def _made(self, op: str, at: int, args: tuple[Node, ...] = (), value: Any = None, unit: str | None = None) -> Node:
+        self._nodes += 1
+        if self._nodes > MAX_NODES:
+            self._fail(f"more than {MAX_NODES} parts", "Ask in smaller queries", at)
+        return Node(op, at, args, value, unit)
+
+    def _nested(self, read: Callable[[], Node]) -> Node:
+        self._depth += 1
+        if self._depth > MAX_DEPTH:
+            self._fail(f"nested deeper than {MAX_DEPTH}", "Write it flatter")
+        node = read()
+        self._depth -= 1
+        return node
+
+    def _condition(self) -> Node:
+        return self._chain("or", ("OR",), lambda: self._chain("and", ("AND",), self._negation))
+
+    def _chain(self, op: str, words: tuple[str, ...], read: Callable[[], Node]) -> Node:
+        at, parts = self._token.at, [read()]
+        while self._word(*words):
+            parts.append(read())
+        return parts[0] if len(parts) == 1 else self._made(op, at, tuple(parts))
+
+    def _negation(self) -> Node:
+        at = self._token.at
+        if self._word("NOT"):
+            return self._made("not", at, (self._nested(self._negation),))
+        return self._comparison()
+
+    def _comparison(self) -> Node:
+        left = self._sum()
+        at = self._token.at
+        if sign := self._sign(*_COMPARISONS):
+            return self._made("compare", at, (left, self._sum()), "!=" if sign.text == "<>" else sign.text)
+        negated = self._token.is_word("NOT") and self._ahead().is_word("IN")
+        if negated:
+            self._take()
+        if word := self._word("IN", "NIN"):
+            return self._made("nin" if negated or word.text.upper() == "NIN" else "in", at, (left, *self._set()))
+        return left
+
+    def _set(self) -> list[Node]:
+        close = {"[": "]", "(": ")"}
+        opened = self._sign("[", "(") or self._fail(f"{self._found()} where a list is expected", "Write it in brackets: IN ['a', 'b']")
+        values = self._many(self._primary)
+        self._expect_sign(close[opened.text], "after the last value")
+        return values
+
+    def _sum(self) -> Node:
+        left = self._product()
+        while sign := self._sign("+", "-"):
+            left = self._grown(sign, left, self._product())
+        return left
+
+    def _product(self) -> Node:
+        left = self._signed()
+        while sign := self._sign("*", "/"):
+            left = self._grown(sign, left, self._signed())
+        return left
+
+    def _grown(self, sign: Token, left: Node, right: Node) -> Node:
+        node, depth = left, 0  # a chain is as deep as it is long
+        while node.op in ("+", "-", "*", "/") and (depth := depth + 1):
+            node = node.args[0]
+        if depth > MAX_DEPTH:
+            self._fail(f"a chain of more than {MAX_DEPTH} operators", "Put parts of it in parentheses", sign.at)
+        return self._made(sign.text, sign.at, (left, right))
+
+    def _signed(self) -> Node:
+        at = self._token.at
+        if self._sign("-"):
+            inner = self._nested(self._signed)
+            if inner.op == "literal" and isinstance(inner.value, int | float) and not isinstance(inner.value, bool):
+                return Node("literal", at, (), -inner.value, inner.unit)
+            return self._made("neg", at, (inner,))
+        node = self._primary()
+        if self._token.is_word("IN") and self._ahead().is_word("UNIT"):
+            self._next += 2
+            if self._token.kind != "text":
+                self._fail(f"{self._found()} where a unit is expected", "Write it in quotes: IN UNIT 'degF'")
+            return self._made("unit", at, (node,), self._take().text)
+        return node
+
+    def _primary(self) -> Node:
+        token = self._token
+        if token.kind == "sign" and token.text in ("-", "("):
+            if token.text == "-":
+                return self._signed()
+            self._take()
+            node = self._nested(self._condition)
+            self._expect_sign(")", "to close the parenthesis")
+            return node
+        if token.kind == "number":
+            return self._number(self._take())
+        if token.kind == "text":
+            return self._made("literal", token.at, (), self._take().text)
+        if token.is_word("TRUE", "FALSE", "NULL") and self._ahead().text != ".":
+            return self._made("literal", token.at, (), {"TRUE": True, "FALSE": False, "NULL": None}[self._take().text.upper()])
+        if token.kind == "name" and self._ahead().kind == "sign" and self._ahead().text == "(":
+            return self._call()
+        return self._reference()
+
+    def _number(self, token: Token) -> Node:
+        value: int | float = int(token.text) if token.text.isdecimal() and len(token.text) < 19 else float(token.text)
+        if value in (float("inf"), float("-inf")):
+            self._fail("a number that no double holds", "Write a smaller one", token.at)
+        return self._made("literal", token.at, (), value, token.unit)
+
+    def _call(self) -> Node:
+        token = self._take()
+        name = token.text.upper()
+        if name not in FUNCTIONS:
+            from difflib import get_close_matches
+
+            near = get_close_matches(name, sorted(FUNCTIONS), 1)
+            remedy = f"Did you mean {near[0]}?" if near else f"There are {', '.join(sorted(FUNCTIONS))}"
+            self._fail(f"there is no function '{token.text[:60]}'", remedy, token.at)
+        self._expect_sign("(", "after the function")
+        closed = self._token.kind == "sign" and self._token.text == ")"
+        star = name == "COUNT" and self._sign("*")
+        args = [] if closed or star else self._many(lambda: self._nested(self._condition))
+        self._expect_sign(")", "after the last argument")
+        return self._made("call", token.at, tuple(args), name)
+
+    def _reference(self) -> Node:
+        at = self._token.at
+        steps = [self._name("")]
+        while True:
+            if self._sign("."):
+                steps.append(self._step())
+            elif self._token.kind == "quoted":  # T.labels[[some key]]
+                steps.append(self._take().text)
+            else:
+                break
+            if len(steps) > MAX_DEPTH:
+                self._fail(f"a name of more than {MAX_DEPTH} steps", "There is none so deep", at)
+        return self._made("ref", at, (), tuple(steps))
+
+    def _step(self) -> str:
+        """A name behind a dot: no keyword is looked for there."""
+        if self._token.kind in ("name", "quoted"):
+            return self._take().text
+        raise self._error(
+            f"{self._found()} where a name is expected", "Write a name after the dot; a strange one stands in [[double brackets]]"
+        )

@@ -1,0 +1,268 @@
+"""Queries answered: the projection kept in step with the commit log, plans carried out within limits, pages, documents."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+import duckdb
+import msgspec
+import numpy as np
+import pyarrow as pa
+
+from twinwright.clock import from_iso
+from twinwright.errors import UsageError
+from twinwright.governance.principals import Principal
+from twinwright.storage.protocol import Store
+from twinwright.twins.query.adjacency import Ints
+from twinwright.twins.query.kept import Graphs
+from twinwright.twins.query.parser import parse
+from twinwright.twins.query.pattern import MOST_LISTED, walk_from_anchors
+from twinwright.twins.query.planner import Column, Plan, plan
+from twinwright.twins.query.projection import Projection
+from twinwright.twins.query.scope import Twins
+from twinwright.twins.query.tree import Query
+from twinwright.twins.query.windows import window_table
+
+SECONDS: Final = 30.0
+MOST_ROWS: Final = 100_000
+_FEW: Final = 20_000  # twins of whom history is read one by one rather than all
+Documents = Callable[[list[str], int | None, int | None], Mapping[str, dict[str, Any]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A page: `value` are its rows, `continuation` asks for the next (None: there is none), `charge` is what it took in milliseconds."""
+
+    value: list[dict[str, Any]]
+    continuation: str | None
+    charge: float
+
+
+class QueryService:
+    """Answers queries over what is applied now. `documents` gives the documents of twins as of a time and known at a commit."""
+
+    def __init__(self, store: Store, graphs: Graphs, documents: Documents, *, seconds: float = SECONDS) -> None:
+        self._store, self._graphs, self._documents, self._seconds = store, graphs, documents, seconds
+
+    def query(
+        self,
+        principal: Principal,
+        text: str,
+        *,
+        now: int,
+        commit_of: Callable[[str], int],
+        continuation: str | None = None,
+        most: int | None = None,
+    ) -> Answer:
+        """The next `most` rows (default: MOST_ROWS). `now` is the time in microseconds, `commit_of` reads what KNOWN AT says.
+
+        Raises QueryError for a query that can't be read or carried out, UsageError for a continuation that is not of this query.
+        """
+        started = time.perf_counter()
+        text, offset = _continued(text, continuation)
+        query = parse(text)
+        most = MOST_ROWS if most is None else most
+        as_of = self._time(query, query.as_of)
+        known_at = None if query.known_at is None else self._commit(query, commit_of)
+        with self._planned(principal, query, as_of, known_at) as (plan_, graph, reader), self._limited(query, reader):
+            run = _Run(self._store, principal, plan_, graph, reader, now if as_of is None else as_of, known_at)
+            if query.explain:
+                return Answer(run.explained(most), None, _spent(started))
+            left = most if query.top is None else max(0, min(most, query.top - offset))
+            rows = run.rows(left + 1, offset)
+        more = len(rows) > left and (query.top is None or offset + left < query.top)
+        value = self._shown(plan_, rows[:left], as_of, known_at, graph)
+        return Answer(value, _token(query, offset + left) if more else None, _spent(started))
+
+    @contextmanager
+    def _planned(
+        self, principal: Principal, query: Query, as_of: int | None, known_at: int | None
+    ) -> Iterator[tuple[Plan, Projection, duckdb.DuckDBPyConnection]]:
+        """A plan, made against a graph that has all lanes it asks for, and a reader of that graph."""
+        first = plan(query, self._graphs.catalogue, self._graphs.shape)
+        with self._graphs.read(principal, first.lanes, as_of, known_at) as (graph, shape, reader):
+            yield plan(query, graph.catalogue, shape), graph, reader
+
+    def _time(self, query: Query, text: str | None) -> int | None:
+        try:
+            return None if text is None else from_iso(text, where="AS OF")
+        except UsageError as error:
+            query.fail(max(query.text.upper().rfind("AS OF"), 0), error.what, error.remedy or "Write it as 2026-03-01T08:00:00Z")
+
+    def _commit(self, query: Query, commit_of: Callable[[str], int]) -> int:
+        try:
+            return commit_of(str(query.known_at))
+        except UsageError as error:
+            query.fail(max(query.text.upper().rfind("KNOWN AT"), 0), error.what, error.remedy or "Give a commit number or a time")
+
+    @contextmanager
+    def _limited(self, query: Query, reader: duckdb.DuckDBPyConnection) -> Iterator[None]:
+        """Interrupted when its time is over; what the engine refuses is told as the query's fault."""
+        timer = threading.Timer(self._seconds, reader.interrupt)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        except duckdb.InterruptException:
+            query.fail(0, f"it took more than {self._seconds:g} s", "Begin at fewer twins, or ask for less")
+        except duckdb.OutOfMemoryException:
+            query.fail(0, "it takes more memory than there is for queries", "Begin at fewer twins, or ask for less")
+        except duckdb.Error as error:
+            query.fail(0, f"it can't be computed: {str(error).splitlines()[0][:200]}", "Check numbers and units")
+        finally:
+            timer.cancel()
+
+    # --- documents ---------------------------------------------------------------------------------------------------
+
+    def _shown(
+        self, plan_: Plan, rows: list[tuple[Any, ...]], as_of: int | None, known_at: int | None, graph: Projection
+    ) -> list[dict[str, Any]]:
+        wanted = sorted({row[c.first] for c in plan_.columns if c.what == "twin" for row in rows})
+        documents: dict[int, dict[str, Any]] = {}
+        if wanted:
+            ids = graph.ids(wanted)
+            found = self._documents(sorted(ids.values()), as_of, known_at)
+            documents = {number: found[id] for number, id in ids.items() if id in found}
+        shown = [{name: value for column in plan_.columns for name, value in _cell(column, row, documents)} for row in rows]
+        return [next(iter(row.values())) for row in shown if row] if plan_.whole else shown
+
+
+def _cell(column: Column, row: tuple[Any, ...], documents: Mapping[int, dict[str, Any]]) -> Iterator[tuple[str, Any]]:
+    """The column's name and value; nothing where the row has none."""
+    if column.what == "twin":
+        value: Any = documents.get(row[column.first])
+        for step in column.steps:
+            value = value.get(step) if isinstance(value, dict) else None
+    elif column.what == "edge":
+        id, source, target, name, properties = row[column.first : column.first + 5]
+        value = {
+            "$relationshipId": id,
+            "$sourceId": source,
+            "$targetId": target,
+            "$relationshipName": name,
+            **msgspec.json.decode(properties),
+        }
+    else:
+        value = None
+        for kind, found in zip(column.kinds, row[column.first :], strict=False):
+            if found is not None:
+                value = _parsed(found) if kind in ("object", "array") else found
+                break
+    if value is not None:
+        yield column.name, value
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return text
+
+
+class _Run:
+    """One plan over one graph."""
+
+    def __init__(
+        self,
+        store: Store,
+        principal: Principal,
+        plan_: Plan,
+        graph: Projection,
+        reader: duckdb.DuckDBPyConnection,
+        end: int,
+        known_at: int | None,
+    ) -> None:
+        self._store, self._principal, self._plan, self._graph, self._reader = store, principal, plan_, graph, reader
+        self._end, self._known_at = end, known_at
+
+    def rows(self, limit: int, offset: int) -> list[tuple[Any, ...]]:
+        sql = self._statement(limit, offset)
+        return self._reader.execute(sql, self._bound(sql)).fetchall()
+
+    def explained(self, limit: int) -> list[dict[str, Any]]:
+        """What would be done: the SQL with its placeholders, what was walked, and the engine's plan of it."""
+        sql = self._statement(limit, 0)
+        explained = self._reader.execute(f"EXPLAIN {sql}", self._bound(sql)).fetchall()
+        walked = [{"from": one.a.alias, "to": one.b.alias, "met": len(one.met)} for one in self._plan.pattern.links if one.met is not None]
+        return [{"sql": sql, "walked": walked, "windows": len(self._plan.windows), "plan": explained[0][1] if explained else ""}]
+
+    def _bound(self, sql: str) -> dict[str, Any]:
+        return {name: value for name, value in self._plan.parameters.values.items() if f"${name}" in _words(sql)}
+
+    def _statement(self, limit: int, offset: int) -> str:
+        pattern = self._plan.pattern
+        self._settle_anchors()
+        settled = {sql for sql, few in pattern.few.items() if len(few) <= MOST_LISTED}
+        walk_from_anchors(pattern, self._graph.adjacency, self._alone, self._every)
+        tables = pattern.tables()
+        for window in self._plan.windows:
+            twins = pattern.few.get(window.twins.sql)
+            twins = self._alone(window.twins) if twins is None else twins
+            listed = None if twins is None or len(twins) > _FEW else twins.tolist()
+            tables[window.sql] = window_table(self._store, self._principal, window, self._end, listed, self._known_at)
+        for name, table in tables.items():
+            self._reader.register(f"given_{name}", table)
+        return self._plan.sql(limit=limit, offset=offset, settled=settled)
+
+    def _settle_anchors(self) -> None:
+        for sql, found in self._plan.anchors.items():
+            for ids, _ in found:
+                asked = f"SELECT n FROM ids WHERE id IN ({', '.join(f'$i{k}' for k in range(len(ids)))})"
+                rows = self._reader.execute(asked, {f"i{k}": id for k, id in enumerate(ids)}).fetchall()
+                numbers = np.array(sorted({row[0] for row in rows}), np.int32)
+                held = self._plan.pattern.few.get(sql)
+                self._plan.pattern.few[sql] = numbers if held is None else np.intersect1d(held, numbers)
+
+    def _alone(self, twins: Twins) -> Ints | None:
+        """The twins that fulfil the conditions on one alias by itself; None where there are none."""
+        conditions = self._plan.of_alone(twins)
+        if not conditions:
+            return None
+        sql = f"SELECT n FROM twins AS {twins.sql} WHERE {' AND '.join(one.sql for one in conditions)}"
+        return self._numbers(sql)
+
+    def _every(self) -> Ints:
+        return self._numbers("SELECT n FROM twins")
+
+    def _numbers(self, sql: str) -> Ints:
+        found: pa.Table = self._reader.sql(sql, params=self._bound(sql)).to_arrow_table()
+        return np.sort(np.asarray(found["n"].to_numpy(), np.int32))
+
+
+def _words(sql: str) -> set[str]:
+    return set(re.findall(r"\$p\d+", sql))
+
+
+# --- pages -----------------------------------------------------------------------------------------------------------
+
+
+def _token(query: Query, offset: int) -> str:
+    return base64.urlsafe_b64encode(json.dumps({"query": query.text, "next": offset}).encode()).decode()
+
+
+def _continued(text: str, continuation: str | None) -> tuple[str, int]:
+    """The query and where its next page begins; a token says both. Raises UsageError for one that is none, or of another query."""
+    if continuation is None:
+        return text, 0
+    try:
+        token = json.loads(base64.urlsafe_b64decode(continuation.encode("ascii")))
+        offset, held = token["next"], token["query"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        offset, held = -1, ""
+    if type(offset) is not int or not 0 <= offset < 2**40 or not isinstance(held, str) or text not in ("", held):
+        raise UsageError(
+            "the continuation token is none of this query", where="continuationToken", remedy="Ask the query again from the start"
+        )
+    return held, offset
+
+
+def _spent(started: float) -> float:
+    return round((time.perf_counter() - started) * 1_000, 3)

@@ -1,0 +1,136 @@
+"""The graph and its current values as the projection takes them: read from the store and the cell cache, in columns."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from twinwright.governance.principals import Principal
+from twinwright.storage.layout import Lane, Lifetime, Relationship, Selection
+from twinwright.storage.protocol import BAD, REMOVED, Store
+from twinwright.twins.documents import DECLARED_SOURCE
+from twinwright.twins.last_good import LastGood
+from twinwright.twins.query.catalogue import Catalogue
+from twinwright.twins.query.projection import EDGE_SCHEMA, TWIN_SCHEMA, VALUE_FIELDS, Projection
+from twinwright.twins.state import StateCache
+
+_FIELDS = (*VALUE_FIELDS, "time", "source", "kind", "commit")
+
+
+class GraphSource:
+    """Reads for a projection. Nothing is kept here."""
+
+    def __init__(self, store: Store, state: StateCache) -> None:
+        self._store, self._state = store, state
+        self._last_good = LastGood(store)
+
+    # --- the graph ---------------------------------------------------------------------------------------------------
+
+    def load_graph(self, principal: Principal, projection: Projection, *, as_of: int | None = None) -> None:
+        """The twins that are there, or were at an event time, and the relationships between them."""
+        catalogue = projection.catalogue
+        lives = [life for life in self._store.lifetimes(principal) if _there(life, as_of) and life.interface in catalogue.numbers]
+        twins = pa.table(
+            [
+                pa.array([life.number for life in lives], pa.int32()),
+                pa.array([life.twin for life in lives], pa.string()),
+                pa.array([catalogue.numbers[life.interface] for life in lives], pa.int32()),
+            ],
+            schema=TWIN_SCHEMA,
+        )
+        numbers = {life.twin: life.number for life in lives}
+        edges = self._store.relationships(principal)
+        projection.load_graph(twins, *_edges(edges, numbers, catalogue))
+
+    # --- values ------------------------------------------------------------------------------------------------------
+
+    def current(self, principal: Principal, twins: Sequence[int] | None = None) -> pa.Table:
+        """The observed values that documents show now, of some lifetimes or all: VALUE_FIELDS."""
+        columns = self._columns(principal)
+        found = []
+        for contract, cells in self._state.tables(twins):
+            source, known = columns[contract]
+            added = {"source": pa.repeat(pa.scalar(source, pa.string()), len(cells)), **_described(cells, known)}
+            table = pa.table({**{name: cells[name] for name in cells.column_names}, **added})
+            found.append(table.select(_FIELDS))
+        lifetimes = None if twins is None else tuple(twins)
+        declared = self._store.latest(principal, Selection(lifetimes=lifetimes, source=DECLARED_SOURCE))
+        found.append(declared.select(_FIELDS))
+        return self._shown(principal, _winners(found), "observed", None)
+
+    def past(self, principal: Principal, lane: Lane, *, as_of: int | None = None, known_at: int | None = None) -> pa.Table:
+        """The values of a lane that documents show as of a time, as known at a commit: VALUE_FIELDS."""
+        selection = Selection(lane=lane, end=None if as_of is None else as_of + 1, known_at=known_at)
+        return self._shown(principal, _winners([self._store.latest(principal, selection).select(_FIELDS)]), lane, known_at)
+
+    def _shown(self, principal: Principal, winners: pa.Table, lane: Lane, known_at: int | None) -> pa.Table:
+        """Nothing for what was removed, the last good value for what is bad."""
+        bad = winners.filter(pc.equal(winners["kind"], BAD)).to_pylist()
+        good = winners.filter(pc.and_(pc.not_equal(winners["kind"], BAD), pc.not_equal(winners["kind"], REMOVED))).select(VALUE_FIELDS)
+        if not bad:
+            return good
+        behind = self._last_good.behind(principal, bad, lane, known_at)
+        rows = [{name: cell[name] for name in VALUE_FIELDS} for cell in behind.values()]
+        return pa.concat_tables([good, pa.Table.from_pylist(rows, schema=good.schema)])
+
+    def _columns(self, principal: Principal) -> dict[str, tuple[str, dict[tuple[str, int], tuple[str | None, str]]]]:
+        found: dict[str, tuple[str, dict[tuple[str, int], tuple[str | None, str]]]] = {}
+        for table in self._store.reading_tables(principal):
+            of_contract = found.setdefault(table.contract, (table.source, {}))[1]
+            of_contract.update({(column.path, table.revision): (column.unit, column.type) for column in table.columns})
+        return found
+
+    def touched(self, principal: Principal, after: int, through: int) -> tuple[list[int], set[Lane]]:
+        """(the lifetimes of which observed values may have changed, the other lanes in which something did)."""
+        rows = self._store.touched(principal, after, through)
+        observed = rows.filter(pc.or_kleene(pc.not_equal(rows["table"], 0), pc.equal(rows["lane"], "observed")))
+        lanes = {lane for lane in pc.unique(rows["lane"]).to_pylist() if lane is not None} - {"observed"}
+        return pc.unique(observed["twin"]).to_pylist(), lanes
+
+
+def _described(cells: pa.Table, known: Mapping[tuple[str, int], tuple[str | None, str]]) -> dict[str, pa.Array]:
+    """Unit and type of each cell, by its path and revision."""
+    paths = pc.dictionary_encode(cells["path"].combine_chunks())
+    revision = cells["revision"].to_numpy().astype(np.int64)
+    codes, inverse = np.unique(paths.indices.to_numpy().astype(np.int64) << 32 | revision, return_inverse=True)
+    names = paths.dictionary.to_pylist()
+    described = [known[names[code >> 32], code & 0xFFFFFFFF] for code in codes.tolist()]
+    taken = pa.array(inverse.astype(np.int32))
+    return {name: pa.array([one[which] for one in described], pa.string()).take(taken) for which, name in enumerate(("unit", "type"))}
+
+
+def _there(life: Lifetime, as_of: int | None) -> bool:
+    if as_of is None:
+        return life.until is None
+    return (life.since is None or life.since <= as_of) and (life.until is None or as_of < life.until)
+
+
+def _edges(edges: Sequence[Relationship], numbers: Mapping[str, int], catalogue: Catalogue) -> tuple[pa.Table, list[str]]:
+    kept = [edge for edge in edges if edge.source in numbers and edge.target in numbers]
+    names = sorted({edge.name for edge in kept} | set(catalogue.relationship_names))
+    index = {name: number for number, name in enumerate(names)}
+    empty = "{}"
+    columns = [
+        pa.array([numbers[edge.source] for edge in kept], pa.int32()),
+        pa.array([numbers[edge.target] for edge in kept], pa.int32()),
+        pa.array([index[edge.name] for edge in kept], pa.int32()),
+        pa.array([edge.id for edge in kept], pa.string()),
+        pa.array([json.dumps(dict(edge.properties)) if edge.properties else empty for edge in kept], pa.string()),
+    ]
+    return pa.table(columns, schema=EDGE_SCHEMA), names
+
+
+def _winners(tables: Sequence[pa.Table]) -> pa.Table:
+    """Of each (twin, path) the row greatest in (time, source)."""
+    every = pa.concat_tables([table for table in tables if len(table)] or [tables[0]], promote_options="permissive")
+    if sum(bool(len(table)) for table in tables) < 2 and (len(tables) > 1 or len(pc.unique(every["source"])) < 2):
+        return every  # one source alone has one cell for each
+    with duckdb.connect(":memory:", config={"enable_external_access": "false"}) as connection:
+        connection.register("every", every)
+        ranked = "SELECT * FROM every QUALIFY row_number() OVER (PARTITION BY twin, path ORDER BY time DESC, source DESC) = 1"
+        return connection.sql(ranked).to_arrow_table()
