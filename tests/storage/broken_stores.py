@@ -161,6 +161,13 @@ def _says_it_is_sealed(sound, principal, table):
     return [replace(one, fresh=0) for one in sound.unsealed(principal, table)]
 
 
+def _without(name, given):
+    """A read that leaves one of its arguments out of account."""
+    return lambda sound, principal, **named: getattr(sound, name)(principal, **{key: one for key, one in named.items() if key != given})
+
+
+LIVES, EDGES = "a_lifetime_is_its_newest_version", "a_relationship_is_its_newest_version_until_it_is_removed"
+
 BROKEN = {
     "lets go of what is kept": Broken(
         "whole_readings_go_and_what_is_kept_stays",
@@ -187,6 +194,20 @@ BROKEN = {
     "copy of several commits": Broken("a_copy_is_of_one_commit_whatever_is_written_meanwhile", {"snapshot": _copied_as_it_is_now}),
     "copy taken in by half": Broken("a_copy_that_is_not_sound_is_refused_whole", {"load": _loads_half}),
     "copy mixed in": Broken("a_store_that_holds_something_takes_no_copy", {"load": _mixes}),
+    "lifetimes know the future": Broken(LIVES, {"lifetimes": _without("lifetimes", "known_at")}),
+    "lifetimes ignore as-of": Broken(LIVES, {"lifetimes": _without("lifetimes", "as_of")}),
+    "relationships know the future": Broken(EDGES, {"relationships": _without("relationships", "known_at")}),
+    "relationships ignore as-of": Broken(EDGES, {"relationships": _without("relationships", "as_of")}),
+    "removed relationships stay": Broken(
+        EDGES,
+        transaction={
+            "declare_relationships": lambda sound, edges: sound.declare_relationships([replace(one, removed=False) for one in edges])
+        },
+    ),
+    "versions hold from the beginning": Broken(
+        "of_versions_in_one_commit_the_later_counts",
+        transaction={"declare_twins": lambda sound, lives: sound.declare_twins([replace(one, changed_at=None) for one in lives[::-1]])},
+    ),
     "history knows the future": Broken("selections_narrow_what_is_read", {"history": _selecting("history", known_at=None)}),
     "latest knows the future": Broken("selections_narrow_what_is_read", {"latest": _selecting("latest", known_at=None)}),
     "latest ignores as-of": Broken("selections_narrow_what_is_read", {"latest": _selecting("latest", end=None)}),

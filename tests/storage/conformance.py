@@ -15,6 +15,7 @@ from tests.storage import (
     conformance_bookkeeping,
     conformance_copies,
     conformance_expiry,
+    conformance_graph,
     conformance_log,
     conformance_machine,
     conformance_reads,
@@ -30,6 +31,7 @@ CHECKS = {
         conformance_copies,
         conformance_expiry,
         conformance_sealing,
+        conformance_graph,
         conformance_machine,
     )
     for check in module.CHECKS

@@ -9,7 +9,8 @@ from tests.telemetry.plant import contract
 from twinwright.errors import StoreError
 from twinwright.governance.principals import SYSTEM
 from twinwright.storage.duckdb import DuckDBStore
-from twinwright.storage.duckdb_sql import FORMAT_VERSION
+from twinwright.storage.duckdb_sql import DDL, FORMAT_VERSION
+from twinwright.storage.layout import Lifetime, Relationship
 
 
 def test_evil_names_come_through_ingestion(make_plant):
@@ -47,6 +48,22 @@ def test_a_store_of_a_newer_format_is_refused_and_left_alone(tmp_path, found):
     with pytest.raises(StoreError, match=f"format {found}, this version reads {FORMAT_VERSION}") as refused:
         DuckDBStore(path)
     assert "version of Twinwright" in refused.value.remedy
+
+
+def test_a_store_of_the_format_before_is_brought_up(tmp_path):
+    import duckdb
+
+    path = tmp_path / "store.duckdb"
+    with duckdb.connect(str(path)) as connection:
+        connection.execute(DDL)
+        connection.execute("INSERT INTO meta VALUES ('format', '2')")
+        connection.execute("INSERT INTO lifetimes VALUES (1, 'a', 'dtmi:t:A;1', NULL, NULL, 1)")
+        connection.execute("INSERT INTO relationships VALUES ('a', 'r', 'feeds', 'b', '{\"x\": 1}', 1)")
+    for _ in range(2):
+        store = DuckDBStore(path)
+        assert store.lifetimes(SYSTEM) == [Lifetime(1, "a", "dtmi:t:A;1")]
+        assert store.relationships(SYSTEM) == [Relationship("a", "r", "feeds", "b", {"x": 1})]
+        store.close()
 
 
 @pytest.mark.parametrize("content", [b"hello " * 4_000, b"x"])

@@ -82,12 +82,17 @@ class DuckDBStore(DuckDBCopies, DuckDBSealing, DuckDBRollUps):
         if not tables or tables[0] == 0:
             self._con.execute("BEGIN")
             self._con.execute(duckdb_sql.DDL)
-            self._con.execute("INSERT INTO meta VALUES ('format', ?)", [str(duckdb_sql.FORMAT_VERSION)])
+            self._con.execute("INSERT INTO meta VALUES ('format', ?)", [str(min(duckdb_sql.UPGRADES))])
+            self._upgrade(min(duckdb_sql.UPGRADES))
             self._con.execute(duckdb_sql.ADDED)
             self._con.execute("COMMIT")
             return
         row = self._con.execute("SELECT value FROM meta WHERE key = 'format'").fetchone()
-        if not row or int(row[0]) != duckdb_sql.FORMAT_VERSION:
+        if row and int(row[0]) in duckdb_sql.UPGRADES:
+            self._con.execute("BEGIN")
+            self._upgrade(int(row[0]))
+            self._con.execute("COMMIT")
+        elif not row or int(row[0]) != duckdb_sql.FORMAT_VERSION:
             found = row[0] if row else "none"
             raise StoreError(
                 f"the store has format {found}, this version reads {duckdb_sql.FORMAT_VERSION}",
@@ -101,6 +106,12 @@ class DuckDBStore(DuckDBCopies, DuckDBSealing, DuckDBRollUps):
         self._catalogue = self._load_catalogue()
         newest = self._con.execute("SELECT number, made_at FROM commits ORDER BY number DESC LIMIT 1").fetchone()
         self._last, self._last_at = (int(newest[0]), int(newest[1])) if newest else (0, 0)
+
+    def _upgrade(self, found: int) -> None:
+        """From an older format to this one, within the transaction that is open."""
+        for version in range(found, duckdb_sql.FORMAT_VERSION):
+            self._con.execute(duckdb_sql.UPGRADES[version])
+        self._con.execute("UPDATE meta SET value = ? WHERE key = 'format'", [str(duckdb_sql.FORMAT_VERSION)])
 
     def _load_catalogue(self) -> Catalogue:
         tables = reading_tables(self._con.execute("SELECT * FROM reading_tables ORDER BY number").fetchall())

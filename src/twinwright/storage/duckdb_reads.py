@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
@@ -33,7 +32,7 @@ from twinwright.storage.layout import (
 from twinwright.storage.protocol import CELL_SCHEMA, RECORD_SCHEMA, TOUCHED_SCHEMA
 from twinwright.storage.query import Query
 from twinwright.storage.records import Record
-from twinwright.storage.rows import COUNTS, LETTER, RECORD, letter, record, the_letter, the_record
+from twinwright.storage.rows import COUNTS, LETTER, RECORD, letter, record, relationship, the_letter, the_record
 
 
 class DuckDBReads:
@@ -111,14 +110,15 @@ class DuckDBReads:
         principal.require_read()
         return list(self._catalogue.retractions)
 
-    def lifetimes(self, principal: Principal) -> list[Lifetime]:
-        return [
-            Lifetime(*row) for row in self._rows(principal, "SELECT number, twin, interface, since, until FROM lifetimes ORDER BY number")
-        ]
+    def lifetimes(
+        self, principal: Principal, *, twin: str | None = None, as_of: int | None = None, known_at: int | None = None
+    ) -> list[Lifetime]:
+        query = duckdb_sql.lifetimes(twin, as_of, known_at)
+        return [Lifetime(*row) for row in self._rows(principal, query.text, query.values)]
 
-    def relationships(self, principal: Principal) -> list[Relationship]:
-        rows = self._rows(principal, "SELECT source, id, name, target, properties FROM relationships ORDER BY source, id")
-        return [Relationship(source, id, name, target, json.loads(properties)) for source, id, name, target, properties in rows]
+    def relationships(self, principal: Principal, *, as_of: int | None = None, known_at: int | None = None) -> list[Relationship]:
+        query = duckdb_sql.relationships(as_of, known_at)
+        return [relationship(row) for row in self._rows(principal, query.text, query.values)]
 
     def history(self, principal: Principal, selection: Selection) -> pa.Table:
         return self._consistent(principal, lambda known: duckdb_sql.history(selection, known.tables, known.retractions)).cast(RECORD_SCHEMA)

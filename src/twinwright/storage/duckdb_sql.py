@@ -15,10 +15,11 @@ from twinwright.clock import HOUR
 from twinwright.storage.layout import MASK_BITS, ReadingTable, Retraction, Selection
 from twinwright.storage.protocol import GOOD, REMOVED
 from twinwright.storage.query import Query, sightings_matter
+from twinwright.storage.rows import LIFETIME, RELATIONSHIP
 
 HOUR_OF_TIME = f"CASE WHEN time >= 0 THEN time // {HOUR} ELSE -((-time + {HOUR - 1}) // {HOUR}) END"  # `//` rounds towards zero
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 
 DDL = """
 CREATE TABLE meta (key VARCHAR PRIMARY KEY, value VARCHAR NOT NULL);
@@ -60,6 +61,14 @@ CREATE TABLE cells (
 CREATE TABLE cells_through (contract VARCHAR PRIMARY KEY, through BIGINT NOT NULL);
 """
 
+UPGRADES = {
+    2: """
+ALTER TABLE lifetimes ADD COLUMN changed_at BIGINT;
+ALTER TABLE relationships ADD COLUMN removed BOOLEAN DEFAULT false;
+ALTER TABLE relationships ADD COLUMN changed_at BIGINT;
+"""
+}  # from a format to the next; `DDL` is the oldest, so that a new store is made as an old one is brought up
+
 ADDED = """
 CREATE TABLE IF NOT EXISTS receipts (
     contract VARCHAR NOT NULL, key VARCHAR NOT NULL, digest VARCHAR NOT NULL, receipt VARCHAR NOT NULL, made_at BIGINT NOT NULL,
@@ -71,6 +80,33 @@ CREATE TABLE IF NOT EXISTS rollups (
     count BIGINT NOT NULL, bad BIGINT NOT NULL, sum DOUBLE, min DOUBLE, max DOUBLE, first DOUBLE, first_at BIGINT, last DOUBLE,
     last_at BIGINT, unit VARCHAR, commit BIGINT NOT NULL);
 """  # since the format was fixed: a store that is older has none of it, and needs none to be read
+
+
+def lifetimes(twin: str | None, as_of: int | None, known_at: int | None) -> Query:
+    """The newest version of each, of those that held by an event time and were known at a commit."""
+    query = Query(f"SELECT {LIFETIME} FROM lifetimes WHERE true")
+    if twin is not None:
+        query.add(" AND twin = ?", twin)
+    _versions(as_of, known_at, query)
+    return query.add(f" QUALIFY row_number() OVER (PARTITION BY number ORDER BY {_NEWEST_VERSION}) = 1 ORDER BY number")
+
+
+def relationships(as_of: int | None, known_at: int | None) -> Query:
+    """The same of edges, without those that were removed."""
+    query = Query(f"SELECT {RELATIONSHIP} FROM (SELECT * FROM relationships WHERE true")
+    _versions(as_of, known_at, query)
+    query.add(f" QUALIFY row_number() OVER (PARTITION BY source, id ORDER BY {_NEWEST_VERSION}) = 1)")
+    return query.add(" WHERE NOT removed ORDER BY source, id")
+
+
+_NEWEST_VERSION = "changed_at DESC NULLS LAST, commit DESC"
+
+
+def _versions(as_of: int | None, known_at: int | None, query: Query) -> None:
+    if as_of is not None:
+        query.add(" AND (changed_at IS NULL OR changed_at <= ?)", as_of)
+    if known_at is not None:
+        query.add(" AND commit <= ?", known_at)
 
 
 def create_reading_tables(table: ReadingTable) -> Iterable[str]:

@@ -158,6 +158,7 @@ class DuckDBTransaction(LogLine):
                 "since": pa.array([one.since for one in lifetimes], pa.int64()),
                 "until": pa.array([one.until for one in lifetimes], pa.int64()),
                 "commit": pa.array([self.commit] * len(lifetimes), pa.int64()),
+                "changed_at": pa.array([one.changed_at for one in lifetimes], pa.int64()),
             }
         )
         self._insert("lifetimes", rows)
@@ -173,6 +174,8 @@ class DuckDBTransaction(LogLine):
                 "target": [one.target for one in relationships],
                 "properties": [json.dumps(dict(one.properties), sort_keys=True) for one in relationships],
                 "commit": pa.array([self.commit] * len(relationships), pa.int64()),
+                "removed": [one.removed for one in relationships],
+                "changed_at": pa.array([one.changed_at for one in relationships], pa.int64()),
             }
         )
         self._insert("relationships", rows)

@@ -55,24 +55,39 @@ class ReadingTable:
 
 @dataclass(frozen=True, slots=True)
 class Lifetime:
-    """One incarnation of a twin. `number` is its key in every table; times are microseconds, None is open."""
+    """One incarnation of a twin. `number` is its key in every table; times are microseconds, None is open.
+
+    What is declared again under the same number is its next version, which holds from the event time `changed_at` on (None: from
+    the beginning); `commit` made it known.
+    """
 
     number: int
     twin: str
     interface: str
     since: int | None = None
     until: int | None = None
+    changed_at: int | None = field(default=None, compare=False)
+    commit: int = field(default=0, compare=False)
+
+    @property
+    def alive(self) -> bool:
+        """Whether it has not ended."""
+        return self.until is None
 
 
 @dataclass(frozen=True, slots=True)
 class Relationship:
-    """A directed edge of the graph."""
+    """A directed edge of the graph. What is declared again under the same source and id is its next version, which holds from the event
+    time `changed_at` on (None: always did); one that is `removed` says that the edge is there no more."""
 
     source: str
     id: str
     name: str
     target: str
     properties: Mapping[str, Any] = field(default_factory=dict)
+    removed: bool = False
+    changed_at: int | None = field(default=None, compare=False)
+    commit: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
@@ -31,7 +30,7 @@ from twinwright.storage.postgres_transaction import Catalogue, reading_schema
 from twinwright.storage.protocol import CELL_SCHEMA, RECORD_SCHEMA, TOUCHED_SCHEMA
 from twinwright.storage.query import Query
 from twinwright.storage.records import Record
-from twinwright.storage.rows import COUNTS, LETTER, RECORD, letter, record, the_letter, the_record
+from twinwright.storage.rows import COUNTS, LETTER, RECORD, letter, record, relationship, the_letter, the_record
 
 
 class PostgresReads:
@@ -88,13 +87,15 @@ class PostgresReads:
         principal.require_read()
         return self._connections.read(retractions)
 
-    def lifetimes(self, principal: Principal) -> list[Lifetime]:
-        rows = self._rows(principal, "SELECT number, twin, interface, since, until FROM lifetimes ORDER BY number")
-        return [Lifetime(*row) for row in rows]
+    def lifetimes(
+        self, principal: Principal, *, twin: str | None = None, as_of: int | None = None, known_at: int | None = None
+    ) -> list[Lifetime]:
+        query = postgres_sql.lifetimes(twin, as_of, known_at)
+        return [Lifetime(*row) for row in self._rows(principal, query.text, *query.values)]
 
-    def relationships(self, principal: Principal) -> list[Relationship]:
-        rows = self._rows(principal, "SELECT source, id, name, target, properties FROM relationships ORDER BY source, id")
-        return [Relationship(source, id, name, target, json.loads(properties)) for source, id, name, target, properties in rows]
+    def relationships(self, principal: Principal, *, as_of: int | None = None, known_at: int | None = None) -> list[Relationship]:
+        query = postgres_sql.relationships(as_of, known_at)
+        return [relationship(row) for row in self._rows(principal, query.text, *query.values)]
 
     def history(self, principal: Principal, selection: Selection) -> pa.Table:
         return self._arrow(principal, RECORD_SCHEMA, lambda known: postgres_sql.history(selection, known.tables, known.retractions))

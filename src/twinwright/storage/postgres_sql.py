@@ -15,6 +15,7 @@ from twinwright.clock import HOUR
 from twinwright.storage.layout import MASK_BITS, ColumnType, ReadingTable, Retraction, Selection
 from twinwright.storage.protocol import GOOD, REMOVED
 from twinwright.storage.query import Query, sightings_matter
+from twinwright.storage.rows import LIFETIME, RELATIONSHIP
 
 HOUR_OF_TIME = f"CASE WHEN time >= 0 THEN time / {HOUR} ELSE -((-time + {HOUR - 1}) / {HOUR}) END"  # `/` rounds towards zero
 
@@ -78,8 +79,39 @@ CREATE TABLE rollups (
     first double precision, first_at bigint, last double precision, last_at bigint, unit {_TEXT}, commit bigint NOT NULL);
 CREATE INDEX ON rollups (twin, path, time);
 """,
+    """
+ALTER TABLE lifetimes ADD COLUMN changed_at bigint;
+ALTER TABLE relationships ADD COLUMN removed boolean NOT NULL DEFAULT false, ADD COLUMN changed_at bigint;
+CREATE INDEX ON lifetimes (twin);
+""",
 )
 _TYPES: dict[ColumnType, str] = {"DOUBLE": "double precision", "BIGINT": "bigint", "BOOLEAN": "boolean", "VARCHAR": _TEXT}
+
+
+def lifetimes(twin: str | None, as_of: int | None, known_at: int | None) -> Query:
+    """The newest version of each, of those that held by an event time and were known at a commit."""
+    query = Query(f"SELECT DISTINCT ON (number) {LIFETIME} FROM lifetimes WHERE true")
+    if twin is not None:
+        query.add(" AND twin = %s", twin)
+    _versions(as_of, known_at, query)
+    return query.add(f" ORDER BY number, {_NEWEST_VERSION}")
+
+
+def relationships(as_of: int | None, known_at: int | None) -> Query:
+    """The same of edges, without those that were removed."""
+    query = Query(f"SELECT {RELATIONSHIP} FROM (SELECT DISTINCT ON (source, id) * FROM relationships WHERE true")
+    _versions(as_of, known_at, query)
+    return query.add(f" ORDER BY source, id, {_NEWEST_VERSION}) AS newest WHERE NOT removed ORDER BY source, id")
+
+
+_NEWEST_VERSION = "changed_at DESC NULLS LAST, commit DESC"
+
+
+def _versions(as_of: int | None, known_at: int | None, query: Query) -> None:
+    if as_of is not None:
+        query.add(" AND (changed_at IS NULL OR changed_at <= %s)", as_of)
+    if known_at is not None:
+        query.add(" AND commit <= %s", known_at)
 
 
 def create_reading_tables(table: ReadingTable) -> Iterable[str]:

@@ -196,12 +196,17 @@ class PostgresTransaction(LogLine):
         return table
 
     def declare_twins(self, lifetimes: Sequence[Lifetime]) -> None:
-        self._insert_all("lifetimes", [(one.number, one.twin, one.interface, one.since, one.until, self.commit) for one in lifetimes])
+        self._insert_all(
+            "lifetimes", [(one.number, one.twin, one.interface, one.since, one.until, self.commit, one.changed_at) for one in lifetimes]
+        )
 
     def declare_relationships(self, relationships: Sequence[Relationship]) -> None:
         self._insert_all(
             "relationships",
-            [(r.source, r.id, r.name, r.target, json.dumps(dict(r.properties), sort_keys=True), self.commit) for r in relationships],
+            [
+                (r.source, r.id, r.name, r.target, json.dumps(dict(r.properties), sort_keys=True), self.commit, r.removed, r.changed_at)
+                for r in relationships
+            ],
         )
 
     def save_cells(self, contract: str, through: int, rows: pa.Table, *, replace: bool) -> None:

@@ -10,12 +10,14 @@ from typing import Any, Final
 import pyarrow as pa
 
 from twinwright.errors import NotFoundError
-from twinwright.storage.layout import Counts, DeadLetter, ReadingColumn, ReadingTable
+from twinwright.storage.layout import Counts, DeadLetter, ReadingColumn, ReadingTable, Relationship
 from twinwright.storage.records import Record
 
 COUNTS: Final = "received, accepted, duplicate, dead_lettered, late, conflict"
 LETTER: Final = "contract, source, revision, reason, detail, payload, captures, position, id, origin, made_at, status"
 RECORD: Final = "kind, id, body, commit, made_at, principal"
+LIFETIME: Final = "number, twin, interface, since, until, changed_at, commit"
+RELATIONSHIP: Final = "source, id, name, target, properties, removed, changed_at, commit"
 
 
 def counts_row(counts: Counts) -> list[int]:
@@ -27,6 +29,12 @@ def letter(row: tuple[Any, ...]) -> DeadLetter:
     """From the columns `LETTER`."""
     contract, source, revision, reason, detail, payload, captures, *rest = row
     return DeadLetter(contract, source, revision, reason, detail, bytes(payload), json.loads(captures), *rest)
+
+
+def relationship(row: tuple[Any, ...]) -> Relationship:
+    """From the columns `RELATIONSHIP`."""
+    source, id, name, target, properties, *rest = row
+    return Relationship(source, id, name, target, json.loads(properties), *rest)
 
 
 def the_letter(rows: Sequence[tuple[Any, ...]], id: int) -> DeadLetter:

@@ -1,0 +1,73 @@
+"""What every store has to do with twins and relationships that change. See `conformance.py`."""
+
+from dataclasses import replace
+
+from tests.storage.conformance_case import write
+
+from twinwright.governance.principals import SYSTEM
+from twinwright.storage.layout import Lifetime, Relationship
+
+PUMP, VALVE = "dtmi:t:Pump;1", "dtmi:t:Valve;1"
+FIRST = Lifetime(1, "a", PUMP)
+EDGE = Relationship("a", "r", "feeds", "b", {"x": 1})
+
+
+def declare(store, lifetimes=(), relationships=()):
+    with write(store) as transaction:
+        transaction.declare_twins(lifetimes)
+        transaction.declare_relationships(relationships)
+    return transaction.commit
+
+
+def check_a_lifetime_is_its_newest_version(case):
+    store = case.store
+    made = declare(store, [FIRST, Lifetime(2, "b", PUMP)])
+    other = declare(store, [replace(FIRST, interface=VALVE, changed_at=10)])
+    ended = declare(store, [replace(FIRST, interface=VALVE, until=20, changed_at=20)])
+    again = declare(store, [Lifetime(3, "a", PUMP, since=30, changed_at=30)])
+    for opened in (lambda: case.store, case.reopen):
+        store = opened()
+        now = store.lifetimes(SYSTEM)
+        assert now == [Lifetime(1, "a", VALVE, None, 20), Lifetime(2, "b", PUMP), Lifetime(3, "a", PUMP, 30)]
+        assert [(one.changed_at, one.commit, one.alive) for one in now] == [(20, ended, False), (None, made, True), (30, again, True)]
+        assert store.lifetimes(SYSTEM, twin="a") == [now[0], now[2]]
+        assert store.lifetimes(SYSTEM, twin="nobody") == []
+        assert store.lifetimes(SYSTEM, twin="a", known_at=made) == [FIRST]
+        assert store.lifetimes(SYSTEM, twin="a", known_at=other) == [replace(FIRST, interface=VALVE)]
+        assert store.lifetimes(SYSTEM, twin="a", as_of=9) == [FIRST]
+        assert store.lifetimes(SYSTEM, twin="a", as_of=10) == [replace(FIRST, interface=VALVE)]
+        assert store.lifetimes(SYSTEM, as_of=20) == [replace(FIRST, interface=VALVE, until=20), Lifetime(2, "b", PUMP)]
+        assert store.lifetimes(SYSTEM, twin="a", as_of=99, known_at=made) == [FIRST]
+        assert store.lifetimes(SYSTEM, known_at=made - 1) == []
+
+
+def check_of_versions_in_one_commit_the_later_counts(case):
+    store = case.store
+    declare(store, [FIRST, replace(FIRST, until=5, changed_at=5)], [EDGE, replace(EDGE, properties={"x": 2}, changed_at=7)])
+    assert store.lifetimes(SYSTEM) == [replace(FIRST, until=5)]
+    assert store.lifetimes(SYSTEM, as_of=4) == [FIRST]
+    assert store.relationships(SYSTEM) == [replace(EDGE, properties={"x": 2})]
+    assert store.relationships(SYSTEM, as_of=6) == [EDGE]
+
+
+def check_a_relationship_is_its_newest_version_until_it_is_removed(case):
+    store = case.store
+    other = Relationship("a", "s", "feeds", "c", changed_at=5)
+    made = declare(store, (), [EDGE, other])
+    changed = declare(store, (), [replace(EDGE, properties={"x": 2}, changed_at=10)])
+    gone = declare(store, (), [replace(EDGE, removed=True, changed_at=20)])
+    again = declare(store, (), [replace(EDGE, target="d", properties={}, changed_at=30)])
+    for opened in (lambda: case.store, case.reopen):
+        store = opened()
+        now = store.relationships(SYSTEM)
+        assert now == [Relationship("a", "r", "feeds", "d"), Relationship("a", "s", "feeds", "c")]
+        assert [(one.changed_at, one.commit) for one in now] == [(30, again), (5, made)]
+        assert store.relationships(SYSTEM, as_of=4) == [EDGE]
+        assert store.relationships(SYSTEM, as_of=10) == [replace(EDGE, properties={"x": 2}), other]
+        assert store.relationships(SYSTEM, as_of=25) == [other]
+        assert store.relationships(SYSTEM, known_at=gone) == [other]
+        assert store.relationships(SYSTEM, known_at=changed) == [replace(EDGE, properties={"x": 2}), other]
+        assert store.relationships(SYSTEM, as_of=99, known_at=made) == [EDGE, other]
+
+
+CHECKS = [check for name, check in list(globals().items()) if name.startswith("check_")]
