@@ -245,10 +245,10 @@ class _Reader:
                 message = f"'{specifier[:60]}' comes after an extension"
                 self.fail("dtdlContextFollowsAffiliate", message, "Put the DTDL context first", specifier)
             limitless = limitless or specifier.endswith("#limitless")
-            if specifier == LIMITLESS:
-                if not misplaced and not any(_is_limits(item) for item in specifiers[index + 1 : index + 2]):
-                    message = f"'{LIMITLESS}' is not followed by limits"
-                    self.fail("missingLimitContext", message, f"Add '{CORE_LIMITS}' after it", specifier)
+            followed = any(_is_limits(item) for item in specifiers[index + 1 : index + 2])
+            if specifier == LIMITLESS and not misplaced and not followed:
+                message = f"'{LIMITLESS}' is not followed by limits"
+                self.fail("missingLimitContext", message, f"Add '{CORE_LIMITS}' after it", specifier)
             affiliate = affiliate or not (language or _is_exempt(specifiers, index))
         return len(self.report.problems) == before
 
