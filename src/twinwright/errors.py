@@ -4,6 +4,7 @@
     ├── UsageError                  wrong usage or input                          exit 2, HTTP 400
     │   ├── InvalidError            documents with problems, all of them at once
     │   │   ├── SchemaError         DTDL documents
+    │   │   ├── InvalidTwinError    a twin, relationship or telemetry that its interface does not admit
     │   │   └── WorkspaceError      a workspace folder
     │   ├── UnitError               unknown unit, or of the wrong dimension
     │   ├── ExpressionError         a text in the expression language that can't be read, or whose parts don't fit
@@ -11,9 +12,17 @@
     │   ├── NotFoundError           no such twin, path, contract, run ...         HTTP 404
     │   ├── TooLargeError           past a stated limit                           HTTP 413
     │   ├── UnsupportedMediaError   a content type nobody here reads              HTTP 415
+    │   │   ├── DigitalTwinNotFoundError, ComponentNotFoundError, RelationshipNotFoundError, TargetTwinNotFoundError,
+    │   │   └── ModelNotFoundError, EventRouteNotFoundError, ImportJobNotFoundError, DeleteJobNotFoundError
+    │   ├── JsonPatchError          a JSON Patch that can't be applied
+    │   ├── InvalidRelationshipError  a relationship that the interface of its source does not have
+    │   ├── EventRouteIdError, EventRouteFilterError, LimitExceededError
     │   ├── KeyReusedError          an idempotency key that stands for another body   HTTP 422
     │   └── MissingExtraError       an optional dependency is not installed
     ├── RefusedError                the answer is no (breaking change, gate)      exit 1, HTTP 409
+    │   ├── PreconditionFailedError  If-Match or If-None-Match does not hold       HTTP 412
+    │   ├── OperationNotAllowedError, RelationshipsNotDeletedError, ModelDecommissionedError, JobLimitError   HTTP 400
+    │   └── ModelAlreadyExistsError, ModelReferencesNotDeletedError, ModelReferencesNotDecommissionedError
     ├── UnauthorisedError           no valid credential                           HTTP 401
     ├── ForbiddenError              a valid credential without the right          HTTP 403
     ├── BusyError                   a bounded queue is full: come back later      HTTP 429
@@ -106,6 +115,12 @@ class SchemaError(InvalidError):
     subject = "schema"
 
 
+class InvalidTwinError(InvalidError):
+    """A twin, relationship or telemetry that its interface does not admit; every problem at once."""
+
+    subject = "request"
+
+
 class WorkspaceError(InvalidError):
     """A workspace that can't be used as it stands; every problem of the folder at once."""
 
@@ -149,6 +164,84 @@ class NotFoundError(UsageError):
     http_status = 404
 
 
+class DigitalTwinNotFoundError(NotFoundError):
+    """There is no such twin (any more)."""
+
+    code = "DigitalTwinNotFound"
+
+
+class RelationshipNotFoundError(NotFoundError):
+    """The twin has no such relationship (any more)."""
+
+    code = "RelationshipNotFound"
+
+
+class TargetTwinNotFoundError(NotFoundError):
+    """The twin that a relationship is to lead to is not there."""
+
+    code = "TargetTwinNotFound"
+
+
+class ModelNotFoundError(NotFoundError):
+    """There is no such interface."""
+
+    code = "ModelNotFound"
+
+
+class ComponentNotFoundError(NotFoundError):
+    """The interface of the twin has no such component."""
+
+    code = "ComponentNotFound"
+
+
+class EventRouteNotFoundError(NotFoundError):
+    """There is no such event route."""
+
+    code = "EventRouteNotFound"
+
+
+class ImportJobNotFoundError(NotFoundError):
+    """There is no such import job."""
+
+    code = "ImportJobNotFound"
+
+
+class DeleteJobNotFoundError(NotFoundError):
+    """There is no such delete job."""
+
+    code = "DeleteJobNotFound"
+
+
+class JsonPatchError(UsageError):
+    """A JSON Patch that can't be applied: an operation, a path, or a test that fails."""
+
+    code = "JsonPatchInvalid"
+
+
+class InvalidRelationshipError(UsageError):
+    """A relationship that the interface of its source does not have, or that leads to a twin it must not."""
+
+    code = "InvalidRelationship"
+
+
+class EventRouteIdError(UsageError):
+    """An id that no event route can have."""
+
+    code = "EventRouteIdInvalid"
+
+
+class EventRouteFilterError(UsageError):
+    """The filter of an event route can't be read."""
+
+    code = "EventRouteFilterInvalid"
+
+
+class LimitExceededError(UsageError):
+    """More of something than one request or one store may have."""
+
+    code = "LimitExceeded"
+
+
 class TooLargeError(UsageError):
     """Past a stated limit on size, depth or count."""
 
@@ -185,6 +278,59 @@ class RefusedError(TwinwrightError):
     code = "Refused"
     exit_code = 1
     http_status = 409
+
+
+class PreconditionFailedError(RefusedError):
+    """If-Match or If-None-Match does not hold: someone else was faster."""
+
+    code = "PreconditionFailed"
+    http_status = 412
+
+
+class OperationNotAllowedError(RefusedError):
+    """What is asked for is never allowed."""
+
+    code = "OperationNotAllowed"
+    http_status = 400
+
+
+class RelationshipsNotDeletedError(RefusedError):
+    """A twin that relationships begin at or lead to can't be deleted."""
+
+    code = "RelationshipsNotDeleted"
+    http_status = 400
+
+
+class ModelDecommissionedError(RefusedError):
+    """No new twin can be of an interface that is decommissioned."""
+
+    code = "ModelDecommissioned"
+    http_status = 400
+
+
+class JobLimitError(RefusedError):
+    """As many jobs as may run are running."""
+
+    code = "JobLimitReached"
+    http_status = 400
+
+
+class ModelAlreadyExistsError(RefusedError):
+    """An interface of this identifier is there already."""
+
+    code = "ModelAlreadyExists"
+
+
+class ModelReferencesNotDeletedError(RefusedError):
+    """Other interfaces or twins still need the interface."""
+
+    code = "ModelReferencesNotDeleted"
+
+
+class ModelReferencesNotDecommissionedError(RefusedError):
+    """Interfaces that are not decommissioned still need it."""
+
+    code = "ModelReferencesNotDecommissioned"
 
 
 class UnauthorisedError(TwinwrightError):

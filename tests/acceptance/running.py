@@ -122,8 +122,8 @@ class Running:
 class Up(Running):
     """`twinwright up`."""
 
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder, "up", "--port", "0")
+    def __init__(self, folder: Path, *options: str) -> None:
+        super().__init__(folder, "up", "--port", "0", *options)
         self.url = self.said["url"]
 
     @property

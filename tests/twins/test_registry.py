@@ -65,11 +65,29 @@ def test_a_long_id_is_cut_in_messages():
 
 
 def test_twins_are_found_with_all_their_lifetimes():
-    assert REGISTRY.twins == ["always", "twice", "ended", "valve"]
+    assert REGISTRY.twins == ["always", "twice", "valve"]
     assert (len(REGISTRY), "twice" in REGISTRY, "nobody" in REGISTRY, REGISTRY.highest) == (4, True, False, 5)
     assert REGISTRY.current("twice").number == 3
     assert [life.number for life in REGISTRY.lifetimes_of("twice")] == [2, 3]
     assert REGISTRY.lifetime(4).twin == "ended"
+    assert (REGISTRY.alive("ended"), REGISTRY.newest("ended").number) == (None, 4)
+    with pytest.raises(NotFoundError, match="no twin 'ended' any more"):
+        REGISTRY.current("ended")
+
+
+def test_lifetimes_that_begin_change_and_end_are_taken_in():
+    registry = TwinRegistry([Lifetime(1, "a", PUMP)], {PUMP: {"p": 0}})
+
+    def found(*times):
+        return registry.numbers(pa.array(["a"] * len(times)), np.array(times, np.int64), "c", ("p",)).tolist()
+
+    assert found(5) == [1]
+    registry.take(Lifetime(1, "a", PUMP, until=10), {"p": 0})
+    assert (found(5, 10), registry.alive("a"), registry.ended) == ([1, -1], None, [1])
+    registry.take(Lifetime(2, "a", VALVE, since=20), {"q": 0})
+    assert (found(5, 30), registry.highest, registry.twins) == ([1, -1], 2, ["a"])
+    registry.take(Lifetime(2, "a", PUMP, since=20), {"p": 0})
+    assert found(5, 15, 20) == [1, -1, 2]
 
 
 def test_an_unknown_twin_is_refused_with_the_nearest_name():

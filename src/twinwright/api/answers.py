@@ -60,6 +60,7 @@ class TwinDocument(Answer):
 
 class Relationship(Answer):
     id: str = Field(alias="$relationshipId")
+    etag: str = Field(alias="$etag")
     source: str = Field(alias="$sourceId")
     target: str = Field(alias="$targetId")
     name: str = Field(alias="$relationshipName")
@@ -67,16 +68,42 @@ class Relationship(Answer):
 
 class Relationships(Answer):
     value: list[Relationship]
+    next: str | None = Field(None, alias="nextLink", description="Where it goes on, while it does.")
+
+
+class IncomingRelationship(Answer):
+    id: str = Field(alias="$relationshipId")
+    source: str = Field(alias="$sourceId")
+    name: str = Field(alias="$relationshipName")
+    link: str = Field(alias="$relationshipLink")
+
+
+class IncomingRelationships(Answer):
+    value: list[IncomingRelationship]
+    next: str | None = Field(None, alias="nextLink")
+
+
+class EventRoute(Answer):
+    id: str
+    endpoint: str = Field(alias="endpointName")
+    filter: str
+
+
+class EventRoutes(Answer):
+    value: list[EventRoute]
+    next: str | None = Field(None, alias="nextLink")
 
 
 class Model(Answer):
     id: str
+    uploaded: str = Field(alias="uploadTime")
     decommissioned: bool
     model: dict[str, Any] | None = Field(None, description="The DTDL document, where it was asked for.")
 
 
 class Models(Answer):
     value: list[Model]
+    next: str | None = Field(None, alias="nextLink")
 
 
 class TwinSummary(Answer):

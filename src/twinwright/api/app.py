@@ -18,7 +18,7 @@ from starlette.types import ASGIApp
 
 from twinwright.api import errors
 from twinwright.api.boundary import Boundary
-from twinwright.api.routes import health, influx, login, operations, query, simulation, telemetry, twins
+from twinwright.api.routes import graph, health, influx, login, models, operations, query, simulation, telemetry, twins
 from twinwright.api.security import AllowedHosts, Guard
 from twinwright.api.serving import Serving
 from twinwright.api.tokens import TokenAuthority
@@ -62,6 +62,8 @@ def create_app(
         health.router,
         login.router,
         twins.data_plane,
+        graph.router,
+        models.router,
         twins.router,
         query.router,
         telemetry.router,

@@ -16,6 +16,7 @@ from twinwright.errors import TooLargeError, UnsupportedMediaError, UsageError
 from twinwright.telemetry.payloads import MAX_PAYLOAD_BYTES
 
 MAX_DOCUMENT_BYTES: Final = 1024 * 1024
+MAX_MODELS_BYTES: Final = 32 * 1024 * 1024
 MAX_DEPTH: Final = 64
 BODY_SECONDS: Final = 60.0
 TELEMETRY_TYPES: Final = (
@@ -43,8 +44,17 @@ async def read_telemetry(request: Request) -> bytes:
 
 async def read_document(request: Request) -> Any:
     """A small JSON document; None for an empty body. Raises as `read_telemetry`, and UsageError for what is not JSON."""
+    return await _document(request, MAX_DOCUMENT_BYTES)
+
+
+async def read_models(request: Request) -> Any:
+    """DTDL documents: as `read_document`, and larger, since an ontology is added whole."""
+    return await _document(request, MAX_MODELS_BYTES)
+
+
+async def _document(request: Request, limit: int) -> Any:
     _check_type(request, ("application/json",))
-    body = await _read(request, MAX_DOCUMENT_BYTES)
+    body = await _read(request, limit)
     if not body.strip():
         return None
     if nesting(body) > MAX_DEPTH:

@@ -19,6 +19,7 @@ from twinwright.observability.logs import current_correlation, get_logger
 _log = get_logger("api")
 
 _CODES: Final = {404: "NotFound", 405: "MethodNotAllowed", 408: "RequestTimeout", 413: "TooLarge"}
+_DATA_PLANE: Final = ("/digitaltwins", "/models", "/query", "/eventroutes", "/jobs")
 _REMEDIES: Final = {404: "See /openapi.json for what there is", 405: "The header Allow names the methods of this resource"}
 
 
@@ -83,10 +84,12 @@ def register(app: FastAPI) -> None:
         message = f"{error.detail}. {remedy}" if remedy else str(error.detail)
         return _response(error.status_code, {"code": code, "message": message}, dict(error.headers or {}))
 
-    async def invalid(_request: Request, error: Exception) -> Response:
+    async def invalid(request: Request, error: Exception) -> Response:
         error = cast(RequestValidationError, error)
         details = [_detail(one) for one in error.errors()]
         message = "; ".join(one["message"] for one in details)
+        if request.url.path.startswith(_DATA_PLANE):  # as its clients know it
+            return _response(400, {"code": UsageError.code, "message": message, "details": details}, {})
         return _response(422, {"code": "ValidationFailed", "message": message, "details": details}, {})
 
     async def unexpected(_request: Request, _error: Exception) -> Response:

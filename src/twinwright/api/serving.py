@@ -22,16 +22,18 @@ _POLL_SECONDS: Final = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """One served platform. Reads, telemetry and runs wait in lines of their own: a long simulation blocks neither of the others."""
+    """One served platform. Reads, telemetry, writes of the graph and runs wait in lines of their own: a long simulation blocks none of
+    the others."""
 
     platform: Platform
     tokens: TokenAuthority
     reads: Workers = field(default_factory=lambda: Workers("reads", threads=12, waiting=116))
     telemetry: Workers = field(default_factory=lambda: Workers("telemetry", threads=16, waiting=112))
+    graph: Workers = field(default_factory=lambda: Workers("graph", threads=64, waiting=448))  # they wait for one commit together
     runs: Workers = field(default_factory=lambda: Workers("runs", threads=2, waiting=6, retry_after=5.0))
 
     def close(self) -> None:
-        for workers in (self.reads, self.telemetry, self.runs):
+        for workers in (self.reads, self.telemetry, self.graph, self.runs):
             workers.close()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -14,12 +14,15 @@ def up(
     workspace: Workspace = HERE,
     port: Annotated[int | None, typer.Option("--port", help="0 takes a free one (default: of twinwright.toml).")] = None,
     host: Annotated[str | None, typer.Option("--host", help="The address to listen on (default: of twinwright.toml).")] = None,
+    tls: Annotated[
+        Literal["auto"] | None, typer.Option("--tls", help="`auto`: TLS under a certificate of its own, whose file is printed for clients.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Start connectors, API and console; stop with Ctrl-C."""
     from twinwright.cli.up import run
 
-    run(workspace, host=host, port=port, as_json=as_json)
+    run(workspace, host=host, port=port, own_tls=tls == "auto", as_json=as_json)
 
 
 @app.command()

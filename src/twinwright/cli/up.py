@@ -11,6 +11,7 @@ from pathlib import Path
 import typer
 
 from twinwright.api.app import Extension, create_app
+from twinwright.api.certificates import CERTIFICATE, own_certificate
 from twinwright.api.server import Server
 from twinwright.api.tokens import TokenAuthority
 from twinwright.cli.supervised import regularly, sinks, sources, until_told
@@ -28,7 +29,7 @@ from twinwright.workspace.settings import Settings
 _log = logs.get_logger("up")
 
 
-def run(folder: Path, *, host: str | None, port: int | None, as_json: bool) -> None:
+def run(folder: Path, *, host: str | None, port: int | None, own_tls: bool, as_json: bool) -> None:
     """Until a signal says stop. Raises WorkspaceError before anything starts, PlatformError when one is running already."""
     logs.configure()
     if running_platform(folder):
@@ -42,7 +43,7 @@ def run(folder: Path, *, host: str | None, port: int | None, as_json: bool) -> N
         platform = LocalPlatform(session)
         with (
             _commands(platform, session),
-            _server(platform, session, settings, host, port) as (server, tokens),
+            _server(platform, session, settings, host, port, own_tls=own_tls) as (server, tokens),
             _deriving(session),
             sinks(session),
             sources(session, lambda: session.workspace.settings.connectors),
@@ -50,8 +51,19 @@ def run(folder: Path, *, host: str | None, port: int | None, as_json: bool) -> N
             regularly("retention", lambda stop: _keep_history(session, stop)),
         ):
             login = f"{server.url}/login?code={tokens.new_code()}"
-            typer.echo(json.dumps({"url": server.url, "login": login}) if as_json else login)
+            _tell(server, login, session.private / CERTIFICATE if own_tls else None, as_json=as_json)
             wait()
+
+
+def _tell(server: Server, login: str, certificate: Path | None, *, as_json: bool) -> None:
+    """The first line is where to go; the next one, what clients are to trust."""
+    if as_json:
+        trusted = {} if certificate is None else {"certificate": str(certificate.resolve())}
+        typer.echo(json.dumps({"url": server.url, "login": login, **trusted}))
+        return
+    typer.echo(login)
+    if certificate is not None:
+        typer.echo(f"clients trust {certificate.resolve()}")
 
 
 def _warn_of_changes(session: Session) -> None:
@@ -71,7 +83,7 @@ def _commands(platform: LocalPlatform, session: Session) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _server(
-    platform: LocalPlatform, session: Session, settings: Settings, host: str | None, port: int | None
+    platform: LocalPlatform, session: Session, settings: Settings, host: str | None, port: int | None, *, own_tls: bool
 ) -> Iterator[tuple[Server, TokenAuthority]]:
     api = settings.api
     tokens = TokenAuthority.of_workspace(session.private, clock=session.clock)
@@ -79,6 +91,9 @@ def _server(
         platform, tokens=tokens, metrics=session.metrics, allowed_hosts=api.allowed_hosts, console=_console() if api.console else None
     )
     certificate, key = (session.folder / name if name else None for name in (api.tls_certificate, api.tls_key))
+    if own_tls:
+        named = [name.partition(":")[0] for name in api.allowed_hosts] + [host or api.host]
+        certificate, key = own_certificate(session.private, [name for name in named if name not in ("0.0.0.0", "::")])  # noqa: S104
     server = Server(app, host or api.host, api.port if port is None else port, ssl_certificate=certificate, ssl_key=key)
     with server:
         yield server, tokens

@@ -8,7 +8,7 @@ orphan history is refused with the reason.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import pyarrow as pa
@@ -22,29 +22,36 @@ from twinwright.errors import NotFoundError, RefusedError, WorkspaceError
 from twinwright.governance.principals import Principal
 from twinwright.schema import Ontology
 from twinwright.simulation.definition import ModelDefinition
-from twinwright.storage.layout import Lifetime, ReadingTable
-from twinwright.storage.protocol import GOOD, VALUE_SCHEMA, Store, Transaction
+from twinwright.storage.layout import Lifetime, ReadingTable, Relationship
+from twinwright.storage.protocol import VALUE_SCHEMA, Store, Transaction
+from twinwright.storage.records import Record
 from twinwright.telemetry.contract import Contract
-from twinwright.telemetry.held import column_type
-from twinwright.twins.documents import DECLARED_SOURCE, DECLARED_TIME
+from twinwright.twins.documents import DECLARED_TIME
 from twinwright.twins.registry import TwinRegistry
+from twinwright.twins.values import value_row
 from twinwright.workspace import Workspace
 from twinwright.workspace.graph import DeclaredTwin
 from twinwright.workspace.load import compile_contracts, paths_of_twins
 from twinwright.workspace.retention import HistoryRetention, rules_from
 
 KIND, ID = "applied", "workspace"
+INTERFACE = "interface"  # the kind of record that holds one that a client added, or says that one is decommissioned, by its DTMI
 MODEL = "model"  # the kind of record that holds one, by the digest of its content
 
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """The applied interfaces, twins, contracts and derived values, ready to use; which models; and the commit that applied them."""
+    """The interfaces, twins, contracts and derived values that are applied or that clients added, ready to use; which models; and the
+    commit and time of the last apply. What an apply put there is also by itself: another changes nothing else."""
 
     digest: str
     schema_texts: Mapping[str, str]
     contract_texts: Mapping[str, str]
     declared: Mapping[str, Mapping[str, Any]]  # twin -> the property values it was declared with
+    declared_twins: frozenset[str]
+    declared_edges: Mapping[tuple[str, str], Relationship]
+    folder_interfaces: frozenset[str]
+    added: Mapping[str, Record]  # interfaces of clients, and notes on others, by DTMI
     ontology: Ontology
     registry: TwinRegistry
     contracts: Mapping[str, Contract]
@@ -52,7 +59,13 @@ class Applied:
     derived: Mapping[str, Definition]
     bindings: Sequence[Binding]
     commit: int
+    at: int
     retention: Mapping[str, HistoryRetention]  # by `*`, interface, path or both
+
+    @property
+    def decommissioned(self) -> frozenset[str]:
+        """The interfaces that take no new twins."""
+        return frozenset(dtmi for dtmi, record in self.added.items() if record.body["decommissioned"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,24 +83,62 @@ def read_applied(store: Store, principal: Principal) -> Applied:
     """What the store holds; of an empty store nothing."""
     try:
         record = store.get_record(principal, KIND, ID)
-        body, commit = record.body, record.commit
+        body, commit, at = record.body, record.commit, record.at
     except NotFoundError:
-        body, commit = {"digest": "", "schema": {}, "contracts": {}, "declared": {}, "models": {}}, 0
-    ontology = schema.load(list(body["schema"].items()))
-    lifetimes = store.lifetimes(principal)
-    registry = TwinRegistry(lifetimes, {dtmi: ontology.paths(dtmi) for dtmi in {life.interface for life in lifetimes}})
+        body, commit, at = {"digest": "", "schema": {}, "contracts": {}, "declared": {}, "models": {}}, 0, 0
+    added = {one.id: one for one in store.records(principal, INTERFACE) if not one.body["removed"]}
+    ontology = folder = schema.load(list(body["schema"].items()))
+    if any(one.body["model"] is not None for one in added.values()):
+        ontology = schema.load(documents_of(body["schema"], added))
+    lifetimes, edges = store.lifetimes(principal), store.relationships(principal)
+    interfaces = {life.interface for life in lifetimes} & set(ontology.interfaces)
+    registry = TwinRegistry(lifetimes, {dtmi: ontology.paths(dtmi) for dtmi in interfaces})
     problems = Problems()
-    contracts = compile_contracts(body["contracts"], paths_of_twins(ontology, [life.interface for life in lifetimes]), problems)
-    plant = Plant(ontology, {life.twin: life.interface for life in lifetimes}, store.relationships(principal))
+    contracts = compile_contracts(body["contracts"], paths_of_twins(ontology, sorted(interfaces)), problems)
+    plant = _plant(ontology, lifetimes, edges)
     derived = compile_folder(body.get("derived", {}), plant, problems)
     if problems:  # it was checked when it was applied: another version of Twinwright judges otherwise
         raise WorkspaceError(problems.items)
-    bindings = [bind(one, plant, lifetimes) for one in derived.values()]
-    texts = body["schema"], body["contracts"], body["declared"]
-    models = body.get("models", {})  # a store of before models were applied has none
     return Applied(
-        body["digest"], *texts, ontology, registry, contracts, models, derived, bindings, commit, rules_from(body.get("retention", {}))
+        digest=body["digest"],
+        schema_texts=body["schema"],
+        contract_texts=body["contracts"],
+        declared=body["declared"],
+        declared_twins=frozenset(body.get("twins", (life.twin for life in lifetimes))),  # a store of before others could has no list
+        declared_edges=_declared_edges(body, edges),
+        folder_interfaces=frozenset(folder.interfaces),
+        added=added,
+        ontology=ontology,
+        registry=registry,
+        contracts=contracts,
+        models=body.get("models", {}),  # a store of before models were applied has none
+        derived=derived,
+        bindings=[bind(one, plant, lifetimes) for one in derived.values()],
+        commit=commit,
+        at=at,
+        retention=rules_from(body.get("retention", {})),
     )
+
+
+def documents_of(texts: Mapping[str, str], added: Mapping[str, Record]) -> list[tuple[str, Any]]:
+    """The DTDL of a folder and of clients, named."""
+    return [*texts.items(), *((dtmi, one.body["model"]) for dtmi, one in added.items() if one.body["model"] is not None)]
+
+
+def bindings_of(store: Store, principal: Principal, applied: Applied) -> list[Binding]:
+    """The derived values over the twins and relationships there are now."""
+    lifetimes = store.lifetimes(principal)
+    plant = _plant(applied.ontology, lifetimes, store.relationships(principal))
+    return [bind(one, plant, lifetimes) for one in applied.derived.values()]
+
+
+def _plant(ontology: Ontology, lifetimes: Sequence[Lifetime], edges: Sequence[Relationship]) -> Plant:
+    return Plant(ontology, {life.twin: life.interface for life in lifetimes if life.alive}, edges)
+
+
+def _declared_edges(body: Mapping[str, Any], edges: Sequence[Relationship]) -> dict[tuple[str, str], Relationship]:
+    declared = [Relationship(*one) for one in body["relationships"]] if "relationships" in body else edges
+    return {(one.source, one.id): one for one in declared}
 
 
 def read_model(store: Store, principal: Principal, digest: str) -> ModelDefinition:
@@ -129,7 +180,7 @@ def apply(store: Store, principal: Principal, applied: Applied, workspace: Works
 def _changes(store: Store, principal: Principal, applied: Applied, workspace: Workspace) -> Iterator[Change]:
     yield from _interface_changes(applied, workspace)
     yield from _twin_changes(applied, workspace)
-    yield from _relationship_changes(store, principal, workspace)
+    yield from _relationship_changes(store, principal, applied, workspace)
     yield from _contract_changes(store.reading_tables(principal), applied, workspace)
     yield from _model_changes(applied, workspace)
     yield from _derived_changes(applied, workspace)
@@ -137,9 +188,13 @@ def _changes(store: Store, principal: Principal, applied: Applied, workspace: Wo
 
 
 def _interface_changes(applied: Applied, workspace: Workspace) -> Iterator[Change]:
-    old, new = applied.ontology.interfaces, workspace.ontology.interfaces
+    old, new = applied.folder_interfaces, workspace.ontology.interfaces
     for dtmi in sorted(set(new) - set(old)):
-        yield Change("interface", dtmi, "add", "additive")
+        if dtmi in applied.ontology.interfaces:
+            detail = "a client added it: delete it there first, or leave it out of the folder"
+            yield Change("interface", dtmi, "add", "breaking", detail)
+        else:
+            yield Change("interface", dtmi, "add", "additive")
     for dtmi in sorted(set(old) - set(new)):
         detail = "it is applied but no longer in the folder; retiring interfaces is not available yet: put it back"
         yield Change("interface", dtmi, "remove", "breaking", detail)
@@ -152,18 +207,20 @@ def _interface_changes(applied: Applied, workspace: Workspace) -> Iterator[Chang
 
 def _twin_changes(applied: Applied, workspace: Workspace) -> Iterator[Change]:
     for id, twin in workspace.graph.twins.items():
-        if id not in applied.registry:
+        life = applied.registry.alive(id)
+        if life is None:
             yield Change("twin", id, "add", "additive", twin.interface)
             continue
-        life = applied.registry.current(id)
+        if id not in applied.declared_twins:
+            yield Change("twin", id, "declare", "additive", "a client made it; the folder declares it from now on")
         if life.interface != twin.interface:
             yield Change("twin", id, "change", "breaking", f"its interface changes from {life.interface} to {twin.interface}")
-        if life.since != twin.since:
+        if len(applied.registry.lifetimes_of(id)) == 1 and life.since != twin.since:
             yield Change("twin", id, "change", "breaking", "the beginning of its lifetime changes: history may fall outside")
         for path in _changed(applied.declared.get(id, {}), twin.values):
             yield Change("value", f"{id} {path}", "change", "additive")
-    for id in applied.registry.twins:
-        if id not in workspace.graph.twins:
+    for id in sorted(applied.declared_twins):
+        if id not in workspace.graph.twins and applied.registry.alive(id):
             yield Change("twin", id, "remove", "breaking", "it is applied but no longer in the folder: its history would have no owner")
 
 
@@ -171,16 +228,20 @@ def _changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
     return sorted(path for path, value in after.items() if path not in before or before[path] != value)
 
 
-def _relationship_changes(store: Store, principal: Principal, workspace: Workspace) -> Iterator[Change]:
-    old = {(edge.source, edge.id): edge for edge in store.relationships(principal)}
+def _relationship_changes(store: Store, principal: Principal, applied: Applied, workspace: Workspace) -> Iterator[Change]:
+    there = {(edge.source, edge.id) for edge in store.relationships(principal)}
+    old = applied.declared_edges
     new = {(edge.source, edge.id): edge for edge in workspace.graph.relationships}
     for key, edge in new.items():
-        if key not in old:
+        if key not in there:
             yield Change("relationship", f"{edge.source} {edge.name} {edge.target}", "add", "additive")
+        elif key not in old:
+            detail = "a client made it; the folder declares it from now on"
+            yield Change("relationship", f"{edge.source} {edge.id}", "declare", "additive", detail)
         elif old[key] != edge:
             yield Change("relationship", f"{edge.source} {edge.id}", "change", "breaking", "changing a relationship is not available yet")
     for key, edge in old.items():
-        if key not in new:
+        if key not in new and key in there:
             yield Change("relationship", f"{edge.source} {edge.id}", "remove", "breaking", "removing a relationship is not available yet")
 
 
@@ -285,17 +346,21 @@ def _write(transaction: Transaction, store: Store, principal: Principal, applied
         if (contract.name, contract.revision) not in tables:
             transaction.create_reading_table(contract.name, contract.source, contract.revision, contract.columns)
     numbers: dict[str, Lifetime] = {}
-    for offset, twin in enumerate(t for t in workspace.graph.twins.values() if t.id not in applied.registry):
-        numbers[twin.id] = Lifetime(applied.registry.highest + 1 + offset, twin.id, twin.interface, twin.since)
+    for offset, twin in enumerate(t for t in workspace.graph.twins.values() if not applied.registry.alive(t.id)):
+        since, changed = twin.since, None
+        if twin.id in applied.registry:  # it was deleted: it begins again
+            since = changed = max(transaction.at, applied.registry.newest(twin.id).until or 0)
+        numbers[twin.id] = Lifetime(applied.registry.highest + 1 + offset, twin.id, twin.interface, since, changed_at=changed)
     transaction.declare_twins(list(numbers.values()))
     known = {(edge.source, edge.id) for edge in store.relationships(principal)}
-    transaction.declare_relationships([edge for edge in workspace.graph.relationships if (edge.source, edge.id) not in known])
+    fresh = [edge for edge in workspace.graph.relationships if (edge.source, edge.id) not in known]
+    transaction.declare_relationships([replace(edge, changed_at=_begins(edge, applied, transaction.at)) for edge in fresh])
     values = []
     for twin in workspace.graph.twins.values():
         life = numbers.get(twin.id) or applied.registry.current(twin.id)
         values += [
             _value(life, twin, path, workspace.ontology, transaction.commit)
-            for path in _changed(applied.declared.get(twin.id, {}), twin.values)
+            for path in _changed({} if twin.id in numbers else applied.declared.get(twin.id, {}), twin.values)
         ]
     if values:
         transaction.append_values(pa.Table.from_pylist(values, schema=VALUE_SCHEMA))
@@ -309,30 +374,21 @@ def _write(transaction: Transaction, store: Store, principal: Principal, applied
         "contracts": dict(workspace.contract_texts),
         "derived": dict(workspace.derived_texts),
         "declared": declared,
+        "twins": list(workspace.graph.twins),
+        "relationships": [[one.source, one.id, one.name, one.target, dict(one.properties)] for one in workspace.graph.relationships],
         "models": {name: model.content_digest for name, model in workspace.models.items()},
         "retention": {key: rule.model_dump(exclude_none=True) for key, rule in workspace.settings.retention.history.items()},
     }
     transaction.put_record(KIND, ID, body)
 
 
+def _begins(edge: Relationship, applied: Applied, now: int) -> int | None:
+    """What was declared before and is gone begins again; else it always was."""
+    return now if (edge.source, edge.id) in applied.declared_edges else None
+
+
 def _value(life: Lifetime, twin: DeclaredTwin, path: str, ontology: Ontology, commit: int) -> dict[str, Any]:
     """A declared value holds from the beginning of the lifetime; a later declaration corrects it."""
-    value = twin.values[path]
     info = ontology.paths(twin.interface)[path]
-    type_ = column_type(info.schema) or "VARCHAR"
-    row = dict.fromkeys(VALUE_SCHEMA.names)
-    row |= {"twin": life.number, "path": path, "time": DECLARED_TIME if life.since is None else life.since}
-    row |= {"source": DECLARED_SOURCE, "correction": commit, "revision": 0, "kind": GOOD, "type": type_, "unit": info.unit}
-    column = {"DOUBLE": "num", "BIGINT": "int", "BOOLEAN": "int"}.get(type_, "txt")
-    row |= {
-        "lane": "observed",
-        column: int(value) if column == "int" else value if column == "num" or isinstance(value, str) else schema_text(value),
-    }
-    return row
-
-
-def schema_text(value: Any) -> str:
-    """An object, array or map as canonical JSON."""
-    import json
-
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    time = DECLARED_TIME if life.since is None else life.since
+    return value_row(life.number, info, twin.values[path], time=time, correction=commit)

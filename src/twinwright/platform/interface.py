@@ -10,12 +10,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from twinwright.governance.principals import Principal
+from twinwright.platform.interface_graph import GraphSurface
 from twinwright.telemetry.payloads import Payload, Receipt
 
 Progress = Callable[[int, int], None]  # done, total
 
 
-class Platform(Protocol):
+class Platform(GraphSurface, Protocol):
     """Every method acts as `principal` (default: the one the platform was opened as)."""
 
     def as_principal(self, principal: Principal) -> Platform:
@@ -112,10 +113,12 @@ class Platform(Protocol):
         """`value[]` of a query, `continuationToken` where there is more than `max_items`, `charge` (milliseconds). Raises QueryError."""
         ...
 
-    def relationships(self, twin: str | None = None) -> list[dict[str, Any]]: ...
+    def relationships(self, twin: str | None = None, *, as_of: str | None = None, known_at: str | None = None) -> list[dict[str, Any]]:
+        """Those that begin at a twin, or all; those that were there at an event time, as known at a time or commit number."""
+        ...
 
     def interfaces(self) -> list[dict[str, Any]]:
-        """The applied DTDL documents."""
+        """The DTDL documents, those that clients added too."""
         ...
 
     def paths(self, twin: str) -> list[dict[str, Any]]:

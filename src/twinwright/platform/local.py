@@ -17,6 +17,7 @@ from twinwright.governance.principals import LOCAL_ADMIN, Principal
 from twinwright.platform import health, keeping, retention, series_file
 from twinwright.platform.ingest import ingest_files
 from twinwright.platform.interface import Progress
+from twinwright.platform.local_graph import LocalGraph
 from twinwright.platform.reconcile import reconcile_against, reconcile_state
 from twinwright.platform.session import Session
 from twinwright.platform.shown import group_shown, letter_shown, model_shown
@@ -30,7 +31,7 @@ from twinwright.workspace.load import check_scenario_in
 _PAYLOAD_SHOWN = 4_000
 
 
-class LocalPlatform:
+class LocalPlatform(LocalGraph):
     """Every method of `Platform`, acting as `principal`; `owner`: who has the folder asks, and not a client of the API."""
 
     def __init__(self, session: Session, principal: Principal = LOCAL_ADMIN, *, owner: bool = True) -> None:
@@ -202,24 +203,8 @@ class LocalPlatform:
         commit_of = lambda known_at: self._commit(known_at) or 0  # noqa: E731
         return self.session.served.queries.query(self.principal, text, continuation, max_items, commit_of)
 
-    def relationships(self, twin: str | None = None) -> list[dict[str, Any]]:
-        if twin is not None:
-            self.session.served.applied.registry.current(twin)
-        edges = self.session.store.relationships(self.principal)
-        return [
-            {"$relationshipId": e.id, "$sourceId": e.source, "$targetId": e.target, "$relationshipName": e.name, **e.properties}
-            for e in edges
-            if twin in (None, e.source)
-        ]
-
     def interfaces(self) -> list[dict[str, Any]]:
-        import json
-
-        found: list[dict[str, Any]] = []
-        for text in self.session.served.applied.schema_texts.values():
-            parsed = json.loads(text)
-            found += parsed if isinstance(parsed, list) else [parsed]
-        return found
+        return [one["model"] for one in self.interface_list()]
 
     def paths(self, twin: str) -> list[dict[str, Any]]:
         applied = self.session.served.applied
@@ -409,28 +394,6 @@ class LocalPlatform:
             )
         return found[0].read_text(encoding="utf-8")
 
-    def _commit(self, known_at: str | None) -> int | None:
-        """A commit number, or the newest commit at a time. Raises UsageError."""
-        if known_at is None:
-            return None
-        if known_at.isdecimal() and len(known_at) < 16:
-            number, last = int(known_at), self.session.store.last_commit(self.principal)
-            if number > last:  # what it will make known is not known yet: the answer could not be given again
-                raise UsageError(f"there is no commit {number} yet", where="known-at", remedy=f"The newest is {last}")
-            following = self.session.store.commit_times(self.principal, {number + 1}).get(number + 1)
-            self._require_horizon(following)
-            return number
-        at = from_iso(known_at, where="known-at")
-        self._require_horizon(at)
-        return self.session.store.commit_at(self.principal, at)
-
-    def _require_horizon(self, at: int | None) -> None:
-        """What was known until `at` (None: is still known) can be told. Raises RefusedError beyond the horizon."""
-        kept = self.session.workspace.settings.retention.known_at
-        horizon = self.session.clock.now() - parse_duration(kept)
-        if at is not None and at < horizon:
-            remedy = f"Ask for a later one, or set known_at in [retention] (now {kept})"
-            raise RefusedError(f"what was known before {to_iso(horizon)} is not kept", where="known-at", remedy=remedy)
 
 
 def _time(text: str | None, where: str) -> int | None:

@@ -40,6 +40,9 @@ from twinwright.telemetry.criteria import criteria_of
 from twinwright.telemetry.pipeline import Pipeline
 from twinwright.telemetry.replay import Reprocessing
 from twinwright.twins.changes import ChangeLog
+from twinwright.twins.graph.current import Edges
+from twinwright.twins.graph.draft import World
+from twinwright.twins.graph.writer import GraphWriter
 from twinwright.twins.reads import TwinReads
 from twinwright.twins.state import SERVED, StateCache
 from twinwright.workspace import Workspace, load_workspace
@@ -89,6 +92,9 @@ class Session:
         self.sources: list[SourceRunner] = []
         self.sinks: list[SinkRunner] = []
         self.on_apply: list[Callable[[], None]] = []
+        self.changing = threading.RLock()  # which interfaces there are
+        self.edges = Edges(self.store, SYSTEM)
+        self.graph = GraphWriter(self.store, self.state, self._world, self._settle, self.pipeline.hear, self._follow_graph)
         self.reprocessing = Reprocessing(self.store, self.state, self.pipeline)
         self.derived = DerivedRunner(DerivedConsumer(self.store, SYSTEM, self.clock, self.metrics))
         self._began = self.store.last_commit(SYSTEM)
@@ -126,6 +132,7 @@ class Session:
         atexit.unregister(self.close)
         for source in self.sources:
             source.stop()
+        self.graph.close()
         self.pipeline.close()
         self._derive_what_is_left()
         with contextlib.suppress(StoreError):  # what is not materialised is folded again at the next start
@@ -152,6 +159,8 @@ class Session:
     def _serve(self) -> Served:
         """What follows from what the store says is applied."""
         self._served_at = self.store.last_commit(SYSTEM)
+        self.edges.forget()
+        self.state.api.forget()
         applied = applied_documents.read_applied(self.store, SYSTEM)
         self.pipeline.configure(applied.contracts, applied.registry, self._served_at)
         self.derived.consumer.configure(applied.bindings, applied.commit)
@@ -215,6 +224,28 @@ class Session:
     def _tell_applied(self) -> None:
         for listener in self.on_apply:
             listener()
+
+    def serve_again(self) -> None:
+        """Serve what the store says now: it was applied, or interfaces were added or deleted."""
+        with self.state.lock:
+            self.served = self._serve()
+
+    def _settle(self) -> None:
+        """Ahead of a commit of the graph: know what telemetry was sent, and what other processes did."""
+        self.pipeline.settle()
+        self.renew()
+
+    def _world(self) -> World:
+        applied = self.served.applied
+        return World(applied.ontology, applied.decommissioned, applied.registry, self.edges, self.state)
+
+    def _follow_graph(self) -> None:
+        """Bind what is derived to the twins and relationships there are now."""
+        if self.served.applied.derived:
+            with self.state.lock:
+                bindings = applied_documents.bindings_of(self.store, SYSTEM, self.served.applied)
+                self.derived.consumer.configure(bindings, self.store.last_commit(SYSTEM))
+            self.derived.wake()
 
     def apply_first(self, principal: Principal) -> None:
         """A workspace that was never applied is applied as it is: `init` and then `up` or `ingest` just work."""

@@ -10,15 +10,14 @@ import msgspec
 
 from twinwright.errors import PlatformError
 from twinwright.platform.interface import Platform
+from twinwright.platform.interface_graph import GraphSurface
 
 FOLDER = ".twinwright"  # the private part of a workspace: store, socket, token, runs
 MAX_FRAME = 1 << 30
 _LENGTH = struct.Struct(">I")
 
-METHODS = frozenset(name for name, member in vars(Platform).items() if callable(member) and not name.startswith("_")) - {
-    "as_principal",
-    "close",
-}
+_SURFACE = {**vars(GraphSurface), **vars(Platform)}
+METHODS = frozenset(name for name, member in _SURFACE.items() if callable(member) and not name.startswith("_")) - {"as_principal", "close"}
 
 
 class Request(msgspec.Struct):

@@ -32,6 +32,7 @@ class Ontology:
         self._model = model
         self._elements: Mapping[str, Element] | None = None
         self._paths: dict[str, Mapping[str, PathInfo]] = {}
+        self._component_paths: dict[str, tuple[str, ...]] = {}
         self._ancestors: dict[str, frozenset[str]] = {}
 
     def interface(self, dtmi: str) -> Interface:
@@ -77,6 +78,15 @@ class Ontology:
     def components(self, dtmi: str) -> Mapping[str, Component]:
         """The components of an interface by name, inherited ones included."""
         return {name: item for name, item in self.interface(dtmi).contents.items() if isinstance(item, Component)}
+
+    def component_paths(self, dtmi: str) -> tuple[str, ...]:
+        """Every component of an interface, those within components as `outer/inner`, each after what holds it."""
+        if dtmi not in self._component_paths:
+            found: list[str] = []
+            for name, component in self.components(dtmi).items():
+                found += [name, *(f"{name}/{inner}" for inner in self.component_paths(component.schema))]
+            self._component_paths[dtmi] = tuple(found)
+        return self._component_paths[dtmi]
 
     def is_subtype(self, dtmi: str, base: str) -> bool:
         """Whether an interface is `base` or extends it, at however many removes."""

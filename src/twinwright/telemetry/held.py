@@ -9,25 +9,16 @@ from twinwright.schema import Enum, Primitive, Schema
 from twinwright.storage.layout import ColumnType, ReadingColumn
 from twinwright.telemetry.admitted import admitted
 from twinwright.telemetry.derivation import is_storable, is_structured
+from twinwright.twins.values import scalar_type
 
 _HELD: Mapping[ColumnType, str] = {"DOUBLE": "numbers", "BIGINT": "whole numbers", "BOOLEAN": "true or false", "VARCHAR": "text"}
 
 
 def column_type(schema: Schema) -> ColumnType | None:
     """How values of a DTDL schema are stored; None for what a contract can't fill."""
-    if isinstance(schema, Primitive):
-        return _COLUMN_TYPES.get(schema.name)
-    if isinstance(schema, Enum):
-        return _COLUMN_TYPES.get(schema.value_schema)
+    if isinstance(schema, Primitive | Enum):
+        return scalar_type(schema)
     return "VARCHAR" if is_storable(schema) else None
-
-
-_COLUMN_TYPES: Mapping[str, ColumnType] = {
-    **dict.fromkeys(("double", "float", "decimal"), "DOUBLE"),
-    **dict.fromkeys(("integer", "long", "byte", "short", "unsignedByte", "unsignedShort", "unsignedInteger"), "BIGINT"),
-    **dict.fromkeys(("string", "date", "dateTime", "time", "duration", "uuid"), "VARCHAR"),
-    "boolean": "BOOLEAN",
-}
 
 
 def check_map(

@@ -56,6 +56,15 @@ class _Ready:
     waiting: tuple[_Waiting, ...]
     prepared: Prepared
     frames: Future[bytes]  # for the journal, being compressed
+    registry: TwinRegistry
+    ended: int  # how many of its lifetimes had ended when this was prepared
+
+
+@dataclass(frozen=True, slots=True)
+class _Mark:
+    """Comes through behind what was submitted before it."""
+
+    passed: threading.Event
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +95,8 @@ class Pipeline:
         self._intakes: dict[str, ContractIntake] = {}
         self.renew: Callable[[], object] | None = None
         state.tell(self._remember, self.forget)
-        self._in: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
-        self._out: queue.Queue[_Ready | None] = queue.Queue(maxsize=1)
+        self._in: queue.SimpleQueue[_Waiting | _Mark | None] = queue.SimpleQueue()
+        self._out: queue.Queue[_Ready | _Mark | None] = queue.Queue(maxsize=1)
         self._pending_lock = threading.Lock()
         self._pending_bytes = self._pending = 0
         self._closed = False
@@ -172,6 +181,15 @@ class Pipeline:
         self._metrics.queue_depth.set(self._pending)
         return waiting.future
 
+    def settle(self) -> None:
+        """Until what was submitted before is committed or refused, so that its event times are known (law 6)."""
+        mark = _Mark(threading.Event())
+        with self._pending_lock:
+            if not self._pending or self._closed:
+                return
+            self._in.put(mark)
+        mark.passed.wait()
+
     def close(self) -> None:
         """Commit what was submitted, then stop."""
         with self._pending_lock:
@@ -191,20 +209,28 @@ class Pipeline:
             first = self._in.get()
             if first is None:
                 break
+            if isinstance(first, _Mark):
+                self._out.put(first)
+                continue
             group = [first]
+            mark: _Mark | None = None
             size = first.size
-            while size < BATCH_BYTES and not stopping:
+            while size < BATCH_BYTES and not stopping and mark is None:
                 try:
                     following = self._in.get_nowait()
                 except queue.Empty:
                     break
                 if following is None:
                     stopping = True
+                elif isinstance(following, _Mark):
+                    mark = following
                 else:
                     group.append(following)
                     size += following.size
             for name in dict.fromkeys(waiting.delivery.contract for waiting in group):
                 self._ready([waiting for waiting in group if waiting.delivery.contract == name])
+            if mark is not None:
+                self._out.put(mark)
         self._out.put(None)
 
     def _ready(self, group: Sequence[_Waiting]) -> None:
@@ -215,15 +241,25 @@ class Pipeline:
 
     def _prepared(self, group: Sequence[_Waiting]) -> _Ready:
         setup = self._setup
+        ended = len(setup.registry.ended)
         contract = _of(setup.contracts, group[0].delivery.contract)
         payloads: list[Payload] = list(chain.from_iterable(waiting.delivery.payloads for waiting in group))
         largest = max(waiting.size for waiting in group)
         prepared = prepare(contract, setup.decoders[contract.name], payloads, setup.registry, self.guard.now(), largest=largest)
         frames = self._packing.submit(journal.pack, payloads, prepared.decoded.joined)
-        return _Ready(contract, tuple(group), prepared, frames)
+        return _Ready(contract, tuple(group), prepared, frames, setup.registry, ended)
+
+    def _current(self, ready: _Ready) -> _Ready:
+        """Prepared again, where a lifetime that its readings fell in has ended since; call with the state's lock held."""
+        ended = ready.registry.ended[ready.ended :]
+        outlived = bool(ended) and bool(np.isin(ready.prepared.readings.twin, ended).any())
+        return self._prepared(ready.waiting) if outlived else ready
 
     def _commit(self) -> None:
         while (ready := self._out.get()) is not None:
+            if isinstance(ready, _Mark):
+                ready.passed.set()
+                continue
             try:
                 receipts = self._write(ready)
             except Exception as error:  # noqa: BLE001 - rolled back whole: now each delivery by itself
@@ -249,13 +285,15 @@ class Pipeline:
     def _write(self, ready: _Ready) -> list[Receipt]:
         self.guard.now()  # it stamps the commit, and may have been stepped since the batch was prepared
         started = time.perf_counter()
-        contract, prepared = ready.contract, ready.prepared
+        contract = ready.contract
         deliveries, receipts = [waiting.delivery for waiting in ready.waiting], None
         positions = [position for delivery in deliveries for position in delivery.positions]
-        letters, owners = prepared.dead_letters(_places(deliveries))
         with self._state.lock:
             self.intake(contract.name)
             self._state.catch_up()  # what is left to hear of while the others wait for us is little then
+            ready = self._current(ready)
+            prepared = ready.prepared
+            letters, owners = prepared.dead_letters(_places(deliveries))
             touched = False
             try:
                 with self._store.transaction(self._principal, "ingest") as transaction:

@@ -238,6 +238,26 @@ class SourceCells:
             texts=list(map(self._texts[column].get, slots.tolist())) if type_ == "VARCHAR" else [],
         )
 
+    def of_twin(self, number: int) -> list[dict[str, Any]]:
+        """The cells of one lifetime as rows of CELL_SCHEMA, with their `type`: quicker than `table` for few."""
+        slot = int(self._slot[number]) if number < len(self._slot) else -1
+        if slot < 0:
+            return []
+        held = self._time[slot]
+        return [self._row(number, path, slot, column) for path, column in self.paths.items() if held[column] != _NEVER]
+
+    def _row(self, number: int, path: str, slot: int, column: int) -> dict[str, Any]:
+        at, type_ = (slot, column), self.types[column]
+        good = self._kind[at] != BAD
+        bits = self._bits[slot : slot + 1, column]
+        return {
+            "twin": number, "path": path, "time": int(self._time[at]), "correction": int(self._correction[at]),
+            "revision": int(self._revision[at]), "commit": int(self._commit[at]), "kind": int(self._kind[at]), "type": type_,
+            "num": float(_double(bits)[0]) if good and type_ == "DOUBLE" else None,
+            "int": int((bits ^ _SIGN).view(np.int64)[0]) if good and type_ in ("BIGINT", "BOOLEAN") else None,
+            "txt": self._texts[column].get(slot) if good and type_ == "VARCHAR" else None,
+        }  # fmt: skip
+
     def load(self, cells: pa.Table, types: dict[str, ColumnType]) -> None:
         """Take in what was materialised: the same fold, one path at a time."""
         for path in cells["path"].unique().to_pylist():

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -17,10 +18,19 @@ from twinwright.clock import SECOND, to_iso
 from twinwright.schema import Enum, PathInfo, Primitive, Schema
 from twinwright.storage.layout import Lifetime
 from twinwright.storage.protocol import BAD, GOOD, REMOVED
+from twinwright.twins.values import API_SOURCE
 
 Cell = Mapping[str, Any]  # a row of RECORD_SCHEMA
-DECLARED_SOURCE = "api"
+DECLARED_SOURCE = API_SOURCE
 DECLARED_TIME = 0  # a value declared with a twin that has no beginning
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What a document of an interface has: its paths, and its components, which it has whether they hold a value or not."""
+
+    paths: Mapping[str, PathInfo]
+    components: Sequence[str]
 
 
 def winners(cells: Iterable[Cell]) -> dict[tuple[int, str], Cell]:
@@ -64,7 +74,7 @@ def document(
     lifetime: Lifetime,
     cells: Sequence[Cell],
     last_good: Mapping[str, Cell],
-    paths: Mapping[str, PathInfo],
+    shape: Shape,
     times: Mapping[int, int],
     *,
     facts: bool,
@@ -77,18 +87,23 @@ def document(
     """
     metadata: dict[str, Any] = {"$model": lifetime.interface}
     body: dict[str, Any] = {"$dtId": lifetime.twin, "$metadata": metadata}
+    for component in shape.components:
+        _place(body, metadata, component)
     for cell in sorted(cells, key=lambda one: one["path"]):
-        if cell["kind"] == REMOVED:
+        if cell["kind"] == REMOVED or (shape.paths and cell["path"] not in shape.paths):  # of an interface that the twin was of before
             continue
         shown = cell if cell["kind"] == GOOD else last_good.get(cell["path"])
         component, _, name = cell["path"].rpartition("/")
         owner, notes = _place(body, metadata, component)
-        info = paths.get(cell["path"])
+        info = shape.paths.get(cell["path"])
         notes[name] = _notes(cell, info, times, facts=facts)
         if shown is not None:
             owner[name] = value_of(shown, info)
     if not facts:
-        body["$etag"] = _etag(body)
+        body["$etag"] = etag(lifetime, cells)
+        known = [times[one] for one in (lifetime.commit, *(cell["commit"] for cell in cells)) if one in times]
+        if known:
+            metadata["$lastUpdateTime"] = to_iso(max(known))
         if now is not None:
             _add_ages(body, metadata, cells, now)
     return body
@@ -125,6 +140,11 @@ def _notes(cell: Cell, info: PathInfo | None, times: Mapping[int, int], *, facts
     return notes
 
 
-def _etag(body: Mapping[str, Any]) -> str:
-    digest = hashlib.blake2b(msgspec.json.encode(body, order="deterministic"), digest_size=12).hexdigest()
-    return f'W/"{digest}"'
+def etag(lifetime: Lifetime, cells: Iterable[Cell]) -> str:
+    """Another one for each state of a twin: of its lifetime's version and of every value with its time, source and version."""
+    values = sorted([one[name] for name in _TELLING] for one in cells)
+    told = [lifetime.number, lifetime.interface, lifetime.changed_at, values]
+    return f'W/"{hashlib.blake2b(msgspec.msgpack.encode(told), digest_size=12).hexdigest()}"'
+
+
+_TELLING = ("path", "time", "source", "correction", "revision", "kind", "num", "int", "txt")

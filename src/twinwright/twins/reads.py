@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -11,13 +12,13 @@ import pyarrow as pa
 
 from twinwright import units
 from twinwright.clock import to_iso
-from twinwright.errors import NotFoundError, UsageError
+from twinwright.errors import DigitalTwinNotFoundError, NotFoundError, UsageError
 from twinwright.governance.principals import Principal
 from twinwright.schema import Ontology, PathInfo
-from twinwright.storage.layout import Lane, Selection
+from twinwright.storage.layout import Lane, Lifetime, Selection
 from twinwright.storage.protocol import BAD, GOOD, Store
 from twinwright.twins import documents, rollups
-from twinwright.twins.documents import Cell
+from twinwright.twins.documents import Cell, Shape
 from twinwright.twins.expired import Expired
 from twinwright.twins.judged import AllCriteria, Judged, Window
 from twinwright.twins.last_good import LastGood
@@ -29,6 +30,8 @@ from twinwright.twins.state import StateCache
 AGGREGATES = ("mean", "min", "max", "sum", "count", "first", "last")
 _SELECTING = ("min", "max", "first", "last")  # aggregates that give one of the values as it is
 MAX_POINTS = 5_000_000
+_TIMES = 100_000  # of commits that are remembered
+_FEW = 16  # lifetimes of which the cells are read one by one
 
 
 class TwinReads:
@@ -46,6 +49,7 @@ class TwinReads:
         self.judged = Judged(store, registry, criteria or {})
         self._last_good = LastGood(store)
         self.expired = Expired(store, registry)
+        self._times: dict[int, int] = {}
 
     # --- documents ---------------------------------------------------------------------------------------------------
 
@@ -53,25 +57,49 @@ class TwinReads:
         self, principal: Principal, twin: str, *, as_of: int | None, known_at: int | None, lane: Lane, facts: bool, now: int | None = None
     ) -> dict[str, Any]:
         """One twin. `now` (microseconds; None: `as_of`) is what ages are measured from. Raises NotFoundError."""
-        lifetime = self._registry.current(twin)
+        lifetime = self.lifetime(principal, twin, as_of, known_at)
+        return self._documents(principal, (lifetime,), as_of, known_at, lane, facts=facts, now=now)[0]
+
+    def lifetime(self, principal: Principal, twin: str, as_of: int | None, known_at: int | None) -> Lifetime:
+        """The incarnation of a twin that is there, or was at an event time, in the version that was known at a commit.
+
+        Raises DigitalTwinNotFoundError.
+        """
+        if as_of is None and known_at is None:
+            return self._registry.current(twin)
+        self._registry.newest(twin)  # refused with the nearest name where nobody ever was called so
+        lives = self._store.lifetimes(principal, twin=twin, as_of=as_of, known_at=known_at)
         if as_of is not None:
-            lives = [life for life in self._registry.lifetimes_of(twin) if life.since is None or life.since <= as_of]
-            if not lives or (lives[-1].until is not None and lives[-1].until <= as_of):
-                raise NotFoundError(f"'{twin}' did not exist at {to_iso(as_of)}", remedy="Ask for a time inside its lifetime")
-            lifetime = lives[-1]
-        return self._documents(principal, (lifetime.number,), as_of, known_at, lane, facts=facts, now=now)[0]
+            lives = [life for life in lives if life.since is None or life.since <= as_of]
+        if not lives or (lives[-1].until is not None and (as_of is None or lives[-1].until <= as_of)):
+            when = to_iso(as_of) if as_of is not None else f"commit {known_at}"
+            raise DigitalTwinNotFoundError(f"'{twin}' did not exist at {when}", remedy="Ask for a time inside its lifetime")
+        return lives[-1]
 
     def documents(
         self, principal: Principal, *, as_of: int | None, known_at: int | None, lane: Lane, facts: bool, now: int | None = None
     ) -> list[dict[str, Any]]:
         """All twins, by id."""
-        numbers = tuple(self._registry.current(twin).number for twin in sorted(self._registry.twins))
-        return self._documents(principal, numbers, as_of, known_at, lane, facts=facts, now=now)
+        if as_of is None and known_at is None:
+            lives = tuple(self._registry.current(twin) for twin in sorted(self._registry.twins))
+        else:
+            lives = tuple(self._lifetimes(principal, as_of, known_at))
+        return self._documents(principal, lives, as_of, known_at, lane, facts=facts, now=now)
+
+    def _lifetimes(self, principal: Principal, as_of: int | None, known_at: int | None) -> list[Lifetime]:
+        """Those that were there at an event time (None: now), as known at a commit, by twin."""
+        lives = self._store.lifetimes(principal, as_of=as_of, known_at=known_at)
+        if as_of is None:
+            there = [life for life in lives if life.alive]
+        else:
+            begun = [life for life in lives if life.since is None or life.since <= as_of]
+            there = [life for life in begun if life.until is None or life.until > as_of]
+        return sorted(there, key=lambda life: life.twin)
 
     def _documents(
         self,
         principal: Principal,
-        numbers: tuple[int, ...],
+        lives: tuple[Lifetime, ...],
         as_of: int | None,
         known_at: int | None,
         lane: Lane,
@@ -80,11 +108,31 @@ class TwinReads:
         now: int | None,
     ) -> list[dict[str, Any]]:
         end = None if as_of is None else as_of + 1
+        numbers = tuple(life.number for life in lives)
         selection = Selection(lifetimes=numbers, lane=lane, end=end, known_at=known_at)
         cells = self.cells(principal, selection)
         if lane == "observed" and (end is not None or known_at is not None):
             self.expired.require_cells(principal, selection, cells)
-        by_twin: dict[int, list[Cell]] = {number: [] for number in numbers}
+        moment = now if as_of is None else as_of
+        return self._shown(principal, lives, cells, known_at, lane, facts=facts, now=moment)
+
+    def document_of(self, principal: Principal, life: Lifetime, cells: Mapping[str, Cell], now: int) -> dict[str, Any]:
+        """The document of a twin as one write left it, whatever was written since; `cells` are its winners by path."""
+        keyed = {(life.number, path): cell for path, cell in cells.items()}
+        return self._shown(principal, (life,), keyed, None, "observed", facts=False, now=now)[0]
+
+    def _shown(
+        self,
+        principal: Principal,
+        lives: tuple[Lifetime, ...],
+        cells: Mapping[tuple[int, str], Cell],
+        known_at: int | None,
+        lane: Lane,
+        *,
+        facts: bool,
+        now: int | None,
+    ) -> list[dict[str, Any]]:
+        by_twin: dict[int, list[Cell]] = {life.number: [] for life in lives}
         for (number, _), cell in cells.items():
             by_twin[number].append(cell)
         behind = self._last_good.behind(principal, [cell for cell in cells.values() if cell["kind"] == BAD], lane, known_at)
@@ -94,23 +142,39 @@ class TwinReads:
         times: dict[int, int] = {}
         marks: dict[tuple[int, str], str] = {}
         if not facts:
-            times = self._store.commit_times(principal, {cell["commit"] for cell in cells.values()})
+            times = self._commit_times(principal, {cell["commit"] for cell in cells.values()} | {life.commit for life in lives})
             marks = self.judged.of_cells(principal, cells.values(), known_at) if lane == "observed" else {}
         result = []
-        for number in numbers:
-            lifetime = self._registry.lifetime(number)
-            paths = self._ontology.paths(lifetime.interface)
-            shown = [{**cell, "mark": marks.get((number, cell["path"]))} for cell in by_twin[number]]
-            moment = now if as_of is None else as_of
-            result.append(documents.document(lifetime, shown, last_good.get(number, {}), paths, times, facts=facts, now=moment))
+        for life in lives:
+            shown = [{**cell, "mark": marks.get((life.number, cell["path"]))} for cell in by_twin[life.number]]
+            shape = self.shape(life.interface)
+            result.append(documents.document(life, shown, last_good.get(life.number, {}), shape, times, facts=facts, now=now))
         return result
+
+    def shape(self, interface: str) -> Shape:
+        """What a document of an interface has; nothing is known of one that was deleted."""
+        known = interface in self._ontology.interfaces
+        return Shape(self._ontology.paths(interface), self._ontology.component_paths(interface)) if known else Shape({}, ())
+
+    def _commit_times(self, principal: Principal, numbers: set[int]) -> dict[int, int]:
+        """They never change: those that were asked for before are not read again."""
+        found = {number: self._times[number] for number in numbers if number in self._times}
+        if len(found) < len(numbers):
+            if len(self._times) > _TIMES:
+                self._times = {}
+            read = self._store.commit_times(principal, numbers - found.keys())
+            self._times |= read
+            found |= read
+        return found
 
     def cells(self, principal: Principal, selection: Selection) -> dict[tuple[int, str], Cell]:
         """The winning record of each (twin, path): from the cache for the observed present, else from history."""
         if selection.end is not None or selection.known_at is not None or selection.lane != "observed":
             return documents.winners(self._store.latest(principal, selection).to_pylist())
+        if selection.lifetimes is not None and len(selection.lifetimes) <= _FEW:
+            return documents.winners(cell for number in selection.lifetimes for cell in self._state.of_twin(number))
         found: list[Cell] = []
-        by_contract = self._columns(principal)
+        by_contract = self._state.columns()
         for contract, table in self._state.tables(selection.lifetimes):
             source, columns = by_contract[contract]
             for row in table.to_pylist():
@@ -120,18 +184,11 @@ class TwinReads:
         found += self._store.latest(principal, declared).to_pylist()
         return documents.winners(found)
 
-    def _columns(self, principal: Principal) -> dict[str, tuple[str, dict[tuple[str, int], tuple[str | None, str]]]]:
-        result: dict[str, tuple[str, dict[tuple[str, int], tuple[str | None, str]]]] = {}
-        for table in self._store.reading_tables(principal):
-            _, columns = result.setdefault(table.contract, (table.source, {}))
-            columns.update({(column.path, table.revision): (column.unit, column.type) for column in table.columns})
-        return result
-
     # --- series ------------------------------------------------------------------------------------------------------
 
     def info(self, twin: str, path: str) -> PathInfo:
         """What the twin's interface says of a path. Raises NotFoundError naming the nearest."""
-        paths = self._ontology.paths(self._registry.current(twin).interface)
+        paths = self.shape(self._registry.newest(twin).interface).paths
         if path not in paths:
             from difflib import get_close_matches
 

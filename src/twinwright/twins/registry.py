@@ -9,12 +9,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from twinwright.errors import NotFoundError
+from twinwright.errors import DigitalTwinNotFoundError
 from twinwright.storage.layout import Lifetime
 
 
 class TwinRegistry:
-    """Immutable after construction; a change of the graph makes a new one. `paths` are the paths of each interface."""
+    """Lifetimes by twin and number. `paths` are the paths of each interface. Readers need no lock: what `take` puts in is put in whole."""
 
     def __init__(self, lifetimes: Sequence[Lifetime], paths: Mapping[str, Mapping[str, object]]) -> None:
         self._by_number = {lifetime.number: lifetime for lifetime in lifetimes}
@@ -22,9 +22,25 @@ class TwinRegistry:
         for lifetime in lifetimes:
             self._by_twin.setdefault(lifetime.twin, []).append(lifetime)
         self._open = {twin: lives[0].number for twin, lives in self._by_twin.items() if len(lives) == 1 and _unbounded(lives[0])}
-        self._paths = paths
+        self._paths = dict(paths)
         self._fitting: dict[tuple[str, str], bool] = {}
         self.highest = max(self._by_number, default=0)
+        self.ended: list[int] = []  # the numbers of lifetimes whose end was taken in, in order
+
+    def take(self, life: Lifetime, paths: Mapping[str, object]) -> None:
+        """A lifetime that begins, or the next version of one; `paths` are those of its interface."""
+        self._paths.setdefault(life.interface, paths)
+        lives = [one for one in self._by_twin.get(life.twin, []) if one.number != life.number]
+        lives = sorted([*lives, life], key=lambda one: one.number)
+        self._by_number[life.number] = life
+        self._by_twin[life.twin] = lives
+        if len(lives) == 1 and _unbounded(life):
+            self._open[life.twin] = life.number
+        else:
+            self._open.pop(life.twin, None)
+        self.highest = max(self.highest, life.number)
+        if not life.alive:
+            self.ended.append(life.number)
 
     def __len__(self) -> int:
         return len(self._by_twin)
@@ -34,20 +50,30 @@ class TwinRegistry:
 
     @property
     def twins(self) -> list[str]:
-        """The ids, in the order of declaration."""
-        return list(self._by_twin)
+        """The ids of those that are alive, in the order of declaration."""
+        return [twin for twin, lives in list(self._by_twin.items()) if lives[-1].alive]
+
+    def alive(self, twin: str) -> Lifetime | None:
+        """The lifetime of a twin that has not ended; None where there is none."""
+        lives = self._by_twin.get(twin)
+        return lives[-1] if lives and lives[-1].alive else None
 
     def current(self, twin: str) -> Lifetime:
-        """The newest lifetime of a twin. Raises NotFoundError naming the nearest id."""
-        try:
-            return self._by_twin[twin][-1]
-        except KeyError:
-            raise NotFoundError(f"there is no twin '{twin}'", remedy=_nearest(twin, self._by_twin)) from None
+        """The same. Raises DigitalTwinNotFoundError naming the nearest id."""
+        life = self.alive(twin)
+        if life is None:
+            ended = " any more" if twin in self._by_twin else ""
+            remedy = "Ask for a time at which it was there" if ended else _nearest(twin, self._by_twin)
+            raise DigitalTwinNotFoundError(f"there is no twin '{twin}'{ended}", remedy=remedy)
+        return life
+
+    def newest(self, twin: str) -> Lifetime:
+        """The newest lifetime of a twin, ended or not. Raises DigitalTwinNotFoundError."""
+        return self.lifetimes_of(twin)[-1]
 
     def lifetimes_of(self, twin: str) -> list[Lifetime]:
-        """Every lifetime of a twin, oldest first. Raises NotFoundError."""
-        self.current(twin)
-        return self._by_twin[twin]
+        """Every lifetime of a twin, oldest first. Raises DigitalTwinNotFoundError."""
+        return self._by_twin[twin] if twin in self._by_twin else [self.current(twin)]
 
     def lifetime(self, number: int) -> Lifetime:
         return self._by_number[number]
@@ -63,26 +89,32 @@ class TwinRegistry:
         numbers = np.where(codes >= 0, open_numbers[codes], np.int32(-1)).astype(np.int32)
         for code in np.flatnonzero(open_numbers == -2):  # several or bounded lifetimes: event time decides
             rows = np.flatnonzero(codes == code)
-            numbers[rows] = self._by_time(names[int(code)], time[rows])
+            numbers[rows] = self._by_time(names[int(code)], time[rows], contract, paths)
         return numbers
 
     def _fitting_number(self, twin: str | None, contract: str, paths: Sequence[str]) -> int:
         if twin is None or twin not in self._by_twin:
             return -1
-        interface = self._by_twin[twin][-1].interface
-        fits = self._fitting.get((contract, interface))
-        if fits is None:
-            known = self._paths.get(interface, {})
-            fits = self._fitting[contract, interface] = all(path in known for path in paths)
-        return self._open.get(twin, -2) if fits else -1
+        lives = self._by_twin[twin]
+        if len(lives) == 1 and not self._fits(lives[0], contract, paths):
+            return -1
+        return self._open.get(twin, -2)
 
-    def _by_time(self, twin: str, time: NDArray[np.int64]) -> NDArray[np.int32]:
+    def _fits(self, life: Lifetime, contract: str, paths: Sequence[str]) -> bool:
+        fits = self._fitting.get((contract, life.interface))
+        if fits is None:
+            known = self._paths.get(life.interface, {})
+            fits = self._fitting[contract, life.interface] = all(path in known for path in paths)
+        return fits
+
+    def _by_time(self, twin: str, time: NDArray[np.int64], contract: str, paths: Sequence[str]) -> NDArray[np.int32]:
         numbers = np.full(len(time), -1, np.int32)
         for life in self._by_twin[twin]:
-            inside = np.ones(len(time), np.bool_) if life.since is None else time >= life.since
-            if life.until is not None:
-                inside &= time < life.until
-            numbers[inside] = life.number
+            if self._fits(life, contract, paths):
+                inside = np.ones(len(time), np.bool_) if life.since is None else time >= life.since
+                if life.until is not None:
+                    inside &= time < life.until
+                numbers[inside] = life.number
         return numbers
 
     def why_unknown(self, twin: str | None, paths: Sequence[str]) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TypeAlias
 
 import pyarrow as pa
 
@@ -16,9 +17,11 @@ from twinwright.governance.principals import Principal
 from twinwright.observability.logs import get_logger
 from twinwright.storage.layout import Commit, ReadingTable, Selection
 from twinwright.storage.protocol import CELL_SCHEMA, Store
+from twinwright.twins.api_cells import ApiCells, Cell
 from twinwright.twins.cells import SourceCells, table_of
 
 _log = get_logger("twins")
+ColumnsOf: TypeAlias = dict[str, tuple[str, dict[tuple[str, int], tuple[str | None, str]]]]
 MATERIALISE_EVERY = 5_000_000  # readings folded since the last time
 HEAR_READINGS = 500_000  # of other processes are in memory at a time
 _TAKES_IN = ("ingest", "retry")  # kinds of commits that add readings of one contract
@@ -38,7 +41,9 @@ class StateCache:
         self._heard = store.last_commit(principal)
         self.applied = 0  # the newest commit that was heard of by which another process applied something
         self._tellers: list[tuple[Callable[[ReadingTable, pa.Table], None], Callable[[str], None]]] = []
+        self._columns: tuple[int, ColumnsOf] = (-1, {})
         self.lock = threading.RLock()
+        self.api = ApiCells(store, principal)
 
     # --- what other processes did --------------------------------------------------------------------------------------
 
@@ -183,6 +188,27 @@ class StateCache:
             contracts = {table.contract for table in self._store.reading_tables(self._principal)}
             copied = [(contract, self.of(contract).copied(twins)) for contract in sorted(contracts)]
         return [(contract, table_of(columns)) for contract, columns in copied]  # the longer part: nobody waits for it
+
+    def of_twin(self, number: int) -> list[Cell]:
+        """The cell of each source and path of one lifetime, `api` among them, as rows of RECORD_SCHEMA."""
+        with self.lock:
+            found: list[Cell] = list(self.api.of_twin(number).values())
+            for contract, (source, columns) in self.columns().items():
+                rows = self.of(contract).of_twin(number)
+                found += [{**row, "source": source, "unit": columns[row["path"], row["revision"]][0]} for row in rows]
+            return found
+
+    def columns(self) -> ColumnsOf:
+        """Of each contract that has readings: its source, and unit and type of each (path, revision)."""
+        tables = self._store.reading_tables(self._principal)
+        known, found = self._columns
+        if known != len(tables):  # there is never one less, and none changes
+            found = {}
+            for table in tables:
+                of_contract = found.setdefault(table.contract, (table.source, {}))[1]
+                of_contract.update({(column.path, table.revision): (column.unit, column.type) for column in table.columns})
+            self._columns = len(tables), found
+        return found
 
     def _tables_of(self, contract: str) -> list[ReadingTable]:
         return [table for table in self._store.reading_tables(self._principal) if table.contract == contract]

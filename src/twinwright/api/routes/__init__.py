@@ -11,6 +11,7 @@ _MEANINGS: Final = {
     404: "There is no such thing.",
     408: "The body did not arrive in time.",
     409: "Refused: the request contradicts what is.",
+    412: "If-Match or If-None-Match does not hold; nothing was changed.",
     413: "Past a limit on size or depth; nothing was taken.",
     415: "A content type or encoding that is not read here; nothing was taken.",
     421: "The Host is not one of this server.",

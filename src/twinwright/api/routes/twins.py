@@ -12,7 +12,6 @@ from twinwright.api import answers
 from twinwright.api.errors import JsonResponse
 from twinwright.api.routes import failures
 from twinwright.api.serving import Asking
-from twinwright.errors import NotFoundError
 
 TwinId = Annotated[str, InPath(min_length=1, max_length=128, description="The $dtId of the twin.")]
 AsOf = Annotated[str | None, Query(max_length=40, description="An event time: the state of the world then.")]
@@ -40,47 +39,6 @@ async def twin(asking: Asking, id: TwinId, as_of: AsOf = None, known_at: KnownAt
     read = asking.platform.state
     document = await asking.serving.reads.run(read, id, as_of=as_of, known_at=known_at, lane=lane)
     return JsonResponse(document, headers={"etag": document["$etag"]} if "$etag" in document else None)
-
-
-@data_plane.get(
-    "/digitaltwins/{id}/relationships",
-    response_model=answers.Relationships,
-    responses=failures(404),
-    summary="The relationships that begin at a twin",
-)
-async def relationships(
-    asking: Asking,
-    id: TwinId,
-    name: Annotated[str | None, Query(alias="relationshipName", max_length=128, description="Only those of this name.")] = None,
-) -> Response:
-    await asking.visible()
-    found = await asking.serving.reads.run(asking.platform.relationships, id)
-    return JsonResponse({"value": [one for one in found if name is None or one.get("$relationshipName") == name]})
-
-
-@data_plane.get("/models", response_model=answers.Models, responses=failures(), summary="The applied DTDL interfaces")
-async def models(
-    asking: Asking,
-    definition: Annotated[bool, Query(alias="includeModelDefinition", description="With the DTDL documents.")] = False,
-) -> Response:
-    await asking.visible()
-    found = await asking.serving.reads.run(asking.platform.interfaces)
-    return JsonResponse({"value": [_model(one, definition) for one in found]})
-
-
-@data_plane.get("/models/{id}", response_model=answers.Model, responses=failures(404), summary="One DTDL interface")
-async def model(
-    asking: Asking,
-    id: Annotated[str, InPath(max_length=2048, description="Its DTMI.")],
-    definition: Annotated[bool, Query(alias="includeModelDefinition", description="With the DTDL document.")] = True,
-) -> Response:
-    await asking.visible()
-    found = await asking.serving.reads.run(asking.platform.interfaces)
-    chosen = next((one for one in found if one.get("@id") == id), None)
-    if chosen is None:
-        known = ", ".join(str(one.get("@id")) for one in found[:5]) or "none"
-        raise NotFoundError(f"there is no model '{id}'", remedy=f"Applied are: {known}")
-    return JsonResponse(_model(chosen, definition))
 
 
 @router.get("/v1/twins", response_model=answers.Twins, responses=failures(), summary="All twins, without values")
@@ -114,12 +72,3 @@ async def history(
     read = asking.platform.history
     options: dict[str, Any] = {"start": start, "end": end, "every": every, "agg": agg, "unit": unit, "known_at": known_at, "lane": lane}
     return JsonResponse(await asking.serving.reads.run(read, twin, path, **options))
-
-
-def _model(document: dict[str, Any], definition: bool) -> dict[str, Any]:
-    """A DTDL document as the data plane describes it."""
-    described: dict[str, Any] = {"id": document.get("@id"), "decommissioned": False}
-    for name in ("displayName", "description"):
-        if (text := document.get(name)) is not None:
-            described[name] = {"en": text} if isinstance(text, str) else text
-    return {**described, "model": document} if definition else described

@@ -1,0 +1,81 @@
+"""The graph's half of the surface: what clients of the Azure Digital Twins data plane do, one method for each operation.
+
+Documents are in that data plane's shape. Whatever writes returns once it is durable, with the commit's number as `token`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+
+class GraphSurface(Protocol):
+    """Raises the errors of the data plane: `DigitalTwinNotFound`, `PreconditionFailed`, `ValidationFailed`, `JsonPatchInvalid` ..."""
+
+    # twins
+    def put_twin(self, id: str, document: Any, *, if_none_match: str | None = None) -> dict[str, Any]:
+        """`document etag token`: make a twin or replace one whole; with `if_none_match="*"` only where there is none."""
+        ...
+
+    def patch_twin(self, id: str, patch: Any, *, component: str | None = None, if_match: str | None = None) -> dict[str, Any]:
+        """`etag token`: a JSON Patch on a twin or one of its components."""
+        ...
+
+    def delete_twin(self, id: str, *, if_match: str | None = None) -> dict[str, Any]:
+        """`token`: its lifetime ends; what was known of it stays readable at earlier times."""
+        ...
+
+    def component(self, id: str, component: str) -> dict[str, Any]:
+        """Its part of the twin's document, and the twin's `$etag`."""
+        ...
+
+    def send_telemetry(
+        self, id: str, payload: Any, *, message_id: str, component: str | None = None, source_time: str | None = None
+    ) -> dict[str, Any]:
+        """`token`: a message, kept whole under its id for whoever follows the commits; values of Telemetry in it are observed."""
+        ...
+
+    # relationships
+    def relationship(self, twin: str, id: str) -> dict[str, Any]: ...
+
+    def incoming_relationships(self, twin: str) -> list[dict[str, Any]]:
+        """`$relationshipId $sourceId $relationshipName $relationshipLink` of each."""
+        ...
+
+    def put_relationship(self, twin: str, id: str, document: Any, *, if_none_match: str | None = None) -> dict[str, Any]:
+        """`document etag token`."""
+        ...
+
+    def patch_relationship(self, twin: str, id: str, patch: Any, *, if_match: str | None = None) -> dict[str, Any]:
+        """`etag token`."""
+        ...
+
+    def delete_relationship(self, twin: str, id: str, *, if_match: str | None = None) -> dict[str, Any]:
+        """`token`."""
+        ...
+
+    # interfaces
+    def interface_list(self, *, dependencies_for: Sequence[str] = ()) -> list[dict[str, Any]]:
+        """`id displayName description uploadTime decommissioned model` of all, or of some with all that they extend and contain."""
+        ...
+
+    def interface(self, dtmi: str) -> dict[str, Any]: ...
+
+    def add_interfaces(self, documents: Any) -> list[dict[str, Any]]:
+        """All of them or none. Raises SchemaError, ModelAlreadyExistsError."""
+        ...
+
+    def decommission_interface(self, dtmi: str, patch: Any) -> dict[str, Any]:
+        """`token`: from then on no new twin is of it. `patch` replaces `/decommissioned`."""
+        ...
+
+    def delete_interface(self, dtmi: str) -> dict[str, Any]: ...
+
+    # event routes
+    def event_routes(self) -> list[dict[str, Any]]: ...
+
+    def event_route(self, id: str) -> dict[str, Any]: ...
+
+    def put_event_route(self, id: str, route: Any) -> dict[str, Any]: ...
+
+    def delete_event_route(self, id: str) -> dict[str, Any]: ...

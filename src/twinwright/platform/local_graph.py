@@ -1,0 +1,180 @@
+"""The graph in this process: `GraphSurface` on an opened session."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import quote
+
+from twinwright.clock import from_iso
+from twinwright.errors import ComponentNotFoundError, UsageError
+from twinwright.governance.principals import Principal
+from twinwright.platform import event_routes, interfaces
+from twinwright.platform.session import Session
+from twinwright.storage.layout import Relationship
+from twinwright.twins.graph import bodies, relationship_writes, twin_patch, twin_writes
+from twinwright.twins.graph.conditions import etag_of
+from twinwright.twins.graph.writer import Committed
+
+
+class LocalGraph:
+    """Every method of `GraphSurface`, acting as `principal`."""
+
+    session: Session
+    principal: Principal
+
+    # --- twins -------------------------------------------------------------------------------------------------------
+
+    def put_twin(self, id: str, document: Any, *, if_none_match: str | None = None) -> dict[str, Any]:
+        done = self.session.graph.submit(self.principal, lambda draft: twin_writes.put_twin(draft, id, document, if_none_match))
+        shown = self.session.served.reads.document_of(self.principal, done.value.life, done.value.cells, self.session.clock.now())
+        return {"document": shown, "etag": done.value.etag, "token": done.token}
+
+    def patch_twin(self, id: str, patch: Any, *, component: str | None = None, if_match: str | None = None) -> dict[str, Any]:
+        done = self.session.graph.submit(self.principal, lambda draft: twin_patch.patch_twin(draft, id, patch, if_match, component))
+        return {"etag": done.value.etag, "token": done.token}
+
+    def delete_twin(self, id: str, *, if_match: str | None = None) -> dict[str, Any]:
+        done = self.session.graph.submit(self.principal, lambda draft: twin_writes.delete_twin(draft, id, if_match))
+        return {"token": done.token}
+
+    def component(self, id: str, component: str) -> dict[str, Any]:
+        served = self.session.served
+        life = served.applied.registry.current(id)
+        if bodies.component_of(life.interface, component, served.applied.ontology) is None:
+            raise ComponentNotFoundError(f"'{id}' has no component '{component[:80]}'", remedy="See its interface")
+        now = self.session.clock.now()
+        document = served.reads.document(self.principal, id, as_of=None, known_at=None, lane="observed", facts=False, now=now)
+        part: dict[str, Any] = document
+        for name in component.split("/"):
+            part = part[name]
+        return {**part, "$etag": document["$etag"]}
+
+    def send_telemetry(
+        self, id: str, payload: Any, *, message_id: str, component: str | None = None, source_time: str | None = None
+    ) -> dict[str, Any]:
+        at = None if source_time is None else from_iso(source_time, where="Telemetry-Source-Time")
+        done = self.session.graph.submit(
+            self.principal,
+            lambda draft: twin_writes.send_telemetry(draft, id, payload, component=component, message_id=message_id, source_time=at),
+        )
+        return {"token": done.token}
+
+    # --- relationships -----------------------------------------------------------------------------------------------
+
+    def relationships(self, twin: str | None = None, *, as_of: str | None = None, known_at: str | None = None) -> list[dict[str, Any]]:
+        time, commit = self.moment(as_of, known_at)
+        if twin is not None:
+            self.session.served.reads.lifetime(self.principal, twin, time, commit)
+        if time is None and commit is None and twin is not None:
+            with self.session.state.lock:
+                edges = list(self.session.edges.outgoing(twin).values())
+            edges.sort(key=lambda edge: edge.id)
+        else:
+            edges = self.session.store.relationships(self.principal, as_of=time, known_at=commit)
+        return [edge_shown(edge) for edge in edges if twin in (None, edge.source)]
+
+    def moment(self, as_of: str | None, known_at: str | None) -> tuple[int | None, int | None]:
+        """An event time and a commit number. Raises UsageError."""
+        return None if as_of is None else from_iso(as_of, where="as-of"), self._commit(known_at)
+
+    def _commit(self, known_at: str | None) -> int | None:
+        """A commit number, or the newest commit at a time. Raises UsageError."""
+        if known_at is None:
+            return None
+        if known_at.isdecimal() and len(known_at) < 16:
+            number, last = int(known_at), self.session.store.last_commit(self.principal)
+            if number > last:  # what it will make known is not known yet: the answer could not be given again
+                raise UsageError(f"there is no commit {number} yet", where="known-at", remedy=f"The newest is {last}")
+            following = self.session.store.commit_times(self.principal, {number + 1}).get(number + 1)
+            self._require_horizon(following)
+            return number
+        at = from_iso(known_at, where="known-at")
+        self._require_horizon(at)
+        return self.session.store.commit_at(self.principal, at)
+
+    def _require_horizon(self, at: int | None) -> None:
+        """What was known until `at` (None: is still known) can be told. Raises RefusedError beyond the horizon."""
+        kept = self.session.workspace.settings.retention.known_at
+        horizon = self.session.clock.now() - parse_duration(kept)
+        if at is not None and at < horizon:
+            remedy = f"Ask for a later one, or set known_at in [retention] (now {kept})"
+            raise RefusedError(f"what was known before {to_iso(horizon)} is not kept", where="known-at", remedy=remedy)
+
+    def relationship(self, twin: str, id: str) -> dict[str, Any]:
+        self.session.served.applied.registry.current(twin)
+        with self.session.state.lock:
+            edges = self.session.edges.outgoing(twin)
+        if id not in edges:
+            raise relationship_writes.no_relationship(twin, id, edges)
+        return edge_shown(edges[id])
+
+    def incoming_relationships(self, twin: str) -> list[dict[str, Any]]:
+        self.session.served.applied.registry.current(twin)
+        with self.session.state.lock:
+            edges = self.session.edges.incoming(twin)
+        return [_incoming_shown(edge) for edge in edges]
+
+    def put_relationship(self, twin: str, id: str, document: Any, *, if_none_match: str | None = None) -> dict[str, Any]:
+        done = self.session.graph.submit(
+            self.principal, lambda draft: relationship_writes.put_relationship(draft, twin, id, document, if_none_match)
+        )
+        return {"document": edge_shown(done.value), **_edge_answer(done)}
+
+    def patch_relationship(self, twin: str, id: str, patch: Any, *, if_match: str | None = None) -> dict[str, Any]:
+        done = self.session.graph.submit(
+            self.principal, lambda draft: relationship_writes.patch_relationship(draft, twin, id, patch, if_match)
+        )
+        return _edge_answer(done)
+
+    def delete_relationship(self, twin: str, id: str, *, if_match: str | None = None) -> dict[str, Any]:
+        done = self.session.graph.submit(self.principal, lambda draft: relationship_writes.delete_relationship(draft, twin, id, if_match))
+        return {"token": done.token}
+
+    # --- interfaces --------------------------------------------------------------------------------------------------
+
+    def interface_list(self, *, dependencies_for: Sequence[str] = ()) -> list[dict[str, Any]]:
+        return interfaces.listed(self.session.served.applied, dependencies_for)
+
+    def interface(self, dtmi: str) -> dict[str, Any]:
+        return interfaces.one(self.session.served.applied, dtmi)
+
+    def add_interfaces(self, documents: Any) -> list[dict[str, Any]]:
+        self.principal.require_write()
+        return interfaces.add(self.session, self.principal, documents)
+
+    def decommission_interface(self, dtmi: str, patch: Any) -> dict[str, Any]:
+        return {"token": interfaces.decommission(self.session, self.principal, dtmi, patch)}
+
+    def delete_interface(self, dtmi: str) -> dict[str, Any]:
+        return {"token": interfaces.delete(self.session, self.principal, dtmi)}
+
+    # --- event routes ------------------------------------------------------------------------------------------------
+
+    def event_routes(self) -> list[dict[str, Any]]:
+        return event_routes.routes(self.session, self.principal)
+
+    def event_route(self, id: str) -> dict[str, Any]:
+        return event_routes.route(self.session, self.principal, id)
+
+    def put_event_route(self, id: str, route: Any) -> dict[str, Any]:
+        return {"token": event_routes.put(self.session, self.principal, id, route)}
+
+    def delete_event_route(self, id: str) -> dict[str, Any]:
+        return {"token": event_routes.delete(self.session, self.principal, id)}
+
+
+def edge_shown(edge: Relationship) -> dict[str, Any]:
+    """A relationship in the data plane's shape."""
+    own = {"$relationshipId": edge.id, "$etag": etag_of(edge), "$sourceId": edge.source, "$relationshipName": edge.name}
+    return {**own, "$targetId": edge.target, **edge.properties}
+
+
+def _incoming_shown(edge: Relationship) -> dict[str, Any]:
+    link = f"/digitaltwins/{quote(edge.source, safe='')}/relationships/{quote(edge.id, safe='')}"
+    named = {"$relationshipId": edge.id, "$sourceId": edge.source, "$relationshipName": edge.name}
+    return {**named, "$relationshipLink": link}
+
+
+def _edge_answer(done: Committed[Relationship]) -> dict[str, Any]:
+    return {"etag": etag_of(done.value), "token": done.token}

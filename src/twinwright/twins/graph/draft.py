@@ -1,0 +1,187 @@
+"""What one commit is to write of the graph, over what is committed. Operations look at it, and add to it once nothing can go wrong.
+
+An operation that comes later in the same commit sees what the earlier ones left; each has event times of its own, so that none hides
+another: the time of a write is now, or just after the newest event time of what it changes (law 6).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pyarrow as pa
+
+from twinwright.errors import DigitalTwinNotFoundError
+from twinwright.schema import Ontology
+from twinwright.storage.layout import Lifetime, Relationship
+from twinwright.storage.protocol import VALUE_SCHEMA, Transaction
+from twinwright.twins.documents import Cell, winners
+from twinwright.twins.graph.current import Edges, Key
+from twinwright.twins.registry import TwinRegistry
+from twinwright.twins.state import StateCache
+from twinwright.twins.values import Row, removed_row, value_row
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What is committed: interfaces (`decommissioned` take no new twins), twins, edges and values."""
+
+    ontology: Ontology
+    decommissioned: frozenset[str]
+    registry: TwinRegistry
+    edges: Edges
+    state: StateCache
+
+
+@dataclass(slots=True)
+class Draft:
+    """`now` in microseconds and `commit` are those of the transaction."""
+
+    world: World
+    now: int
+    commit: int
+    lives: list[Lifetime] = field(default_factory=list)
+    edges: list[Relationship] = field(default_factory=list)
+    rows: list[Row] = field(default_factory=list)
+    records: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)
+    _lives: dict[str, Lifetime] = field(default_factory=dict)
+    _edges: dict[Key, Relationship] = field(default_factory=dict)
+    _cells: dict[int, dict[str, Cell]] = field(default_factory=dict)
+    _added: int = 0
+
+    # --- looking -----------------------------------------------------------------------------------------------------
+
+    def alive(self, twin: str) -> Lifetime | None:
+        life = self._lives.get(twin)
+        return self.world.registry.alive(twin) if life is None else life if life.alive else None
+
+    def current(self, twin: str) -> Lifetime:
+        """The lifetime of a twin that is there. Raises DigitalTwinNotFoundError."""
+        life = self._lives.get(twin)
+        if life is None:
+            return self.world.registry.current(twin)
+        if not life.alive:
+            raise DigitalTwinNotFoundError(f"there is no twin '{twin}' any more", remedy="It was deleted just now")
+        return life
+
+    def edge(self, source: str, id: str) -> Relationship | None:
+        edge = self._edges.get((source, id))
+        return self.world.edges.get(source, id) if edge is None else None if edge.removed else edge
+
+    def outgoing(self, twin: str) -> dict[str, Relationship]:
+        """By id."""
+        found = dict(self.world.edges.outgoing(twin))
+        for (source, id), edge in self._edges.items():
+            if source == twin:
+                found.pop(id, None)
+                if not edge.removed:
+                    found[id] = edge
+        return found
+
+    def touches(self, twin: str) -> Iterator[Relationship]:
+        """Relationships that begin at a twin or lead to it."""
+        yield from self.outgoing(twin).values()
+        for edge in self.world.edges.incoming(twin):
+            if (edge.source, edge.id) not in self._edges:
+                yield edge
+        yield from (edge for edge in self._edges.values() if edge.target == twin and not edge.removed)
+
+    def cells(self, number: int) -> dict[str, Cell]:
+        """The winner of each path of a lifetime (law 2)."""
+        held = self._cells.get(number)
+        if held is None:
+            held = self._cells[number] = {path: cell for (_, path), cell in winners(self.world.state.of_twin(number)).items()}
+        return held
+
+    # --- adding ------------------------------------------------------------------------------------------------------
+
+    def begin(self, twin: str, interface: str) -> Lifetime:
+        """A new incarnation; the first of a twin has no beginning, a later one begins after the end of the one before."""
+        before = self._lives.get(twin) or next(reversed(self._known(twin)), None)
+        since = None if before is None or before.until is None else max(self.now, before.until)
+        self._added += 1
+        life = Lifetime(self.world.registry.highest + self._added, twin, interface, since, changed_at=since, commit=self.commit)
+        self._put_life(life)
+        self._cells[life.number] = {}
+        return life
+
+    def _known(self, twin: str) -> Sequence[Lifetime]:
+        return self.world.registry.lifetimes_of(twin) if twin in self.world.registry else ()
+
+    def end(self, life: Lifetime) -> None:
+        """After all that is known of it."""
+        newest = max((int(cell["time"]) for cell in self.cells(life.number).values()), default=self.now)
+        at = max(self._after(life.changed_at), newest + 1 if newest >= self.now else self.now)
+        self._put_life(replace(life, until=at, changed_at=at, commit=self.commit))
+
+    def change_interface(self, life: Lifetime, interface: str) -> Lifetime:
+        changed = replace(life, interface=interface, changed_at=self._after(life.changed_at), commit=self.commit)
+        self._put_life(changed)
+        return changed
+
+    def _put_life(self, life: Lifetime) -> None:
+        self.lives.append(life)
+        self._lives[life.twin] = life
+
+    def put_edge(self, edge: Relationship) -> Relationship:
+        """The next version of an edge."""
+        held = self._edges.get((edge.source, edge.id)) or self.world.edges.get(edge.source, edge.id)
+        dated = replace(edge, changed_at=self._after(held.changed_at if held else None), commit=self.commit)
+        self.edges.append(dated)
+        self._edges[edge.source, edge.id] = dated
+        return dated
+
+    def set_value(self, life: Lifetime, path: str, value: Any, at: int | None = None) -> None:
+        """`at` the event time that the client gave, if it did."""
+        info = self.world.ontology.paths(life.interface)[path]
+        time = self._time(life, path) if at is None else at
+        self._put_row(value_row(life.number, info, value, time=time, correction=self.commit))
+
+    def remove_value(self, life: Lifetime, path: str) -> None:
+        """There is none from now on. `path` may be one that the interface has no longer."""
+        paths = self.world.ontology.paths(life.interface)
+        time = self._time(life, path)
+        if path in paths:
+            self._put_row(removed_row(life.number, paths[path], time=time, correction=self.commit))
+
+    def _put_row(self, row: Row) -> None:
+        self.rows.append(row)
+        held = self.cells(row["twin"]).get(row["path"])
+        if held is None or (row["time"], row["source"]) >= (held["time"], held["source"]):
+            self.cells(row["twin"])[row["path"]] = {**row, "commit": self.commit}
+
+    def _time(self, life: Lifetime, path: str) -> int:
+        held = self.cells(life.number).get(path)
+        least = self.now if life.since is None else max(self.now, life.since)
+        return least if held is None else max(least, int(held["time"]) + 1)
+
+    def _after(self, moment: int | None) -> int:
+        return self.now if moment is None else max(self.now, moment + 1)
+
+    def put_record(self, kind: str, id: str, body: dict[str, Any]) -> None:
+        self.records.append((kind, id, body))
+
+    # --- writing -----------------------------------------------------------------------------------------------------
+
+    @property
+    def empty(self) -> bool:
+        return not (self.lives or self.edges or self.rows or self.records)
+
+    def write(self, transaction: Transaction) -> None:
+        """All of it."""
+        transaction.declare_twins(self.lives)
+        transaction.declare_relationships(self.edges)
+        if self.rows:
+            columns = {name: [row[name] for row in self.rows] for name in VALUE_SCHEMA.names}
+            transaction.append_values(pa.table(columns, schema=VALUE_SCHEMA))
+        for kind, id, body in self.records:
+            transaction.put_record(kind, id, body)
+
+    def publish(self, paths_of: Callable[[str], Mapping[str, object]]) -> None:
+        """It is committed: let everybody see it. Call with the state's lock held."""
+        for life in self.lives:
+            self.world.registry.take(life, paths_of(life.interface))
+        if self.edges:
+            self.world.edges.take(self.edges)
+        self.world.state.api.put({**row, "commit": self.commit} for row in self.rows)

@@ -1,0 +1,189 @@
+"""A JSON Patch on a twin: values of properties, whole components, the interface (`/$metadata/$model`) and `sourceTime`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from twinwright.errors import InvalidTwinError, JsonPatchError, Problem
+from twinwright.schema import Ontology
+from twinwright.storage.layout import Lifetime
+from twinwright.storage.protocol import GOOD
+from twinwright.twins.documents import value_of
+from twinwright.twins.graph import bodies
+from twinwright.twins.graph.bodies import CODE, Body
+from twinwright.twins.graph.conditions import require_match
+from twinwright.twins.graph.draft import Draft
+from twinwright.twins.graph.json_patch import Operation, apply_patch, parse_patch
+from twinwright.twins.graph.twin_writes import WrittenTwin, require_in_use, visible, written
+
+
+@dataclass(slots=True)
+class _Plan:
+    """What a patch means: the interface after it, the steps on values, and whose values they touch."""
+
+    interface: str
+    steps: list[Operation] = field(default_factory=list)
+    touched: dict[str, None] = field(default_factory=dict)  # paths, in order
+    whole: dict[str, None] = field(default_factory=dict)  # components
+    body: Body = field(default_factory=Body)
+
+
+def patch_twin(draft: Draft, id: str, patch: Any, if_match: str | None, component: str | None = None) -> WrittenTwin:
+    """Raises DigitalTwinNotFoundError, PreconditionFailedError, JsonPatchError, InvalidTwinError, ModelDecommissionedError."""
+    life = draft.current(id)
+    require_match(if_match, written(draft, life).etag)
+    operations = parse_patch(patch)
+    if component is not None:
+        operations = [_within(component, life, operation, draft.world.ontology) for operation in operations]
+    plan = _plan(life, operations, draft)
+    ontology = draft.world.ontology
+    paths = ontology.paths(life.interface)
+    before = {path: value_of(cell, paths[path]) if cell["kind"] == GOOD else None for path, cell in visible(draft, life).items()}
+    document = bodies.nested(before.items(), ontology.component_paths(life.interface))
+    apply_patch(document, plan.steps)
+    after = _flat(document, plan, ontology)
+    _check(plan, before, after, life, ontology)
+    return _write(draft, life, plan, before, after)
+
+
+def _within(component: str, life: Lifetime, operation: Operation, ontology: Ontology) -> Operation:
+    """An operation on a component as one on the twin."""
+    inner = replace(operation, path=(*component.split("/"), *operation.path))
+    if bodies.component_of(life.interface, component, ontology) is None:
+        raise inner.refuse("could not resolve the path", f"{life.interface} has no component '{component[:80]}'")
+    return inner
+
+
+# --- what it means ----------------------------------------------------------------------------------------------------
+
+
+def _plan(life: Lifetime, operations: Sequence[Operation], draft: Draft) -> _Plan:
+    plan = _Plan(life.interface)
+    for operation in operations:
+        if operation.path == ("$metadata", "$model"):
+            plan.interface = _new_interface(operation, draft)
+    components = frozenset(draft.world.ontology.component_paths(plan.interface)) | frozenset(
+        draft.world.ontology.component_paths(life.interface)
+    )
+    for operation in operations:
+        if operation.path == ("$metadata", "$model"):
+            continue
+        if "$metadata" in operation.path:
+            _source_time(operation, plan, draft.now)
+        elif any(token.startswith("$") for token in operation.path[:1]):
+            raise operation.refuse("it can't be changed", "Leave it out")
+        else:
+            _value_step(operation, plan, components, draft)
+    return plan
+
+
+def _new_interface(operation: Operation, draft: Draft) -> str:
+    if operation.op not in ("add", "replace") or not isinstance(operation.value, str):
+        raise operation.refuse("an interface can only be replaced by another", "Give the DTMI of an interface as `value`")
+    if operation.value not in draft.world.ontology.interfaces:
+        problem = Problem(f"there is no model {operation.value[:80]!r}", "Add it first", path=f"$[{operation.index}].value", code=CODE)
+        raise InvalidTwinError([problem])
+    require_in_use(draft, operation.value)
+    return operation.value
+
+
+def _source_time(operation: Operation, plan: _Plan, now: int) -> None:
+    """`.../$metadata/name/sourceTime`, or `.../$metadata/name` with it."""
+    at = operation.path.index("$metadata")
+    rest, value = operation.path[at + 1 :], operation.value
+    if len(rest) == 1 and isinstance(value, dict) and value.keys() <= {"sourceTime", "lastUpdateTime"}:
+        rest, value = (rest[0], "sourceTime"), value.get("sourceTime")
+    if len(rest) != 2 or rest[1] != "sourceTime" or operation.op not in ("add", "replace"):
+        raise operation.refuse("of metadata only `sourceTime` can be set", "Write /$metadata/NAME/sourceTime")
+    path = "/".join((*operation.path[:at], rest[0]))
+    bodies.read_time(value, (operation.index, "value"), path, now, plan.body)
+    plan.touched[path] = None
+
+
+def _value_step(operation: Operation, plan: _Plan, components: frozenset[str], draft: Draft) -> None:
+    depth = 0
+    while depth < len(operation.path) and "/".join(operation.path[: depth + 1]) in components:
+        depth += 1
+    if depth < len(operation.path):
+        if operation.op != "test":
+            plan.touched["/".join(operation.path[: depth + 1])] = None
+        plan.steps.append(operation)
+        return
+    path = "/".join(operation.path)
+    if operation.op in ("add", "replace"):
+        ontology = draft.world.ontology
+        interface = bodies.component_of(plan.interface, path, ontology)
+        if interface is not None:
+            bodies.read_component(operation.value, interface, ontology, (operation.index, "value"), path, draft.now, plan.body)
+        operation = replace(operation, value=_without_metadata(operation.value))
+    if operation.op != "test":
+        plan.whole[path] = None
+    plan.steps.append(operation)
+
+
+def _without_metadata(value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    return {name: _without_metadata(inner) for name, inner in value.items() if name != "$metadata"}
+
+
+# --- whether it can be --------------------------------------------------------------------------------------------------
+
+
+def _flat(document: dict[str, Any], plan: _Plan, ontology: Ontology) -> dict[str, Any]:
+    components = ontology.component_paths(plan.interface)
+    for path in components:
+        owner: Any = document
+        for name in path.split("/"):
+            owner = owner.get(name) if isinstance(owner, dict) else None
+        if not isinstance(owner, dict):
+            reason = f"the component '{path}' is missing"
+            plan.body.refuse((path,), reason, 'Add it: {"$metadata": {}}; a component of the interface can\'t be removed')
+    plan.body.require_valid()
+    return dict(bodies.flat(document, frozenset(components)))
+
+
+def _check(plan: _Plan, before: dict[str, Any], after: dict[str, Any], life: Lifetime, ontology: Ontology) -> None:
+    """Touched values conform; where the interface changes, all of them do."""
+    paths, changed = ontology.paths(plan.interface), plan.interface != life.interface
+    for component in plan.whole:
+        plan.touched |= dict.fromkeys(path for path in (*before, *after) if path.startswith(component + "/"))
+    for path in after if changed else plan.touched:
+        if path not in after:
+            continue
+        info = paths.get(path)
+        if info is None or info.kind != "property":
+            names = {one.path: one for one in paths.values() if one.kind == "property"}
+            _refuse_unknown(path, plan, names)
+        elif changed or path in plan.touched:
+            bodies.check(after[path], info.schema, ontology, tuple(path.split("/")), plan.body)
+    for path, at in plan.body.times.items():
+        if path not in after:
+            raise JsonPatchError(f"'{path}' has no value whose time could be set", remedy="Set its value in the same patch")
+        if life.since is not None and at < life.since:
+            plan.body.refuse(("$metadata", path), "its sourceTime lies before the twin was made", "Give a later one")
+    plan.body.require_valid()
+
+
+def _refuse_unknown(path: str, plan: _Plan, names: dict[str, Any]) -> None:
+    from difflib import get_close_matches
+
+    near = get_close_matches(path, list(names), 1)
+    remedy = f"Did you mean '{near[0]}'?" if near else "Leave it out, or remove it in the same patch"
+    plan.body.refuse(tuple(path.split("/")), f"{plan.interface} has no property '{path[:80]}'", remedy)
+
+
+def _write(draft: Draft, life: Lifetime, plan: _Plan, before: dict[str, Any], after: dict[str, Any]) -> WrittenTwin:
+    gone = [path for path in plan.touched if path in before and path not in after]
+    if plan.interface != life.interface:
+        gone = [path for path in before if path not in after]
+    for path in gone:
+        draft.remove_value(life, path)
+    if plan.interface != life.interface:
+        life = draft.change_interface(life, plan.interface)
+    for path in plan.touched:
+        if path in after:
+            draft.set_value(life, path, after[path], plan.body.times.get(path))
+    return written(draft, life)

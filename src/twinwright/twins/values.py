@@ -1,0 +1,63 @@
+"""Values as records: how each is stored by the schema of its property, for what no contract brings (declared values, API writes)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from twinwright.schema import Enum, PathInfo, Primitive, Schema
+from twinwright.storage.layout import ColumnType
+from twinwright.storage.protocol import GOOD, REMOVED
+
+API_SOURCE = "api"
+Row = dict[str, Any]  # of VALUE_SCHEMA
+
+_COLUMN_TYPES: Mapping[str, ColumnType] = {
+    **dict.fromkeys(("double", "float", "decimal"), "DOUBLE"),
+    **dict.fromkeys(("integer", "long", "byte", "short", "unsignedByte", "unsignedShort", "unsignedInteger"), "BIGINT"),
+    **dict.fromkeys(("string", "date", "dateTime", "time", "duration", "uuid"), "VARCHAR"),
+    "boolean": "BOOLEAN",
+}
+
+
+def scalar_type(schema: Primitive | Enum) -> ColumnType | None:
+    """How values of a primitive type or Enum are stored; None for what fits no column."""
+    return _COLUMN_TYPES.get(schema.name if isinstance(schema, Primitive) else schema.value_schema)
+
+
+def value_row(number: int, info: PathInfo, value: Any, *, time: int, correction: int) -> Row:
+    """An observation by `api` of a value that conforms to its schema, at an event time in microseconds."""
+    type_, column, held = _held(info.schema, value)
+    row = _row(number, info, time, correction, type_)
+    row |= {"kind": GOOD, column: held}
+    return row
+
+
+def removed_row(number: int, info: PathInfo, *, time: int, correction: int) -> Row:
+    """That there is no value from an event time on."""
+    type_, _, _ = _held(info.schema, None)
+    return _row(number, info, time, correction, type_) | {"kind": REMOVED}
+
+
+def _row(number: int, info: PathInfo, time: int, correction: int, type_: ColumnType) -> Row:
+    return {
+        "twin": number, "path": info.path, "time": time, "source": API_SOURCE, "correction": correction, "revision": 0, "kind": GOOD,
+        "type": type_, "num": None, "int": None, "txt": None, "unit": info.unit, "lane": "observed",
+    }  # fmt: skip
+
+
+def _held(schema: Schema, value: Any) -> tuple[ColumnType, str, Any]:
+    """(type, column, value in it). A decimal is text and stays it; what fits no column is canonical JSON."""
+    type_ = scalar_type(schema) if isinstance(schema, Primitive | Enum) else None
+    if isinstance(value, str) or type_ is None or type_ == "VARCHAR":
+        return "VARCHAR", "txt", value if isinstance(value, str) or value is None else canonical_json(value)
+    if type_ == "DOUBLE":
+        return "DOUBLE", "num", None if value is None else float(value)
+    return type_, "int", None if value is None else int(value)
+
+
+def canonical_json(value: Any) -> str:
+    """An object, array or map as JSON with sorted keys and no spaces."""
+    return msgspec.json.encode(value, order="sorted").decode()
