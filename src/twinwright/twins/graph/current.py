@@ -9,6 +9,7 @@ from twinwright.storage.layout import Relationship
 from twinwright.storage.protocol import Store
 
 Key = tuple[str, str]  # source, id
+_REMEMBERED = 100_000
 
 
 class Edges:
@@ -18,6 +19,7 @@ class Edges:
         self._store, self._principal = store, principal
         self._outgoing: dict[str, dict[str, Relationship]] | None = None
         self._incoming: dict[str, set[Key]] = {}
+        self._removed: dict[Key, int] = {}  # when, of late: what takes such an edge's place comes after
 
     def forget(self) -> None:
         """The store was written by others."""
@@ -46,6 +48,11 @@ class Edges:
     def get(self, source: str, id: str) -> Relationship | None:
         return self.load().get(source, {}).get(id)
 
+    def changed_at(self, key: Key) -> int | None:
+        """When the newest version began, of one that was removed too."""
+        edge = self.get(*key)
+        return self._removed.get(key) if edge is None else edge.changed_at
+
     def take(self, edges: Iterable[Relationship]) -> None:
         """New versions, committed."""
         outgoing = self.load()
@@ -54,6 +61,10 @@ class Edges:
             old = outgoing.get(edge.source, {}).pop(edge.id, None)
             if old is not None:
                 self._incoming.get(old.target, set()).discard(key)
-            if not edge.removed:
+            if edge.removed:
+                if len(self._removed) >= _REMEMBERED:
+                    self._removed.clear()  # time has passed
+                self._removed[key] = edge.changed_at or 0
+            else:
                 outgoing.setdefault(edge.source, {})[edge.id] = edge
                 self._incoming.setdefault(edge.target, set()).add(key)

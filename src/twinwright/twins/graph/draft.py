@@ -126,10 +126,11 @@ class Draft:
 
     def put_edge(self, edge: Relationship) -> Relationship:
         """The next version of an edge."""
-        held = self._edges.get((edge.source, edge.id)) or self.world.edges.get(edge.source, edge.id)
-        dated = replace(edge, changed_at=self._after(held.changed_at if held else None), commit=self.commit)
+        key = (edge.source, edge.id)
+        before = self._edges[key].changed_at if key in self._edges else self.world.edges.changed_at(key)
+        dated = replace(edge, changed_at=self._after(before), commit=self.commit)
         self.edges.append(dated)
-        self._edges[edge.source, edge.id] = dated
+        self._edges[key] = dated
         return dated
 
     def set_value(self, life: Lifetime, path: str, value: Any, at: int | None = None) -> None:
