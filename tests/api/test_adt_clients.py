@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +16,7 @@ from azure.core.credentials import AccessToken
 from azure.core.exceptions import HttpResponseError, ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
 from azure.digitaltwins.core import DigitalTwinsClient, DigitalTwinsEventRoute
 from azure.digitaltwins.core.aio import DigitalTwinsClient as AsyncClient
-from tests.acceptance.running import Up, twinwright, write
+from tests.acceptance.running import Up, twinwright, until, write
 
 CONTEXT = "dtmi:dtdl:context;2"
 MOTOR = {
@@ -295,6 +296,51 @@ def everything_is_deleted(client: Any) -> None:
     client.delete_model("dtmi:t:Room;1")
     client.delete_model("dtmi:t:Motor;1")
     assert list(client.list_models()) == []
+
+
+def test_a_file_is_imported_and_all_is_deleted(tmp_path: Path) -> None:
+    write(tmp_path, {"twinwright.toml": "[api]\nconsole = false\n", "plant.ndjson": plant_file()})
+    up = Up(tmp_path, "--tls", "auto")
+    credential = Bearer(up.headers["authorization"].removeprefix("Bearer "))
+    client = DigitalTwinsClient(up.url, credential, connection_verify=up.told["certificate"])
+    jobs = client._client.import_jobs  # the client of twins has no methods for them
+    asked = {"inputBlobUri": "plant.ndjson", "outputBlobUri": "told.ndjson"}
+    for refused in ({"inputBlobUri": "../secret", "outputBlobUri": "x"}, {"inputBlobUri": ".twinwright/token", "outputBlobUri": "x"}, {}):
+        with pytest.raises(HttpResponseError) as wrong:
+            jobs.add("i1", json.loads(json.dumps(refused)))
+        assert code_of(wrong) == (400, "ValidationFailed")
+    assert jobs.add("i1", asked).status == "notstarted"
+    job = until(lambda: (found := jobs.get_by_id("i1")).status in ("failed", "succeeded") and found, 60)
+    assert job.status == "failed" and [line.message for line in job.error.details] and "line 7" in job.error.details[0].message
+    assert [one.id for one in jobs.list()] == ["i1"]
+    assert client.get_digital_twin("room-2499")["level"] == 2499
+    assert [one["$targetId"] for one in client.list_relationships("room-7")] == ["room-8"]
+    assert json.loads((tmp_path / "told.ndjson").read_text().splitlines()[-1])["progress"]["relationships"] == 10
+    with pytest.raises(HttpResponseError) as twice:
+        jobs.add("i1", asked)
+    assert code_of(twice) == (400, "ValidationFailed")
+    jobs.delete("i1")
+    with pytest.raises(ResourceNotFoundError) as gone:
+        jobs.get_by_id("i1")
+    assert code_of(gone) == (404, "ImportJobNotFound")
+    deletions = client._client.delete_jobs
+    deletions.begin_add(polling=False)
+    done = until(lambda: all(one.status == "succeeded" for one in deletions.list()) and list(deletions.list()), 60)
+    assert deletions.get_by_id(done[0].id).status == "succeeded"
+    assert list(client.list_models()) == []
+    with pytest.raises(ResourceNotFoundError):
+        client.get_digital_twin("room-1")
+    assert up.stop() == 0
+
+
+def plant_file() -> str:
+    """2,500 rooms in a row, ten of them joined, and one line that is wrong."""
+    lines: list[Any] = [{"Section": "Header"}, {"fileVersion": "1.0.0", "author": "x"}, {"Section": "Models"}, ROOM, MOTOR]
+    lines += [{"Section": "Twins"}, {"$dtId": "bad", "$metadata": {"$model": "dtmi:t:Roof;1"}}]
+    lines += [{"$dtId": f"room-{k}", **room(level=k)} for k in range(2_500)]
+    lines += [{"Section": "Relationships"}]
+    lines += [{"$sourceId": f"room-{k}", "$relationshipId": "e", **edge(f"room-{k + 1}")} for k in range(10)]
+    return "\n".join(map(json.dumps, lines)) + "\n"
 
 
 def test_a_restart_finds_what_was_written(tmp_path: Path) -> None:

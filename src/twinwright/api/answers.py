@@ -101,6 +101,18 @@ class Model(Answer):
     model: dict[str, Any] | None = Field(None, description="The DTDL document, where it was asked for.")
 
 
+class Job(Answer):
+    id: str
+    status: str = Field(examples=["notstarted", "running", "cancelling", "cancelled", "succeeded", "failed"])
+    created: str = Field(alias="createdDateTime")
+    progress: dict[str, int] = Field(description="How many lines, models, twins, relationships and errors there were so far.")
+
+
+class Jobs(Answer):
+    value: list[Job]
+    next: str | None = Field(None, alias="nextLink")
+
+
 class Models(Answer):
     value: list[Model]
     next: str | None = Field(None, alias="nextLink")

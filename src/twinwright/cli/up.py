@@ -50,6 +50,7 @@ def run(folder: Path, *, host: str | None, port: int | None, own_tls: bool, as_j
             regularly("housekeeping", lambda _: _keep_house(session)),
             regularly("retention", lambda stop: _keep_history(session, stop)),
         ):
+            platform.resume_jobs()
             login = f"{server.url}/login?code={tokens.new_code()}"
             _tell(server, login, session.private / CERTIFICATE if own_tls else None, as_json=as_json)
             wait()

@@ -9,7 +9,7 @@ from urllib.parse import quote
 from twinwright.clock import from_iso
 from twinwright.errors import ComponentNotFoundError, UsageError
 from twinwright.governance.principals import Principal
-from twinwright.platform import event_routes, interfaces
+from twinwright.platform import event_routes, interfaces, jobs
 from twinwright.platform.session import Session
 from twinwright.storage.layout import Relationship
 from twinwright.twins.graph import bodies, relationship_writes, twin_patch, twin_writes
@@ -162,6 +162,43 @@ class LocalGraph:
 
     def delete_event_route(self, id: str) -> dict[str, Any]:
         return {"token": event_routes.delete(self.session, self.principal, id)}
+
+    # --- jobs --------------------------------------------------------------------------------------------------------
+
+    def import_jobs(self) -> list[dict[str, Any]]:
+        return self._jobs.list(self.principal, jobs.IMPORT)
+
+    def import_job(self, id: str) -> dict[str, Any]:
+        return self._jobs.get(self.principal, jobs.IMPORT, id)
+
+    def put_import_job(self, id: str, request: Any) -> dict[str, Any]:
+        return self._jobs.begin(self.principal, jobs.IMPORT, id, request)
+
+    def cancel_import_job(self, id: str) -> dict[str, Any]:
+        return self._jobs.cancel(self.principal, id)
+
+    def delete_import_job(self, id: str) -> dict[str, Any]:
+        return {"token": self._jobs.remove(self.principal, id)}
+
+    def delete_jobs(self) -> list[dict[str, Any]]:
+        return self._jobs.list(self.principal, jobs.DELETE)
+
+    def delete_job(self, id: str) -> dict[str, Any]:
+        return self._jobs.get(self.principal, jobs.DELETE, id)
+
+    def start_delete_job(self, id: str) -> dict[str, Any]:
+        return self._jobs.begin(self.principal, jobs.DELETE, id, None)
+
+    @property
+    def _jobs(self) -> jobs.Jobs:
+        """Those of the session, whoever asks."""
+        if self.session.jobs is None:
+            self.session.jobs = jobs.Jobs(self.session)
+        return self.session.jobs
+
+    def resume_jobs(self) -> None:
+        """Go on with what was being done when the platform stopped."""
+        self._jobs.resume()
 
 
 def edge_shown(edge: Relationship) -> dict[str, Any]:

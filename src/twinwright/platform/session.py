@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from twinwright.calibration.service import CalibrationService
 from twinwright.clock import Clock, SystemClock, parse_duration
@@ -48,6 +49,9 @@ from twinwright.twins.state import SERVED, StateCache
 from twinwright.workspace import Workspace, load_workspace
 from twinwright.workspace.load import is_workspace
 from twinwright.workspace.settings import load_store_settings
+
+if TYPE_CHECKING:
+    from twinwright.platform.jobs import Jobs
 
 _log = get_logger("platform")
 _LOCK_PATIENCE = 10.0  # seconds to wait for another command to be done with the store
@@ -92,6 +96,7 @@ class Session:
         self.sources: list[SourceRunner] = []
         self.sinks: list[SinkRunner] = []
         self.on_apply: list[Callable[[], None]] = []
+        self.jobs: Jobs | None = None  # once there are any
         self.changing = threading.RLock()  # which interfaces there are
         self.edges = Edges(self.store, SYSTEM)
         self.graph = GraphWriter(self.store, self.state, self._world, self._settle, self.pipeline.hear, self._follow_graph)
@@ -132,6 +137,8 @@ class Session:
         atexit.unregister(self.close)
         for source in self.sources:
             source.stop()
+        if self.jobs is not None:
+            self.jobs.close()
         self.graph.close()
         self.pipeline.close()
         self._derive_what_is_left()
