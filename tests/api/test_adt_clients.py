@@ -302,7 +302,7 @@ def test_a_file_is_imported_and_all_is_deleted(tmp_path: Path) -> None:
     write(tmp_path, {"twinwright.toml": "[api]\nconsole = false\n", "plant.ndjson": plant_file()})
     up = Up(tmp_path, "--tls", "auto")
     credential = Bearer(up.headers["authorization"].removeprefix("Bearer "))
-    client = DigitalTwinsClient(up.url, credential, connection_verify=up.told["certificate"])
+    client = DigitalTwinsClient(up.url, credential, connection_verify=up.said["certificate"])
     jobs = client._client.import_jobs  # the client of twins has no methods for them
     asked = {"inputBlobUri": "plant.ndjson", "outputBlobUri": "told.ndjson"}
     for refused in ({"inputBlobUri": "../secret", "outputBlobUri": "x"}, {"inputBlobUri": ".twinwright/token", "outputBlobUri": "x"}, {}):

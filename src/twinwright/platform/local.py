@@ -12,7 +12,7 @@ import yaml
 
 from twinwright.clock import from_iso, parse_duration, to_iso
 from twinwright.documents import Problems, load, parse_text
-from twinwright.errors import InvalidError, NotFoundError, RefusedError, UsageError
+from twinwright.errors import InvalidError, NotFoundError, UsageError
 from twinwright.governance.principals import LOCAL_ADMIN, Principal
 from twinwright.platform import health, keeping, retention, series_file
 from twinwright.platform.ingest import ingest_files

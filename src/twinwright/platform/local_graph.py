@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
 
-from twinwright.clock import from_iso
-from twinwright.errors import ComponentNotFoundError, UsageError
+from twinwright.clock import from_iso, parse_duration, to_iso
+from twinwright.errors import ComponentNotFoundError, RefusedError, UsageError
 from twinwright.governance.principals import Principal
 from twinwright.platform import event_routes, interfaces, jobs
 from twinwright.platform.session import Session
