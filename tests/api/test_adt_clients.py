@@ -118,7 +118,10 @@ def test_every_operation(client: Any) -> None:
     assert made[0].display_name == {"en": "Room"} and made[0].upload_time is not None and not made[0].decommissioned
     models_are_read_and_guarded(client)
     twins_are_written_and_read_back(client)
+    assert [one["$dtId"] for one in client.query_twins("SELECT * FROM digitaltwins T WHERE T.level = 3")] == ["yard"]
     relationships_are_kept_to_what_the_interface_says(client)
+    joined = "SELECT R.$dtId AS id FROM digitaltwins H JOIN R RELATED H.next WHERE H.$dtId = 'hall'"
+    assert [one["id"] for one in client.query_twins(joined)] == ["yard"]
     messages_and_routes_are_taken(client)
     everything_is_deleted(client)
 
