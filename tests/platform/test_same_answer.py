@@ -240,6 +240,7 @@ def test_the_table_covers_what_the_socket_answers() -> None:
     reached |= {"simulate", "runs", "run", "verify_run", "compare_runs", "calibrate", "validate", "promote"}
     theirs = {"push", "twins", "relationships", "interfaces", "paths", "status", "metrics", "models", "scenarios", "report"}
     theirs |= {"parameter_sets", "parameter_set", "validations"}
+    theirs |= {"query"}
     theirs |= {"backup", "restore", "export", "import_"}  # in test_keeping.py
     theirs |= {name for name in vars(GraphSurface) if not name.startswith("_")}
     assert reached | theirs == METHODS

@@ -395,6 +395,5 @@ class LocalPlatform(LocalGraph):
         return found[0].read_text(encoding="utf-8")
 
 
-
 def _time(text: str | None, where: str) -> int | None:
     return None if text is None else from_iso(text, where=where)
