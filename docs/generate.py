@@ -25,9 +25,12 @@ from twinwright.clock import format_duration
 from twinwright.connectors.registry import load_connectors, load_sinks
 from twinwright.documents import Duration, Spec
 from twinwright.observability.metrics import Metrics
+from twinwright.schema import extensions, metamodel, semantic_types
+from twinwright.schema.clauses import CLAUSES
 from twinwright.simulation.declaration import ModelSpec
 from twinwright.simulation.registry import kinds
 from twinwright.storage.registry import find_engine
+from twinwright.units import CODES, DTDL_UNITS
 
 REFERENCE = Path(__file__).resolve().parent / "reference"
 NOTICE = "<!-- Written by docs/generate.py: change the code, then run `make docs`. -->\n"
@@ -48,6 +51,7 @@ def pages() -> dict[str, str]:
         "metrics.md": metrics(),
         "documents.md": documents(),
         "expressions.md": language(),
+        "dtdl.md": dtdl(),
     }
 
 
@@ -250,6 +254,39 @@ def main() -> None:
     REFERENCE.mkdir(exist_ok=True)
     for name, text in pages().items():
         (REFERENCE / name).write_text(text, encoding="utf-8")
+
+
+def dtdl() -> str:
+    """The tables by which DTDL documents are judged."""
+    lines = [
+        NOTICE,
+        "# DTDL",
+        "",
+        "The tables by which documents are judged. `schema validate` gives the code, and the clause it is of.",
+        "",
+    ]
+    columns = {"2": (2, ""), "3": (3, ""), "4": (4, ""), "4, ONVIF": (4, "onvif"), "4, AIO": (4, "aio")}
+    lines += ["## Limits by version", "", f"| | {' | '.join(columns)} |", f"|---|{'---|' * len(columns)}"]
+    for field in dataclasses.fields(metamodel.Limits):
+        values = [getattr(metamodel.LIMITS[key], field.name) for key in columns.values()]
+        lines.append(f"| {field.name.replace('_', ' ')} | {' | '.join('' if value is None else f'{value:,}' for value in values)} |")
+    lines += ["", "## Extensions", "", "| co-type | context | on | members |", "|---|---|---|---|"]
+    for name, versions in extensions.versions().items():
+        for version in versions if name != extensions.QUANTITATIVE else ():
+            for item in extensions.cotypes(name, version).values():
+                members = ", ".join(f"`{member.name}`{'' if member.required else ' (optional)'}" for member in item.members)
+                lines.append(f"| `{item.name}` | `{name};{version}` | {', '.join(item.on)} | {members} |")
+    lines += ["", "## Semantic types", "", "Built into DTDL 2, or of a version of `dtmi:dtdl:extension:quantitativeTypes`.", ""]
+    lines += ["| semantic type | unit type | DTDL 2 | 1 | 2 | 3 |", "|---|---|---|---|---|---|"]
+    for name in sorted(semantic_types.names(3)):
+        has = ["yes" if semantic_types.unit_type(name, edition) else "" for edition in semantic_types.EDITIONS]
+        lines.append(f"| `{name}` | {semantic_types.unit_type(name, 3)} | {' | '.join(has)} |")
+    lines += ["", "## Units", "", "| DTDL | here | UCUM | QUDT |", "|---|---|---|---|"]
+    for name, codes in sorted(CODES.items()):
+        lines.append(f"| `{name}` | `{DTDL_UNITS[name] or 1}` | `{codes.ucum}` | `unit:{codes.qudt}` |")
+    lines += ["", "## Codes", "", "Each begins with `dtmi:dtdl:parsingError:`.", "", "| code | clause |", "|---|---|"]
+    lines += [f"| `{code}` | {clause} |" for code, clause in sorted(CLAUSES.items())]
+    return "\n".join(lines) + "\n"
 
 
 if __name__ == "__main__":
