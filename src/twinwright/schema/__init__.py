@@ -1,5 +1,6 @@
 """DTDL v2, v3 and v4: parse, validate and resolve interfaces; check values; compare versions."""
 
+from twinwright.schema.described import Element
 from twinwright.schema.diff import Change, diff
 from twinwright.schema.elements import (
     Array,
@@ -19,6 +20,7 @@ from twinwright.schema.elements import (
     Telemetry,
 )
 from twinwright.schema.ontology import Ontology, load, validate_files
+from twinwright.schema.report import SchemaProblem
 from twinwright.schema.values import check_value, integer_range
 
 __all__ = [
@@ -26,6 +28,7 @@ __all__ = [
     "Change",
     "Command",
     "Component",
+    "Element",
     "Enum",
     "Geospatial",
     "Interface",
@@ -37,6 +40,7 @@ __all__ = [
     "Property",
     "Relationship",
     "Schema",
+    "SchemaProblem",
     "SchemaReference",
     "Telemetry",
     "check_value",
