@@ -33,8 +33,7 @@ class Group(ctypes.Structure):
     """Variables of one type that are set or got in one call."""
 
     _fields_ = (
-        ("type", c_int32),
-        ("discrete", c_int32),
+        *((name, c_int32) for name in ("type", "discrete", "direct", "pad")),
         ("n_references", c_uint64),
         ("n_values", c_uint64),
         ("references", POINTER(c_uint32)),

@@ -28,9 +28,10 @@ typedef int (*Get2)(void *, const uint32_t *, size_t, void *);
 typedef int (*Get3)(void *, const uint32_t *, size_t, void *, size_t);
 
 /* Variables of one type: `references` are set or got in one call; value v belongs to column `columns[v]` of a row,
- * and where that is -1 it keeps what is in the buffer, or is not recorded. */
+ * and where that is -1 it keeps what is in the buffer, or is not recorded. `direct`: doubles that lie in a row as the FMU takes
+ * them, from this column on, so that nothing has to be copied; -1 where they don't. */
 typedef struct {
-  int32_t type, discrete;
+  int32_t type, discrete, direct, pad;
   uint64_t n_references, n_values;
   const uint32_t *references;
   const int32_t *columns;
@@ -136,9 +137,9 @@ static double widen(int32_t type, const void *buffer, uint64_t v) {
   }
 }
 
-static double input_at(const Engine *e, const double *row, const double *next, double fraction, int32_t column) {
+static inline double input_at(const Engine *e, const double *row, const double *next, double fraction, int32_t column) {
   int32_t hold = e->holds[column];
-  if (hold == HOLD_ZERO) return row[column];
+  if (hold == HOLD_ZERO || (hold == HOLD_LINEAR && fraction == 0.0)) return row[column];
   if (hold == HOLD_NEXT) return next[column];
   return row[column] + fraction * (next[column] - row[column]);
 }
@@ -148,8 +149,9 @@ static int fail(Report *report, int code, int status, int function, double time)
   return code;
 }
 
-/* which: 0 continuous ones only, 1 all; linear_only: those that move between two samples. */
-static int set_inputs(Engine *e, const double *row, const double *next, double fraction, int all, int linear_only, Report *report, double t) {
+/* all: the discrete ones too; linear_only: only those that move between two samples; fraction: of the way from row to next. */
+static inline __attribute__((always_inline)) int set_inputs(Engine *e, const double *row, const double *next, double fraction, int all,
+                                                            int linear_only, Report *report, double t) {
   for (int32_t g = 0; g < e->n_inputs; g++) {
     const Group *group = &e->inputs[g];
     int moves = 0;
@@ -172,21 +174,16 @@ static int set_inputs(Engine *e, const double *row, const double *next, double f
   return OK;
 }
 
-static int get_outputs(const Engine *e, double *row, Report *report, double t) {
+static inline __attribute__((always_inline)) int get_outputs(const Engine *e, int version, double *row, Report *report, double t) {
   for (int32_t g = 0; g < e->n_outputs; g++) {
     const Group *group = &e->outputs[g];
-    int status = e->version == 2
-                     ? ((Get2)group->function)(e->instance, group->references, group->n_references, group->buffer)
-                     : ((Get3)group->function)(e->instance, group->references, group->n_references, group->buffer, group->n_values);
+    void *values = group->direct >= 0 ? row + group->direct : group->buffer;
+    int status = version == 2 ? ((Get2)group->function)(e->instance, group->references, group->n_references, values)
+                              : ((Get3)group->function)(e->instance, group->references, group->n_references, values, group->n_values);
     if (status > 1) return fail(report, FAILED, status, GET_OUTPUT, t);
-    if (group->type == FLOAT64)
-      for (uint64_t v = 0; v < group->n_values; v++) {
-        if (group->columns[v] >= 0) row[group->columns[v]] = ((const double *)group->buffer)[v];
-      }
-    else
-      for (uint64_t v = 0; v < group->n_values; v++) {
-        if (group->columns[v] >= 0) row[group->columns[v]] = widen(group->type, group->buffer, v);
-      }
+    if (group->direct >= 0) continue;
+    for (uint64_t v = 0; v < group->n_values; v++)
+      if (group->columns[v] >= 0) row[group->columns[v]] = widen(group->type, group->buffer, v);
   }
   return OK;
 }
@@ -200,7 +197,7 @@ static int call(const Engine *e, int function, Report *report, double t) {
   return status > 1 ? fail(report, FAILED, status, function, t) : OK;
 }
 
-static int step2(Engine *e, double *t, double target, Report *report) {
+static inline __attribute__((always_inline)) int step2(Engine *e, double *t, double target, Report *report) {
   int status = ((int (*)(void *, double, double, int))e->functions[DO_STEP])(e->instance, *t, target - *t, 1);
   while (status == 5) { /* pending: it works in a thread of its own */
     int failed = ((int (*)(void *, int, int *))e->functions[GET_STATUS])(e->instance, 0, &status);
@@ -222,7 +219,7 @@ static int step2(Engine *e, double *t, double target, Report *report) {
   return OK;
 }
 
-static int step3(Engine *e, double *t, double target, Report *report) {
+static inline __attribute__((always_inline)) int step3(Engine *e, double *t, double target, Report *report) {
   uint8_t event = 0, terminate = 0, early = 0;
   double reached = *t;
   int status = ((int (*)(void *, double, double, uint8_t, uint8_t *, uint8_t *, uint8_t *, double *))e->functions[DO_STEP])(
@@ -243,25 +240,54 @@ static int step3(Engine *e, double *t, double target, Report *report) {
   return OK;
 }
 
-/* Rows 1 to n-1 of `outputs`; row 0 is where the instance is. */
-int tw_cosimulate(Engine *e, const double *times, int64_t n, const double *inputs, double *outputs, Report *report) {
+/* The inputs at a communication point, as set_inputs; what was set is not remembered, since nothing jumps here. */
+static inline __attribute__((always_inline)) int give(const Engine *restrict e, int version, const double *restrict row,
+                                                      const double *restrict next, double fraction, Report *report, double t) {
+  for (int32_t g = 0; g < e->n_inputs; g++) {
+    const Group *restrict group = &e->inputs[g];
+    const int32_t *restrict columns = group->columns;
+    const void *values = group->buffer;
+    if (group->direct >= 0 && fraction == 0.0) values = row + group->direct;
+    else for (uint64_t v = 0; v < group->n_values; v++) {
+      if (columns[v] < 0) continue;
+      double value = input_at(e, row, next, fraction, columns[v]);
+      if (group->type == FLOAT64) ((double *)group->buffer)[v] = value;
+      else narrow(group->type, group->buffer, v, value);
+    }
+    int status = version == 2 ? ((Set2)group->function)(e->instance, group->references, group->n_references, values)
+                              : ((Set3)group->function)(e->instance, group->references, group->n_references, values, group->n_values);
+    if (status > 1) return fail(report, FAILED, status, SET_INPUT, t);
+  }
+  return OK;
+}
+
+/* Written out for each version, so that neither asks at each step which it is. */
+static inline __attribute__((always_inline)) int cosimulate(Engine *e, int version, const double *times, int64_t n, const double *inputs,
+                                                            double *outputs, Report *report) {
+  int64_t steps = report->steps;
   for (int64_t i = 0; i + 1 < n; i++) {
     const double *row = inputs + i * e->input_columns, *next = row + e->input_columns;
     double begin = times[i], span = times[i + 1] - begin, t = begin;
     for (int32_t s = 1; s <= e->substeps; s++) {
       double target = s == e->substeps ? times[i + 1] : begin + span * s / e->substeps;
-      int64_t calls = 0;
+      int64_t calls = steps;
       while (t < target) {
-        if (set_inputs(e, row, next, (t - begin) / span, 1, 0, report, t)) return report->code;
-        if (e->version == 2 ? step2(e, &t, target, report) : step3(e, &t, target, report)) return report->code;
-        report->steps++;
-        if (++calls > 1000000) return fail(report, ENDLESS_EVENTS, 0, DO_STEP, t);
+        double fraction = t == begin ? 0.0 : (t - begin) / span; /* nearly always: a division costs as much as a small model */
+        if (give(e, version, row, next, fraction, report, t)) return report->code;
+        if (version == 2 ? step2(e, &t, target, report) : step3(e, &t, target, report)) return report->code;
+        report->steps = ++steps;
+        if (steps - calls > 1000000) return fail(report, ENDLESS_EVENTS, 0, DO_STEP, t);
       }
     }
-    if (get_outputs(e, outputs + (i + 1) * e->output_columns, report, t)) return report->code;
+    if (get_outputs(e, version, outputs + (i + 1) * e->output_columns, report, t)) return report->code;
     report->rows = i + 2;
   }
   return OK;
+}
+
+/* Rows 1 to n-1 of `outputs`; row 0 is where the instance is. */
+int tw_cosimulate(Engine *e, const double *times, int64_t n, const double *inputs, double *outputs, Report *report) {
+  return e->version == 2 ? cosimulate(e, 2, times, n, inputs, outputs, report) : cosimulate(e, 3, times, n, inputs, outputs, report);
 }
 
 /* --- model exchange ------------------------------------------------------------------------------------------ */
@@ -490,7 +516,7 @@ int tw_exchange(Engine *e, const double *times, int64_t n, const double *inputs,
     if (!(in.span > 0.0)) { /* two samples at one instant: every input jumps */
       in.row = in.next, in.span = 1.0;
       if (place(e, &in, t, e->x, report) || after_event(e, &in, 1, t, report)) return report->code;
-      if (get_outputs(e, outputs + (i + 1) * e->output_columns, report, t)) return report->code;
+      if (get_outputs(e, e->version, outputs + (i + 1) * e->output_columns, report, t)) return report->code;
       report->rows = i + 2;
       continue;
     }
@@ -498,14 +524,14 @@ int tw_exchange(Engine *e, const double *times, int64_t n, const double *inputs,
       jumps |= e->holds[j] != HOLD_LINEAR && input_at(e, in.row, in.next, 0.0, j) != e->last[j];
     if (jumps && (place(e, &in, t, e->x, report) || after_event(e, &in, 1, t, report))) return report->code;
     if (integrate(e, &in, &t, times[i + 1], report)) return report->code;
-    if (place(e, &in, t, e->x, report) || get_outputs(e, outputs + (i + 1) * e->output_columns, report, t)) return report->code;
+    if (place(e, &in, t, e->x, report) || get_outputs(e, e->version, outputs + (i + 1) * e->output_columns, report, t)) return report->code;
     report->rows = i + 2;
   }
   return OK;
 }
 
 /* The outputs now, as one row. */
-int tw_outputs(Engine *e, double time, double *row, Report *report) { return get_outputs(e, row, report, time); }
+int tw_outputs(Engine *e, double time, double *row, Report *report) { return get_outputs(e, e->version, row, report, time); }
 
 /* Inputs at the first sample, for the initialisation mode. */
 int tw_inputs(Engine *e, double time, const double *row, const double *next, Report *report) {

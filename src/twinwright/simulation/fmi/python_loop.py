@@ -77,7 +77,7 @@ class Loop:
 
     def input_at(self, row: Any, following: Any, fraction: float, column: int) -> float:
         hold = self.holds[column]
-        if hold == 1:
+        if hold == 1 and fraction != 0.0:
             return float(row[column] + fraction * (following[column] - row[column]))
         return float(following[column] if hold == 2 else row[column])
 

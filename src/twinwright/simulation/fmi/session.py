@@ -265,8 +265,10 @@ class Session:
             buffer = np.concatenate(parts) if parts else np.zeros(1, dtype)
             references, targets = (c_uint32 * len(variables))(*variables), (c_int32 * len(places))(*places)
             function = self.unit.library.functions.get(verb + self.instance.type_name(kind))
+            in_a_row = kind == "Float64" and places[0] >= 0 and places == list(range(places[0], places[0] + len(places)))
+            held_back = verb == "Set" and any(columns[one].hold == "next" for one in places if one >= 0)
             table.groups[number] = Group(
-                type=code, discrete=discrete, n_references=len(variables), n_values=len(places), references=references,
+                type=code, discrete=discrete, direct=places[0] if in_a_row and not held_back else -1, n_references=len(variables), n_values=len(places), references=references,
                 columns=targets, buffer=buffer.ctypes.data, function=function,
             )  # fmt: skip
             table.kept += [buffer, references, targets]
