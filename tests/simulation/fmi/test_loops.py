@@ -55,6 +55,15 @@ def test_both_loops_give_the_same_bytes(fmus, tmp_path, name):
         assert compiled[1] == plain[1]
 
 
+@pytest.mark.parametrize("name", ["lag2", "ball3", "signals2"])
+@pytest.mark.parametrize("method", ["BDF", "RK45"])
+def test_scipys_solvers_meet_the_same_events(fmus, tmp_path, name, method):
+    tight = {"max_step": 0.05, "tolerance": 1e-9}
+    ours, (_, events, rows) = simulated(fmus / f"{name}.fmu", tmp_path, native.loops(), "me", Settings(method="dopri5", **tight))
+    theirs, (_, others, same) = simulated(fmus / f"{name}.fmu", tmp_path, native.loops(), "me", Settings(method=method, **tight))
+    assert theirs == pytest.approx(ours, abs=1e-6) and (events, rows) == (others, same)
+
+
 def test_event_mode_ends_a_step_where_the_event_is(fmus, tmp_path):
     numbers, (steps, events, rows) = simulated(fmus / "ball3.fmu", tmp_path, native.loops(), "cs", Settings(event_mode=True))
     plain, (fewer, none, _) = simulated(fmus / "ball3.fmu", tmp_path, native.loops(), "cs", Settings())

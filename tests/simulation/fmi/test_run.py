@@ -225,3 +225,23 @@ def test_equal_runs_have_equal_digests_and_bytes(run):
     first, again, other = run("ball2"), run("ball2"), run("ball2", settings={"e": "0.5"})
     assert first["digest"] == again["digest"] != other["digest"]
     assert first["outputs"] == again["outputs"] != other["outputs"]
+
+
+def test_what_runs_in_the_child_runs_here_the_same(run, fmus, tmp_path, monkeypatch):
+    """Without a process between: what the child computes is what the answer says."""
+    from twinwright.simulation.child import Cost, Success
+    from twinwright.simulation.fmi import simulate
+
+    table = write_inputs(tmp_path / "in.csv", "time,int_in,text_in", [(0, 1, "a"), (2, 2, "b")])
+    apart = [run("signals2", inputs=table), run("ball3", kind="me"), run("arrays3", settings={"n": "2"})]
+
+    def here(entry, payload, *, files, prepare_payload, **_):
+        folder = tmp_path / str(len(list(tmp_path.iterdir())))
+        folder.mkdir()
+        for name, content in files.items():
+            (folder / name).write_bytes(content)
+        return Success(simulate.run_child(payload, folder), "", Cost())
+
+    monkeypatch.setattr(simulate, "run_in_child", here)
+    again = [run("signals2", inputs=table), run("ball3", kind="me"), run("arrays3", settings={"n": "2"})]
+    assert [(one["outputs"], one["digest"]) for one in apart] == [(one["outputs"], one["digest"]) for one in again]

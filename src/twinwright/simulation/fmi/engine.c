@@ -415,6 +415,7 @@ static int after_event(Engine *e, const Interval *in, int all_inputs, double t, 
   if (update_discrete_states(e, &nominals, &values, report, t) || call(e, ENTER_CONTINUOUS_MODE, report, t)) return report->code;
   if (values && array_call(e, GET_STATES, e->x, e->nx, report, t)) return report->code;
   if (nominals && array_call(e, GET_NOMINALS, e->nominal, e->nx, report, t)) return report->code;
+  for (int j = 0; nominals && j < e->nx; j++) e->nominal[j] = e->nominal[j] == 0.0 ? 1.0 : fabs(e->nominal[j]);
   e->h = 0.0;
   return array_call(e, GET_INDICATORS, e->z, e->nz, report, t);
 }

@@ -99,6 +99,7 @@ class Exchange(Loop):
             self.array(abi.GET_STATES, self.x, t)
         if nominals:
             self.array(abi.GET_NOMINALS, self.nominal, t)
+            self.nominal[:] = np.where(self.nominal == 0.0, 1.0, np.abs(self.nominal))
         self.e.h = 0.0
         self.array(abi.GET_INDICATORS, self.z, t)
 

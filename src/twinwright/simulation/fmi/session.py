@@ -142,6 +142,13 @@ class _Table:
     kept: list[Any] = field(default_factory=list)
 
 
+def _direct(kind: str, places: Sequence[int], columns: Sequence[Column], verb: str) -> int:
+    """The column from which on the doubles of a group lie in a row as the FMU takes them; -1 where they have to be copied."""
+    if kind != "Float64" or not places or places[0] < 0 or list(places) != list(range(places[0], places[0] + len(places))):
+        return -1
+    return -1 if verb == "Set" and any(columns[one].hold == "next" for one in places) else places[0]
+
+
 class Session:
     """One instance on its way through time."""
 
@@ -265,11 +272,9 @@ class Session:
             buffer = np.concatenate(parts) if parts else np.zeros(1, dtype)
             references, targets = (c_uint32 * len(variables))(*variables), (c_int32 * len(places))(*places)
             function = self.unit.library.functions.get(verb + self.instance.type_name(kind))
-            in_a_row = kind == "Float64" and places[0] >= 0 and places == list(range(places[0], places[0] + len(places)))
-            held_back = verb == "Set" and any(columns[one].hold == "next" for one in places if one >= 0)
             table.groups[number] = Group(
-                type=code, discrete=discrete, direct=places[0] if in_a_row and not held_back else -1, n_references=len(variables), n_values=len(places), references=references,
-                columns=targets, buffer=buffer.ctypes.data, function=function,
+                type=code, discrete=discrete, direct=_direct(kind, places, columns, verb), n_references=len(variables),
+                n_values=len(places), references=references, columns=targets, buffer=buffer.ctypes.data, function=function,
             )  # fmt: skip
             table.kept += [buffer, references, targets]
         return table
