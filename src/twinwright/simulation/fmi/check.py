@@ -6,12 +6,10 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from twinwright import units
-from twinwright.errors import UnitError
 from twinwright.simulation.fmi.archive import Archive
 from twinwright.simulation.fmi.description import FLOATS, KIND_NAMES, Finding, ModelDescription, Severity, Unknown, Variable
 from twinwright.simulation.fmi.platforms import binaries, host_platforms, own_platform, source_list
-from twinwright.simulation.fmi.unit_table import si_unit, spelled
+from twinwright.simulation.fmi.unit_table import named, spelled
 
 _CLAUSES: dict[str, tuple[str, str]] = {
     "root": ("2.2.1 (fmiModelDescription)", "2.4 (fmiModelDescription)"),
@@ -111,10 +109,7 @@ class _Checker:
 
     def units(self) -> None:
         for name, one in self.md.units.items():
-            own = spelled(name)
-            if one.exponents is None or own is None:
-                continue
-            if not units.compatible(own, si_unit(one.exponents)) and not _only_angle(own, one.exponents):
+            if spelled(name) is not None and named(name, one) is None:
                 message = f"unit '{name}' is defined with other base units than its name says"
                 self.find("warning", message, "units", None, "The base units are what is used")
         for variable in self.md.variables:
@@ -230,14 +225,3 @@ def _outside(one: Variable) -> Iterator[tuple[Severity, str, str]]:
         if (one.minimum is not None and number < one.minimum) or (one.maximum is not None and number > one.maximum):
             yield "warning", f"starts at {number:g}, outside its min and max", "Correct the start or the limits"
             return
-
-
-def _only_angle(name: str, exponents: tuple[int, ...]) -> bool:
-    """Whether the two differ only by radian, which many tools leave out of the base units."""
-    for power in (-2, -1, 0, 1, 2):
-        try:
-            if units.compatible(name, si_unit((*exponents[:7], power))):
-                return True
-        except UnitError:
-            continue
-    return False

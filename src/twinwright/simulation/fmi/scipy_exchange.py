@@ -42,8 +42,11 @@ class ScipyExchange(Exchange):
                 if quiet > 1000:
                     raise self.fail(abi.ENDLESS_EVENTS, 0, abi.UPDATE_DISCRETE_STATES, t)
                 continue
-            solver = solver or self.solver(interval, t, target)
-            solver.step()
+            try:
+                solver = solver or self.solver(interval, t, target)
+                solver.step()
+            except (ValueError, ArithmeticError, np.linalg.LinAlgError):  # SciPy's words for numbers that are not finite
+                raise self.fail(abi.NOT_FINITE, 0, 0, t) from None
             if solver.status == "failed":
                 raise self.fail(abi.TOO_SMALL_STEP, 0, abi.GET_DERIVATIVES, t)
             reached, y = float(solver.t), np.ascontiguousarray(solver.y)

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from twinwright import units
 from twinwright.errors import UnitError
-from twinwright.simulation.fmi.description import BASE_UNITS, ModelDescription, Variable
+from twinwright.simulation.fmi.description import BASE_UNITS, ModelDescription, UnitDefinition, Variable
 from twinwright.units import Affine
 
 _FACTOR = re.compile(r"([A-Za-z%°µμΩ_]+)(-?\d+)?")
@@ -39,16 +39,29 @@ def si_unit(exponents: tuple[int, ...]) -> str | None:
     return units.canonical("*".join(parts)) if parts else None
 
 
+def named(name: str, definition: UnitDefinition | None) -> str | None:
+    """A unit by its name, in our spelling; None where it is not known, or where the FMU defines it to be something else."""
+    own = spelled(name)
+    if own is None or definition is None or definition.exponents is None:
+        return own
+    for power in (definition.exponents[7], 0, -1, 1, -2, 2):  # many tools leave the radian out, or in
+        try:
+            found = units.converter(own, si_unit((*definition.exponents[:7], power)))
+        except UnitError:
+            continue
+        near = abs(found.factor - definition.factor) <= 1e-6 * abs(found.factor)
+        return own if near or definition.factor == 1.0 else None
+    return None
+
+
 def port_unit(description: ModelDescription, variable: Variable) -> str | None:
     """The unit of a variable in our spelling; None where it has none that we know."""
     if is_plain(variable.unit):
         return None
-    name = spelled(variable.unit or "")
-    return name if name is not None else _by_definition(description, variable)
-
-
-def _by_definition(description: ModelDescription, variable: Variable) -> str | None:
     definition = description.units.get(variable.unit or "")
+    name = named(variable.unit or "", definition)
+    if name is not None:
+        return name
     return si_unit(definition.exponents) if definition and definition.exponents is not None else None
 
 
@@ -67,7 +80,7 @@ def to_variable(description: ModelDescription, variable: Variable, unit: str | N
             return Affine(1.0 / factor, 0.0 if variable.relative else -offset / factor)
     if unit is not None and not is_plain(unit):
         unit = spelled(unit) or units.canonical(unit)
-    known = spelled(own or "")
+    known = named(own or "", definition)
     if known is not None or definition is None or definition.exponents is None:
         if known is None and not is_plain(own):
             raise UnitError(f"'{own}' of '{variable.name}' is not a known unit", remedy=f"Give values in '{own}', without a unit")
