@@ -3,7 +3,7 @@
 import numpy as np
 import pyarrow as pa
 import pytest
-from tests.storage.conformance_case import READER, append, table, told, wide, write
+from tests.storage.conformance_case import READER, append, cells, table, told, wide, write
 
 from twinwright.clock import HOUR
 from twinwright.errors import ForbiddenError
@@ -29,6 +29,8 @@ def furnished(store):
     with write(store, "ingest") as transaction:
         transaction.append_readings(made, wide(made, transaction.commit, said))
     append(store, made, (1, 0, 0, 0.0), sightings=True)
+    with write(store) as transaction:  # what is kept of it beside history has to follow
+        transaction.save_cells("pump", transaction.commit, cells((1, 1.0)), replace=True)
     return made
 
 

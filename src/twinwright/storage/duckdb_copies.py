@@ -31,7 +31,9 @@ from twinwright.storage.duckdb_reads import DuckDBReads
 from twinwright.storage.journal_files import JournalFiles, Pinned, Place
 from twinwright.storage.rows import COUNTS
 
-_OWN: Final = frozenset({"meta", "sealed", "journal", "journal_counts"})  # the journal is copied as JOURNAL_SCHEMA, with its frames
+_OWN: Final = frozenset(
+    {"meta", "sealed", "kept_hours", "kept_hours_through", "journal", "journal_counts"}
+)  # the journal is copied as JOURNAL_SCHEMA, with its frames
 _LOADED_AT_ONCE: Final = 500  # entries of the journal in one insert
 
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from twinwright.governance.principals import Principal
-from twinwright.storage import duckdb_sql
+from twinwright.storage import duckdb_hours, duckdb_sql
 from twinwright.storage.duckdb_errors import translated
 from twinwright.storage.duckdb_transaction import Catalogue
 from twinwright.storage.journal_files import JournalFiles, Place
@@ -154,13 +154,7 @@ class DuckDBReads:
         return int(superseded), int(retracted)
 
     def hours(self, principal: Principal, contract: str) -> dict[int, int]:
-        found: dict[int, int] = {}
-        for table in self._catalogue.tables:
-            if table.contract == contract:
-                query = f"SELECT {duckdb_sql.HOUR_OF_TIME} AS hour, count(*) FROM readings_{table.number} GROUP BY hour"
-                for hour, count in self._rows(principal, query):
-                    found[hour] = found.get(hour, 0) + count
-        return found
+        return duckdb_hours.read(lambda query, values: self._rows(principal, query, values), self._catalogue.tables, contract)
 
     def newest_by_commit(self, principal: Principal, contract: str, first: int) -> list[tuple[int, int]]:
         found: list[tuple[int, int]] = []

@@ -79,6 +79,9 @@ CREATE TABLE IF NOT EXISTS rollups (
     width BIGINT NOT NULL, twin INTEGER NOT NULL, path VARCHAR NOT NULL, source VARCHAR NOT NULL, time BIGINT NOT NULL,
     count BIGINT NOT NULL, bad BIGINT NOT NULL, sum DOUBLE, min DOUBLE, max DOUBLE, first DOUBLE, first_at BIGINT, last DOUBLE,
     last_at BIGINT, unit VARCHAR, commit BIGINT NOT NULL);
+CREATE TABLE IF NOT EXISTS kept_hours (
+    contract VARCHAR NOT NULL, hour BIGINT NOT NULL, readings BIGINT NOT NULL, PRIMARY KEY (contract, hour));
+CREATE TABLE IF NOT EXISTS kept_hours_through (contract VARCHAR PRIMARY KEY, through BIGINT NOT NULL);
 """  # since the format was fixed: a store that is older has none of it, and needs none to be read
 
 

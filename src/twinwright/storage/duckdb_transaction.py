@@ -10,7 +10,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from twinwright.storage import duckdb_expiry, duckdb_sql
+from twinwright.storage import duckdb_expiry, duckdb_hours, duckdb_sql
 from twinwright.storage.expiry import Expiry
 from twinwright.storage.journal_files import JournalFiles
 from twinwright.storage.layout import Counts, DeadLetter, KeptReceipt, Lifetime, ReadingColumn, ReadingTable, Relationship, Retraction
@@ -190,11 +190,14 @@ class DuckDBTransaction(LogLine):
                 self._con.execute("DELETE FROM cells WHERE contract = ? AND twin IN (SELECT DISTINCT twin FROM fresh_cells)", [contract])
             self._con.execute("INSERT INTO cells SELECT ?, * FROM fresh_cells", [contract])
             self._con.execute("INSERT OR REPLACE INTO cells_through VALUES (?, ?)", [contract, through])
+            duckdb_hours.keep(self._con, self.catalogue.tables, contract, through)
         finally:
             self._con.unregister("fresh_cells")
 
     def let_go(self, expiry: Expiry) -> int:
-        return duckdb_expiry.let_go(self._con, expiry)
+        gone = duckdb_expiry.let_go(self._con, expiry)
+        duckdb_hours.count_again(self._con, self.catalogue.tables, expiry)
+        return gone
 
     def put_rollups(self, rows: pa.Table) -> None:
         duckdb_expiry.put_rollups(self._con, self.commit, rows)
