@@ -16,12 +16,17 @@ from twinwright.storage.duckdb import DuckDBStore
 STEP = 2_000  # readings
 
 
+def mutate(mutant: str) -> None:
+    """Put a mutant's code in the place of the platform's."""
+    spec = importlib.util.spec_from_file_location("mutant", mutant)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    module.apply()
+
+
 def main(path: str, how: str, mutant: str = "") -> None:
     if mutant:
-        spec = importlib.util.spec_from_file_location("mutant", mutant)
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        module.apply()
+        mutate(mutant)
     store = DuckDBStore(Path(path))
     (table,) = store.reading_tables(SYSTEM)
     days = sorted({hour // 24 for hour in store.hours(SYSTEM, table.contract)})

@@ -67,7 +67,8 @@ def _partials(frame: pl.DataFrame, keys: list[str]) -> pl.DataFrame:
 def of_values(times: Any, values: Any, good: Any) -> pl.DataFrame:
     """Raw values, each as a roll-up of one."""
     frame = pl.DataFrame({"time": times, "value": pl.Series(values).fill_nan(None), "good": good})
-    return _partials(frame.with_row_index("row"), ["row"]).with_columns(time=pl.Series(times, dtype=pl.Int64)).select("time", *_PARTS)
+    parts = _partials(frame.with_columns(at=pl.col("time")).with_row_index("row"), ["row", "at"])
+    return parts.select(pl.col("at").cast(pl.Int64).alias("time"), *_PARTS)
 
 
 def of_rollups(rolled: pa.Table, unit: str | None) -> pl.DataFrame:
@@ -114,7 +115,7 @@ def cover(rolled: pa.Table, start: int | None, end: int | None, before: int, eve
     for width in sorted(pa.compute.unique(rolled["width"]).to_pylist()):
         mine = rolled.filter(pa.compute.equal(rolled["width"], width))
         low = pa.compute.min(mine["time"]).as_py()
-        mine = mine.filter(pa.compute.less(mine["time"], reach))
+        mine = mine.filter(pa.compute.less(mine["time"], reach // width * width))  # what a narrower one covers begins with its first value
         if not len(mine):
             continue
         if every % width:
@@ -123,7 +124,7 @@ def cover(rolled: pa.Table, start: int | None, end: int | None, before: int, eve
         if (start is not None and start % width) or (end is not None and end < before and end % width):
             _refuse(f"a roll-up of {width // 1_000_000} s is cut by the time asked for", where, "Begin and end at a whole minute or hour")
         chosen.append(mine)
-        reach = low
+        reach = min(reach, low)
     return pa.concat_tables(chosen) if chosen else rolled.slice(0, 0)
 
 
