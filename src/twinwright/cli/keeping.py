@@ -1,4 +1,4 @@
-"""The commands that copy a store: backups, exports, and the way back."""
+"""The commands that look after a store: backups, exports, the way back, and whether all is well."""
 
 from __future__ import annotations
 
@@ -53,6 +53,23 @@ def export(
     with opened(workspace) as platform:
         result = platform.export(str(to), journal=journal, twins=twins, paths=paths, start=start, end=end, format=format)
     output.finish(result, as_json, _show if "tables" in result else output.fields)
+
+
+@app.command()
+def doctor(workspace: Workspace = HERE, as_json: Json = False) -> None:
+    """Look whether workspace, store, clock, disk, permissions and kernel are fit. Exit code 1 when something has to be mended."""
+    from twinwright.platform.doctor import examine
+
+    result = examine(workspace)
+
+    def show(r: dict[str, Any]) -> None:
+        output.table(
+            ["check", "state", "found", "remedy"],
+            [[one[name] for name in ("name", "state", "found", "remedy")] for one in r["checks"]],
+            empty="",
+        )
+
+    output.finish(result, as_json, show, good=result["healthy"])
 
 
 @imports.command("data")
