@@ -94,7 +94,7 @@ class Document:
         except ValidationError as error:
             for detail in error.errors(include_url=False):
                 location = _real_location(detail["loc"], self.data)
-                problems.add(self.problem(location, _message(detail), _remedy(detail, spec), detail["type"]))
+                problems.add(self.problem(location, _message(detail, location), _remedy(detail, spec), detail["type"]))
             return None
 
 
@@ -208,7 +208,7 @@ def _real_location(location: Sequence[str | int], data: Any) -> Location:
     return tuple(real)
 
 
-def _message(detail: Any) -> str:
+def _message(detail: Any, location: Location) -> str:
     field_name = detail["loc"][-1] if detail["loc"] else ""
     if detail["type"] == "extra_forbidden":
         return f"'{field_name}' is not a field here"
@@ -216,7 +216,7 @@ def _message(detail: Any) -> str:
         return f"'{field_name}' is missing"
     text = str(detail["msg"]).removeprefix("Value error, ")
     text = text[0].lower() + text[1:]
-    return f"'{field_name}': {text}" if detail["loc"] else text
+    return f"'{location[-1]}': {text}" if location else text  # the place as it is written: pydantic's own names alternatives too
 
 
 def _remedy(detail: Any, spec: type[BaseModel]) -> str:

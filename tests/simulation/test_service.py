@@ -38,7 +38,7 @@ def test_a_scenario_gives_a_stored_run_with_units_log_and_findings(service, admi
     assert violated["kept"] is False and violated["first_violated"] == "2026-03-01T08:00:00Z" and violated["unit"] == "mV"
     assert violated["worst"] == pytest.approx(5500 - 1000 * min(y["values"]))
     folder = tmp_path / "runs" / run["id"]
-    assert {one.name for one in folder.iterdir()} == {"record.json", "inputs.parquet", "outputs.parquet", "artefact", "log.txt"}
+    assert {one.name for one in folder.iterdir()} == {"record.json", "outputs.parquet", "states.parquet", "artefact", "log.txt"}
     table = pq.read_table(folder / "outputs.parquet")
     assert table.schema.field("y").metadata == {b"unit": b"V"}
     assert table.column("y").to_pylist() == y["values"]

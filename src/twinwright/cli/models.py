@@ -25,12 +25,13 @@ def _named(text: str) -> str:
 def simulate(
     scenario: Annotated[str, typer.Argument(metavar="SCENARIO", help="A scenario's name or the path of its file.")],
     executor: Annotated[str | None, typer.Option("--executor", help="Where runs are executed (default: here).")] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Run again what is stored already.")] = False,
     workspace: Workspace = HERE,
     as_json: Json = False,
 ) -> None:
     """Run a scenario and keep the runs. Exit code 1 when a run failed."""
     with opened(workspace) as platform:
-        result = platform.simulate(_named(scenario), executor=executor)
+        result = platform.simulate(_named(scenario), executor=executor, fresh=fresh)
 
     def show(r: dict[str, Any]) -> None:
         for run in r["runs"]:
@@ -109,6 +110,40 @@ def runs_compare(
     """Name the first thing that differs between two runs."""
     with opened(workspace) as platform:
         result = platform.compare_runs(first, second)
+    output.finish(result, as_json, output.fields)
+
+
+@runs.command("explain")
+def runs_explain(id: RunId, workspace: Workspace = HERE, as_json: Json = False) -> None:
+    """Say in words what a run assumed, how old its inputs were and what lay outside validity."""
+    with opened(workspace) as platform:
+        result = platform.explain_run(id)
+    output.finish(result, as_json, lambda r: typer.echo("\n".join(r["sentences"])))
+
+
+@runs.command("export")
+def runs_export(
+    id: RunId,
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A new or empty folder.")],
+    workspace: Workspace = HERE,
+    as_json: Json = False,
+) -> None:
+    """Write a run to a folder: Parquet, code and record, described as an RO-Crate."""
+    with opened(workspace) as platform:
+        result = platform.export_run(id, str(folder.resolve()))
+    output.finish(result, as_json, output.fields)
+
+
+@runs.command("prune")
+def runs_prune(
+    older_than: Annotated[str, typer.Option("--older-than", help="A duration, such as P90D.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")] = False,
+    workspace: Workspace = HERE,
+    as_json: Json = False,
+) -> None:
+    """Remove old runs, and the inputs that no other run has."""
+    with opened(workspace) as platform:
+        result = platform.prune_runs(older_than=older_than, dry_run=dry_run)
     output.finish(result, as_json, output.fields)
 
 

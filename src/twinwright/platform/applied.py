@@ -67,6 +67,13 @@ class Applied:
         """The interfaces that take no new twins."""
         return frozenset(dtmi for dtmi, record in self.added.items() if record.body["decommissioned"])
 
+    def twins_of(self, interface: str) -> list[str]:
+        """The twins there are of an interface, or of one that extends it; in order of their ids."""
+        if interface not in self.ontology.interfaces:
+            return []
+        lives = [self.registry.current(name) for name in sorted(self.registry.twins)]
+        return [life.twin for life in lives if life.alive and self.ontology.is_subtype(life.interface, interface)]
+
 
 @dataclass(frozen=True, slots=True)
 class Change:

@@ -184,8 +184,9 @@ class Platform(GraphSurface, Protocol):
 
     def scenarios(self) -> list[dict[str, Any]]: ...
 
-    def simulate(self, scenario: str | Mapping[str, Any], *, executor: str | None = None) -> dict[str, Any]:
-        """`runs[]{id status failure digest seconds outputs}`. A mapping is a scenario given inline."""
+    def simulate(self, scenario: str | Mapping[str, Any], *, executor: str | None = None, fresh: bool = False) -> dict[str, Any]:
+        """`runs[]{id status failure digest seconds outputs}`. A mapping is a scenario given inline. A run that is stored already is
+        answered from there unless `fresh`."""
         ...
 
     def runs(self) -> list[dict[str, Any]]: ...
@@ -194,7 +195,21 @@ class Platform(GraphSurface, Protocol):
 
     def verify_run(self, id: str) -> dict[str, Any]: ...
 
-    def compare_runs(self, first: str, second: str) -> dict[str, Any]: ...
+    def compare_runs(self, first: str, second: str) -> dict[str, Any]:
+        """`same`, the `first_difference` in what decides a run or, with none, in its outputs, and how far outputs are apart."""
+        ...
+
+    def explain_run(self, id: str) -> dict[str, Any]:
+        """`id sentences[]`: what was assumed, how old the inputs were, what lay outside validity."""
+        ...
+
+    def export_run(self, id: str, folder: str) -> dict[str, Any]:
+        """`id folder files[]`: the run as an RO-Crate in a new or empty folder. For who has the workspace, not a client of the API."""
+        ...
+
+    def prune_runs(self, *, older_than: str, dry_run: bool = False) -> dict[str, Any]:
+        """`removed bytes`: runs that began longer ago than that are removed, with the inputs that no other run has."""
+        ...
 
     # calibration
     def calibrate(

@@ -12,7 +12,7 @@ import yaml
 
 from twinwright.clock import from_iso, parse_duration, to_iso
 from twinwright.documents import Problems, load, parse_text
-from twinwright.errors import InvalidError, NotFoundError, UsageError
+from twinwright.errors import ForbiddenError, InvalidError, NotFoundError, UsageError
 from twinwright.governance.principals import LOCAL_ADMIN, Principal
 from twinwright.platform import health, keeping, retention, series_file
 from twinwright.platform.ingest import ingest_files
@@ -275,15 +275,17 @@ class LocalPlatform(LocalGraph):
     def scenarios(self) -> list[dict[str, Any]]:
         return [{"name": one.name, "model": one.model, "twin": one.twin} for one in self.session.workspace.scenarios.values()]
 
-    def simulate(self, scenario: str | Mapping[str, Any], *, executor: str | None = None) -> dict[str, Any]:
+    def simulate(self, scenario: str | Mapping[str, Any], *, executor: str | None = None, fresh: bool = False) -> dict[str, Any]:
         if executor not in (None, "local"):
             raise UsageError(f"there is no executor '{executor}' yet", where="executor", remedy="Leave it out: runs use local processes")
         self._take_models()
         chosen = self._scenario(scenario)
         model = self.session.model(chosen.model)
-        answer = self.session.served.simulation.simulate(self.principal, chosen, model)
+        answer = self.session.served.simulation.simulate(self.principal, chosen, model, fresh=fresh)
         for run in answer["runs"]:
             run["warnings"] = [*run["warnings"], *self.session.changed_since_applied(model.name)]
+            if run["reused"]:
+                continue
             self.session.metrics.runs.labels(status=run["status"], kind=model.kind).inc()
             self.session.metrics.run_seconds.labels(kind=model.kind).observe(run["seconds"])
         return answer
@@ -327,6 +329,19 @@ class LocalPlatform(LocalGraph):
 
     def compare_runs(self, first: str, second: str) -> dict[str, Any]:
         return self.session.served.simulation.compare(self.principal, first, second)
+
+    def explain_run(self, id: str) -> dict[str, Any]:
+        return self.session.served.simulation.explain(self.principal, id)
+
+    def export_run(self, id: str, folder: str) -> dict[str, Any]:
+        if not self.owner:
+            raise ForbiddenError("a run is not exported to a folder for a client", remedy="Fetch it: GET /v1/runs/{id}")
+        return self.session.served.simulation.export(self.principal, id, Path(folder))
+
+    def prune_runs(self, *, older_than: str, dry_run: bool = False) -> dict[str, Any]:
+        self.principal.require_admin()
+        before = self.session.clock.now() - parse_duration(older_than, where="older_than")
+        return self.session.served.simulation.prune(self.principal, before=before, dry_run=dry_run)
 
     # --- calibration -------------------------------------------------------------------------------------------------
 

@@ -26,6 +26,7 @@ from twinwright.operations.sparing import Sparing
 from twinwright.platform import applied as applied_documents
 from twinwright.platform.applied import Applied
 from twinwright.platform.clock_anchor import AnchorFile, last_commit_seen
+from twinwright.platform.publishing import LanePublisher
 from twinwright.platform.querying import Queries
 from twinwright.platform.wire import FOLDER
 from twinwright.simulation.child import Limits
@@ -174,7 +175,14 @@ class Session:
         self.derived.wake()
         criteria = criteria_of(applied.contracts.values())
         reads = TwinReads(self.store, self.state, applied.ontology, applied.registry, criteria)
-        simulation = SimulationService(reads, self.store, self.private / "runs", self.clock)
+        simulation = SimulationService(
+            reads,
+            self.store,
+            self.private / "runs",
+            self.clock,
+            twins_of=applied.twins_of,
+            publisher=LanePublisher(self.store, applied.registry),
+        )
         limits = Limits()
         calibration = CalibrationService(reads, self.store, self.clock, self.private / "reports", self.model, limits)
         changes = ChangeLog(self.store, applied.ontology, applied.registry)

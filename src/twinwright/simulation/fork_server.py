@@ -189,7 +189,7 @@ def _answer(request: Request, work: Path) -> int:
         body = plain_data.encode({"result": result})
         code = 0
     except BaseException as error:  # noqa: BLE001 -- whatever ends a model, an exit or an interrupt too, is its answer
-        kind, message = _failure(error)
+        kind, message = failure_of(error)
         if kind == "raised":
             traceback.print_exception(error)
         body = plain_data.encode({"failure": kind, "message": message})
@@ -211,7 +211,8 @@ def _write(path: Path, body: bytes) -> None:
     part.rename(path)
 
 
-def _failure(error: BaseException) -> tuple[FailureKind, str]:
+def failure_of(error: BaseException) -> tuple[FailureKind, str]:
+    """In which way an exception that left a model made it fail, and why."""
     if isinstance(error, ModelError):
         return error.kind, str(error)
     if isinstance(error, MemoryError):

@@ -35,3 +35,9 @@ def machine_of(definition: ModelDefinition) -> Mapping[str, str]:
     """What of this machine, beside the engines, decides a model's numbers: programs by their digests, for kinds that run some."""
     tell = getattr(kinds().get(definition.kind), "machine", None)
     return tell(definition) if tell else {}
+
+
+def draws_numbers(definition: ModelDefinition) -> bool:
+    """Whether the kind, or the definition, says that a run depends on its seed."""
+    capabilities = getattr(kinds().get(definition.kind), "capabilities", None)
+    return bool(capabilities and capabilities.seeded) or bool(definition.options.get("seeded"))

@@ -10,15 +10,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from twinwright import units
 from twinwright.clock import SECOND
 from twinwright.errors import UsageError
-from twinwright.simulation.definition import InputPort, ModelDefinition
+from twinwright.simulation.definition import InputPort, ModelDefinition, Parameter
 from twinwright.simulation.digest import digest, engine_versions, platform_tag
-from twinwright.simulation.observed_inputs import Observed, base_input, changed_input, initial_value
+from twinwright.simulation.distributions import Distribution, drawn
+from twinwright.simulation.disturbances import Fired, disturbed, timed
+from twinwright.simulation.observed_inputs import InputSource, Observed, base_input, changed_input, initial_value
 from twinwright.simulation.parameters import ParameterLookup, ParameterSet, draw, in_own_units, member_seed
 from twinwright.simulation.protocol import Floats
-from twinwright.simulation.registry import machine_of
+from twinwright.simulation.registry import draws_numbers, machine_of
 from twinwright.simulation.scenario import InputChange, Quantity, Scenario
+from twinwright.simulation.sweeps import design_points, design_warning
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +41,8 @@ class ResolvedRun:
     sweep: Mapping[str, float]
     member: int | None
     warnings: tuple[str, ...]
+    fired: tuple[Fired, ...] = ()  # the events that are in the inputs already
+    sources: tuple[InputSource, ...] = ()
 
     @property
     def grid(self) -> NDArray[np.int64]:
@@ -100,31 +106,57 @@ def resolve(
     base, parameter_set = _parameters(scenario, definition, observed, parameters_for, warnings)
     states = {one.name: initial_value(one, observed, start) for one in definition.states if one.start is None}
     plain = _Inputs(definition, observed, start, grid, warnings)
+    uncertain = {name: bounded(one, definition.parameter(name)) for name, one in scenario.uncertain.items()}
+    fired = tuple(timed(scenario.events, grid))
     runs = []
-    for point in _sweep_points(scenario.sweep):
-        changes, swept = _apply(scenario, definition, point)
-        inputs = plain.sample(changes)
+    for point, distributions in _points(scenario, definition):
         for member in range(scenario.ensemble_size) if scenario.ensemble_size else (None,):
             seed = scenario.seed if member is None else member_seed(scenario.seed, member)
-            drawn = {} if member is None else draw(definition, parameter_set, seed)
+            calibrated = {} if member is None else _calibrated(scenario, definition, parameter_set, seed)
+            changes, given = dict(scenario.inputs), dict[str, float]()
+            for values, shapes in ((drawn(uncertain, seed), uncertain), (point, distributions)):
+                _apply(definition, values, shapes, changes, given)
             runs.append(
                 ResolvedRun(
                     definition=definition,
                     scenario=scenario,
                     start=start,
                     times=(grid - start) / SECOND,
-                    inputs=inputs,
-                    parameters={**base, **drawn, **swept},
+                    inputs=disturbed(plain.sample(changes), fired, definition, grid) if fired else plain.sample(changes),
+                    parameters={**base, **calibrated, **given},
                     states=states,
                     seed=seed,
                     parameter_set=parameter_set.id if parameter_set else None,
                     sweep=point,
                     member=member,
                     warnings=(),
+                    fired=fired,
                 )
             )
+    if (told := design_warning(scenario.design)) is not None:
+        warnings.append(told)
     # Warnings of the inputs are of the whole request: what was replayed is the same for every run of it.
-    return [replace(run, warnings=tuple(dict.fromkeys(warnings))) for run in runs]
+    sources = tuple(plain.sources.values())
+    return [replace(run, warnings=tuple(dict.fromkeys(warnings)), sources=sources) for run in runs]
+
+
+def _points(scenario: Scenario, definition: ModelDefinition) -> Iterator[tuple[dict[str, float], Mapping[str, Distribution]]]:
+    """The points of a sweep, and for those of a design the distributions that say in which units they are."""
+    if scenario.design is None:
+        for values in itertools.product(*scenario.sweep.values()):
+            yield dict(zip(scenario.sweep, values, strict=True)), {}
+        return
+    ranges = {name: bounded(one, definition.parameter(name)) for name, one in scenario.ranges.items()}
+    for point in design_points(scenario.design, ranges, definition, scenario.seed, scenario.file):
+        yield point, ranges
+
+
+def _calibrated(scenario: Scenario, definition: ModelDefinition, found: ParameterSet | None, seed: int) -> dict[str, float]:
+    """What a member draws from the calibration. Where something else differs between members, there need not be one."""
+    otherwise = bool(scenario.uncertain) or not isinstance(scenario.parameters, str) or draws_numbers(definition)
+    if otherwise and (found is None or found.covariance is None or not found.order):
+        return {}
+    return draw(definition, found, seed)
 
 
 class _Inputs:
@@ -133,16 +165,20 @@ class _Inputs:
     def __init__(self, definition: ModelDefinition, observed: Observed, start: int, grid: NDArray[np.int64], warnings: list[str]) -> None:
         self.definition, self.observed, self.start, self.grid, self.warnings = definition, observed, start, grid, warnings
         self.bases: dict[tuple[str, float | None, str | None], Floats] = {}
+        self.sources: dict[str, InputSource] = {}
 
     def sample(self, changes: Mapping[str, InputChange]) -> Floats:
         columns = [self._column(port, changes.get(port.name, InputChange())) for port in self.definition.inputs]
         return np.ascontiguousarray(np.column_stack(columns)) if columns else np.empty((self.grid.size, 0))
 
+    def _tell(self, source: InputSource) -> None:
+        self.sources[source.name] = source
+
     def _column(self, port: InputPort, change: InputChange) -> Floats:
         origin = replace(change, scale=1.0, add=0.0)
         key = (port.name, change.constant, change.unit)
         if key not in self.bases:
-            self.bases[key] = base_input(port, origin, self.observed, self.start, self.grid, self.warnings.append)
+            self.bases[key] = base_input(port, origin, self.observed, self.start, self.grid, self.warnings.append, self._tell)
         return changed_input(port, change, self.bases[key])
 
 
@@ -175,25 +211,42 @@ def _parameters(
     return {**declared, **in_own_units(definition, known)}, found
 
 
-def _sweep_points(sweep: Mapping[str, tuple[float, ...]]) -> Iterator[dict[str, float]]:
-    for values in itertools.product(*sweep.values()):
-        yield dict(zip(sweep, values, strict=True))
-
-
-def _apply(scenario: Scenario, definition: ModelDefinition, point: Mapping[str, float]) -> tuple[dict[str, InputChange], dict[str, float]]:
-    """The input changes and parameter values of one sweep point."""
-    changes = dict(scenario.inputs)
-    swept: dict[str, float] = {}
-    for name, value in point.items():
+def _apply(
+    definition: ModelDefinition,
+    values: Mapping[str, float],
+    shapes: Mapping[str, Distribution],
+    changes: dict[str, InputChange],
+    given: dict[str, float],
+) -> None:
+    """Put values by name into the input changes and parameters; each in the unit of its distribution, where it has one."""
+    ports = {port.name: port.unit for port in definition.inputs}
+    for name, value in values.items():
+        unit = shapes[name].unit if name in shapes else None
         port, dot, what = name.partition(".")
         if not dot:
-            swept |= in_own_units(definition, {name: Quantity(value)})
+            given |= in_own_units(definition, {name: Quantity(value, unit)})
             continue
         change = changes.get(port, InputChange())
+        own = change.unit if change.unit is not None else ports[port]
         if what == "constant":
-            changes[port] = replace(change, constant=value, series=None)
+            number = value if unit is None else float(units.convert(value, unit, own))
+            changes[port] = replace(change, constant=number, series=None)
         elif what == "scale":
             changes[port] = replace(change, scale=value)
         else:
-            changes[port] = replace(change, add=value)
-    return changes, swept
+            changes[port] = replace(change, add=value if unit is None else value * units.converter(unit, own).factor)
+
+
+def bounded(one: Distribution, parameter: Parameter | None) -> Distribution:
+    """A distribution cut off at the bounds of the parameter that it is given for, too. Raises UsageError where nothing is left of it."""
+    if parameter is None or parameter.bounds is None:
+        return one
+    unit = one.unit if one.unit is not None else parameter.unit
+    low, high = (None if edge is None else float(units.convert(edge, parameter.unit, unit)) for edge in parameter.bounds)
+    lows, highs = [each for each in (low, one.low) if each is not None], [each for each in (high, one.high) if each is not None]
+    cut = replace(one, low=max(lows) if lows else None, high=min(highs) if highs else None)
+    below, above = cut.share_within()
+    if not below < above:
+        message = f"nothing of the distribution of '{parameter.name}' lies within its bounds"
+        raise UsageError(message, where=parameter.name, remedy="Change the distribution, or the bounds in the model")
+    return cut

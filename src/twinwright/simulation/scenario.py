@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -17,8 +17,12 @@ from twinwright.errors import ExpressionError, UnitError, UsageError
 from twinwright.expressions import Expression, Type, parse
 from twinwright.simulation.declaration import duration_seconds
 from twinwright.simulation.definition import ModelDefinition
+from twinwright.simulation.distributions import DESIGNS, Design, Distribution, DistributionSpec
+from twinwright.simulation.disturbances import MAX_EVENTS, Disturbance, DisturbanceSpec, check_disturbances, read_disturbances
+from twinwright.simulation.fleets import check_fleet, fleet_of
 from twinwright.simulation.given_series import GivenSeries, read_csv
 from twinwright.simulation.outcomes import Limits
+from twinwright.simulation.sweeps import read_design
 
 MAX_RUNS = 100_000
 MAX_SAMPLES = 10_000_000
@@ -33,11 +37,19 @@ class InputChangeSpec(Spec):
     `unit` is of `constant`, `add` and the series; without it they are in the model's unit.
     """
 
-    constant: float | None = Field(default=None, description="this value throughout, in place of history")
+    constant: float | DistributionSpec | None = Field(default=None, description="this value throughout, in place of history")
     series: str | None = Field(default=None, description="a CSV file beside the scenario, in place of history")
-    scale: float = Field(default=1.0, description="times this")
-    add: float = Field(default=0.0, description="and plus this")
+    scale: float | DistributionSpec = Field(default=1.0, description="times this")
+    add: float | DistributionSpec = Field(default=0.0, description="and plus this")
     unit: str | None = Field(default=None, description="of `constant`, `add` and the series; the model's unless given")
+    bridge: str | None = Field(default=None, description="the longest gap in history that is bridged; a longer one is an error")
+
+    @field_validator("bridge")
+    @classmethod
+    def _bridge_is_a_duration(cls, value: str | None) -> str | None:
+        if value is not None:
+            duration_seconds(value)
+        return value
 
     @model_validator(mode="after")
     def _one_origin(self) -> InputChangeSpec:
@@ -84,16 +96,20 @@ class ScenarioSpec(Spec):
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=128, description="by which `simulate` calls it")]
     model: str = Field(description="the model's name")
-    twin: Any = Field(description="the id of the twin")
+    twin: Any = Field(description="the id of the twin, a list of ids, or `{interface: DTMI}`: all twins of an interface")
     from_: str = Field(alias="from", description="initial state and inputs as of then: a time, or `now`")
     horizon: str = Field(description="how long, such as PT1H; the last sample is at its end")
     inputs: dict[str, Literal["replay"] | InputChangeSpec] = Field(default_factory=dict, description="by the model's names")
-    parameters: str | dict[str, float | QuantitySpec] = Field(
-        default="promoted", description="`promoted`, the id of a parameter set, or values by name"
+    parameters: str | dict[str, float | QuantitySpec | DistributionSpec] = Field(
+        default="promoted", description="`promoted`, the id of a parameter set, or values or distributions by name"
     )
     sweep: dict[str, Any] = Field(
-        default_factory=dict, description="lists of values by parameter or input change: a run for each combination"
+        default_factory=dict,
+        description="lists of values by parameter or input change: a run for each combination; "
+        "or `lhs: 64` or `sobol: 128` points over ranges or distributions (without any: over the bounds of the parameters)",
     )
+    events: list[DisturbanceSpec] = Field(default_factory=list, max_length=MAX_EVENTS, description="what happens to inputs, and faults")
+    publish: bool = Field(default=False, description="put the outputs that name a property on the twin's `simulated` lane")
     ensemble: EnsembleSpec | None = Field(default=None, description="members with parameters drawn from the calibrated distribution")
     seed: Annotated[int, Field(ge=0, lt=2**63, description="of a model that draws random numbers")] = 0
     constraints: list[str] = Field(default_factory=list, description="such as `y < 9.5 V`; each is reported as kept or violated")
@@ -125,6 +141,7 @@ class InputChange:
     scale: float = 1.0
     add: float = 0.0
     unit: str | None = None
+    bridge: int | None = None  # microseconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +169,7 @@ class Scenario:
 
     name: str
     model: str
-    twin: str
+    twin: str  # of a fleet: the first of its list, or nothing
     start: int | None  # microseconds; None: now
     horizon: int  # microseconds
     inputs: Mapping[str, InputChange]
@@ -163,6 +180,13 @@ class Scenario:
     constraints: tuple[Constraint, ...]
     limits: Limits
     file: str
+    twins: tuple[str, ...] = ()  # a fleet: in place of `twin`
+    of_interface: str | None = None  # a fleet: all twins of it
+    uncertain: Mapping[str, Distribution] = field(default_factory=dict)  # parameters, and `input.change`
+    design: tuple[Design, int] | None = None
+    ranges: Mapping[str, Distribution] = field(default_factory=dict)  # what the design covers
+    events: tuple[Disturbance, ...] = ()
+    publish: bool = False
 
 
 def byte_count(size: str | int) -> int:
@@ -184,17 +208,24 @@ def parse_scenario(document: Document, problems: Problems, folder: Path | None =
     spec = document.parse(ScenarioSpec, problems)
     if spec is None:
         return None
-    _check_twin(spec, document, problems)
+    check_fleet(spec.twin, document, problems)
+    if spec.publish and (spec.sweep or spec.ensemble):
+        message = "which of several runs should the lane show?"
+        problems.add(document.problem(("publish",), message, "Publish a scenario of one run", "many_runs"))
     inputs = _inputs(spec, document, problems, folder or Path(document.file).parent)
     sweep = _sweep(spec, document, problems)
     constraints = _constraints(spec, document, problems)
-    parameters = spec.parameters if isinstance(spec.parameters, str) else {n: _quantity(v) for n, v in spec.parameters.items()}
+    given = spec.parameters if isinstance(spec.parameters, str) else dict(spec.parameters)
+    parameters = given if isinstance(given, str) else {n: _quantity(v) for n, v in given.items() if not isinstance(v, DistributionSpec)}
+    design, ranges = read_design(spec.sweep, document, problems)
+    events = read_disturbances(spec.events, document, problems)
     if len(problems) > before:
         return None
+    twins, interface = fleet_of(spec.twin)
     return Scenario(
         name=spec.name,
         model=spec.model,
-        twin=spec.twin,
+        twin=twins[0] if twins else "",
         start=None if spec.from_ == "now" else from_iso(spec.from_),
         horizon=round(duration_seconds(spec.horizon) * SECOND),
         inputs=inputs,
@@ -205,6 +236,13 @@ def parse_scenario(document: Document, problems: Problems, folder: Path | None =
         constraints=constraints,
         limits=Limits(wall_seconds=duration_seconds(spec.limits.wall), memory_bytes=byte_count(spec.limits.memory)),
         file=document.file,
+        twins=twins if len(twins) > 1 else (),
+        of_interface=interface,
+        uncertain=_uncertain(spec),
+        design=design,
+        ranges=ranges,
+        events=events,
+        publish=spec.publish,
     )
 
 
@@ -227,6 +265,13 @@ def check_scenario(scenario: Scenario, definition: ModelDefinition, problems: Pr
     for name in scenario.sweep:
         if name not in sweepable:
             _unknown(("sweep", name), name, "parameter or input change", sweepable, problems, document)
+    for name, one in {**scenario.uncertain, **scenario.ranges}.items():
+        section: Location = ("sweep", name) if name in scenario.ranges else ("parameters", name)
+        if name not in sweepable:
+            _unknown(section, name, "parameter or input change", sweepable, problems, document)
+        elif one.unit is not None:
+            _same_dimension((*section, "unit"), one.unit, own.get(name, ports.get(name.partition(".")[0])), problems, document)
+    check_disturbances(scenario.events, definition, scope_of(definition), document, problems)
     for index, constraint in enumerate(scenario.constraints):
         _check_constraint(constraint, scope_of(definition), ("constraints", index), problems, document)
     if scenario.horizon / SECOND / definition.step > MAX_SAMPLES:
@@ -261,14 +306,6 @@ def _quantity(value: float | QuantitySpec) -> Quantity:
     return Quantity(value.value, value.unit) if isinstance(value, QuantitySpec) else Quantity(float(value))
 
 
-def _check_twin(spec: ScenarioSpec, document: Document, problems: Problems) -> None:
-    if not isinstance(spec.twin, str) or not spec.twin:
-        problems.add(document.problem(("twin",), "a twin's id is expected", "Write `twin: tanks-1`", "bad_twin"))
-    elif spec.twin.strip().lower().startswith("select "):
-        message = "a query that yields many twins is not available yet"
-        problems.add(document.problem(("twin",), message, "Name one twin; write a scenario for each", "not_available"))
-
-
 def _inputs(spec: ScenarioSpec, document: Document, problems: Problems, folder: Path) -> dict[str, InputChange]:
     changes: dict[str, InputChange] = {}
     for name, given in spec.inputs.items():
@@ -278,19 +315,24 @@ def _inputs(spec: ScenarioSpec, document: Document, problems: Problems, folder: 
         place: Location = ("inputs", name, "series")
         series = read_csv(folder, given.series, place, document, problems) if given.series is not None else None
         _known_unit(("inputs", name, "unit"), given.unit, problems, document)
-        changes[name] = InputChange(given.constant, series, given.scale, given.add, given.unit)
+        constant, scale, add = (None if isinstance(one, DistributionSpec) else one for one in (given.constant, given.scale, given.add))
+        bridge = None if given.bridge is None else round(duration_seconds(given.bridge) * SECOND)
+        if isinstance(given.constant, DistributionSpec):
+            constant = 0.0  # drawn for each member
+        changes[name] = InputChange(constant, series, 1.0 if scale is None else scale, add or 0.0, given.unit, bridge)
     return changes
 
 
 def _sweep(spec: ScenarioSpec, document: Document, problems: Problems) -> dict[str, tuple[float, ...]]:
     grid: dict[str, tuple[float, ...]] = {}
     runs = spec.ensemble.size if spec.ensemble else 1
+    if any(name in spec.sweep for name in DESIGNS):
+        return grid
     for name, values in spec.sweep.items():
         place = ("sweep", name)
-        kind = name if name in ("lhs", "sobol") else next((k for k in ("lhs", "sobol") if isinstance(values, dict) and k in values), None)
-        if kind:
-            remedy = "Write a grid: `{u.scale: [0.8, 1.0, 1.2]}`"
-            problems.add(document.problem(place, f"a sweep by '{kind}' is not available yet", remedy, "not_available"))
+        if isinstance(values, dict):
+            remedy = "Say how many points: `{lhs: 64, " + name + ": ...}`"
+            problems.add(document.problem(place, f"'{name}' has a distribution, and no design draws from it", remedy, "bad_sweep"))
         elif not isinstance(values, list) or not values or not all(_is_finite_number(value) for value in values):
             problems.add(document.problem(place, f"'{name}' has no list of numbers", "Write `[0.8, 1.0, 1.2]`", "bad_sweep"))
         else:
@@ -299,6 +341,18 @@ def _sweep(spec: ScenarioSpec, document: Document, problems: Problems) -> dict[s
     if runs > MAX_RUNS:
         problems.add(document.problem(("sweep",), f"{runs} runs", f"At most {MAX_RUNS}: use fewer values", "too_large"))
     return grid
+
+
+def _uncertain(spec: ScenarioSpec) -> dict[str, Distribution]:
+    """Distributions by the name of a parameter, or by `input.change`."""
+    given = {} if isinstance(spec.parameters, str) else spec.parameters
+    found = {name: one.made() for name, one in given.items() if isinstance(one, DistributionSpec)}
+    for name, change in spec.inputs.items():
+        for what in CHANGES:
+            one = getattr(change, what, None)
+            if isinstance(one, DistributionSpec):
+                found[f"{name}.{what}"] = one.made()
+    return found
 
 
 def _is_finite_number(value: Any) -> bool:

@@ -3,50 +3,40 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from twinwright.clock import SECOND, Clock, from_iso, to_iso
+from twinwright.errors import NotFoundError, StoreError, TooLargeError
 from twinwright.governance.principals import Principal
-from twinwright.simulation.child import Failure, Limits, Outcome, Success, run_in_child
 from twinwright.simulation.definition import ModelDefinition
 from twinwright.simulation.digest import engine_versions, platform_tag
-from twinwright.simulation.findings import check_constraint, columns, extrapolations
+from twinwright.simulation.disturbances import disturbed, triggered
+from twinwright.simulation.executor import Work, run_all, run_one
+from twinwright.simulation.export import export_run
+from twinwright.simulation.findings import columns
 from twinwright.simulation.observed_inputs import Observed
+from twinwright.simulation.outcomes import Failure, Limits, Outcome, Success
 from twinwright.simulation.parameters import ParameterLookup, stored_parameters
 from twinwright.simulation.protocol import Floats
+from twinwright.simulation.provenance import explanation, findings, record_of
 from twinwright.simulation.resolve import ResolvedRun, resolve, run_digest
 from twinwright.simulation.runs import RunStore, StoredRun
-from twinwright.simulation.scenario import Scenario
+from twinwright.simulation.scenario import MAX_RUNS, Scenario, scope_of
 from twinwright.storage.records import RecordStore
 from twinwright.twins.series import SeriesReader
 
-_ENTRY, _PREPARE = "twinwright.simulation.worker:run", "twinwright.simulation.worker:prepare"
+_ANSWERED: tuple[str, ...] = ("id", "status", "failure", "digest", "seconds", "constraints", "warnings", "events", "happened")
+_ANSWERED += ("sweep", "member", "seed", "parameters", "twin")
+_MOST_REPEATS = 20  # a run is repeated for each condition that comes to hold
 
-
-def execute(run: ResolvedRun) -> Outcome:
-    """Run it in a child process. Whatever the model does, that is an outcome."""
-    return _in_child(run.definition, run.payload(), run.scenario.limits)
-
-
-def _in_child(definition: ModelDefinition, payload: dict[str, Any], limits: Limits) -> Outcome:
-    model = {"model": payload["model"]}
-    outcome = run_in_child(_ENTRY, payload, limits=limits, files=definition.artefacts, prepare=_PREPARE, prepare_payload=model)
-    if isinstance(outcome, Success) and not _has_shape(outcome.result, definition, len(payload["times"])):
-        return Failure("refused", "the answer has not the shape of the model's outputs", outcome.log, outcome.cost)
-    return outcome
-
-
-def _has_shape(result: Any, definition: ModelDefinition, samples: int) -> bool:
-    """A child may answer anything: what is not an array of the declared size goes no further."""
-    if not isinstance(result, dict) or not isinstance(result.get("warnings"), list):
-        return False
-    sizes = {"outputs": len(definition.outputs), "states": len(definition.states)}
-    return all(isinstance(result.get(name), np.ndarray) and result[name].shape == (samples, size) for name, size in sizes.items())
+Publisher = Callable[[Principal, dict[str, Any], ModelDefinition, Any, Floats], None]
+"""Puts a run's outputs on its twin's `simulated` lane: (principal, record, definition, grid, outputs)."""
 
 
 class SimulationService:
@@ -60,12 +50,16 @@ class SimulationService:
         clock: Clock,
         parameters_for: ParameterLookup | None = None,
         workers: int | None = None,
+        twins_of: Callable[[str], Sequence[str]] | None = None,
+        publisher: Publisher | None = None,
     ) -> None:
         self.reader = reader
         self.runs = RunStore(directory, records)
         self.clock = clock
         self.parameters_for = parameters_for or stored_parameters(records)
         self.workers = workers or len(os.sched_getaffinity(0))
+        self.twins_of = twins_of
+        self.publisher = publisher
 
     def simulate(
         self,
@@ -74,23 +68,48 @@ class SimulationService:
         definition: ModelDefinition,
         *,
         known_at: int | None = None,
+        fresh: bool = False,
         progress: Callable[[int, int], None] | None = None,
+        cancel: threading.Event | None = None,
     ) -> dict[str, Any]:
         """Run a scenario and keep every run: `runs[]` with id, status, failure, digest, seconds, outputs, constraints, warnings.
 
-        `progress(done, total)` is called as runs end. Raises UsageError, NotFoundError, UnitError where the request can't be
-        resolved, ForbiddenError, StoreError. A failed run is not an error.
+        A run that is stored already is answered from there, `reused`, unless `fresh`. `progress(done, total)` is called as runs end;
+        `cancel` ends the request after what has begun. Raises UsageError, NotFoundError, UnitError where the request can't be resolved,
+        ForbiddenError, StoreError, Cancelled. A failed run is not an error.
         """
         principal.require_write()
-        observed = Observed(self.reader, principal, scenario.twin, known_at)
-        resolved = resolve(scenario, definition, observed, self.parameters_for, self.clock.now())
-        answers = []
-        with ThreadPoolExecutor(min(self.workers, len(resolved))) as pool:
-            for answer in pool.map(lambda run: self._run(principal, run), resolved):
-                answers.append(answer)
-                if progress:
-                    progress(len(answers), len(resolved))
-        return {"runs": answers}
+        resolved: list[ResolvedRun] = []
+        now = self.clock.now()
+        for twin in self._twins(scenario):
+            observed = Observed(self.reader, principal, twin, known_at)
+            resolved += resolve(replace(scenario, twin=twin), definition, observed, self.parameters_for, now)
+        if len(resolved) > MAX_RUNS:
+            raise TooLargeError(f"{len(resolved)} runs", where=scenario.file, remedy=f"At most {MAX_RUNS}: ask about fewer twins or points")
+        return {"runs": Request(self, principal, resolved, fresh=fresh, progress=progress, cancel=cancel).answers()}
+
+    def _twins(self, scenario: Scenario) -> Sequence[str]:
+        if scenario.of_interface is None:
+            return scenario.twins or (scenario.twin,)
+        found = self.twins_of(scenario.of_interface) if self.twins_of else ()
+        if not found:
+            remedy = "Declare twins of it in twins.yaml, and apply"
+            raise NotFoundError(f"there are no twins of {scenario.of_interface}", where=scenario.file, remedy=remedy)
+        return found
+
+    def explain(self, principal: Principal, id: str) -> dict[str, Any]:
+        """A run in words: `id`, `sentences[]`. Raises NotFoundError, StoreError."""
+        record = self.runs.load(principal, id).record
+        return {"id": record["id"], "sentences": explanation(record)}
+
+    def export(self, principal: Principal, id: str, target: Path) -> dict[str, Any]:
+        """A run as an RO-Crate in a folder of its own: `id`, `folder`, `files[]`. Raises UsageError where the folder is not empty."""
+        return export_run(self.runs.load(principal, id), target)
+
+    def prune(self, principal: Principal, *, before: int, dry_run: bool = False) -> dict[str, Any]:
+        """Remove runs that began before a time: `removed`, `bytes`. Raises ForbiddenError."""
+        principal.require_write()
+        return self.runs.prune(principal, before, dry_run=dry_run)
 
     def list(self, principal: Principal) -> dict[str, Any]:
         """The summaries of all runs, oldest first."""
@@ -119,7 +138,7 @@ class SimulationService:
         payload = {"model": stored.definition.as_data(), "parameters": values, "states": record["states"], "seed": record["seed"]}
         payload |= {"times": stored.times, "inputs": stored.inputs}
         limits = Limits(wall_seconds=record["limits"]["wall"], memory_bytes=record["limits"]["memory"])
-        outcome = _in_child(stored.definition, payload, limits)
+        outcome = run_one(Work(stored.definition, payload, limits))
         return {**answer, **_same_outcome(stored, outcome)}
 
     def compare(self, principal: Principal, a: str, b: str) -> dict[str, Any]:
@@ -132,58 +151,98 @@ class SimulationService:
         same = one.record["digest"] == other.record["digest"]
         return {"a": one.id, "b": other.id, "same": same, "first_difference": _difference(one, other), "largest_distance": distances}
 
-    def _run(self, principal: Principal, run: ResolvedRun) -> dict[str, Any]:
-        started = self.clock.now()
-        before = self.clock.monotonic()
-        outcome = execute(run)
-        seconds = (self.clock.monotonic() - before) / 1e6
-        record = _record(principal, run, outcome, self.runs.new_id(), started, seconds)
-        outputs = outcome.result["outputs"] if isinstance(outcome, Success) else None
-        self.runs.save(principal, record, run.definition, run.times, run.inputs, outputs, outcome.log)
-        answer = ("id", "status", "failure", "digest", "seconds", "constraints", "warnings", "sweep", "member", "seed", "parameters")
-        return {**{name: record[name] for name in answer}, "outputs": _outputs(run.definition, run.grid, outputs)}
 
+class Request:
+    """One `simulate`: its runs, some answered from the store, the others executed, repeated where conditions come to hold, and kept."""
 
-def _record(principal: Principal, run: ResolvedRun, outcome: Outcome, id: str, started: int, seconds: float) -> dict[str, Any]:
-    definition, scenario, cost = run.definition, run.scenario, outcome.cost
-    failure = {"kind": outcome.kind, "message": outcome.message} if isinstance(outcome, Failure) else None
-    constraints: list[dict[str, Any]] = []
-    warnings = list(run.warnings)
-    if isinstance(outcome, Success):
-        named = columns(definition, run.inputs, outcome.result["outputs"], outcome.result["states"])
-        constraints = [check_constraint(one, definition, named, run.grid) for one in scenario.constraints]
-        warnings += [str(one) for one in outcome.result["warnings"]]
-        warnings += extrapolations(definition, run.parameters, named, run.grid)
-    return {
-        "id": id,
-        "digest": run.digest,
-        "status": "failed" if failure else "ok",
-        "failure": failure,
-        "model": definition.name,
-        "model_version": definition.version,
-        "definition": definition.as_data(),
-        "artefact_digest": definition.artefact_digest,
-        "twin": scenario.twin,
-        "scenario": scenario.name,
-        "from": to_iso(run.start),
-        "samples": int(run.times.size),
-        "sweep": dict(run.sweep),
-        "member": run.member,
-        "parameters": {one.name: {"value": run.parameters[one.name], "unit": one.unit} for one in definition.parameters},
-        "parameter_set": run.parameter_set,
-        "states": dict(run.states),
-        "seed": run.seed,
-        "versions": dict(engine_versions()),
-        "platform": platform_tag(),
-        "started": to_iso(started),
-        "seconds": seconds,
-        "cost": {"cpu_seconds": cost.cpu_seconds, "peak_memory": cost.peak_memory, "network_cut": cost.network_cut},
-        "limits": {"wall": scenario.limits.wall_seconds, "memory": scenario.limits.memory_bytes},
-        "assumptions": list(definition.assumptions),
-        "warnings": warnings,
-        "constraints": constraints,
-        "principal": principal.name,
-    }
+    def __init__(
+        self,
+        service: SimulationService,
+        principal: Principal,
+        runs: Sequence[ResolvedRun],
+        *,
+        fresh: bool,
+        progress: Callable[[int, int], None] | None,
+        cancel: threading.Event | None,
+    ) -> None:
+        self.service, self.principal, self.runs = service, principal, list(runs)
+        self.progress, self.cancel = progress, cancel
+        self.stored = {} if fresh else service.runs.by_digest(principal)
+        self.answered: dict[int, dict[str, Any]] = {}
+
+    def answers(self) -> list[dict[str, Any]]:
+        """In the order of the runs."""
+        waiting = list(range(len(self.runs)))
+        for _ in range(_MOST_REPEATS + 1):
+            waiting = [index for index in waiting if not self._from_store(index)]
+            waiting = self._execute(waiting)
+            if not waiting:
+                break
+        return [self.answered[index] for index in range(len(self.runs))]
+
+    def _execute(self, indices: list[int]) -> list[int]:
+        """Those that have to be repeated, because a condition came to hold."""
+        again = []
+        began = {"at": self.service.clock.now(), "from": self.service.clock.monotonic()}
+        work = [Work(run.definition, run.payload(), run.scenario.limits) for run in (self.runs[index] for index in indices)]
+        for position, outcome in run_all(work, self.service.workers, self.cancel):
+            index = indices[position]
+            if isinstance(outcome, Success) and self._disturbed(index, outcome.result["outputs"]):
+                again.append(index)
+                continue
+            seconds = outcome.cost.wall_seconds or (self.service.clock.monotonic() - began["from"]) / 1e6
+            self._keep(index, outcome, began["at"], seconds)
+        return again
+
+    def _disturbed(self, index: int, outputs: Floats) -> bool:
+        """Whether a condition that has not fired yet holds in a finished run: then its event is put into the run's inputs."""
+        run = self.runs[index]
+        pending = [one for one in run.scenario.events if one.when is not None and all(one is not old.disturbance for old in run.fired)]
+        if not pending or len(run.fired) >= _MOST_REPEATS:
+            return False
+        named = columns(run.definition, run.inputs, outputs, np.empty((run.times.size, len(run.definition.states))))
+        found = triggered(pending, named, scope_of(run.definition), run.times.size)
+        if found is None:
+            return False
+        inputs = disturbed(run.inputs, [found], run.definition, run.grid)
+        self.runs[index] = replace(run, inputs=inputs, fired=(*run.fired, found))
+        return True
+
+    def _from_store(self, index: int) -> bool:
+        """Answer a run with the stored one that is the same: of the same numbers, for the same twin and time."""
+        run = self.runs[index]
+        for id in self.stored.get(run.digest, ()):
+            try:
+                kept = self.service.runs.load(self.principal, id)
+            except StoreError:  # damaged or gone: run it again
+                continue
+            record = kept.record
+            if (record["twin"], record["from"], record["model"]) != (run.scenario.twin, to_iso(run.start), run.definition.name):
+                continue
+            if kept.outputs is not None and self._disturbed(index, kept.outputs):
+                return self._from_store(index)
+            found = {} if kept.outputs is None or kept.states is None else findings(run, kept.outputs, kept.states, ())
+            self._answer(index, {**record, **found}, kept.outputs, reused=True)
+            return True
+        return False
+
+    def _keep(self, index: int, outcome: Outcome, started: int, seconds: float) -> None:
+        run = self.runs[index]
+        record = record_of(self.principal, run, outcome, self.service.runs.new_id(), started, seconds)
+        result = outcome.result if isinstance(outcome, Success) else {}
+        outputs, states = result.get("outputs"), result.get("states")
+        kept = StoredRun(record["id"], record, run.definition, run.times, run.inputs, outputs, states, outcome.log)
+        self.service.runs.save(self.principal, kept)
+        if run.scenario.publish and outputs is not None and self.service.publisher is not None:
+            self.service.publisher(self.principal, record, run.definition, run.grid, outputs)
+        self._answer(index, record, outputs, reused=False)
+
+    def _answer(self, index: int, record: dict[str, Any], outputs: Floats | None, *, reused: bool) -> None:
+        run = self.runs[index]
+        shown = {name: record[name] for name in _ANSWERED}
+        self.answered[index] = {**shown, "reused": reused, "outputs": _outputs(run.definition, run.grid, outputs)}
+        if self.progress:
+            self.progress(len(self.answered), len(self.runs))
 
 
 def _same_outcome(stored: StoredRun, outcome: Outcome) -> dict[str, Any]:
@@ -216,7 +275,16 @@ def _difference(one: StoredRun, other: StoredRun) -> dict[str, Any] | None:
         name = one.definition.inputs[column].name
         at = float(one.times[row])
         return {"what": f"input {name}", "t": at, "a": float(one.inputs[row, column]), "b": float(other.inputs[row, column])}
-    return None
+    return _first_step(one, other)
+
+
+def _first_step(one: StoredRun, other: StoredRun) -> dict[str, Any] | None:
+    """Where outputs part although nothing that decides them differs: an engine that does not repeat, or a stored file that was changed."""
+    if one.outputs is None or other.outputs is None or one.outputs.tobytes() == other.outputs.tobytes():
+        return None
+    row, column = (int(index) for index in np.argwhere(one.outputs != other.outputs)[0])
+    name, at = one.definition.outputs[column].name, float(one.times[row])
+    return {"what": f"output {name}", "t": at, "a": float(one.outputs[row, column]), "b": float(other.outputs[row, column])}
 
 
 def _grid(stored: StoredRun) -> Any:

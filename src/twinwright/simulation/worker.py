@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import time
+import traceback
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from twinwright.simulation.definition import ModelDefinition
+from twinwright.simulation.fork_server import failure_of
 from twinwright.simulation.protocol import SimulationModel
 from twinwright.simulation.registry import load_model
 
@@ -62,6 +65,27 @@ def run(payload: dict[str, Any], folder: Path) -> dict[str, Any]:
     result = one.advance(state, payload["times"], payload["inputs"])
     events = [[event.time, event.name] for event in result.events]
     return {"outputs": result.outputs, "states": result.states, "events": events, "warnings": list(one.warnings)}
+
+
+def run_batch(payload: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Several runs of one model, `members` as the payload of `run` has them, in this one process; how each ended, in order.
+
+    Only the first is run where something of it could reach the next: `batching` says so.
+    """
+    one = model(payload["model"], folder)
+    batching = one.capabilities.thread_safe
+    members = payload["members"] if batching else payload["members"][:1]
+    return {"batching": batching, "members": [_member({**member, "model": payload["model"]}, folder) for member in members]}
+
+
+def _member(payload: dict[str, Any], folder: Path) -> dict[str, Any]:
+    began, cpu = time.perf_counter(), time.process_time()
+    try:
+        answer = run(payload, folder)
+    except Exception as error:  # noqa: BLE001 -- whatever a model raises is its own answer, and no neighbour's
+        kind, message = failure_of(error)
+        answer = {"failure": kind, "message": message, "log": "".join(traceback.format_exception(error)) if kind == "raised" else ""}
+    return {**answer, "seconds": time.perf_counter() - began, "cpu_seconds": time.process_time() - cpu}
 
 
 def _seed(seed: int) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -29,6 +30,7 @@ class AgentsModel:
     """A Mesa model, stepped along the grid."""
 
     Spec: ClassVar[type[Spec]] = ModelSpec
+    capabilities = Capabilities(save_state=False, seeded=True)
     warnings: tuple[str, ...] = ()
 
     @staticmethod
@@ -46,7 +48,7 @@ class AgentsModel:
         except ImportError:
             raise MissingExtraError("agents", f"the model {definition.name}") from None
         self.definition = definition
-        self.capabilities = Capabilities(step=definition.step, save_state=False, thread_safe=True, seeded=True)
+        self.capabilities = replace(AgentsModel.capabilities, step=definition.step)
         self.make = load_function(definition.artefact, folder)
         if not (isinstance(self.make, type) and issubclass(self.make, mesa.Model)):
             raise ModelError("refused", f"{definition.artefact} is not a subclass of mesa.Model", remedy="Write `class ...(mesa.Model):`")

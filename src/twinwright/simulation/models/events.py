@@ -31,7 +31,7 @@ class EventsModel:
     """A SimPy environment that a user's function fills, sampled along the grid."""
 
     Spec: ClassVar[type[Spec]] = ModelSpec
-    capabilities = Capabilities(events=True, save_state=False, thread_safe=True, seeded=True)
+    capabilities = Capabilities(events=True, save_state=False, seeded=True)
     warnings: tuple[str, ...] = ()
 
     @staticmethod

@@ -1,0 +1,122 @@
+"""The record of a run: everything that decided it, what it cost, what it says about itself, and all of that in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from twinwright.clock import SECOND, format_duration, to_iso
+from twinwright.governance.principals import Principal
+from twinwright.simulation.digest import engine_versions, platform_tag
+from twinwright.simulation.findings import check_constraint, columns, extrapolations
+from twinwright.simulation.outcomes import Failure, Outcome, Success
+from twinwright.simulation.protocol import Floats
+from twinwright.simulation.registry import machine_of
+from twinwright.simulation.resolve import ResolvedRun
+
+
+def record_of(principal: Principal, run: ResolvedRun, outcome: Outcome, id: str, started: int, seconds: float) -> dict[str, Any]:
+    """What is kept of a run beside its numbers. Plain JSON."""
+    definition, scenario, cost = run.definition, run.scenario, outcome.cost
+    failure = {"kind": outcome.kind, "message": outcome.message} if isinstance(outcome, Failure) else None
+    found: dict[str, Any] = {"constraints": [], "warnings": list(run.warnings), "happened": []}
+    size = 0
+    if isinstance(outcome, Success):
+        result = outcome.result
+        found = findings(run, result["outputs"], result["states"], [str(one) for one in result["warnings"]])
+        found["happened"] = [{"time": to_iso(run.start + round(at * SECOND)), "what": str(name)} for at, name in result["events"]]
+        size = int(result["outputs"].nbytes + result["states"].nbytes)
+    return {
+        "id": id,
+        "digest": run.digest,
+        "status": "failed" if failure else "ok",
+        "failure": failure,
+        "model": definition.name,
+        "model_version": definition.version,
+        "definition": definition.as_data(),
+        "artefact_digest": definition.artefact_digest,
+        "machine": dict(machine_of(definition)),
+        "twin": scenario.twin,
+        "scenario": scenario.name,
+        "from": to_iso(run.start),
+        "samples": int(run.times.size),
+        "sweep": dict(run.sweep),
+        "member": run.member,
+        "parameters": {one.name: {"value": run.parameters[one.name], "unit": one.unit} for one in definition.parameters},
+        "parameter_set": run.parameter_set,
+        "states": dict(run.states),
+        "inputs": [asdict(one) for one in run.sources],
+        "events": [one.told(run.grid) for one in run.fired],
+        "seed": run.seed,
+        "versions": dict(engine_versions()),
+        "platform": platform_tag(),
+        "started": to_iso(started),
+        "seconds": seconds,
+        "cost": {"cpu_seconds": cost.cpu_seconds, "peak_memory": cost.peak_memory, "bytes": size, "network_cut": cost.network_cut},
+        "limits": {"wall": scenario.limits.wall_seconds, "memory": scenario.limits.memory_bytes},
+        "assumptions": list(definition.assumptions),
+        **found,
+        "principal": principal.name,
+    }
+
+
+def findings(run: ResolvedRun, outputs: Floats, states: Floats, warnings: Sequence[str]) -> dict[str, Any]:
+    """`constraints` and `warnings` of a run over its trajectories: they depend on the scenario, not on the numbers alone."""
+    named = columns(run.definition, run.inputs, outputs, states)
+    kept = [check_constraint(one, run.definition, named, run.grid) for one in run.scenario.constraints]
+    outside = extrapolations(run.definition, run.parameters, named, run.grid)
+    return {"constraints": kept, "warnings": [*run.warnings, *warnings, *outside]}
+
+
+def explanation(record: Mapping[str, Any]) -> list[str]:
+    """A run in sentences: what was asked, of what, under which assumptions, how old its inputs were and what lay outside validity."""
+    said = [
+        f"Model {record['model']} {record['model_version']} was run for twin {record['twin']} from {record['from']} "
+        f"over {record['samples']} samples, for scenario {record['scenario']}, asked by {record['principal']}."
+    ]
+    said.append(_ended(record))
+    said += [f"It assumes that {text[0].lower()}{text[1:].rstrip('.')}." for text in record["assumptions"] if text]
+    if not record["assumptions"]:
+        said.append("The model declares no assumptions.")
+    said.append(_parameters(record))
+    said += [_input(one) for one in record["inputs"]]
+    said += [f"From {one['time']} on: {one['what']}{' because ' + one['when'] if one['when'] else ''}." for one in record["events"]]
+    outside = [text for text in record["warnings"] if "leaves its" in text or "lies outside" in text]
+    said += [f"Outside of what the model is meant for: {text}." for text in outside]
+    if not outside and record["status"] == "ok":
+        said.append("Nothing left a declared range or the model's validity.")
+    said += [f"Warning: {text}." for text in record["warnings"] if text not in outside]
+    said += [_constraint(one) for one in record["constraints"]]
+    said.append(f"Its digest is {record['digest']}; `twinwright runs verify {record['id']}` repeats it.")
+    return said
+
+
+def _ended(record: Mapping[str, Any]) -> str:
+    if record["failure"]:
+        return f"It failed ({record['failure']['kind']}): {record['failure']['message']}."
+    cost = record["cost"]
+    return f"It took {record['seconds']:.3g} s, {cost['cpu_seconds']:.3g} s of processor time and {cost['peak_memory'] / 2**20:.0f} MiB."
+
+
+def _parameters(record: Mapping[str, Any]) -> str:
+    values = ", ".join(f"{name} = {one['value']:g} {one['unit'] or ''}".strip() for name, one in record["parameters"].items())
+    origin = f"parameter set {record['parameter_set']}" if record["parameter_set"] else "the scenario and the values declared in the model"
+    return f"Its parameters are of {origin}: {values}." if values else "It has no parameters."
+
+
+def _input(one: Mapping[str, Any]) -> str:
+    if one["origin"] == "constant":
+        return f"Input {one['name']} was given as a constant."
+    source = f"the observed history of {one['path']}" if one["origin"] == "history" else "a file"
+    age = format_duration(round(one["oldest_used"] * SECOND))
+    text = f"Input {one['name']} came from {source}: {one['values']} values, the newest of {one['newest']}, none older than {age} when used"
+    text += f", {one['bad']} bad ones passed over" if one["bad"] else ""
+    gaps = [f"{gap['from']} to {gap['to']}" for gap in one["gaps"]]
+    return text + (f"; gaps bridged: {', '.join(gaps)}." if gaps else ".")
+
+
+def _constraint(one: Mapping[str, Any]) -> str:
+    if one["kept"]:
+        return f"The constraint {one['constraint']} is kept."
+    return f"The constraint {one['constraint']} is violated, first at {one['first_violated']}."

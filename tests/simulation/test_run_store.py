@@ -1,0 +1,181 @@
+"""Runs are given again where they are the same, told in words, exported with their provenance, and pruned."""
+
+from __future__ import annotations
+
+import json
+import threading
+from dataclasses import replace
+
+import numpy as np
+import psutil
+import pyarrow.parquet as pq
+import pytest
+from tests.simulation.kinds import function, head, made
+
+from twinwright.clock import SECOND
+from twinwright.errors import NotFoundError, UsageError
+from twinwright.simulation.executor import Cancelled, Work, run_all
+from twinwright.simulation.outcomes import Limits, Success
+
+
+def ask(service, admin, definition, question, **how):
+    return service.simulate(admin, question, definition, **how)["runs"]
+
+
+def test_the_same_request_gets_the_stored_runs_unless_fresh(service, admin, model, scenario):
+    definition = model()
+    question = scenario(definition, 'sweep: {k1: [0.4, 0.5]}\nconstraints: ["y < 9 V"]')
+    first = ask(service, admin, definition, question)
+    again = ask(service, admin, definition, scenario(definition, 'sweep: {k1: [0.5, 0.6]}\nconstraints: ["y < 1 V"]'))
+    assert [one["reused"] for one in first + again] == [False, False, True, False]
+    assert again[0]["id"] == first[1]["id"] and again[0]["outputs"] == first[1]["outputs"]
+    assert again[0]["constraints"][0]["kept"] is False  # judged by the new question
+    fresh = ask(service, admin, definition, question, fresh=True)
+    assert not {one["id"] for one in fresh} & {one["id"] for one in first}
+    moved = ask(service, admin, definition, replace(question, start=question.start + 3600 * SECOND, inputs=question.inputs))
+    assert not any(one["reused"] for one in moved)
+
+
+def test_what_the_machine_failed_at_is_run_again(service, admin, simple, scenario):
+    definition = simple("while True:\n    pass\nreturn (0.0,)")
+    question = scenario(definition, "limits: {wall: PT1S}")
+    (first,), (second,) = (ask(service, admin, definition, question) for _ in range(2))
+    assert first["failure"]["kind"] == "timeout" and second["id"] != first["id"] and not second["reused"]
+
+
+def test_inputs_are_kept_once_and_costs_and_who_asked_are_told(service, admin, model, scenario, tmp_path):
+    definition = model()
+    runs = ask(service, admin, definition, scenario(definition, "sweep: {k1: [0.3, 0.4, 0.5]}"))
+    assert len(list((tmp_path / "runs" / "inputs").glob("*.parquet"))) == 1
+    record = service.show(admin, runs[0]["id"])
+    assert record["principal"] == admin.name and record["cost"]["bytes"] == 31 * 3 * 8 and record["cost"]["cpu_seconds"] > 0
+
+
+def test_compare_names_the_first_differing_step_where_nothing_else_differs(service, admin, model, scenario, tmp_path):
+    definition = model()
+    a, b = (ask(service, admin, definition, scenario(definition), fresh=True)[0]["id"] for _ in range(2))
+    path = tmp_path / "runs" / b / "outputs.parquet"
+    table = pq.read_table(path)
+    y = table.column("y").to_numpy().copy()
+    y[3] += 1
+    pq.write_table(table.set_column(2, table.schema.field("y"), [y]), path)
+    assert service.compare(admin, a, b)["first_difference"] == {"what": "output y", "t": 12.0, "a": y[3] - 1, "b": y[3]}
+
+
+def test_a_run_is_explained_in_words(service, admin, model, scenario):
+    definition = model()
+    more = 'inputs: {u: {scale: 1.3}}\nconstraints: ["y < 1 V"]\nevents: [{at: PT1M, input: u, stuck: true}]'
+    (run,) = ask(service, admin, definition, scenario(definition, more))
+    said = "\n".join(service.explain(admin, run["id"])["sentences"])
+    for part in (
+        "It assumes that flow through an orifice follows Torricelli's law.",
+        "Input u came from the observed history of pump_voltage: 61 values, the newest of 2026-03-01T08:02:00Z",
+        "Outside of what the model is meant for: 'u' leaves its validity [0, 1.5]",
+        "The constraint y < 1 V is violated, first at 2026-03-01T08:00:00Z.",
+        "From 2026-03-01T08:01:00Z on: u stuck.",
+    ):
+        assert part in said
+
+
+def test_an_export_is_a_valid_crate(service, admin, model, scenario, tmp_path):
+    definition = model()
+    (run,) = ask(service, admin, definition, scenario(definition))
+    folder = tmp_path / "crate"
+    answer = service.export(admin, run["id"], folder)
+    assert set(answer["files"]) == {one.relative_to(folder).as_posix() for one in folder.rglob("*") if one.is_file()}
+    crate = json.loads((folder / "ro-crate-metadata.json").read_text())
+    assert crate["@context"] == "https://w3id.org/ro/crate/1.1/context"
+    entities = {one["@id"]: one for one in crate["@graph"]}
+    assert len(entities) == len(crate["@graph"])
+    descriptor, root = entities["ro-crate-metadata.json"], entities["./"]
+    assert descriptor["@type"] == "CreativeWork" and descriptor["about"] == {"@id": "./"}
+    assert descriptor["conformsTo"] == {"@id": "https://w3id.org/ro/crate/1.1"}
+    assert root["@type"] == "Dataset" and {"name", "description", "datePublished", "license"} <= set(root)
+    assert all((folder / part["@id"]).is_file() and entities[part["@id"]]["@type"] == "File" for part in root["hasPart"])
+    assert all("@id" in one and "@type" in one for one in crate["@graph"])
+    action = entities["#run"]
+    for name in ("agent", "instrument", "object", "result"):
+        for one in action[name] if isinstance(action[name], list) else [action[name]]:
+            assert one["@id"] in entities
+    assert pq.read_table(folder / "outputs.parquet").schema.field("y").metadata == {b"unit": b"V"}
+    with pytest.raises(UsageError, match="not an empty folder"):
+        service.export(admin, run["id"], folder)
+
+
+def test_pruning_removes_old_runs_and_the_inputs_that_no_other_has(service, admin, model, scenario, tmp_path):
+    definition = model()
+    (old,) = ask(service, admin, definition, scenario(definition))
+    (other,) = ask(service, admin, definition, scenario(definition, "inputs: {u: {scale: 2}}"))
+    service.clock.advance(3600 * SECOND)
+    (new,) = ask(service, admin, definition, scenario(definition, "parameters: {k1: 0.3}"))
+    before = service.clock.now() - 60 * SECOND
+    assert service.prune(admin, before=before, dry_run=True)["removed"] == 2 and len(service.list(admin)["runs"]) == 3
+    told = service.prune(admin, before=before)
+    assert told["removed"] == 2 and told["bytes"] > 0
+    assert [one["id"] for one in service.list(admin)["runs"]] == [new["id"]]
+    assert not (tmp_path / "runs" / old["id"]).exists() and len(list((tmp_path / "runs" / "inputs").iterdir())) == 1
+    assert service.verify(admin, new["id"])["verified"]
+    with pytest.raises(NotFoundError, match="was pruned"):
+        service.show(admin, other["id"])
+
+
+def work(definition, count, parameter="k", limits=None, samples=3):
+    times = np.arange(float(samples))
+    data = definition.as_data()
+    common = {"model": data, "states": {}, "times": times, "inputs": np.zeros((samples, len(definition.inputs))), "seed": 0}
+    return [Work(definition, {**common, "parameters": {parameter: float(i)}}, limits or Limits(60.0)) for i in range(count)]
+
+
+def descendants() -> set[int]:
+    return {one.pid for one in psutil.Process().children(recursive=True)}
+
+
+def test_members_of_a_batch_are_told_apart_and_equal_single_runs(simple):
+    """One member of each kind of trouble among many: each is told as its own, the others have the answers of runs alone."""
+    definition = simple("if p[0] == 5.0:\n    return (x[0] / (p[0] - 5.0),)\nif p[0] == 7.0:\n    return ((-1.0) ** x[7],)\nreturn (p[0],)")
+    outcomes = dict(run_all(work(definition, 24), workers=2))
+    assert sorted(outcomes) == list(range(24))
+    assert [outcomes[5].kind, outcomes[7].kind] == ["nan", "raised"]
+    good = [index for index, one in outcomes.items() if isinstance(one, Success)]
+    assert len(good) == 22
+    alone = dict(run_all(work(definition, 1)))[0]
+    assert alone.result["outputs"].tobytes() == outcomes[0].result["outputs"].tobytes()
+    assert all(outcomes[i].result["states"][:, 0].tolist() == [1, 1 + i, 1 + 2 * i] for i in good)
+
+
+def test_what_ends_a_child_ends_no_other_run_and_leaves_nothing():
+    """Crashes, hangs and memory in a share of many runs: the others finish, each failure is told by its kind, nothing is left."""
+    fields = {"parameters": "{k: {value: 0}}"}
+    code = "k = p[0]\n    import os, time\n    if k == 3: os.abort()\n    if k == 11: time.sleep(1e6)\n"
+    code += "    if k == 17: return (float(bytearray(1 << 34)[0]),)\n    if k == 23: os._exit(9)\n    return (k,)"
+    run_all_ = dict(run_all(work(function(code, **fields), 2), workers=2))  # templates are up before children are counted
+    assert len(run_all_) == 2
+    outcomes = dict(run_all(work(function(code, **fields), 40, limits=Limits(2.0, 1 << 28)), workers=2))
+    failed = {index: one.kind for index, one in outcomes.items() if not isinstance(one, Success)}
+    assert failed == {3: "crashed", 11: "timeout", 17: "memory", 23: "exited"}
+    assert all(one.result["outputs"][0, 0] == index for index, one in outcomes.items() if index not in failed)
+    running = [psutil.Process(pid).cmdline() for pid in descendants()]
+    assert len(running) <= 12, running  # the root and its templates; no run is left
+
+
+def test_a_crash_in_a_batch_is_blamed_on_its_member_alone():
+    """A linear system is safe to batch; a member whose numbers are huge is killed by its limit, and its neighbours are not."""
+    text = head("linear", inputs="{u: {}}", outputs="{y: {}}", parameters="{k: {value: 1}}", transfer="{y: {u: {num: [k], den: [1, 1]}}}")
+    definition = made(text)
+    jobs = work(definition, 12)
+    big = np.arange(3_000_000.0)
+    jobs[6] = replace(jobs[6], payload={**jobs[6].payload, "times": big, "inputs": np.zeros((big.size, 1))})
+    jobs = [replace(one, limits=Limits(60.0, 64 << 20)) for one in jobs]
+    outcomes = dict(run_all(jobs, workers=2))
+    assert {index for index, one in outcomes.items() if not isinstance(one, Success)} == {6} and outcomes[6].kind == "memory"
+
+
+def test_a_request_that_is_cancelled_ends_with_what_has_begun(simple):
+    definition = simple("return (p[0],)")
+    cancel = threading.Event()
+    seen = []
+    with pytest.raises(Cancelled):
+        for index, _ in run_all(work(definition, 5000), workers=2, cancel=cancel):
+            seen.append(index)
+            cancel.set()
+    assert 1 <= len(seen) < 5000
