@@ -28,6 +28,7 @@ HOW_TO = (
         "replay",
         "state",
         "history",
+        "query",
         "dead-letters",
         "reconcile",
         "kpi",

@@ -275,13 +275,14 @@ class Compiler:
         (forms,) = self._arguments(node, 1)
         self._in_aggregate = False
         if name == "COUNT":
-            return Forms({"number": f"count(*) FILTER ({self._there(forms, _TESTS['IS_DEFINED'])})"}, aggregated=True)
+            sql = f"count(*) FILTER ({self._there(forms, _TESTS['IS_DEFINED'])})"
+            return Forms({"number": sql}, aggregated=True, names=forms.names)
         if name in ("MIN", "MAX") and "number" not in forms.sql and "text" in forms.sql:
-            return Forms({"text": f"{AGGREGATES[name]}({forms.sql['text']})"}, aggregated=True)
+            return Forms({"text": f"{AGGREGATES[name]}({forms.sql['text']})"}, aggregated=True, names=forms.names)
         self._as(node.args[0], forms, "number")
         number = forms.number(forms.unit)
         sql = f"{AGGREGATES[name]}({number})" if name in ("MIN", "MAX") else f"{AGGREGATES[name]}(({number})::DOUBLE)"
-        return Forms({"number": sql}, ((forms.unit, None),) if forms.units else (), aggregated=True)
+        return Forms({"number": sql}, ((forms.unit, None),) if forms.units else (), aggregated=True, names=forms.names)
 
     def _history(self, node: Node) -> Forms:
         args = node.args

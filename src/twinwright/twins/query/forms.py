@@ -11,14 +11,16 @@ from twinwright.twins.query.catalogue import Kind
 
 
 class Parameters:
-    """Values on their way to SQL: bound by name, never part of its text."""
+    """Values on their way to SQL: bound by name, never part of its text. Equal ones have one name, so that what is grouped by is found
+    again in what is selected."""
 
     def __init__(self) -> None:
         self.values: dict[str, Any] = {}
+        self._names: dict[tuple[type, Any], str] = {}
 
     def bind(self, value: Any) -> str:
         """The placeholder of a value."""
-        name = f"p{len(self.values)}"
+        name = self._names.setdefault((type(value), value), f"p{len(self.values)}")
         self.values[name] = value
         return f"${name}"
 
