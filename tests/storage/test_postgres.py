@@ -13,7 +13,7 @@ from tests.storage.cut import Line
 from twinwright.clock import ManualClock
 from twinwright.errors import StoreError, UsageError
 from twinwright.governance.principals import SYSTEM
-from twinwright.storage import postgres_connections, postgres_lifecycle, postgres_sql
+from twinwright.storage import postgres_connections, postgres_lifecycle, postgres_sql, postgres_transaction
 from twinwright.storage.layout import Counts, Selection
 from twinwright.storage.postgres import PostgresStore
 
@@ -247,6 +247,25 @@ def test_a_writer_that_stands_still_is_rolled_back_and_the_next_has_its_turn(ope
         assert other.put_record(SYSTEM, "k", "b", {}) == 1  # it waits for as long as that takes
         transaction.put_record("k", "c", {})
     assert stalled.put_record(SYSTEM, "k", "d", {}) == 2
+
+
+def test_a_writer_that_stands_still_within_a_copy_is_rolled_back_too(opened, monkeypatch):
+    stalled, other = opened(shared=True), opened(shared=True, stalled=500_000)
+    made, turns = table(other), []
+
+    class Slow(bytes):
+        def __getitem__(self, part):
+            turns.append(other.put_record(SYSTEM, "k", "b", {}))  # waits for the lock, while the server waits for the rest
+            return super().__getitem__(part)
+
+    class Data:
+        data = Slow(b"x" * 10)
+
+    monkeypatch.setattr(postgres_transaction, "packed", lambda rows: Data)
+    with pytest.raises(StoreError), write(stalled) as transaction:
+        transaction.append_readings(made, rows(made, transaction.commit, (1, 5, 0, 1.0)))
+    assert turns == [2]
+    assert stalled.last_commit(SYSTEM) == 2
 
 
 def test_several_writers_share_one_gap_free_log_and_no_turn_counts_twice(postgres, schema, opened):

@@ -80,7 +80,7 @@ class PostgresStore(PostgresCopies, PostgresSealing, PostgresRollUps):
         self._clock = clock or SystemClock()
         self._writer = threading.RLock()
         self._connections = Connections(dsn, schema, stalled)
-        self._locks = Locks(schema, shared=shared)
+        self._locks = Locks(schema, stalled, shared=shared)
         self._con = self._connections.connect()
         self._unsettled: PostgresTransaction | None = None  # whose COMMIT was not answered
         self._catalogue, self._catalogue_at = Catalogue(), -1

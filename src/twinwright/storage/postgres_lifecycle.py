@@ -6,21 +6,25 @@ import time
 from typing import Any
 from uuid import UUID
 
-from psycopg import sql
+from psycopg import errors, sql
 
 from twinwright.errors import StoreError
+from twinwright.observability.logs import get_logger
 from twinwright.storage.postgres_connections import Connection
 from twinwright.storage.postgres_sql import MIGRATIONS
 
 _OWNER, _WRITER = 0x7477_0001, 0x7477_0002  # of the two-part keys of advisory locks; the other part is the schema
 _OLDEST = 150_000  # PostgreSQL 15
+_STILL_SECONDS = 0.5  # nothing of a COPY comes for so long, after all the time that it was waited for
+_log = get_logger("storage")
 
 
 class Locks:
     """The two locks of a store: its platform's, held by a session, and its writer's, held by a transaction. Workers take no first one."""
 
-    def __init__(self, schema: str, *, shared: bool) -> None:
+    def __init__(self, schema: str, stalled: int, *, shared: bool) -> None:
         self._schema = schema
+        self._stalled = stalled
         self._shared = shared
 
     def take(self, connection: Connection, where: str) -> None:
@@ -46,14 +50,37 @@ class Locks:
 
     def begin(self, connection: Connection) -> tuple[int, int]:
         """Begin a transaction as the only writer. The number and the time of the newest commit (0 and 0: none)."""
-        connection.execute("BEGIN")
-        self.wait(connection)
+        while True:
+            connection.execute("BEGIN")
+            connection.execute("SELECT set_config('lock_timeout', %s, true)", [str(self._stalled // 1_000)])
+            try:
+                self.wait(connection)
+            except errors.LockNotAvailable:
+                connection.execute("ROLLBACK")
+                self._end_stalled(connection)
+            else:
+                break
+        connection.execute("SET LOCAL lock_timeout = 0")
         newest = connection.execute("SELECT number, made_at FROM commits ORDER BY number DESC LIMIT 1").fetchone()
         return (int(newest[0]), int(newest[1])) if newest else (0, 0)
 
     def wait(self, connection: Connection) -> None:
         """The writer's lock, until the transaction ends."""
         connection.execute("SELECT pg_advisory_xact_lock(%s, hashtext(%s))", [_WRITER, self._schema])
+
+    def _end_stalled(self, connection: Connection) -> None:
+        """End a writer whose COPY has stopped coming: the server waits for the rest for ever, and all others for that."""
+        holder = (
+            "SELECT pid, bytes_processed FROM pg_locks JOIN pg_stat_activity a USING (pid) LEFT JOIN pg_stat_progress_copy p USING (pid) "
+            "WHERE locktype = 'advisory' AND classid = %s AND objid = (hashtext(%s)::bigint & 4294967295)::oid AND granted "
+            "AND objsubid = 2 AND a.wait_event = 'ClientRead' AND a.state_change < clock_timestamp() - %s * interval '1 microsecond'"
+        )
+        values = [_WRITER, self._schema, self._stalled]
+        before = connection.execute(holder.encode(), values).fetchall()
+        time.sleep(_STILL_SECONDS)
+        for pid, _ in set(before) & set(connection.execute(holder.encode(), values).fetchall()):
+            _log.warning("another writer stands still: ending its session", pid=pid)
+            connection.execute("SELECT pg_terminate_backend(%s)", [pid])
 
     def is_committed(self, connection: Connection, number: int, batch: UUID) -> bool:
         """Whether a transaction whose COMMIT was not answered is in the log: certain, since it held the lock until it ended."""
