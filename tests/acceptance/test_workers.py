@@ -21,7 +21,7 @@ from tests.acceptance.test_kills import BROKEN, SENSORS, encoded, reading, works
 import twinwright as tw
 
 PARTITIONS = 3
-SESSION, STALLED = 2.0, 1.5  # seconds until a member is taken for dead, and until one that holds up the others is rolled back
+SESSION, STALLED = 2.0, 2.0  # seconds until a member is taken for dead, and until one that holds up the others is rolled back
 
 
 class Feed(threading.Thread):

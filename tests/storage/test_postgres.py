@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -241,12 +242,24 @@ def test_who_lost_the_store_to_another_platform_waits_for_it_and_then_goes_on(po
 
 
 def test_a_writer_that_stands_still_is_rolled_back_and_the_next_has_its_turn(opened):
-    stalled, other = opened(shared=True, stalled=300_000), opened(shared=True)
+    stalled, other = opened(shared=True), opened(shared=True, stalled=300_000)
     with pytest.raises(StoreError), write(stalled) as transaction:
         transaction.put_record("k", "a", {})
         assert other.put_record(SYSTEM, "k", "b", {}) == 1  # it waits for as long as that takes
         transaction.put_record("k", "c", {})
     assert stalled.put_record(SYSTEM, "k", "d", {}) == 2
+
+
+def test_a_writer_that_takes_its_time_is_waited_for(opened):
+    slow, other, turns = opened(shared=True), opened(shared=True, stalled=1_000_000), []
+    slow.on_commit(lambda commit: None)  # it watches the log, as every platform does
+    with write(slow) as transaction:
+        waiting = threading.Thread(target=lambda: turns.append(other.put_record(SYSTEM, "k", "b", {})))
+        waiting.start()
+        time.sleep(2.5)
+        transaction.put_record("k", "a", {})
+    waiting.join()
+    assert turns == [2]
 
 
 def test_a_writer_that_stands_still_within_a_copy_is_rolled_back_too(opened, monkeypatch):

@@ -55,7 +55,9 @@ class PostgresStore(PostgresCopies, PostgresSealing, PostgresRollUps):
             default="twinwright", alias="schema", min_length=1, max_length=63, description="of the database, for this store"
         )
         stalled_writer: Duration = Field(
-            default=30 * SECOND, ge=100_000, description="a writer that stands still while others wait for it is rolled back after this"
+            default=30 * SECOND,
+            ge=100_000,
+            description="a process that is not heard of for so long, while others wait for it, is rolled back",
         )
 
     @classmethod
@@ -79,7 +81,7 @@ class PostgresStore(PostgresCopies, PostgresSealing, PostgresRollUps):
     ) -> None:
         self._clock = clock or SystemClock()
         self._writer = threading.RLock()
-        self._connections = Connections(dsn, schema, stalled)
+        self._connections = Connections(dsn, schema)
         self._locks = Locks(schema, stalled, shared=shared)
         self._con = self._connections.connect()
         self._unsettled: PostgresTransaction | None = None  # whose COMMIT was not answered

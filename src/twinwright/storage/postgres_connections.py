@@ -6,6 +6,7 @@ import contextlib
 import queue
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
@@ -20,7 +21,7 @@ from twinwright.storage.postgres_copy import escaped, unescaped
 READERS = 16  # connections that read at one time; who comes later waits
 _CONNECT_SECONDS = 10
 PATIENCE = 10.0  # seconds for a server that is starting again
-STALLED = 30 * SECOND  # a writer that stands still in a transaction for so long is rolled back: others wait for its lock
+STALLED = 30 * SECOND  # a process that is not heard of for so long has its transaction ended by those who wait for the writers' lock
 Connection = psycopg.Connection[tuple[Any, ...]]
 T = TypeVar("T")
 
@@ -40,7 +41,7 @@ class _Loader(TextLoader):
 class Connections:
     """Makes connections to one schema of one database, and lends those that read. `dsn` is libpq's: a URL or `key=value`."""
 
-    def __init__(self, dsn: str, schema: str, stalled: int = STALLED) -> None:
+    def __init__(self, dsn: str, schema: str) -> None:
         """Raises UsageError for an address that can't be read; it is not repeated, for it may hold a password."""
         try:
             parts = conninfo.conninfo_to_dict(dsn)
@@ -48,7 +49,8 @@ class Connections:
             raise UsageError(
                 "the address of the database can't be read", where="store.dsn", remedy="Write it as postgresql://user@host/database"
             ) from None
-        self._dsn, self._schema, self._stalled = dsn, schema, stalled
+        self._dsn, self._schema = dsn, schema
+        self._name = f"twinwright {uuid.uuid4().hex[:12]}"  # what the sessions of one process have in common: see `Locks`
         self.where = f"postgresql {parts.get('host') or parts.get('hostaddr') or 'local'}/{parts.get('dbname') or ''} ({schema})"
         self._idle: queue.LifoQueue[Connection] = queue.LifoQueue()
         self._turns = threading.BoundedSemaphore(READERS)
@@ -60,7 +62,7 @@ class Connections:
                 self._dsn,
                 autocommit=True,
                 client_encoding="UTF8",
-                application_name="twinwright",
+                application_name=self._name,
                 connect_timeout=_CONNECT_SECONDS,
                 prepare_threshold=None,  # statements are made anew for each read; and poolers lose prepared ones
             )
@@ -68,9 +70,8 @@ class Connections:
             connection.adapters.register_loader("text", _Loader)
             connection.execute(
                 "SELECT set_config('search_path', quote_ident(%s), false), set_config('synchronous_commit', 'on', false), "
-                "set_config('standard_conforming_strings', 'on', false), set_config('client_min_messages', 'warning', false), "
-                "set_config('idle_in_transaction_session_timeout', %s, false)",
-                [self._schema, str(self._stalled // 1_000)],
+                "set_config('standard_conforming_strings', 'on', false), set_config('client_min_messages', 'warning', false)",
+                [self._schema],
             )
         return connection
 

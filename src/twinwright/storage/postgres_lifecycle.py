@@ -15,7 +15,6 @@ from twinwright.storage.postgres_sql import MIGRATIONS
 
 _OWNER, _WRITER = 0x7477_0001, 0x7477_0002  # of the two-part keys of advisory locks; the other part is the schema
 _OLDEST = 150_000  # PostgreSQL 15
-_STILL_SECONDS = 0.5  # nothing of a COPY comes for so long, after all the time that it was waited for
 _log = get_logger("storage")
 
 
@@ -69,18 +68,15 @@ class Locks:
         connection.execute("SELECT pg_advisory_xact_lock(%s, hashtext(%s))", [_WRITER, self._schema])
 
     def _end_stalled(self, connection: Connection) -> None:
-        """End a writer whose COPY has stopped coming: the server waits for the rest for ever, and all others for that."""
-        holder = (
-            "SELECT pid, bytes_processed FROM pg_locks JOIN pg_stat_activity a USING (pid) LEFT JOIN pg_stat_progress_copy p USING (pid) "
-            "WHERE locktype = 'advisory' AND classid = %s AND objid = (hashtext(%s)::bigint & 4294967295)::oid AND granted "
-            "AND objsubid = 2 AND a.wait_event = 'ClientRead' AND a.state_change < clock_timestamp() - %s * interval '1 microsecond'"
+        """End a writer whose process stands still: none of its sessions, one of which watches the log, has asked for anything."""
+        stalled = (
+            "SELECT pg_terminate_backend(pid) FROM pg_locks JOIN pg_stat_activity a USING (pid) WHERE locktype = 'advisory' AND granted "
+            "AND classid = %s AND objid = (hashtext(%s)::bigint & 4294967295)::oid AND objsubid = 2 AND wait_event = 'ClientRead' "
+            "AND NOT EXISTS (SELECT 1 FROM pg_stat_activity b WHERE b.application_name = a.application_name "
+            "AND b.state_change > clock_timestamp() - %s * interval '1 microsecond')"
         )
-        values = [_WRITER, self._schema, self._stalled]
-        before = connection.execute(holder.encode(), values).fetchall()
-        time.sleep(_STILL_SECONDS)
-        for pid, _ in set(before) & set(connection.execute(holder.encode(), values).fetchall()):
-            _log.warning("another writer stands still: ending its session", pid=pid)
-            connection.execute("SELECT pg_terminate_backend(%s)", [pid])
+        if connection.execute(stalled.encode(), [_WRITER, self._schema, self._stalled]).fetchall():
+            _log.warning("another writer stood still: its transaction was ended")
 
     def is_committed(self, connection: Connection, number: int, batch: UUID) -> bool:
         """Whether a transaction whose COMMIT was not answered is in the log: certain, since it held the lock until it ended."""
