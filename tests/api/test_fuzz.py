@@ -97,3 +97,40 @@ def test_heads(client: TestClient, headers: list[tuple[str, str]]) -> None:
     sendable = {name: value for name, value in headers if value.isascii() and value.isprintable()}
     check(client.get("/v1/twins", headers=sendable))
     check(client.post("/v1/dead-letters/retry", headers={name: value for name, value in sendable.items() if name != "content-length"}))
+
+
+documents = st.dictionaries(
+    st.sampled_from(["$metadata", "$dtId", "$targetId", "$relationshipName", "pressure", "drive"]) | words, values, max_size=4
+)
+operations = st.lists(
+    st.fixed_dictionaries(
+        {
+            "op": st.sampled_from(["add", "remove", "replace", "test", "move"]) | words,
+            "path": st.text(max_size=8).map(lambda one: "/" + one),
+        },
+        optional={"value": values},
+    )
+    | values,
+    max_size=3,
+)
+
+
+@settings(slow, max_examples=25)
+@given(documents, operations, words, st.dictionaries(st.sampled_from(["if-match", "if-none-match"]), st.sampled_from(["*", 'W/"x"', ""])))
+def test_writes_of_the_graph(client: TestClient, body: Any, patch: Any, id: str, headers: dict[str, str]) -> None:
+    name = quote(id, safe="")
+    twin = {"$metadata": {"$model": "dtmi:test:Pump;1"}, **body}
+    for path, sent in (
+        (f"/digitaltwins/{name}", body),
+        (f"/digitaltwins/{name}", twin),
+        (f"/digitaltwins/pump-1/relationships/{name}", body),
+    ):
+        check(client.put(path, content=json.dumps(sent), headers=headers))
+    for path in (f"/digitaltwins/{name}", "/digitaltwins/pump-2", f"/digitaltwins/pump-1/relationships/{name}", f"/models/{name}"):
+        check(client.patch(path, content=json.dumps(patch), headers=headers))
+    for path in (f"/eventroutes/{name}", f"/jobs/imports/{name}"):
+        check(client.put(path, content=json.dumps(body)))
+    check(client.post("/models", content=json.dumps([body])))
+    check(client.post(f"/digitaltwins/{name}/telemetry", content=json.dumps(body), headers={"message-id": "1"}))
+    for path in (f"/digitaltwins/pump-1/relationships/{name}", f"/digitaltwins/{name}" if id != "pump-1" else "/digitaltwins/none"):
+        check(client.delete(path, headers=headers))
