@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from twinwright import schema
@@ -346,7 +346,7 @@ _JSON = st.recursive(
     st.sampled_from(["contents", "extends", "schemas", "displayName", "comment", "@context", "@type", "@id"]),
     st.sampled_from([2, 3, 4]),
 )
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_any_json_is_an_ontology_or_a_schema_error(value: Any, member: str, version: int) -> None:
     for document in (interface(version=version) | {member: value}, value, json.dumps(interface(version=version) | {member: value})):
         try:

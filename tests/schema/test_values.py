@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from twinwright import schema
@@ -88,6 +88,7 @@ def test_a_value_too_deep_is_refused() -> None:
         max_leaves=10,
     )
 )
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_any_json_value_is_judged_without_a_crash(value: Any) -> None:
     inner = Object((Field("a", Array(Primitive("dateTime"))),))
     for kind in (Primitive("duration"), Primitive("bytes"), Geospatial("polygon"), Array(inner), Map("k", "v", inner), inner):
