@@ -55,7 +55,7 @@ def build(folder: Path, readings: int, days: int) -> float:
             transaction.count(Counts(BATCH, BATCH), source=table.source)
         with state.lock:
             state.of("pump").fold(table, made)
-            state.folded("pump", BATCH)
+            state.folded("pump", BATCH, transaction.commit)
     pipeline.close()
     state.materialise()
     store.close()
