@@ -1,0 +1,119 @@
+"""`POST /query` on the real platform: the shape of Azure Digital Twins, in step with every commit, over history and as it was known."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+from tests.api.conftest import reading
+
+from twinwright.api import answers
+from twinwright.platform.local import LocalPlatform
+
+PRESSURES = "SELECT T.$dtId AS id, T.pressure AS p FROM DIGITALTWINS T WHERE IS_DEFINED(T.pressure)"
+
+
+def ask(client: TestClient, query: Any, after: int | None = None, **more: Any) -> Any:
+    headers = {} if after is None else {"Twinwright-After": str(after)}
+    return client.post("/query", params={"api-version": "2023-10-31"}, json={"query": query, **more}, headers=headers)
+
+
+def value(client: TestClient, query: str, after: int | None = None) -> list[dict[str, Any]]:
+    response = ask(client, query, after)
+    assert response.status_code == 200, response.text
+    answers.QueryPage.model_validate(response.json())
+    return response.json()["value"]
+
+
+def push(client: TestClient, body: bytes) -> int:
+    response = client.post("/v1/telemetry/pump", content=body, headers={"content-type": "application/json"})
+    assert response.status_code == 200, response.text
+    return int(response.json()["token"])
+
+
+def test_documents_are_those_of_state(client, platform):
+    documents = value(client, "SELECT * FROM DIGITALTWINS")
+    assert {one["$dtId"]: one["$etag"] for one in documents} == {one["$dtId"]: one["$etag"] for one in platform.state()["value"]}
+
+
+def test_a_page_goes_on_from_its_token_and_says_what_it_cost(client):
+    page = client.post("/query", json={"query": "SELECT T.$dtId FROM DIGITALTWINS T"}, headers={"max-items-per-page": "1"})
+    assert float(page.headers["query-charge"]) >= 0
+    token = page.json()["continuationToken"]
+    rest = client.post("/query", json={"continuationToken": token}, headers={"max-items-per-page": "1"}).json()
+    assert [one["$dtId"] for one in page.json()["value"] + rest["value"]] == ["pump-1", "pump-2"]
+    assert rest["continuationToken"] is None
+
+
+def test_a_write_is_seen_by_the_query_that_its_token_is_given_to(client):
+    value(client, PRESSURES)
+    for step in range(3):
+        token = push(client, reading(2_000 + step, 300.0 + step, unit="pump-2"))
+        assert {"id": "pump-2", "p": 300.0 + step} in value(client, PRESSURES, token)
+
+
+def test_relationships_and_joins_need_no_anchor(client):
+    found = value(client, "SELECT A, R FROM DIGITALTWINS A JOIN B RELATED A.feeds R")
+    assert [(one["A"]["$dtId"], one["R"]["$targetId"]) for one in found] == [("pump-1", "pump-2")]
+    assert value(client, "SELECT * FROM RELATIONSHIPS")[0]["$relationshipId"] == "r1"
+
+
+def test_the_past_is_that_of_state(client, platform):
+    push(client, reading(2_500, 777.0))
+    at = "2026-03-01T08:02:00Z"
+    expected = platform.state("pump-1", as_of=at)["pressure"]
+    assert value(client, f"SELECT T.pressure FROM DIGITALTWINS T WHERE T.$dtId = 'pump-1' AS OF '{at}'") == [{"pressure": expected}]
+    known = platform.session.store.last_commit(platform.principal)
+    before = platform.state("pump-1", known_at=str(known))["pressure"]
+    push(client, reading(2_501, 778.0))
+    query = f"SELECT T.pressure FROM DIGITALTWINS T WHERE T.$dtId = 'pump-1' KNOWN AT {known}"
+    assert value(client, query) == [{"pressure": before}]
+
+
+def test_a_window_of_history_is_that_of_history(client, platform):
+    at, begin = "2026-03-01T08:04:55Z", "2026-03-01T08:00:00Z"
+    series = platform.history("pump-1", "pressure", start=begin, end="2026-03-01T08:05:00Z")["values"]
+    query = "SELECT HISTORY(T.pressure, 'PT5M', '{}') AS v FROM DIGITALTWINS T WHERE T.$dtId = 'pump-1' AS OF '{}'"
+    for aggregate, expected in (("max", max(series)), ("count", len(series)), ("avg", sum(series) / len(series))):
+        assert value(client, query.format(aggregate, at))[0]["v"] == pytest.approx(expected)
+    bar = "SELECT MAX(HISTORY(T.pressure, 'PT5M', 'max')) IN UNIT 'bar' AS v FROM DIGITALTWINS T AS OF '2026-03-01T08:04:55Z'"
+    assert value(client, bar)[0]["v"] == pytest.approx(max(series) / 100)
+
+
+def test_units_are_converted_in_conditions(client):
+    pa, kpa = (value(client, f"SELECT COUNT() FROM DIGITALTWINS T WHERE T.pressure > {limit}") for limit in ("200000 Pa", "200 kPa"))
+    assert pa == kpa
+
+
+def test_another_lane_is_asked_for_by_name(client):
+    assert value(client, "SELECT COUNT() FROM DIGITALTWINS T WHERE IS_DEFINED(T.$lanes.desired.pressure)") == [{"COUNT": 0}]
+
+
+def test_explain_shows_the_plan_with_placeholders(client):
+    (plan,) = value(client, "EXPLAIN SELECT T FROM DIGITALTWINS T WHERE T.pressure > 123456")
+    assert "123456" not in plan["sql"]
+    assert "$p0" in plan["sql"]
+
+
+@pytest.mark.parametrize("body", [None, [], "x", {}, {"query": 1}, {"query": "SELECT"}, {"query": "", "continuationToken": "e30="}])
+def test_what_is_no_query_is_refused(client, body):
+    response = client.post("/query", json=body)
+    assert response.status_code == 400
+    assert response.json()["error"]["message"]
+
+
+def test_a_slip_names_the_nearest(client):
+    error = ask(client, "SELECT T.presure FROM DIGITALTWINS T").json()["error"]
+    assert error["code"] == "SqlQueryError"
+    assert "Did you mean 'pressure'?" in error["message"]
+
+
+def test_no_query_makes_the_server_fail(client, platform: LocalPlatform):
+    rng = random.Random(3)
+    words = "SELECT * FROM DIGITALTWINS T WHERE T.pressure > 1 kPa AND ( ) ' \" [ ] -- ; , IN MATCH (A)-[*1..9]-(B) GROUP BY $p0 e0.e"
+    words = words.split()
+    for _ in range(150):
+        assert ask(client, " ".join(rng.choices(words, k=rng.randint(1, 14)))).status_code in (200, 400)
+    assert value(client, "SELECT COUNT() FROM DIGITALTWINS") == [{"COUNT": 2}]
