@@ -241,7 +241,19 @@ def test_the_table_covers_what_the_socket_answers() -> None:
         "clock",
         "trust_clock",
     }
-    reached |= {"simulate", "runs", "run", "verify_run", "compare_runs", "calibrate", "validate", "promote"}
+    reached |= {
+        "simulate",
+        "runs",
+        "run",
+        "verify_run",
+        "compare_runs",
+        "explain_run",
+        "export_run",
+        "prune_runs",
+        "calibrate",
+        "validate",
+        "promote",
+    }
     theirs = {"push", "twins", "relationships", "interfaces", "paths", "status", "metrics", "models", "scenarios", "report"}
     theirs |= {"parameter_sets", "parameter_set", "validations"}
     theirs |= {"query"}
