@@ -117,3 +117,23 @@ def test_no_query_makes_the_server_fail(client, platform: LocalPlatform):
     for _ in range(150):
         assert ask(client, " ".join(rng.choices(words, k=rng.randint(1, 14)))).status_code in (200, 400)
     assert value(client, "SELECT COUNT() FROM DIGITALTWINS") == [{"COUNT": 2}]
+
+
+def test_the_graph_that_clients_write_is_asked_at_once_and_as_it_was(client, platform):
+    twin = {"$metadata": {"$model": "dtmi:test:Pump;1"}, "pressure": 5.0}
+    count = "SELECT COUNT() FROM DIGITALTWINS T JOIN U RELATED T.feeds"
+    before, known = value(client, count)[0]["COUNT"], platform.session.store.last_commit(platform.principal)
+    assert client.put("/digitaltwins/pump-new", json=twin).status_code == 200
+    edge = {"$targetId": "pump-1", "$relationshipName": "feeds"}
+    assert client.put("/digitaltwins/pump-new/relationships/n1", json=edge).status_code == 200
+    assert value(client, "SELECT T.pressure FROM DIGITALTWINS T WHERE T.$dtId = 'pump-new'") == [{"pressure": 5.0}]
+    change = [{"op": "replace", "path": "/pressure", "value": 6.0}]
+    headers = {"content-type": "application/json-patch+json"}
+    assert client.patch("/digitaltwins/pump-new", json=change, headers=headers).status_code in (202, 204)
+    assert value(client, "SELECT T.pressure FROM DIGITALTWINS T WHERE T.$dtId = 'pump-new'") == [{"pressure": 6.0}]
+    assert value(client, count) == [{"COUNT": before + 1}]
+    assert value(client, f"{count} KNOWN AT {known}") == [{"COUNT": before}]
+    assert value(client, f"SELECT T FROM DIGITALTWINS T WHERE T.$dtId = 'pump-new' KNOWN AT {known}") == []
+    assert client.delete("/digitaltwins/pump-new/relationships/n1").status_code == 204
+    assert client.delete("/digitaltwins/pump-new").status_code == 204
+    assert value(client, "SELECT COUNT() FROM DIGITALTWINS T WHERE T.$dtId = 'pump-new'") == [{"COUNT": 0}]

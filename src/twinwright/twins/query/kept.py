@@ -104,7 +104,7 @@ class Graphs:
         key = (as_of, known_at, self._store.last_commit(SYSTEM))  # later commits correct the past
         if key not in self._past:
             graph = Projection(self.catalogue)
-            self._source.load_graph(principal, graph, as_of=as_of)
+            self._source.load_graph(principal, graph, as_of=as_of, known_at=known_at)
             self._past[key] = graph, set()
             while len(self._past) > _MOST_PAST:
                 self._past.popitem(last=False)  # readers that are at it keep it until they are done

@@ -31,10 +31,11 @@ class GraphSource:
 
     # --- the graph ---------------------------------------------------------------------------------------------------
 
-    def load_graph(self, principal: Principal, projection: Projection, *, as_of: int | None = None) -> None:
-        """The twins that are there, or were at an event time, and the relationships between them."""
+    def load_graph(self, principal: Principal, projection: Projection, *, as_of: int | None = None, known_at: int | None = None) -> None:
+        """The twins that are there, or were at an event time as known at a commit, and the relationships between them."""
         catalogue = projection.catalogue
-        lives = [life for life in self._store.lifetimes(principal) if _there(life, as_of) and life.interface in catalogue.numbers]
+        every = self._store.lifetimes(principal, as_of=as_of, known_at=known_at)
+        lives = [life for life in every if _there(life, as_of) and life.interface in catalogue.numbers]
         twins = pa.table(
             [
                 pa.array([life.number for life in lives], pa.int32()),
@@ -44,7 +45,7 @@ class GraphSource:
             schema=TWIN_SCHEMA,
         )
         numbers = {life.twin: life.number for life in lives}
-        edges = self._store.relationships(principal)
+        edges = self._store.relationships(principal, as_of=as_of, known_at=known_at)
         projection.load_graph(twins, *_edges(edges, numbers, catalogue))
 
     # --- values ------------------------------------------------------------------------------------------------------
