@@ -228,7 +228,7 @@ def failure_of(error: BaseException) -> tuple[FailureKind, str]:
     return "raised", f"{type(error).__name__}: {error}{place}"
 
 
-def _function(entry: str) -> Callable[[Any, Path], Any]:
+def _function(entry: str) -> Callable[..., Any]:
     module, _, name = entry.partition(":")
     return getattr(importlib.import_module(module), name)  # type: ignore[no-any-return]
 
@@ -238,14 +238,12 @@ def no_preparation(payload: Any, folder: Path) -> None:
 
 
 def main() -> None:
-    """The root: descriptor 0 is the control socket, the argument the directory to remove at the end."""
+    """The root: descriptor 0 is the control socket, the arguments the directory to remove at the end, and what to import."""
     control = socket.socket(fileno=os.dup(0))
     directory = Path(sys.argv[1])
     os.environ.clear()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C reaches the whole group: the parent decides
-    from twinwright.simulation import worker
-
-    worker.warm_up()
+    _function(sys.argv[2])()
     gc.collect()
     gc.freeze()
     control.send(b"ready")

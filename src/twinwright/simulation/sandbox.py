@@ -51,7 +51,9 @@ class Sandbox:
     the kernel and the root of the children clean up: no process and no file stays.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, warm_up: str = "twinwright.simulation.worker:warm_up") -> None:
+        """`warm_up` ("module:function" of this installation) imports what all runs need, in the process that the others are forked from."""
+        self._warm_up = warm_up
         self._lock = threading.Lock()
         self._root: _Root | None = None
         self._templates: OrderedDict[str, _Template] = OrderedDict()
@@ -107,7 +109,7 @@ class Sandbox:
                 self._templates.clear()
                 self._root = None
             if self._root is None:
-                self._root = _Root()
+                self._root = _Root(self._warm_up)
                 started = True
             template = self._templates.get(key)
             if template is None:
@@ -130,14 +132,14 @@ class Sandbox:
 class _Root:
     """The process that has imported the libraries and runs no user code."""
 
-    def __init__(self) -> None:
+    def __init__(self, warm_up: str) -> None:
         self.directory = Path(tempfile.mkdtemp(prefix="twinwright-runs-"))
         self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         # The child gets our path to modules and nothing else of ours: no environment, no descriptors, no user site.
         code = f"import sys; sys.path[:] = {sys.path!r}; from twinwright.simulation import fork_server; fork_server.main()"
         with theirs:
             self.process = subprocess.Popen(  # noqa: S603 -- our own interpreter and code
-                [sys.executable, "-s", "-P", "-c", code, str(self.directory)],
+                [sys.executable, "-s", "-P", "-c", code, str(self.directory), warm_up],
                 stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,

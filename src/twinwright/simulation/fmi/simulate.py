@@ -6,6 +6,7 @@ import hashlib
 import re
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from twinwright.errors import UnitError, UsageError
-from twinwright.simulation.child import Failure, Limits, Success, run_in_child
+from twinwright.simulation.child import Failure, Limits, Sandbox, Success
 from twinwright.simulation.digest import digest, engine_versions, platform_tag
 from twinwright.simulation.fmi.archive import Archive, read_archive
 from twinwright.simulation.fmi.description import NUMERIC, Kind, ModelDescription, Variable
@@ -25,6 +26,7 @@ from twinwright.simulation.protocol import ModelError
 from twinwright.simulation.trajectory import check_finite
 
 _NAME = "model.fmu"
+_WARM_UP = "twinwright.simulation.fmi.native:loops"
 _ENTRY, _PREPARE = "twinwright.simulation.fmi.simulate:run_child", "twinwright.simulation.fmi.simulate:prepare_child"
 _QUANTITY = re.compile(r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s+(\S.*?)\s*")
 
@@ -97,9 +99,9 @@ def _run(
     identity = {**{name: one for name, one in payload.items() if name != "logging"}, "fmu": content}
     key = digest({**identity, "engines": engine_versions(), "platform": platform_tag()})
     began = time.perf_counter()
-    outcome = run_in_child(
-        _ENTRY, payload, limits=request.limits, files={_NAME: archive.body}, prepare=_PREPARE, prepare_payload={"kind": payload["kind"]}
-    )
+    files, kind = {_NAME: archive.body}, {"kind": payload["kind"]}
+    with closing(Sandbox(_WARM_UP)) as sandbox:  # not the one of other models, which loads a compiler first
+        outcome = sandbox.run(_ENTRY, payload, limits=request.limits, files=files, prepare=_PREPARE, prepare_payload=kind)
     seconds = time.perf_counter() - began
     answer: dict[str, Any] = {"id": key[:16], "status": "ok", "failure": None, "digest": key, "seconds": seconds, "warnings": warnings}
     if isinstance(outcome, Failure):
