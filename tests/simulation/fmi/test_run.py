@@ -235,13 +235,13 @@ def test_what_runs_in_the_child_runs_here_the_same(run, fmus, tmp_path, monkeypa
     table = write_inputs(tmp_path / "in.csv", "time,int_in,text_in", [(0, 1, "a"), (2, 2, "b")])
     apart = [run("signals2", inputs=table), run("ball3", kind="me"), run("arrays3", settings={"n": "2"})]
 
-    def here(entry, payload, *, files, prepare_payload, **_):
+    def here(sandbox, entry, payload, *, files, prepare_payload, **_):
         folder = tmp_path / str(len(list(tmp_path.iterdir())))
         folder.mkdir()
         for name, content in files.items():
             (folder / name).write_bytes(content)
         return Success(simulate.run_child(payload, folder), "", Cost())
 
-    monkeypatch.setattr(simulate, "run_in_child", here)
+    monkeypatch.setattr(simulate.Sandbox, "run", here)
     again = [run("signals2", inputs=table), run("ball3", kind="me"), run("arrays3", settings={"n": "2"})]
     assert [(one["outputs"], one["digest"]) for one in apart] == [(one["outputs"], one["digest"]) for one in again]
