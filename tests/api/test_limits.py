@@ -50,8 +50,8 @@ def error_of(response: Any, status: int) -> dict[str, Any]:
     ("method", "path", "status", "code"),
     [
         ("GET", "/nowhere", 404, "NotFound"),
-        ("GET", "/digitaltwins/nobody", 404, "NotFound"),
-        ("GET", "/v1/twins/nobody/paths", 404, "NotFound"),
+        ("GET", "/digitaltwins/nobody", 404, "DigitalTwinNotFound"),
+        ("GET", "/v1/twins/nobody/paths", 404, "DigitalTwinNotFound"),
         ("GET", "/v1/history/pump-1/nothing", 404, "NotFound"),
         ("GET", "/v1/runs/nothing", 404, "NotFound"),
         ("POST", "/v1/runs/nothing/verify", 404, "NotFound"),

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-LIMIT_SECONDS = 240
+LIMIT_SECONDS = 540
 _MARK = "--- the command before ended with"
 _FENCE = re.compile(r"^```console(?P<options>[^\n]*)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
 _MATCH = doctest.OutputChecker()

@@ -38,6 +38,7 @@ HOW_TO = (
 )
 
 
+@pytest.mark.timeout(600)  # a page has dozens of commands
 @pytest.mark.parametrize("page", WITH_COMMANDS, ids=lambda page: page.stem)
 def test_the_commands_of_a_page_do_what_it_says(page: Path, tmp_path: Path) -> None:
     wrong = run(page, tmp_path)
