@@ -81,7 +81,7 @@ def test_an_answer_that_is_not_plain_is_refused(answer):
     ],
 )
 def test_each_exception_has_its_kind(error, kind, message):
-    told = fork_server._failure(error)
+    told = fork_server.failure_of(error)
     assert told[0] == kind and message in told[1]
 
 
@@ -137,7 +137,8 @@ def test_the_root_ends_and_takes_its_directory_along_when_it_is_hung_up_on(tmp_p
     directory = tmp_path / "runs"
     directory.mkdir()
     with theirs:
-        root = subprocess.Popen([sys.executable, "-m", "twinwright.simulation.fork_server", str(directory)], stdin=theirs.fileno())
+        command = [sys.executable, "-m", "twinwright.simulation.fork_server", str(directory), "twinwright.simulation.worker:warm_up"]
+        root = subprocess.Popen(command, stdin=theirs.fileno())
     ours.settimeout(60)
     assert ours.recv(16) == b"ready"
     ours.close()
