@@ -152,7 +152,11 @@ def test_a_draft_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
 
 
 @given(data=st.data())
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=20,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
+)
 def test_any_names_make_a_workspace_that_loads(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
     text = st.text(st.characters(codec="utf-8"), min_size=1, max_size=20)
     unit = st.sampled_from([None, "CEL", "PAL", "MPA", "P1", "[x]"])

@@ -87,7 +87,7 @@ def document(
     """
     metadata: dict[str, Any] = {"$model": lifetime.interface}
     body: dict[str, Any] = {"$dtId": lifetime.twin, "$metadata": metadata}
-    for component in shape.components:
+    for component in () if facts else shape.components:  # an empty one is no fact
         _place(body, metadata, component)
     for cell in sorted(cells, key=lambda one: one["path"]):
         if cell["kind"] == REMOVED or (shape.paths and cell["path"] not in shape.paths):  # of an interface that the twin was of before

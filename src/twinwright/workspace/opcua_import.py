@@ -61,6 +61,9 @@ class Draft:
     warnings: tuple[str, ...]
 
 
+_HEAD = frozenset({"node", "twin", "time", "server_time"})  # what every payload of the connector has beside the value
+
+
 @dataclass(frozen=True, slots=True)
 class _Column:
     """A variable as a content of its interface."""
@@ -177,7 +180,7 @@ class _Drafting:
         number = 1
         while True:
             name = word if number == 1 else f"{word}_{number}"
-            if name not in used and self._same(self._meanings.setdefault(name, column.meaning), column.meaning):
+            if name not in used | _HEAD and self._same(self._meanings.setdefault(name, column.meaning), column.meaning):
                 used.add(name)
                 shown = None if name == wanted else wanted[:512]
                 return _Column(name, column.schema, column.is_property, column.unit, column.dtdl_unit, shown)
