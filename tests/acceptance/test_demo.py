@@ -83,7 +83,7 @@ def perform(tmp_path: Path) -> Iterator[Callable[..., Performance]]:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            env={**os.environ, "TMPDIR": str(tmp_path)},
+            env={**{name: value for name, value in os.environ.items() if not name.startswith("COV")}, "TMPDIR": str(tmp_path)},
         )
         lines: list[str] = []
         stdout = process.stdout
