@@ -17,6 +17,7 @@ from twinwright.telemetry.line_template import SplitLines, Template
 from twinwright.telemetry.payloads import Payload
 
 _VERSION = 2
+_GAP = 1  # bytes between two bodies, as they are packed now
 _READABLE = (1, 2)  # 1: never taken apart, and always with lengths
 _HEAD = struct.Struct("<BBIIQ")  # version, bytes between two bodies, bytes of the index before and after compression, bytes of the bodies
 _CODEC = pa.Codec("zstd", compression_level=1)
@@ -48,17 +49,16 @@ def pack(payloads: Sequence[Payload], joined: Joined | None = None) -> bytes:
     """
     captures = [dict(payload.captures) for payload in payloads] if any(payload.captures for payload in payloads) else []
     if joined is not None and joined.count == len(payloads):
-        gap, plain, lengths, split = 1, joined.buffer, b"", joined.split
+        plain, lengths, split = joined.buffer, b"", joined.split  # None: who joined them has found no form
     else:
         bodies = [payload.body for payload in payloads]
-        plain, split = b"\n".join([*bodies, b""]), None
+        plain = b"\n".join([*bodies, b""])
         lengths = np.fromiter(map(len, bodies), np.int64, len(bodies)).astype("<u4").tobytes()
-        gap = 1
-    split = split or line_template.split(plain, plain.count(b"\n"))
+        split = line_template.split(plain, plain.count(b"\n"))
     parts, body = _taken_apart(split) if split else (None, _CODEC.compress(plain, asbytes=True))
     index = msgspec.msgpack.encode(_Index(lengths, captures, parts))
     short = _CODEC.compress(index, asbytes=True)
-    return b"".join([_HEAD.pack(_VERSION, gap, len(index), len(short), len(plain)), short, body])
+    return b"".join([_HEAD.pack(_VERSION, _GAP, len(index), len(short), len(plain)), short, body])
 
 
 def unpack(frames: bytes) -> list[Payload]:
