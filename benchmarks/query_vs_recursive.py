@@ -56,7 +56,7 @@ class Graph:
             for path in PATHS
         ]
         self.projection.put("observed", pa.concat_tables([pa.table(one) for one in every]), None)
-        self.queries = QueryService(None, self, lambda *_: {})  # type: ignore[arg-type]
+        self.queries = QueryService(None, self, lambda *_: {})
 
     @property
     def shape(self) -> Any:

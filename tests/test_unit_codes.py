@@ -54,9 +54,9 @@ def _ucum_atom(text: str) -> float:
     match = re.fullmatch(r"(.*?)(-?\d+)?", text) if text not in _UCUM else None
     base, exponent = (match[1], int(match[2] or 1)) if match else (text, 1)
     if base in _UCUM:
-        return _UCUM[base] ** exponent  # type: ignore[no-any-return]
+        return _UCUM[base] ** exponent
     prefix = next(name for name in _PREFIXES if base.startswith(name) and base[len(name) :] in _UCUM)
-    return (_PREFIXES[prefix] * _UCUM[base[len(prefix) :]]) ** exponent  # type: ignore[no-any-return]
+    return (_PREFIXES[prefix] * _UCUM[base[len(prefix) :]]) ** exponent
 
 
 def _ucum_factor(code: str) -> float:

@@ -57,7 +57,7 @@ class Bearer:
 
 
 class AsyncBearer(Bearer):
-    async def get_token(self, *scopes: str, **options: Any) -> AccessToken:  # type: ignore[override]
+    async def get_token(self, *scopes: str, **options: Any) -> AccessToken:
         return super().get_token(*scopes, **options)
 
     async def close(self) -> None: ...

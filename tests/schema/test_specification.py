@@ -87,7 +87,7 @@ def test_unresolved_references_are_named(outcomes: list[Outcome]) -> None:
     incomplete = [outcome for outcome in outcomes if "expect" in outcome.case]
     assert len(incomplete) > 100
     for outcome in incomplete:
-        named = {problem.value for problem in outcome.problems if problem.code == PREFIX + "unresolvedReference"}  # type: ignore[attr-defined]
+        named = {problem.value for problem in outcome.problems if problem.code == PREFIX + "unresolvedReference"}
         assert named == set(outcome.case["expect"]["unresolvedIdentifiers"])
 
 

@@ -200,8 +200,8 @@ class LocalPlatform(LocalGraph):
         self, text: str, *, continuation: str | None = None, max_items: int | None = None, after: int | None = None
     ) -> dict[str, Any]:
         self.session.wait_for(self.principal, after)
-        commit_of = lambda known_at: self._commit(known_at) or 0  # noqa: E731
-        return self.session.served.queries.query(self.principal, text, continuation, max_items, commit_of)
+        queries = self.session.served.queries
+        return queries.query(self.principal, text, continuation, max_items, lambda known_at: self._commit(known_at) or 0)
 
     def interfaces(self) -> list[dict[str, Any]]:
         return [one["model"] for one in self.interface_list()]

@@ -63,7 +63,8 @@ def open_store(engine: str, options: Mapping[str, Any], folder: Path, clock: Clo
     Raises what `find_engine` and the engine raise, WorkspaceError for options that it does not know, UsageError where `beside` can't be.
     """
     kind = find_engine(engine)
-    if beside and not callable(getattr(kind, "join", None)):
+    join: Any = getattr(kind, "join", None)
+    if beside and not callable(join):
         raise UsageError(
             f"a store of the engine '{engine}' is one process's",
             where="store.engine",
@@ -73,5 +74,4 @@ def open_store(engine: str, options: Mapping[str, Any], folder: Path, clock: Clo
     settings = Document("twinwright.toml", dict(options), {(): 1}).parse(kind.Settings, problems)
     if settings is None:
         raise WorkspaceError(problems.items)
-    opened = kind.join if beside else kind.open  # type: ignore[attr-defined]
-    return cast(Store, opened(settings, folder, clock))
+    return cast(Store, (join if beside else kind.open)(settings, folder, clock))

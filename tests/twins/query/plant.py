@@ -150,7 +150,7 @@ def service(graph: Graph, fixed: Fixed | None = None) -> QueryService:
     def documents(ids: list[str], as_of: Any, known_at: Any) -> Mapping[str, Document]:
         return {id: graph.by_id[id] for id in ids}
 
-    return QueryService(None, fixed or Fixed(graph), documents)  # type: ignore[arg-type]
+    return QueryService(None, fixed or Fixed(graph), documents)
 
 
 def ask(queries: QueryService, text: str, **options: Any) -> list[Document]:

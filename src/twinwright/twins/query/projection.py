@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -189,19 +189,17 @@ def _sorted_edges(edges: pa.Table, twins: Any) -> tuple[pa.Table, Adjacency]:
     return edges.add_column(0, "e", pa.array(np.arange(1, len(edges) + 1, dtype=np.int64))), adjacency
 
 
-class _registered:  # noqa: N801 - a context manager
+@contextlib.contextmanager
+def _registered(connection: duckdb.DuckDBPyConnection, **tables: pa.Table) -> Iterator[None]:
     """Tables that SQL can name as `given_NAME` meanwhile."""
-
-    def __init__(self, connection: duckdb.DuckDBPyConnection, **tables: pa.Table) -> None:
-        self._connection, self._tables = connection, tables
-
-    def __enter__(self) -> None:
-        for name, table in self._tables.items():
-            self._connection.register(f"given_{name}", table)
-
-    def __exit__(self, kind: object, *_: object) -> None:
-        if kind is not None:
-            with contextlib.suppress(duckdb.Error):  # none was begun
-                self._connection.execute("ROLLBACK")
-        for name in self._tables:
-            self._connection.unregister(f"given_{name}")
+    for name, table in tables.items():
+        connection.register(f"given_{name}", table)
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(duckdb.Error):  # none was begun
+            connection.execute("ROLLBACK")
+        raise
+    finally:
+        for name in tables:
+            connection.unregister(f"given_{name}")
