@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field, field_validator
 
 from twinwright.clock import SECOND, parse_duration
 from twinwright.documents import Location, Spec
@@ -24,6 +24,15 @@ def duration_seconds(text: str) -> float:
     if micros <= 0:
         raise ValueError(f"'{text}' is no time at all; write a duration longer than zero, such as PT1S")
     return micros / SECOND
+
+
+def _is_duration(text: str) -> str:
+    duration_seconds(text)
+    return text
+
+
+DurationText = Annotated[str, AfterValidator(_is_duration)]
+"""An ISO 8601 duration longer than nothing, kept as it is written: it goes into records and digests."""
 
 
 def _ordered(value: Range | None) -> Range | None:
@@ -93,7 +102,7 @@ class ModelSpec(Spec):
     states: dict[Name, StateSpec] = Field(default_factory=dict, description="by name, in the order of `x`")
     outputs: Annotated[dict[Name, OutputSpec], Field(min_length=1, description="by name, in the order of `y`")]
     parameters: dict[Name, ParameterSpec] = Field(default_factory=dict, description="by name, in the order of `p`")
-    step: str = Field(description="the time between two samples, such as PT4S")
+    step: DurationText = Field(description="the time between two samples, such as PT4S")
     assumptions: list[str] = Field(default_factory=list, description="said in every run and report")
     validity: dict[Name, Range] = Field(default_factory=dict, description="further ranges within which it is meant, by name")
 
@@ -106,12 +115,6 @@ class ModelSpec(Spec):
     @classmethod
     def _version_is_text(cls, value: Any) -> Any:
         return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
-
-    @field_validator("step")
-    @classmethod
-    def _step_is_a_duration(cls, value: str) -> str:
-        duration_seconds(value)
-        return value
 
     @field_validator("validity")
     @classmethod

@@ -26,7 +26,7 @@ from twinwright.clock import SECOND, from_iso, to_iso
 from twinwright.documents import Document, Problems, Spec
 from twinwright.errors import ExpressionError, UsageError
 from twinwright.expressions import Expression, Type, parse
-from twinwright.simulation.declaration import duration_seconds
+from twinwright.simulation.declaration import DurationText, duration_seconds
 from twinwright.simulation.definition import ModelDefinition
 from twinwright.simulation.protocol import Floats
 
@@ -38,20 +38,13 @@ class DisturbanceSpec(Spec):
 
     at: str | None = Field(default=None, description="a duration since the run's beginning, or a time")
     when: str | None = Field(default=None, description="a condition over inputs and outputs; from the sample after it first holds")
-    for_: str | None = Field(default=None, alias="for", description="how long it lasts; to the end unless given")
+    for_: DurationText | None = Field(default=None, alias="for", description="how long it lasts; to the end unless given")
     input: Annotated[str, Field(description="the model's input that is changed")]
     constant: float | None = Field(default=None, description="this value in place of the input's own: a closed valve")
     stuck: bool = Field(default=False, description="the value that it has when it begins: a stuck sensor")
     scale: float = Field(default=1.0, description="times this")
     add: float = Field(default=0.0, description="and plus this: a bias")
     unit: str | None = Field(default=None, description="of `constant` and `add`; the model's unless given")
-
-    @field_validator("for_")
-    @classmethod
-    def _lasts(cls, value: str | None) -> str | None:
-        if value is not None:
-            duration_seconds(value)
-        return value
 
     @field_validator("at")
     @classmethod

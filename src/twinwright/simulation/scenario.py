@@ -15,7 +15,7 @@ from twinwright.clock import SECOND, from_iso
 from twinwright.documents import Document, Location, Problems, Spec
 from twinwright.errors import ExpressionError, UnitError, UsageError
 from twinwright.expressions import Expression, Type, parse
-from twinwright.simulation.declaration import duration_seconds
+from twinwright.simulation.declaration import DurationText, duration_seconds
 from twinwright.simulation.definition import ModelDefinition
 from twinwright.simulation.distributions import DESIGNS, Design, Distribution, DistributionSpec
 from twinwright.simulation.disturbances import MAX_EVENTS, Disturbance, DisturbanceSpec, check_disturbances, read_disturbances
@@ -42,14 +42,7 @@ class InputChangeSpec(Spec):
     scale: float | DistributionSpec = Field(default=1.0, description="times this")
     add: float | DistributionSpec = Field(default=0.0, description="and plus this")
     unit: str | None = Field(default=None, description="of `constant`, `add` and the series; the model's unless given")
-    bridge: str | None = Field(default=None, description="the longest gap in history that is bridged; a longer one is an error")
-
-    @field_validator("bridge")
-    @classmethod
-    def _bridge_is_a_duration(cls, value: str | None) -> str | None:
-        if value is not None:
-            duration_seconds(value)
-        return value
+    bridge: DurationText | None = Field(default=None, description="the longest gap in history that is bridged; a longer one is an error")
 
     @model_validator(mode="after")
     def _one_origin(self) -> InputChangeSpec:
@@ -75,14 +68,8 @@ class EnsembleSpec(Spec):
 class LimitsSpec(Spec):
     """What one run may use."""
 
-    wall: str = Field(default="PT5M", description="the longest time a run may take")
+    wall: DurationText = Field(default="PT5M", description="the longest time a run may take")
     memory: str | int = Field(default="1GiB", description="the most memory it may have: bytes, or 512MiB, 1GiB")
-
-    @field_validator("wall")
-    @classmethod
-    def _wall_is_a_duration(cls, value: str) -> str:
-        duration_seconds(value)
-        return value
 
     @field_validator("memory")
     @classmethod
@@ -98,7 +85,7 @@ class ScenarioSpec(Spec):
     model: str = Field(description="the model's name")
     twin: Any = Field(description="the id of the twin, a list of ids, or `{interface: DTMI}`: all twins of an interface")
     from_: str = Field(alias="from", description="initial state and inputs as of then: a time, or `now`")
-    horizon: str = Field(description="how long, such as PT1H; the last sample is at its end")
+    horizon: DurationText = Field(description="how long, such as PT1H; the last sample is at its end")
     inputs: dict[str, Literal["replay"] | InputChangeSpec] = Field(default_factory=dict, description="by the model's names")
     parameters: str | dict[str, float | QuantitySpec | DistributionSpec] = Field(
         default="promoted", description="`promoted`, the id of a parameter set, or values or distributions by name"
@@ -123,12 +110,6 @@ class ScenarioSpec(Spec):
                 from_iso(value)
             except UsageError as error:
                 raise ValueError(str(error)) from None
-        return value
-
-    @field_validator("horizon")
-    @classmethod
-    def _horizon_is_a_duration(cls, value: str) -> str:
-        duration_seconds(value)
         return value
 
 

@@ -16,10 +16,19 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
 import numpy as np
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from twinwright.documents import Document, Problems, Spec
-from twinwright.simulation.declaration import InputSpec, ModelSpec, Name, OutputSpec, ParameterSpec, StateSpec, duration_seconds
+from twinwright.simulation.declaration import (
+    DurationText,
+    InputSpec,
+    ModelSpec,
+    Name,
+    OutputSpec,
+    ParameterSpec,
+    StateSpec,
+    duration_seconds,
+)
 from twinwright.simulation.definition import ModelDefinition
 from twinwright.simulation.fmi.binding import Bound, complete, settable, setting
 from twinwright.simulation.protocol import Advance, Capabilities, Floats, ModelError, State
@@ -61,14 +70,7 @@ class FmuSolverSpec(Spec):
         default="dopri5", description="Euler, Runge-Kutta, Dormand-Prince, or one of SciPy's"
     )
     tolerance: float | None = Field(default=None, gt=0, lt=1, description="relative; the FMU's own unless given, else 1e-6")
-    max_step: str | None = Field(default=None, description="the longest internal step; the model's step unless given")
-
-    @field_validator("max_step")
-    @classmethod
-    def _max_step_is_a_duration(cls, value: str | None) -> str | None:
-        if value is not None:
-            duration_seconds(value)
-        return value
+    max_step: DurationText | None = Field(default=None, description="the longest internal step; the model's step unless given")
 
 
 class FmuSpec(ModelSpec):
@@ -80,20 +82,13 @@ class FmuSpec(ModelSpec):
     parameters: dict[Name, FmuParameterSpec] = Field(default_factory=dict, description="by name, in the order of `p`")  # type: ignore[assignment]
     run: Literal["cs", "me"] | None = Field(default=None, description="co-simulation where there is one, unless given")
     solver: FmuSolverSpec = Field(default=FmuSolverSpec(), description="of model exchange")
-    communication_step: str | None = Field(default=None, description="of co-simulation; the model's step unless given")
+    communication_step: DurationText | None = Field(default=None, description="of co-simulation; the model's step unless given")
     start_time: float = Field(default=0.0, description="the FMU's own time at the beginning of a run, in seconds")
     settings: dict[str, float | bool | str | list[float] | list[str]] = Field(
         default_factory=dict, description="start values of further variables, in the FMU's own units"
     )
     logging: bool = Field(default=False, description="let the FMU write what it does into the run's log")
     event_mode: bool | None = Field(default=None, description="of FMI 3.0 co-simulation; used where there are clocks unless given")
-
-    @field_validator("communication_step")
-    @classmethod
-    def _step_is_a_duration_too(cls, value: str | None) -> str | None:
-        if value is not None:
-            duration_seconds(value)
-        return value
 
 
 class FmuModel:

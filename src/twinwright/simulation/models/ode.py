@@ -13,11 +13,11 @@ from types import FunctionType
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from twinwright.documents import Document, Location, Problems, Spec
 from twinwright.simulation.crossings import ENDED, Crossing, EventSpec, Interval, Solver, integrate
-from twinwright.simulation.declaration import ModelSpec, duration_seconds
+from twinwright.simulation.declaration import DurationText, ModelSpec, duration_seconds
 from twinwright.simulation.definition import ModelDefinition
 from twinwright.simulation.protocol import Advance, Capabilities, Floats, Happening, ModelError, State
 from twinwright.simulation.trajectory import check_finite, initial_state
@@ -36,14 +36,7 @@ class SolverSpec(Spec):
     method: Method = Field(default="rk4", description="classical Runge-Kutta, or one of SciPy's")
     rtol: float = Field(default=1e-6, gt=0, lt=1, description="relative tolerance")
     atol: float = Field(default=1e-9, gt=0, description="absolute tolerance")
-    max_step: str | None = Field(default=None, description="the longest internal step; the model's step unless given")
-
-    @field_validator("max_step")
-    @classmethod
-    def _max_step_is_a_duration(cls, value: str | None) -> str | None:
-        if value is not None:
-            duration_seconds(value)
-        return value
+    max_step: DurationText | None = Field(default=None, description="the longest internal step; the model's step unless given")
 
 
 class OdeSpec(ModelSpec):
