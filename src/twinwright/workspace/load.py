@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from twinwright import schema, units
 from twinwright.connectors.registry import find_connector, find_sink, load_connectors, load_sinks
+from twinwright.connectors.sink import Sink
 from twinwright.derived.definition import Definition, Plant
 from twinwright.derived.folder import compile_folder
 from twinwright.documents import Document, Problems, Spec, load, parse_text
@@ -17,13 +18,13 @@ from twinwright.schema import Ontology, PathInfo
 from twinwright.simulation.definition import ModelDefinition, check_model, parse_model
 from twinwright.simulation.scenario import Scenario, check_scenario, parse_scenario
 from twinwright.telemetry.admitted import admitted
-from twinwright.telemetry.connector import Bound
+from twinwright.telemetry.connector import Bound, Source
 from twinwright.telemetry.contract import Contract, ContractSpec, compile_contract, parse_contract
 from twinwright.telemetry.held import column_type
 from twinwright.telemetry.matching import ALONE, groups_of
 from twinwright.workspace.graph import Graph, parse_graph
 from twinwright.workspace.retention import check_rules
-from twinwright.workspace.settings import ConnectorSettings, Settings, engine_of, load_settings
+from twinwright.workspace.settings import ConnectorSettings, PluginSettings, Settings, engine_of, load_settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,8 @@ def load_workspace(folder: Path) -> Workspace:
     derived_texts = _texts(folder, "derived", (".yaml", ".yml"), problems)
     derived = compile_folder(derived_texts, _plant(ontology, graph), problems) if ontology is not None and graph is not None else {}
     _check_connectors(settings, toml, contracts, contract_texts, problems)
-    _check_sinks(settings, toml, problems)
+    sinks = load_sinks()
+    _check_plugins("sink", settings.sinks, lambda type: find_sink(type, sinks), toml, problems)
     models = _models(folder, ontology, problems)
     scenarios = _scenarios(folder, models, graph, problems)
     if problems or ontology is None or graph is None:
@@ -256,14 +258,7 @@ def _check_connectors(
 ) -> None:
     """Every connector has a type that exists and options it knows; every contract that names one binds to it."""
     kinds = load_connectors()
-    for name, connector in settings.connectors.items():
-        place = ("connectors", name)
-        try:
-            kind = find_connector(connector.type, kinds)
-        except TwinwrightError as error:
-            problems.add(toml.problem((*place, "type"), error.what, error.remedy or "", "unknown_connector"))
-            continue
-        _parse_part(toml, place, connector.options, kind.Settings, problems)
+    _check_plugins("connector", settings.connectors, lambda type: find_connector(type, kinds), toml, problems)
     for contract in contracts.values():
         named = contract.spec.source.connector
         if named is None:
@@ -278,17 +273,22 @@ def _check_connectors(
             _parse_part(document, ("source",), contract.spec.source.model_extra or {}, kind.Binding, problems)
 
 
-def _check_sinks(settings: Settings, toml: Document, problems: Problems) -> None:
-    """Every sink has a type that exists and options it knows."""
-    kinds = load_sinks()
-    for name, sink in settings.sinks.items():
-        place = ("sinks", name)
+def _check_plugins(
+    what: str,
+    given: Mapping[str, PluginSettings],
+    find: Callable[[str], type[Source] | type[Sink]],
+    toml: Document,
+    problems: Problems,
+) -> None:
+    """Every one of a table of the settings has a type that exists and options it knows."""
+    for name, one in given.items():
+        place = (f"{what}s", name)
         try:
-            kind = find_sink(sink.type, kinds)
+            kind = find(one.type)
         except TwinwrightError as error:
-            problems.add(toml.problem((*place, "type"), error.what, error.remedy or "", "unknown_sink"))
+            problems.add(toml.problem((*place, "type"), error.what, error.remedy or "", f"unknown_{what}"))
             continue
-        _parse_part(toml, place, sink.options, kind.Settings, problems)
+        _parse_part(toml, place, one.options, kind.Settings, problems)
 
 
 def _document_of(contract: str, texts: Mapping[str, str]) -> Document:

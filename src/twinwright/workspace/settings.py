@@ -29,16 +29,27 @@ _PREFIX = "TWINWRIGHT_"
 SECTIONS = ("store", "api", "retention")
 
 
-class StoreSettings(Spec):
-    """Where history is kept. What else is in it belongs to the engine."""
+class _OpenSettings(Spec):
+    """What is in it beside its fields, `options`, belongs to the engine or type that it names."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
-    engine: str = Field(default="duckdb", description="`duckdb`: a file in the workspace; `postgres`: a PostgreSQL database")
 
     @property
     def options(self) -> dict[str, Any]:
-        """Everything but the engine."""
+        """Everything but the fields."""
         return dict(self.model_extra or {})
+
+
+class PluginSettings(_OpenSettings):
+    """A part of the platform that comes by an entry point."""
+
+    type: str
+
+
+class StoreSettings(_OpenSettings):
+    """Where history is kept. What else is in it belongs to the engine."""
+
+    engine: str = Field(default="duckdb", description="`duckdb`: a file in the workspace; `postgres`: a PostgreSQL database")
 
 
 class ApiSettings(Spec):
@@ -65,32 +76,20 @@ class RetentionSettings(Spec):
     _check = field_validator("dead_letters", "known_at", mode="before")(positive_duration)
 
 
-class ConnectorSettings(Spec):
+class ConnectorSettings(PluginSettings):
     """One `[connectors.NAME]`. What else is in it belongs to the connector's type."""
 
-    model_config = ConfigDict(extra="allow", frozen=True)
     type: str = Field(description="the connector: host, mqtt, files ...")
 
-    @property
-    def options(self) -> dict[str, Any]:
-        """Everything but the type."""
-        return dict(self.model_extra or {})
 
-
-class SinkSettings(Spec):
+class SinkSettings(PluginSettings):
     """One `[sinks.NAME]`: where changes of twins go. What else is in it belongs to the sink's type."""
 
-    model_config = ConfigDict(extra="allow", frozen=True)
     type: str = Field(description="the sink: kafka ...")
     lanes: list[Lane] = Field(default=["observed", "derived"], min_length=1, description="whose changes it takes")
     start: Literal["earliest", "latest"] = Field(
         default="latest", description="where a new sink begins: with all of history, or from now on"
     )
-
-    @property
-    def options(self) -> dict[str, Any]:
-        """What belongs to the type."""
-        return dict(self.model_extra or {})
 
 
 class Settings(Spec):
