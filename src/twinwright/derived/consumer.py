@@ -26,7 +26,7 @@ from twinwright.observability.logs import get_logger
 from twinwright.observability.metrics import Metrics
 from twinwright.storage.layout import Counts
 from twinwright.storage.protocol import VALUE_SCHEMA, Store
-from twinwright.twins.changes import Lag
+from twinwright.twins.changes import Lag, range_end
 
 _log = get_logger("derived")
 KIND = "derived"  # of the commits that are written, and of the records that say what was derived under which fingerprint
@@ -194,7 +194,8 @@ class DerivedConsumer:
             self._collect(self._everything(one, deriver), ahead)
             ahead.moved.append((one, horizon))
             return
-        through = self._through(one.position, horizon)
+        last = min(horizon, one.position + RANGE_COMMITS)
+        through = range_end(self._store, self._principal, one.position, last, RANGE_READINGS, {KIND: _OWN_WEIGHT})
         key = one.position, through
         if key not in known:
             known[key] = frame(self._store.touched(self._principal, *key))
@@ -225,17 +226,6 @@ class DerivedConsumer:
             for hour, count in self._store.hours(self._principal, contract).items():
                 total[hour] = total.get(hour, 0) + count
         return total
-
-    def _through(self, after: int, horizon: int) -> int:
-        """The end of the range that begins after a commit: as far as memory allows, and at least the next commit."""
-        taken, through = 0, after
-        for commit in self._store.commits(self._principal, first=after + 1, last=min(horizon, after + RANGE_COMMITS)):
-            counts = commit.counts
-            taken += {KIND: _OWN_WEIGHT, "replay": RANGE_READINGS}.get(commit.kind, counts.accepted + counts.duplicate)
-            if taken > RANGE_READINGS and through > after:
-                return through
-            through = commit.number
-        return through
 
     # --- what is written -----------------------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import polars as pl
@@ -65,14 +66,8 @@ class ChangeLog:
         self._store, self._ontology, self._registry = store, ontology, registry
 
     def through(self, principal: Principal, after: int) -> int:
-        """The end of the range that begins after a commit: as far as memory allows, and at least the next commit, where there is one."""
-        taken, through = 0, after
-        for commit in self._store.commits(principal, first=after + 1, last=after + RANGE_COMMITS):
-            taken += RANGE_READINGS if commit.kind == "replay" else commit.counts.accepted + commit.counts.duplicate
-            if taken > RANGE_READINGS and through > after:
-                return through
-            through = commit.number
-        return through
+        """The end of the range that begins after a commit."""
+        return range_end(self._store, principal, after, after + RANGE_COMMITS, RANGE_READINGS)
 
     def between(self, principal: Principal, after: int, through: int, lanes: Collection[Lane]) -> Iterator[Change]:
         """What the commits after one, through another, changed: in order of (commit, time), so of one twin always in that order."""
@@ -111,6 +106,21 @@ class ChangeLog:
             paths = self._ontology.paths(life.interface)
             values = {row["path"]: _value(row, paths.get(row["path"])) for row in said}
             yield Change(life.twin, one["lane"], one["time"], one["source"], one["at"], values)
+
+
+def range_end(
+    store: Store, principal: Principal, after: int, last: int, most: int, weights: Mapping[str, int] = MappingProxyType({})
+) -> int:
+    """The end of the range of commits that begins after one: as far as it takes in no more than `most` readings, and at least the next
+    commit, where there is one up to `last`. A replay counts as that many, other kinds as their `weights` say or as what they took in."""
+    taken, through = 0, after
+    weights = {"replay": most, **weights}
+    for commit in store.commits(principal, first=after + 1, last=last):
+        taken += weights.get(commit.kind, commit.counts.accepted + commit.counts.duplicate)
+        if taken > most and through > after:
+            return through
+        through = commit.number
+    return through
 
 
 @dataclass(frozen=True, slots=True)
