@@ -24,6 +24,7 @@ from twinwright.observability.metrics import Metrics
 from twinwright.operations.kpi import Quality
 from twinwright.operations.sparing import Sparing
 from twinwright.platform import applied as applied_documents
+from twinwright.platform import applying
 from twinwright.platform.applied import Applied
 from twinwright.platform.clock_anchor import AnchorFile, last_commit_seen
 from twinwright.platform.publishing import LanePublisher
@@ -210,12 +211,12 @@ class Session:
         return frozenset(found)
 
     def plan(self, principal: Principal) -> dict[str, object]:
-        return applied_documents.plan(self.store, principal, self.served.applied, self.workspace)
+        return applying.plan(self.store, principal, self.served.applied, self.workspace)
 
     def apply(self, principal: Principal) -> dict[str, object]:
         """Apply the folder and serve what it says from now on."""
         with self.state.lock:  # one apply at a time, and no delivery between what the store says and what is served
-            result = applied_documents.apply(self.store, principal, self.served.applied, self.workspace)
+            result = applying.apply(self.store, principal, self.served.applied, self.workspace)
             self.served = self._serve()
         self._tell_applied()
         return result
@@ -269,7 +270,7 @@ class Session:
 
     def apply_models(self, principal: Principal) -> None:
         """Where models are all that changed in the folder, apply it: its owner, who asks for a run, means them as they are now."""
-        changes = applied_documents.plan(self.store, principal, self.served.applied, self.workspace)["changes"]
+        changes = applying.plan(self.store, principal, self.served.applied, self.workspace)["changes"]
         if changes and all(change["kind"] == "model" for change in changes):
             self.apply(principal)
 

@@ -1,0 +1,284 @@
+"""What applying a workspace would change in a store, and carrying it out. First form: additive changes; what would break clients or
+orphan history is refused with the reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import pyarrow as pa
+
+from twinwright import schema
+from twinwright.errors import RefusedError
+from twinwright.governance.principals import Principal
+from twinwright.platform.applied import ID, KIND, MODEL, Applied
+from twinwright.schema import Ontology
+from twinwright.storage.layout import Lifetime, ReadingTable, Relationship
+from twinwright.storage.protocol import VALUE_SCHEMA, Store, Transaction
+from twinwright.telemetry.contract import Contract
+from twinwright.twins.documents import DECLARED_TIME
+from twinwright.twins.values import value_row
+from twinwright.workspace import Workspace
+from twinwright.workspace.graph import DeclaredTwin
+from twinwright.workspace.retention import HistoryRetention
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One difference between folder and store. `effect` is additive, compatible or breaking."""
+
+    kind: str
+    id: str
+    change: str
+    effect: str
+    detail: str = ""
+
+
+def plan(store: Store, principal: Principal, applied: Applied, workspace: Workspace) -> dict[str, Any]:
+    """`changes[] migrations[] breaking cost`."""
+    changes = list(_changes(store, principal, applied, workspace))
+    rows = sum(change.kind in ("twin", "relationship", "value") for change in changes)
+    return {
+        "changes": [asdict(change) for change in changes],
+        "migrations": [],
+        "breaking": any(change.effect == "breaking" for change in changes),
+        "cost": {"rows": rows, "seconds": round(0.05 + rows * 2e-6, 3), "bytes": rows * 64},
+    }
+
+
+def apply(store: Store, principal: Principal, applied: Applied, workspace: Workspace) -> dict[str, Any]:
+    """Carry the plan out in one audited transaction. Raises RefusedError naming every breaking change."""
+    principal.require_admin()
+    planned = plan(store, principal, applied, workspace)
+    breaking = [change for change in planned["changes"] if change["effect"] == "breaking"]
+    if breaking:
+        reasons = "; ".join(f"{change['kind']} {change['id']}: {change['detail']}" for change in breaking)
+        remedy = "Keep what is applied and add the new beside it, under a new version, name or revision"
+        raise RefusedError(f"{len(breaking)} breaking change(s): {reasons}", where=str(workspace.folder), remedy=remedy)
+    if planned["changes"] or applied.digest != workspace.digest:
+        with store.transaction(principal, "apply") as transaction:
+            _write(transaction, store, principal, applied, workspace)
+            transaction.put_record("audit", f"apply-{transaction.commit}", {"by": principal.name, "changes": planned["changes"]})
+    return {**planned, "token": store.last_commit(principal)}
+
+
+# --- what changes ----------------------------------------------------------------------------------------------------
+
+
+def _changes(store: Store, principal: Principal, applied: Applied, workspace: Workspace) -> Iterator[Change]:
+    yield from _interface_changes(applied, workspace)
+    yield from _twin_changes(applied, workspace)
+    yield from _relationship_changes(store, principal, applied, workspace)
+    yield from _contract_changes(store.reading_tables(principal), applied, workspace)
+    yield from _model_changes(applied, workspace)
+    yield from _derived_changes(applied, workspace)
+    yield from _retention_changes(applied, workspace)
+
+
+def _interface_changes(applied: Applied, workspace: Workspace) -> Iterator[Change]:
+    old, new = applied.folder_interfaces, workspace.ontology.interfaces
+    for dtmi in sorted(set(new) - set(old)):
+        if dtmi in applied.ontology.interfaces:
+            detail = "a client added it: delete it there first, or leave it out of the folder"
+            yield Change("interface", dtmi, "add", "breaking", detail)
+        else:
+            yield Change("interface", dtmi, "add", "additive")
+    for dtmi in sorted(set(old) - set(new)):
+        detail = "it is applied but no longer in the folder; retiring interfaces is not available yet: put it back"
+        yield Change("interface", dtmi, "remove", "breaking", detail)
+    kept = set(old) & set(new)
+    for change in schema.diff(applied.ontology, workspace.ontology):
+        if change.interface in kept:
+            where = f"{change.interface}" + (f" {change.content}" if change.content else "")
+            yield Change("interface", where, "change", change.effect, f"{change.what}: {change.reason}")
+
+
+def _twin_changes(applied: Applied, workspace: Workspace) -> Iterator[Change]:
+    for id, twin in workspace.graph.twins.items():
+        life = applied.registry.alive(id)
+        if life is None:
+            yield Change("twin", id, "add", "additive", twin.interface)
+            continue
+        if id not in applied.declared_twins:
+            yield Change("twin", id, "declare", "additive", "a client made it; the folder declares it from now on")
+        if life.interface != twin.interface:
+            yield Change("twin", id, "change", "breaking", f"its interface changes from {life.interface} to {twin.interface}")
+        if len(applied.registry.lifetimes_of(id)) == 1 and life.since != twin.since:
+            yield Change("twin", id, "change", "breaking", "the beginning of its lifetime changes: history may fall outside")
+        for path in _changed(applied.declared.get(id, {}), twin.values):
+            yield Change("value", f"{id} {path}", "change", "additive")
+    for id in sorted(applied.declared_twins):
+        if id not in workspace.graph.twins and applied.registry.alive(id):
+            yield Change("twin", id, "remove", "breaking", "it is applied but no longer in the folder: its history would have no owner")
+
+
+def _changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    return sorted(path for path, value in after.items() if path not in before or before[path] != value)
+
+
+def _relationship_changes(store: Store, principal: Principal, applied: Applied, workspace: Workspace) -> Iterator[Change]:
+    there = {(edge.source, edge.id) for edge in store.relationships(principal)}
+    old = applied.declared_edges
+    new = {(edge.source, edge.id): edge for edge in workspace.graph.relationships}
+    for key, edge in new.items():
+        if key not in there:
+            yield Change("relationship", f"{edge.source} {edge.name} {edge.target}", "add", "additive")
+        elif key not in old:
+            detail = "a client made it; the folder declares it from now on"
+            yield Change("relationship", f"{edge.source} {edge.id}", "declare", "additive", detail)
+        elif old[key] != edge:
+            yield Change("relationship", f"{edge.source} {edge.id}", "change", "breaking", "changing a relationship is not available yet")
+    for key, edge in old.items():
+        if key not in new and key in there:
+            yield Change("relationship", f"{edge.source} {edge.id}", "remove", "breaking", "removing a relationship is not available yet")
+
+
+def _contract_changes(tables: Sequence[ReadingTable], applied: Applied, workspace: Workspace) -> Iterator[Change]:
+    for name, contract in workspace.contracts.items():
+        old = applied.contracts.get(name)
+        clash = _clash(contract, tables)
+        if clash:
+            yield Change("contract", name, "change" if old else "add", "breaking", clash)
+        elif old is None:
+            yield Change("contract", name, "add", "additive", f"revision {contract.revision}")
+        elif contract.revision > old.revision:
+            detail = f"revision {old.revision} to {contract.revision}; `twinwright replay` reads the journal again under it"
+            yield Change("contract", name, "change", "additive", detail)
+        elif contract.revision < old.revision:
+            detail = f"revision {contract.revision} is older than the applied {old.revision}: raise it"
+            yield Change("contract", name, "change", "breaking", detail)
+        elif not contract.means_as(old):
+            detail = f"{_what_changed(contract, old)} but is still revision {old.revision}: raise `revision` to {old.revision + 1}"
+            yield Change("contract", name, "change", "breaking", detail)
+    for name in applied.contracts:
+        if name not in workspace.contracts:
+            yield Change("contract", name, "remove", "compatible", "nothing more is taken in under it; its history stays")
+
+
+def _what_changed(contract: Contract, old: Contract) -> str:
+    if contract.spec != old.spec:
+        return "it changed"
+    if contract.matching != old.matching:
+        return "what other contracts on its source leave to it changed,"
+    return "what it may write changed with the interface,"
+
+
+def _model_changes(applied: Applied, workspace: Workspace) -> Iterator[Change]:
+    for name, model in workspace.models.items():
+        if name not in applied.models:
+            yield Change("model", name, "add", "additive", f"version {model.version}, {model.kind}")
+        elif applied.models[name] != model.content_digest:
+            yield Change("model", name, "change", "compatible", f"version {model.version}; runs that were made keep the code they ran")
+    for name in applied.models:
+        if name not in workspace.models:
+            yield Change("model", name, "remove", "compatible", "it can't be run any more; its runs and parameter sets stay")
+
+
+def _derived_changes(applied: Applied, workspace: Workspace) -> Iterator[Change]:
+    """What is derived follows from history: it is derived again, all of it, and none of it is lost by a change."""
+    for name, definition in workspace.derived.items():
+        spec, old = definition.spec, applied.derived.get(name)
+        if old is None:
+            yield Change("derived", name, "add", "additive", f"revision {spec.revision}; derived from all of history")
+        elif spec == old.spec:
+            continue
+        elif spec.revision > old.spec.revision:
+            detail = f"revision {old.spec.revision} to {spec.revision}; derived again from all of history"
+            yield Change("derived", name, "change", "additive", detail)
+        else:
+            detail = f"it changed but is not newer than revision {old.spec.revision}: raise `revision` to {old.spec.revision + 1}"
+            yield Change("derived", name, "change", "breaking", detail)
+    for name in applied.derived:
+        if name not in workspace.derived:
+            yield Change("derived", name, "remove", "compatible", "what it derived is removed; reads known at an earlier commit show it")
+
+
+def _retention_changes(applied: Applied, workspace: Workspace) -> Iterator[Change]:
+    old, new = applied.retention, workspace.settings.retention.history
+    for key, rule in new.items():
+        if key not in old:
+            yield Change("retention", key, "add", "compatible", _kept(rule))
+        elif old[key] != rule:
+            yield Change("retention", key, "change", "compatible", f"{_kept(old[key])} becomes {_kept(rule)}")
+    for key, rule in old.items():
+        if key not in new:
+            yield Change("retention", key, "remove", "compatible", f"{_kept(rule)} no more; what is gone stays gone")
+
+
+def _kept(rule: HistoryRetention) -> str:
+    return ", ".join(f"{name} {text}" for name, text in rule.model_dump(exclude_none=True).items())
+
+
+def _clash(contract: Contract, tables: Sequence[ReadingTable]) -> str:
+    """Why the history that is stored, also under contracts that are applied no more, forbids this one; empty if it does not."""
+    mine = [table for table in tables if table.contract == contract.name]
+    other = next((table.contract for table in tables if table.source == contract.source and table.contract != contract.name), None)
+    if other is not None:
+        return f"the source '{contract.source}' is that of the contract '{other}': two contracts never share a key"
+    if any(table.source != contract.source for table in mine):
+        return f"its source changes from '{mine[-1].source}' to '{contract.source}': write a new contract beside it"
+    newest = max(mine, key=lambda table: table.revision, default=None)
+    if newest is None or contract.revision > newest.revision or contract.matches(newest):
+        types = {column.path: column.type for table in mine for column in table.columns}
+        odd = [column.path for column in contract.columns if types.get(column.path, column.type) != column.type]
+        return f"the type of {', '.join(odd)} changes: observe it under a new path" if odd else ""
+    return f"revision {newest.revision} is stored with other columns: raise `revision` to {newest.revision + 1}"
+
+
+# --- carrying it out -------------------------------------------------------------------------------------------------
+
+
+def _write(transaction: Transaction, store: Store, principal: Principal, applied: Applied, workspace: Workspace) -> None:
+    tables = {(table.contract, table.revision) for table in store.reading_tables(principal)}
+    for contract in workspace.contracts.values():
+        if (contract.name, contract.revision) not in tables:
+            transaction.create_reading_table(contract.name, contract.source, contract.revision, contract.columns)
+    numbers: dict[str, Lifetime] = {}
+    for offset, twin in enumerate(t for t in workspace.graph.twins.values() if not applied.registry.alive(t.id)):
+        since, changed = twin.since, None
+        if twin.id in applied.registry:  # it was deleted: it begins again
+            since = changed = max(transaction.at, applied.registry.newest(twin.id).until or 0)
+        numbers[twin.id] = Lifetime(applied.registry.highest + 1 + offset, twin.id, twin.interface, since, changed_at=changed)
+    transaction.declare_twins(list(numbers.values()))
+    known = {(edge.source, edge.id) for edge in store.relationships(principal)}
+    fresh = [edge for edge in workspace.graph.relationships if (edge.source, edge.id) not in known]
+    transaction.declare_relationships([replace(edge, changed_at=_begins(edge, applied, transaction.at)) for edge in fresh])
+    values = []
+    for twin in workspace.graph.twins.values():
+        life = numbers.get(twin.id) or applied.registry.current(twin.id)
+        values += [
+            _value(life, twin, path, workspace.ontology, transaction.commit)
+            for path in _changed({} if twin.id in numbers else applied.declared.get(twin.id, {}), twin.values)
+        ]
+    if values:
+        transaction.append_values(pa.Table.from_pylist(values, schema=VALUE_SCHEMA))
+    for model in workspace.models.values():
+        if model.content_digest not in applied.models.values():
+            transaction.put_record(MODEL, model.content_digest, model.as_record())
+    declared = {twin.id: dict(twin.values) for twin in workspace.graph.twins.values() if twin.values}
+    body = {
+        "digest": workspace.digest,
+        "schema": dict(workspace.schema_texts),
+        "contracts": dict(workspace.contract_texts),
+        "derived": dict(workspace.derived_texts),
+        "declared": declared,
+        "twins": list(workspace.graph.twins),
+        "relationships": [[one.source, one.id, one.name, one.target, dict(one.properties)] for one in workspace.graph.relationships],
+        "models": {name: model.content_digest for name, model in workspace.models.items()},
+        "retention": {key: rule.model_dump(exclude_none=True) for key, rule in workspace.settings.retention.history.items()},
+    }
+    transaction.put_record(KIND, ID, body)
+
+
+def _begins(edge: Relationship, applied: Applied, now: int) -> int | None:
+    """What was declared before and is gone begins again; else it always was."""
+    return now if (edge.source, edge.id) in applied.declared_edges else None
+
+
+def _value(life: Lifetime, twin: DeclaredTwin, path: str, ontology: Ontology, commit: int) -> dict[str, Any]:
+    """A declared value holds from the beginning of the lifetime; a later declaration corrects it."""
+    info = ontology.paths(twin.interface)[path]
+    time = DECLARED_TIME if life.since is None else life.since
+    return value_row(life.number, info, twin.values[path], time=time, correction=commit)
