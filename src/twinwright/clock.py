@@ -102,6 +102,11 @@ def from_iso(text: str, *, where: str | None = None) -> int:
     return from_datetime(moment)
 
 
+def time_of(text: str | None, where: str) -> int | None:
+    """`from_iso` of a time that may be left out."""
+    return None if text is None else from_iso(text, where=where)
+
+
 def from_datetime(moment: datetime) -> int:
     """Exact microseconds of an aware datetime."""
     delta = moment - EPOCH

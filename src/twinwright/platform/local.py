@@ -6,32 +6,28 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
-from typing import Any, cast
+from typing import Any
 
-import yaml
-
-from twinwright.clock import from_iso, parse_duration, to_iso
-from twinwright.documents import Problems, load, parse_text
-from twinwright.errors import ForbiddenError, InvalidError, NotFoundError, UsageError
+from twinwright.clock import parse_duration, time_of, to_iso
+from twinwright.errors import UsageError
 from twinwright.governance.principals import LOCAL_ADMIN, Principal
 from twinwright.platform import health, keeping, retention, series_file
 from twinwright.platform.ingest import ingest_files
 from twinwright.platform.interface import Progress
 from twinwright.platform.local_graph import LocalGraph
+from twinwright.platform.local_simulation import LocalSimulation
 from twinwright.platform.reconcile import reconcile_against, reconcile_state
 from twinwright.platform.session import Session
-from twinwright.platform.shown import group_shown, letter_shown, model_shown
-from twinwright.simulation.scenario import Scenario, parse_scenario
+from twinwright.platform.shown import group_shown, letter_shown
 from twinwright.storage.layout import LANES, Lane
 from twinwright.telemetry.idempotency import key_of
 from twinwright.telemetry.payloads import REASONS, Delivery, Payload, Receipt
 from twinwright.workspace import contracts
-from twinwright.workspace.load import check_scenario_in
 
 _PAYLOAD_SHOWN = 4_000
 
 
-class LocalPlatform(LocalGraph):
+class LocalPlatform(LocalGraph, LocalSimulation):
     """Every method of `Platform`, acting as `principal`; `owner`: who has the folder asks, and not a client of the API."""
 
     def __init__(self, session: Session, principal: Principal = LOCAL_ADMIN, *, owner: bool = True) -> None:
@@ -85,7 +81,7 @@ class LocalPlatform(LocalGraph):
         names = [pipeline.contract(contract).name] if contract else sorted(pipeline.contracts)
         total, superseded, retracted = Receipt(), 0, 0
         for name in names:
-            done = self.session.reprocessing.replay(self.principal, name, start=_time(start, "from"), end=_time(end, "to"))
+            done = self.session.reprocessing.replay(self.principal, name, start=time_of(start, "from"), end=time_of(end, "to"))
             total, superseded, retracted = total + done.receipt, superseded + done.superseded, retracted + done.retracted
         total = replace(total, seconds=perf_counter() - started)
         return {**total.as_json(), "superseded": superseded, "retracted": retracted}
@@ -142,7 +138,7 @@ class LocalPlatform(LocalGraph):
     ) -> dict[str, Any]:
         chosen = self._lane(lane, after)
         reads = self.session.served.reads
-        time, commit, now = _time(as_of, "as-of"), self._commit(known_at), self.session.clock.now()
+        time, commit, now = time_of(as_of, "as-of"), self._commit(known_at), self.session.clock.now()
         if twin is not None:
             return reads.document(self.principal, twin, as_of=time, known_at=commit, lane=chosen, facts=facts, now=now)
         return {"value": reads.documents(self.principal, as_of=time, known_at=commit, lane=chosen, facts=facts, now=now)}
@@ -187,8 +183,8 @@ class LocalPlatform(LocalGraph):
             self.principal,
             twin,
             path,
-            start=_time(start, "from"),
-            end=_time(end, "to"),
+            start=time_of(start, "from"),
+            end=time_of(end, "to"),
             every=None if every is None else parse_duration(every, where="every"),
             agg=agg,
             unit=unit,
@@ -245,7 +241,9 @@ class LocalPlatform(LocalGraph):
         if twins or paths or start or end or format:
             if journal:
                 raise UsageError("series have no journal", where="journal", remedy="Leave out --journal, or what selects series")
-            return series_file.export(self.session, self.principal, Path(to), twins, paths, _time(start, "from"), _time(end, "to"), format)
+            return series_file.export(
+                self.session, self.principal, Path(to), twins, paths, time_of(start, "from"), time_of(end, "to"), format
+            )
         return keeping.export(self.session, self.principal, Path(to), journal=journal)
 
     def import_(self, source: str) -> dict[str, Any]:
@@ -266,149 +264,3 @@ class LocalPlatform(LocalGraph):
     def metrics(self) -> bytes:
         self.status()  # sets the gauges that are asked for, not counted
         return self.session.metrics.render()
-
-    # --- simulation --------------------------------------------------------------------------------------------------
-
-    def models(self) -> list[dict[str, Any]]:
-        return [model_shown(definition) for definition in self.session.models.values()]
-
-    def scenarios(self) -> list[dict[str, Any]]:
-        return [{"name": one.name, "model": one.model, "twin": one.twin} for one in self.session.workspace.scenarios.values()]
-
-    def simulate(self, scenario: str | Mapping[str, Any], *, executor: str | None = None, fresh: bool = False) -> dict[str, Any]:
-        if executor not in (None, "local"):
-            raise UsageError(f"there is no executor '{executor}' yet", where="executor", remedy="Leave it out: runs use local processes")
-        self._take_models()
-        chosen = self._scenario(scenario)
-        model = self.session.model(chosen.model)
-        answer = self.session.served.simulation.simulate(self.principal, chosen, model, fresh=fresh)
-        for run in answer["runs"]:
-            run["warnings"] = [*run["warnings"], *self.session.changed_since_applied(model.name)]
-            if run["reused"]:
-                continue
-            self.session.metrics.runs.labels(status=run["status"], kind=model.kind).inc()
-            self.session.metrics.run_seconds.labels(kind=model.kind).observe(run["seconds"])
-        return answer
-
-    def _take_models(self) -> None:
-        if self.owner:
-            self.session.apply_models(self.principal)
-
-    def _scenario(self, scenario: str | Mapping[str, Any]) -> Scenario:
-        problems = Problems()
-        if isinstance(scenario, str):
-            named = self.session.workspace.scenarios.get(scenario)
-            path = self.session.folder / (named.file if named else scenario)
-            if not path.is_file():
-                names = ", ".join(sorted(self.session.workspace.scenarios)) or "none"
-                raise NotFoundError(f"there is no scenario '{scenario}'", remedy=f"Name a file, or one of: {names}")
-            document, folder = load(path, problems, name=named.file if named else scenario), path.parent
-        else:
-            document, folder = parse_text(yaml.safe_dump(dict(scenario)), "scenario", problems), self.session.folder / "scenarios"
-        parsed = parse_scenario(document, problems, folder) if document else None
-        if document is not None and parsed is not None:
-            registry, models = self.session.served.applied.registry, self.session.models
-            if parsed.model not in models:
-                remedy = f"Applied are: {', '.join(sorted(models)) or 'none'}. Run `twinwright apply` after adding one"
-                problems.add(document.problem(("model",), f"there is no model '{parsed.model}'", remedy, "unknown_model"))
-            else:
-                check_scenario_in(parsed, models, dict.fromkeys(registry.twins), document, problems)
-        if parsed is None or problems:
-            raise InvalidError(problems.items)
-        return parsed
-
-    def runs(self) -> list[dict[str, Any]]:
-        return cast(list[dict[str, Any]], self.session.served.simulation.list(self.principal)["runs"])
-
-    def run(self, id: str, *, outputs: bool = True) -> dict[str, Any]:
-        record = self.session.served.simulation.show(self.principal, id)
-        return record if outputs else {key: value for key, value in record.items() if key != "outputs"}
-
-    def verify_run(self, id: str) -> dict[str, Any]:
-        return self.session.served.simulation.verify(self.principal, id)
-
-    def compare_runs(self, first: str, second: str) -> dict[str, Any]:
-        return self.session.served.simulation.compare(self.principal, first, second)
-
-    def explain_run(self, id: str) -> dict[str, Any]:
-        return self.session.served.simulation.explain(self.principal, id)
-
-    def export_run(self, id: str, folder: str) -> dict[str, Any]:
-        if not self.owner:
-            raise ForbiddenError("a run is not exported to a folder for a client", remedy="Fetch it: GET /v1/runs/{id}")
-        return self.session.served.simulation.export(self.principal, id, Path(folder))
-
-    def prune_runs(self, *, older_than: str, dry_run: bool = False) -> dict[str, Any]:
-        self.principal.require_admin()
-        before = self.session.clock.now() - parse_duration(older_than, where="older_than")
-        return self.session.served.simulation.prune(self.principal, before=before, dry_run=dry_run)
-
-    # --- calibration -------------------------------------------------------------------------------------------------
-
-    def calibrate(
-        self,
-        model: str,
-        *,
-        twin: str,
-        start: str | None = None,
-        end: str | None = None,
-        holdout: float = 0.3,
-        only: Sequence[str] | None = None,
-        parameters: str | None = None,
-    ) -> dict[str, Any]:
-        self._take_models()
-        name = self.session.model(model).name
-        answer = self.session.served.calibration.calibrate(
-            self.principal,
-            name,
-            twin=twin,
-            start=_time(start, "from"),
-            end=_time(end, "to"),
-            holdout=holdout,
-            only=only,
-            parameters=parameters,
-        )
-        return {**answer, "warnings": [*answer["warnings"], *self.session.changed_since_applied(name)]}
-
-    def validate(
-        self, model: str, *, twin: str, start: str | None = None, end: str | None = None, parameters: str | None = None
-    ) -> dict[str, Any]:
-        self._take_models()
-        name = self.session.model(model).name
-        answer = self.session.served.calibration.validate(
-            self.principal,
-            name,
-            twin=twin,
-            start=_time(start, "from"),
-            end=_time(end, "to"),
-            parameters=parameters,
-        )
-        return {**answer, "warnings": [*answer["warnings"], *self.session.changed_since_applied(name)]}
-
-    def promote(self, model: str, id: str) -> dict[str, Any]:
-        return self.session.served.calibration.promote(self.principal, self.session.model(model).name, id)
-
-    def parameter_sets(self, model: str | None = None) -> list[dict[str, Any]]:
-        records = self.session.store.records(self.principal, "parameter-set")
-        return [record.body for record in records if model in (None, record.body["model"])]
-
-    def parameter_set(self, id: str) -> dict[str, Any]:
-        return self.session.store.get_record(self.principal, "parameter-set", id).body
-
-    def validations(self) -> list[dict[str, Any]]:
-        return [record.body for record in self.session.store.records(self.principal, "validation")]
-
-    def report(self, id: str) -> str:
-        folder = self.session.private / "reports"
-        names = {path.stem: path for path in folder.glob("*.html")} if folder.is_dir() else {}
-        found = [path for name, path in names.items() if name.removeprefix("validation-").startswith(id) or name == id] if id else []
-        if len(found) != 1:
-            raise NotFoundError(
-                f"there is no report '{id}'" if not found else f"several reports begin with '{id}'",
-                remedy="Give the id of a calibration or validation",
-            )
-        return found[0].read_text(encoding="utf-8")
-
-
-def _time(text: str | None, where: str) -> int | None:
-    return None if text is None else from_iso(text, where=where)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
 
-from twinwright.clock import from_iso, parse_duration, to_iso
+from twinwright.clock import from_iso, parse_duration, time_of, to_iso
 from twinwright.errors import ComponentNotFoundError, RefusedError, UsageError
 from twinwright.governance.principals import Principal
 from twinwright.platform import event_routes, interfaces, jobs
@@ -53,7 +53,7 @@ class LocalGraph:
     def send_telemetry(
         self, id: str, payload: Any, *, message_id: str, component: str | None = None, source_time: str | None = None
     ) -> dict[str, Any]:
-        at = None if source_time is None else from_iso(source_time, where="Telemetry-Source-Time")
+        at = time_of(source_time, "Telemetry-Source-Time")
         done = self.session.graph.submit(
             self.principal,
             lambda draft: twin_writes.send_telemetry(draft, id, payload, component=component, message_id=message_id, source_time=at),
@@ -76,7 +76,7 @@ class LocalGraph:
 
     def moment(self, as_of: str | None, known_at: str | None) -> tuple[int | None, int | None]:
         """An event time and a commit number. Raises UsageError."""
-        return None if as_of is None else from_iso(as_of, where="as-of"), self._commit(known_at)
+        return time_of(as_of, "as-of"), self._commit(known_at)
 
     def _commit(self, known_at: str | None) -> int | None:
         """A commit number, or the newest commit at a time. Raises UsageError."""
