@@ -111,8 +111,8 @@ class Draft:
 
     def end(self, life: Lifetime) -> None:
         """After all that is known of it."""
-        newest = max((int(cell["time"]) for cell in self.cells(life.number).values()), default=self.now)
-        at = max(self._after(life.changed_at), newest + 1 if newest >= self.now else self.now)
+        newest = max((int(cell["time"]) for cell in self.cells(life.number).values()), default=0)
+        at = max(self._after(life.changed_at), newest + 1)
         self._put_life(replace(life, until=at, changed_at=at, commit=self.commit))
 
     def change_interface(self, life: Lifetime, interface: str) -> Lifetime:
