@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -81,6 +81,9 @@ class MemoryRecords:
         principal.require_write()
         self.items.append(Record(kind, id, body, len(self.items) + 1, 0, principal.name))
         return len(self.items)
+
+    def put_records(self, principal: Principal, kind: str, bodies: Mapping[str, dict[str, Any]]) -> int:
+        return max(self.put_record(principal, kind, id, body) for id, body in bodies.items())
 
     def get_record(self, principal: Principal, kind: str, id: str) -> Record:
         found = {one.id: one for one in self.items if one.kind == kind and one.id.startswith(id)}

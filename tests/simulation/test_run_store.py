@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
 import threading
 from dataclasses import replace
 
@@ -13,10 +14,12 @@ import pyarrow.parquet as pq
 import pytest
 from tests.simulation.kinds import function, head, made
 
-from twinwright.clock import SECOND
-from twinwright.errors import NotFoundError, UsageError
+from twinwright.clock import SECOND, ManualClock
+from twinwright.errors import NotFoundError, StoreError, UsageError
 from twinwright.simulation.executor import Cancelled, Work, run_all
 from twinwright.simulation.outcomes import Limits, Success
+from twinwright.simulation.run_migration import move_into_batches
+from twinwright.simulation.runs import RunWriter
 
 
 def ask(service, admin, definition, question, **how):
@@ -52,10 +55,101 @@ def test_inputs_are_kept_once_and_costs_and_who_asked_are_told(service, admin, m
     assert record["principal"] == admin.name and record["cost"]["bytes"] == 31 * 3 * 8 and record["cost"]["cpu_seconds"] > 0
 
 
+def test_the_runs_of_a_sweep_are_kept_together_and_read_apart(service, admin, simple, scenario, tmp_path):
+    """Some fail, samples cross row groups, and each is given back as it was."""
+    definition = simple("if p[0] == 3.0:\n    raise ValueError('three')\nreturn (p[0],)")
+    asked = ask(service, admin, definition, scenario(definition, "sweep: {k: [1, 2, 3, 4]}"))
+    (folder,) = (tmp_path / "runs" / "batches").iterdir()
+    whole = pq.read_table(folder / "outputs.parquet")
+    pq.write_table(whole, folder / "outputs.parquet", row_group_size=40)
+    assert whole.num_rows == 3 * 121 and len(service.list(admin)["runs"]) == 4
+    for run in asked:
+        shown = service.show(admin, run["id"])
+        assert shown["outputs"] == run["outputs"] and shown["failure"] == run["failure"]
+        assert service.verify(admin, run["id"])["verified"]
+
+
+class Written(RunWriter):
+    """A writer that tells how many runs each batch had."""
+
+    def __init__(self, service, admin, clock):
+        self.batches = []
+        super().__init__(service.runs, admin, clock, lambda run: self.batches[-1].append(run.id))
+
+    def flush(self):
+        self.batches.append([])
+        super().flush()
+
+
+def stored(service, admin, definition, question, count):
+    """Some runs that are kept nowhere yet."""
+    one = service.runs.load(admin, ask(service, admin, definition, question)[0]["id"])
+    ids = [f"{index:016x}" for index in range(count)]
+    return [replace(one, id=id, record={**one.record, "id": id}) for id in ids]
+
+
+def test_a_batch_ends_when_it_is_large_or_old_and_with_its_writer(service, admin, simple, scenario):
+    definition = simple("return (p[0],)")
+    runs = stored(service, admin, definition, scenario(definition), 300)
+    clock = ManualClock(0)
+    with Written(service, admin, clock) as writer:
+        for run in runs[:258]:
+            writer.add(run)
+        assert [len(one) for one in writer.batches] == [256]
+        clock.advance(2 * SECOND)
+        writer.add(runs[258])
+        assert [len(one) for one in writer.batches] == [256, 3]
+        big = replace(runs[259], outputs=np.zeros((1 << 21, 1)), states=np.zeros((1 << 21, 1)), times=np.arange(float(1 << 21)))
+        writer.add(big)
+        writer.add(runs[260])
+    assert [len(one) for one in writer.batches] == [256, 3, 1, 1]
+    assert service.show(admin, runs[200].id)["outputs"] == service.show(admin, runs[260].id)["outputs"]
+    assert service.runs.load(admin, big.id).outputs.shape == (1 << 21, 1)
+
+
+def test_what_has_ended_is_kept_whatever_ends_the_rest_but_a_full_disk(service, admin, simple, scenario, tmp_path):
+    definition = simple("return (p[0],)")
+    runs = stored(service, admin, definition, scenario(definition), 2)
+    with pytest.raises(KeyboardInterrupt), Written(service, admin, ManualClock(0)) as writer:
+        writer.add(runs[0])
+        raise KeyboardInterrupt
+    assert service.show(admin, runs[0].id)["id"] == runs[0].id
+    folder = tmp_path / "runs" / "batches"
+    folder.rename(folder.with_name("elsewhere"))
+    folder.write_text("a file where the folder should be")
+    with pytest.raises(StoreError, match="can't be kept"), Written(service, admin, ManualClock(0)) as writer:
+        writer.add(runs[1])
+    assert runs[1].id not in {one["id"] for one in service.list(admin)["runs"]}
+
+
+def test_runs_of_the_layout_before_are_moved_into_batches(service, admin, model, scenario, tmp_path):
+    definition = model()
+    (run,) = ask(service, admin, definition, scenario(definition))
+    shown, kept = service.show(admin, run["id"]), service.runs.load(admin, run["id"])
+    runs = tmp_path / "runs"
+    old = runs / run["id"]
+    for name, content in kept.definition.artefacts.items():
+        (old / "artefact" / name).parent.mkdir(parents=True, exist_ok=True)
+        (old / "artefact" / name).write_bytes(content)
+    (batch,) = (runs / "batches").iterdir()
+    (batch / "outputs.parquet").rename(old / "outputs.parquet")
+    (batch / "states.parquet").rename(old / "states.parquet")
+    (old / "record.json").write_text(json.dumps(kept.record))
+    (old / "log.txt").write_text(kept.log)
+    shutil.rmtree(batch)
+    summary = service.runs.records.get_record(admin, "run", run["id"]).body
+    service.runs.records.put_record(admin, "run", run["id"], {name: one for name, one in summary.items() if name != "batch"})
+    (runs / "0123456789abcdef").mkdir()  # nobody knows of it
+    assert move_into_batches(service.runs, admin) == 1
+    assert move_into_batches(service.runs, admin) == 0
+    assert not old.exists() and service.show(admin, run["id"]) == shown
+    assert service.verify(admin, run["id"])["verified"]
+
+
 def test_compare_names_the_first_differing_step_where_nothing_else_differs(service, admin, model, scenario, tmp_path):
     definition = model()
     a, b = (ask(service, admin, definition, scenario(definition), fresh=True)[0]["id"] for _ in range(2))
-    path = tmp_path / "runs" / b / "outputs.parquet"
+    (path,) = (tmp_path / "runs" / "batches").glob(f"{service.runs.records.get_record(admin, 'run', b).body['batch']}/outputs.parquet")
     table = pq.read_table(path)
     y = table.column("y").to_numpy().copy()
     y[3] += 1
@@ -105,7 +199,7 @@ def test_an_export_is_a_valid_crate(service, admin, model, scenario, tmp_path):
 
 def test_pruning_removes_old_runs_and_the_inputs_that_no_other_has(service, admin, model, scenario, tmp_path):
     definition = model()
-    (old,) = ask(service, admin, definition, scenario(definition))
+    ask(service, admin, definition, scenario(definition))
     (other,) = ask(service, admin, definition, scenario(definition, "inputs: {u: {scale: 2}}"))
     service.clock.advance(3600 * SECOND)
     (new,) = ask(service, admin, definition, scenario(definition, "parameters: {k1: 0.3}"))
@@ -114,7 +208,8 @@ def test_pruning_removes_old_runs_and_the_inputs_that_no_other_has(service, admi
     told = service.prune(admin, before=before)
     assert told["removed"] == 2 and told["bytes"] > 0
     assert [one["id"] for one in service.list(admin)["runs"]] == [new["id"]]
-    assert not (tmp_path / "runs" / old["id"]).exists() and len(list((tmp_path / "runs" / "inputs").iterdir())) == 1
+    for kind in ("batches", "inputs", "models"):
+        assert len(list((tmp_path / "runs" / kind).iterdir())) == 1
     assert service.verify(admin, new["id"])["verified"]
     with pytest.raises(NotFoundError, match="was pruned"):
         service.show(admin, other["id"])

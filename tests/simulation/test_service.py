@@ -37,13 +37,14 @@ def test_a_scenario_gives_a_stored_run_with_units_log_and_findings(service, admi
     assert kept == {"constraint": "y < 9.5 V", "kept": True}
     assert violated["kept"] is False and violated["first_violated"] == "2026-03-01T08:00:00Z" and violated["unit"] == "mV"
     assert violated["worst"] == pytest.approx(5500 - 1000 * min(y["values"]))
-    folder = tmp_path / "runs" / run["id"]
-    assert {one.name for one in folder.iterdir()} == {"record.json", "outputs.parquet", "states.parquet", "artefact", "log.txt"}
+    (folder,) = (tmp_path / "runs" / "batches").iterdir()
+    assert {one.name for one in folder.iterdir()} == {"runs.parquet", "outputs.parquet", "states.parquet"}
     table = pq.read_table(folder / "outputs.parquet")
     assert table.schema.field("y").metadata == {b"unit": b"V"}
     assert table.column("y").to_pylist() == y["values"]
-    assert (folder / "artefact" / "tanks.py").read_text() == texts.TANKS_PY
-    record = json.loads((folder / "record.json").read_text())
+    (code,) = (tmp_path / "runs" / "models").glob("*/artefact/tanks.py")
+    assert code.read_text() == texts.TANKS_PY
+    record = json.loads(pq.read_table(folder / "runs.parquet")["record"][0].as_py())
     assert record["parameters"]["k1"] == {"value": 0.5, "unit": "V**0.5/s"}
     assert record["principal"] == "local-admin" and record["versions"]["numba"] and record["cost"]["cpu_seconds"] > 0
     assert service.list(admin)["runs"][0]["id"] == run["id"]
@@ -76,14 +77,16 @@ def test_verify_repeats_a_run_byte_for_byte_in_another_process(service, admin, m
 
 def test_verify_finds_a_changed_artefact_output_or_parameter(service, admin, model, scenario, tmp_path, texts):
     run = run_one(service, admin, model, scenario)
-    folder = tmp_path / "runs" / run["id"]
-    record = (folder / "record.json").read_text()
-    (folder / "record.json").write_text(record.replace('"value": 0.5', '"value": 0.6'))
+    (folder,) = (tmp_path / "runs" / "batches").iterdir()
+    kept = pq.read_table(folder / "runs.parquet")
+    changed = kept["record"][0].as_py().replace('"value": 0.5', '"value": 0.6')
+    pq.write_table(kept.set_column(1, "record", [[changed]]), folder / "runs.parquet")
     assert "what is stored was changed" in service.verify(admin, run["id"])["reason"]
-    (folder / "record.json").write_text(record)
-    (folder / "artefact" / "tanks.py").write_text(texts.TANKS_PY + "\n")
+    pq.write_table(kept, folder / "runs.parquet")
+    (code,) = (tmp_path / "runs" / "models").glob("*/artefact/tanks.py")
+    code.write_text(texts.TANKS_PY + "\n")
     assert service.verify(admin, run["id"])["verified"] is False
-    (folder / "artefact" / "tanks.py").write_text(texts.TANKS_PY)
+    code.write_text(texts.TANKS_PY)
     table = pq.read_table(folder / "outputs.parquet")
     y = table.column("y").to_numpy().copy()
     y[7] = np.nextafter(y[7], 9.0)

@@ -245,6 +245,10 @@ BROKEN = {
     "listeners misled": Broken("listeners_hear_of_each_commit_after_it_and_of_no_other", {"on_commit": _tells_at_once}),
     "anyone may read history": Broken("every_call_takes_a_principal_with_a_role", {"history": _for_anyone("history")}),
     "anyone may write": Broken("every_call_takes_a_principal_with_a_role", {"put_record": _for_anyone("put_record")}),
+    "records one by one": Broken(
+        "records_that_are_put_together_have_one_commit",
+        {"put_records": lambda sound, *given: max(sound.put_record(*given[:2], id, body) for id, body in given[2].items())},
+    ),
     "commit_at one too early": Broken(
         "the_log_has_no_gaps_and_its_time_never_runs_back",
         {"commit_at": lambda sound, principal, at: sound.commit_at(principal, at - 1)},

@@ -169,6 +169,17 @@ def check_records_have_versions_and_are_found_by_a_beginning_of_their_id(case):
     assert list(store.versions(SYSTEM, "run", "ab%")) == []
 
 
+def check_records_that_are_put_together_have_one_commit(case):
+    store = case.store
+    store.put_record(SYSTEM, "run", "b", {"n": 0})
+    assert store.put_records(SYSTEM, "run", {"a": {"n": 1}, "b": {"n": 2}}) == 2
+    assert {record.id: (record.body["n"], record.commit) for record in store.records(SYSTEM, "run")} == {"a": (1, 2), "b": (2, 2)}
+    assert store.last_commit(SYSTEM) == 2
+    with pytest.raises(ValueError):
+        store.put_records(SYSTEM, "run", {"c": {"n": 1}, "d": {"n": float("nan")}})
+    assert store.last_commit(SYSTEM) == 2 and len(store.records(SYSTEM, "run")) == 2
+
+
 def check_record_bodies_come_back_as_they_were(case):
     body = {"text": "é\u0000\n\u0001", "list": [1, 2.5, None, True, 10**30, 1e-300], "deep": {"a": {"b": []}}, "": {}}
     case.store.put_record(SYSTEM, "k", "a", body)

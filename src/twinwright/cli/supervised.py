@@ -24,9 +24,13 @@ _EVERY_SECONDS = 600.0
 
 def until_told() -> Callable[[], None]:
     """From now on a signal does not end the process, but what this returns: it waits for one."""
-    told, tell = os.pipe()  # not an event: a handler that takes its lock, while this thread is about to wait for it, waits for ever
+    told, tell = os.pipe()
+    os.set_blocking(tell, False)
+    # The interpreter writes to the pipe the moment a signal arrives. A handler in Python would be too late for one that arrives between its
+    # last look for signals and the wait: it would run when the wait is over.
+    signal.set_wakeup_fd(tell, warn_on_full_buffer=False)
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: os.write(tell, b"."))
+        signal.signal(number, lambda *_: None)
 
     def wait() -> None:
         os.read(told, 1)

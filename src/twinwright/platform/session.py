@@ -32,6 +32,7 @@ from twinwright.platform.querying import Queries
 from twinwright.platform.wire import FOLDER
 from twinwright.simulation.child import Limits
 from twinwright.simulation.definition import ModelDefinition
+from twinwright.simulation.run_migration import move_into_batches
 from twinwright.simulation.service import SimulationService
 from twinwright.storage.copies import Snapshot
 from twinwright.storage.layout import Commit
@@ -113,6 +114,7 @@ class Session:
         self._models: dict[str, ModelDefinition] = {}  # by the digest of their content
         self._loaded: frozenset[tuple[str, int, int]] = frozenset()
         self.served = self._serve()
+        move_into_batches(self.served.simulation.runs, SYSTEM)
         atexit.register(self.close)  # a script that forgot to
 
     def _open_store(self) -> Store:

@@ -14,7 +14,7 @@ from typing import Any, Final
 from twinwright.clock import from_iso, to_iso
 from twinwright.errors import StoreError, UsageError
 from twinwright.simulation.provenance import explanation
-from twinwright.simulation.runs import StoredRun, write_series
+from twinwright.simulation.run_files import StoredRun, write_series
 
 METADATA: Final = "ro-crate-metadata.json"
 _CONTEXT = "https://w3id.org/ro/crate/1.1/context"
@@ -48,7 +48,7 @@ def _write(run: StoredRun, folder: Path) -> list[tuple[str, str]]:
     files = []
     for name, values, ports in tables:
         if values is not None:
-            write_series(folder / name, run.times, start, values, [(one.name, one.unit) for one in ports])
+            write_series(folder / name, run.times, start, values, ports)
             files.append((name, _PARQUET))
     for name, content in sorted(run.definition.artefacts.items()):
         (folder / "artefact" / name).parent.mkdir(parents=True, exist_ok=True)

@@ -26,7 +26,8 @@ from twinwright.simulation.parameters import ParameterLookup, stored_parameters
 from twinwright.simulation.protocol import Floats
 from twinwright.simulation.provenance import explanation, findings, record_of
 from twinwright.simulation.resolve import ResolvedRun, resolve, run_digest
-from twinwright.simulation.runs import RunStore, StoredRun
+from twinwright.simulation.run_files import StoredRun
+from twinwright.simulation.runs import RunStore, RunWriter
 from twinwright.simulation.scenario import MAX_RUNS, Scenario, scope_of
 from twinwright.storage.records import RecordStore
 from twinwright.twins.series import SeriesReader
@@ -169,6 +170,7 @@ class Request:
         self.progress, self.cancel = progress, cancel
         self.stored = {} if fresh else service.runs.by_digest(principal)
         self.answered: dict[int, dict[str, Any]] = {}
+        self.ending: dict[str, int] = {}  # which run an id is of, until it is kept
 
     def answers(self) -> list[dict[str, Any]]:
         """In the order of the runs."""
@@ -185,13 +187,14 @@ class Request:
         again = []
         began = {"at": self.service.clock.now(), "from": self.service.clock.monotonic()}
         work = [Work(run.definition, run.payload(), run.scenario.limits) for run in (self.runs[index] for index in indices)]
-        for position, outcome in run_all(work, self.service.workers, self.cancel):
-            index = indices[position]
-            if isinstance(outcome, Success) and self._disturbed(index, outcome.result["outputs"]):
-                again.append(index)
-                continue
-            seconds = outcome.cost.wall_seconds or (self.service.clock.monotonic() - began["from"]) / 1e6
-            self._keep(index, outcome, began["at"], seconds)
+        with RunWriter(self.service.runs, self.principal, self.service.clock, self._kept) as writer:
+            for position, outcome in run_all(work, self.service.workers, self.cancel):
+                index = indices[position]
+                if isinstance(outcome, Success) and self._disturbed(index, outcome.result["outputs"]):
+                    again.append(index)
+                    continue
+                seconds = outcome.cost.wall_seconds or (self.service.clock.monotonic() - began["from"]) / 1e6
+                writer.add(self._ended(index, outcome, began["at"], seconds))
         return again
 
     def _disturbed(self, index: int, outputs: Floats) -> bool:
@@ -226,16 +229,20 @@ class Request:
             return True
         return False
 
-    def _keep(self, index: int, outcome: Outcome, started: int, seconds: float) -> None:
+    def _ended(self, index: int, outcome: Outcome, started: int, seconds: float) -> StoredRun:
         run = self.runs[index]
         record = record_of(self.principal, run, outcome, self.service.runs.new_id(), started, seconds)
         result = outcome.result if isinstance(outcome, Success) else {}
-        outputs, states = result.get("outputs"), result.get("states")
-        kept = StoredRun(record["id"], record, run.definition, run.times, run.inputs, outputs, states, outcome.log)
-        self.service.runs.save(self.principal, kept)
-        if run.scenario.publish and outputs is not None and self.service.publisher is not None:
-            self.service.publisher(self.principal, record, run.definition, run.grid, outputs)
-        self._answer(index, record, outputs, reused=False)
+        self.ending[record["id"]] = index
+        kept = run.definition, run.times, run.inputs, result.get("outputs"), result.get("states")
+        return StoredRun(record["id"], record, *kept, outcome.log)
+
+    def _kept(self, stored: StoredRun) -> None:
+        index = self.ending.pop(stored.id)
+        run = self.runs[index]
+        if run.scenario.publish and stored.outputs is not None and self.service.publisher is not None:
+            self.service.publisher(self.principal, stored.record, run.definition, run.grid, stored.outputs)
+        self._answer(index, stored.record, stored.outputs, reused=False)
 
     def _answer(self, index: int, record: dict[str, Any], outputs: Floats | None, *, reused: bool) -> None:
         run = self.runs[index]

@@ -134,8 +134,12 @@ class DuckDBTransaction(LogLine):
         self._con.execute("INSERT INTO retractions VALUES (?, ?, ?, ?, ?)", [self.commit, contract, first, last, below])
 
     def put_record(self, kind: str, id: str, body: Mapping[str, Any]) -> None:
-        text = json.dumps(body, sort_keys=True, allow_nan=False)
-        self._con.execute("INSERT INTO records VALUES (?, ?, ?, ?, ?, ?)", [kind, id, text, self.commit, self.at, self._principal])
+        self.put_records(kind, {id: body})
+
+    def put_records(self, kind: str, bodies: Mapping[str, Mapping[str, Any]]) -> None:
+        texts = [json.dumps(body, sort_keys=True, allow_nan=False) for body in bodies.values()]
+        insert = "INSERT INTO records SELECT ?, unnest(?::VARCHAR[]), unnest(?::VARCHAR[]), ?, ?, ?"
+        self._con.execute(insert, [kind, list(bodies), texts, self.commit, self.at, self._principal])
 
     def create_reading_table(self, contract: str, source: str, revision: int, columns: Sequence[ReadingColumn]) -> ReadingTable:
         number = 1 + max((table.number for table in self.catalogue.tables), default=0)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -187,8 +187,11 @@ class PostgresStore(PostgresCopies, PostgresSealing, PostgresRollUps):
         self._log.listen(listener)
 
     def put_record(self, principal: Principal, kind: str, id: str, body: dict[str, Any]) -> int:
+        return self.put_records(principal, kind, {id: body})
+
+    def put_records(self, principal: Principal, kind: str, bodies: Mapping[str, dict[str, Any]]) -> int:
         with self.transaction(principal, f"record:{kind}") as transaction:
-            transaction.put_record(kind, id, body)
+            transaction.put_records(kind, bodies)
         return transaction.commit
 
     def expire_journal(self, principal: Principal, contract: str, before: int) -> int:

@@ -181,9 +181,12 @@ class PostgresTransaction(LogLine):
         self._detail.append("receipts")
 
     def put_record(self, kind: str, id: str, body: Mapping[str, Any]) -> None:
-        text = json.dumps(body, sort_keys=True, allow_nan=False)
-        values = [kind, id, text, self.commit, self.at, self._principal]
-        self._con.execute("INSERT INTO records VALUES (%s, %s, %s, %s, %s, %s)", values)
+        self.put_records(kind, {id: body})
+
+    def put_records(self, kind: str, bodies: Mapping[str, Mapping[str, Any]]) -> None:
+        texts = [json.dumps(body, sort_keys=True, allow_nan=False) for body in bodies.values()]
+        insert = "INSERT INTO records SELECT %s, unnest(%s::text[]), unnest(%s::text[]), %s, %s, %s"
+        self._con.execute(insert, [kind, list(bodies), texts, self.commit, self.at, self._principal])
 
     def create_reading_table(self, contract: str, source: str, revision: int, columns: Sequence[ReadingColumn]) -> ReadingTable:
         number = 1 + max((table.number for table in self.catalogue.tables), default=0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -26,6 +26,10 @@ class RecordStore(Protocol):
 
     def put_record(self, principal: Principal, kind: str, id: str, body: dict[str, Any]) -> int:
         """Commit one version; returns its commit number. Raises ForbiddenError, StoreError."""
+        ...
+
+    def put_records(self, principal: Principal, kind: str, bodies: Mapping[str, dict[str, Any]]) -> int:
+        """Commit a version of each id, all in one transaction; returns its commit number. Raises ForbiddenError, StoreError."""
         ...
 
     def get_record(self, principal: Principal, kind: str, id: str) -> Record:

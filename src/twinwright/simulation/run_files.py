@@ -1,0 +1,212 @@
+"""The files of runs. A batch, runs of one model that ended together, is a folder that appears whole; what runs share is kept once.
+
+<runs>/models/<digest>/         definition.json, and below artefact/ the files that were run, byte for byte
+<runs>/inputs/<digest>.parquet  time, t (seconds since the beginning) and each input, units in field metadata
+<runs>/batches/<id>/            runs.parquet: id, record (JSON: provenance, status, findings), log, and where its samples are
+                                outputs.parquet: time, t and each output, run after run; the same of states in states.parquet
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from twinwright.clock import SECOND, from_iso
+from twinwright.simulation.definition import ModelDefinition
+from twinwright.simulation.digest import digest
+from twinwright.simulation.protocol import Floats
+
+_CATALOGUE = pa.schema([("id", pa.string()), ("record", pa.string()), ("log", pa.string()), ("first", pa.int64()), ("samples", pa.int64())])
+_SPAN = ("time", "t")
+
+
+class Port(Protocol):
+    """What a column is of."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def unit(self) -> str | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRun:
+    """A run with everything that is kept of it."""
+
+    id: str
+    record: dict[str, Any]
+    definition: ModelDefinition
+    times: Floats
+    inputs: Floats
+    outputs: Floats | None
+    states: Floats | None
+    log: str
+
+
+def write_batch(directory: Path, id: str, runs: Sequence[StoredRun]) -> None:
+    """Write runs of one model; complete `input_snapshot` and `model_snapshot` of their records. Raises OSError, and then leaves nothing."""
+    model = _keep_model(directory / "models", runs[0].definition)
+    for run in runs:
+        run.record["model_snapshot"] = model
+        run.record["input_snapshot"] = _keep_inputs(directory / "inputs", run)
+    _appear(directory / "batches" / id, lambda part: _write(part, runs))
+
+
+def read_run(directory: Path, batch: str, id: str) -> StoredRun:
+    """One run of a batch. Raises OSError, ValueError, KeyError, pa.ArrowException."""
+    folder = directory / "batches" / batch
+    catalogue = pq.read_table(folder / "runs.parquet", schema=_CATALOGUE)
+    row = pc.index(catalogue["id"], id).as_py()
+    if row < 0:
+        raise ValueError("it is not in its batch")
+    found = catalogue.slice(row, 1).to_pylist()[0]
+    record = json.loads(found["record"])
+    definition = _read_model(directory / "models" / record["model_snapshot"])
+    times, inputs = numbers(pq.read_table(directory / "inputs" / f"{record['input_snapshot']}.parquet"))
+    outputs = states = None
+    if found["first"] is not None:
+        outputs, states = (_read_span(folder / name, found["first"], found["samples"]) for name in ("outputs.parquet", "states.parquet"))
+        states = np.empty((times.size, 0)) if states is None else states
+    record["definition"] = definition.as_data()
+    return StoredRun(id, record, definition, times, inputs, outputs, states, found["log"])
+
+
+def unused(directory: Path, batches: Iterable[str]) -> list[Path]:
+    """The inputs and models that no run of these batches has."""
+    used = set()
+    for name in batches:
+        for text in pq.read_table(directory / "batches" / name / "runs.parquet", columns=["record"])["record"].to_pylist():
+            record = json.loads(text)
+            used |= {record["input_snapshot"], record["model_snapshot"]}
+    return [path for kind in ("inputs", "models") for path in sorted((directory / kind).glob("[!.]*")) if path.stem not in used]
+
+
+def size_of(paths: Iterable[Path]) -> int:
+    """Bytes of files, and of those below folders."""
+    return sum(file.stat().st_size for path in paths for file in (path, *path.rglob("*")) if file.is_file())
+
+
+def write_series(path: Path, times: Floats, start: int, values: Floats, ports: Sequence[Port]) -> None:
+    """A Parquet file of trajectories: `time`, `t` in seconds, and a column for each port with its unit in the field's metadata."""
+    pq.write_table(_series(_stamps(times, start), times, values, ports), path, compression="zstd")
+
+
+def _write(part: Path, runs: Sequence[StoredRun]) -> None:
+    definition = runs[0].definition
+    good = [run for run in runs if run.outputs is not None]
+    if good:
+        times = np.concatenate([run.times for run in good])
+        stamps = np.concatenate([_stamps(run.times, from_iso(run.record["from"])) for run in good])
+        outputs = np.concatenate([run.outputs for run in good if run.outputs is not None])
+        _put(part / "outputs.parquet", _series(stamps, times, outputs, definition.outputs))
+        states = [run.states for run in good if run.states is not None]
+        if definition.states:
+            _put(part / "states.parquet", _series(stamps, times, np.concatenate(states), definition.states))
+    rows, first = [], 0
+    for run in runs:
+        samples = run.times.size if run.outputs is not None else 0
+        record = {name: one for name, one in run.record.items() if name != "definition"}
+        text = json.dumps(record, allow_nan=False)
+        rows.append({"id": run.id, "record": text, "log": run.log, "first": first if samples else None, "samples": samples})
+        first += samples
+    _put(part / "runs.parquet", pa.Table.from_pylist(rows, schema=_CATALOGUE))
+
+
+def _keep_model(folder: Path, definition: ModelDefinition) -> str:
+    data = definition.as_data()
+    key = digest({"definition": data, "artefacts": definition.artefact_digest})
+
+    def write(part: Path) -> None:
+        (part / "definition.json").write_text(json.dumps(data, indent=1, allow_nan=False), encoding="utf-8")
+        for name, content in definition.artefacts.items():
+            path = part / "artefact" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+
+    if not (folder / key).exists():
+        _appear(folder / key, write)
+    return key
+
+
+def _read_model(folder: Path) -> ModelDefinition:
+    data = json.loads((folder / "definition.json").read_text(encoding="utf-8"))
+    artefact = folder / "artefact"
+    files = {path.relative_to(artefact).as_posix(): path.read_bytes() for path in sorted(artefact.rglob("*")) if path.is_file()}
+    return ModelDefinition.from_data({**data, "artefacts": {}}).with_artefacts(files)
+
+
+def _keep_inputs(folder: Path, run: StoredRun) -> str:
+    """Once, under the digest of their bytes: the members of an ensemble mostly share them."""
+    ports, start = run.definition.inputs, from_iso(run.record["from"])
+    key = digest({"ports": [[one.name, one.unit] for one in ports], "start": start, "times": run.times, "inputs": run.inputs})
+    path = folder / f"{key}.parquet"
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(f".{key}.{uuid.uuid4().hex}.part")
+        write_series(part, run.times, start, run.inputs, ports)
+        part.replace(path)
+    return key
+
+
+def _appear(target: Path, write: Callable[[Path], object]) -> None:
+    """A folder that is there whole or not at all."""
+    part = target.with_name(f".{target.name}.{uuid.uuid4().hex}.part")
+    try:
+        part.mkdir(parents=True)
+        write(part)
+        part.replace(target)
+    except OSError:
+        shutil.rmtree(part, ignore_errors=True)
+        if not target.exists():  # else another process has kept the same meanwhile
+            raise
+
+
+def _put(path: Path, table: pa.Table) -> None:
+    with path.open("wb") as file:
+        pq.write_table(table, file, compression="zstd", row_group_size=1 << 16)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _stamps(times: Floats, start: int) -> Any:
+    return start + np.rint(times * SECOND).astype(np.int64)
+
+
+def _series(stamps: Any, times: Floats, values: Floats, ports: Sequence[Port]) -> pa.Table:
+    fields = [pa.field("time", pa.timestamp("us", tz="UTC")), pa.field("t", pa.float64(), metadata={"unit": "s"})]
+    fields += [pa.field(one.name, pa.float64(), metadata={"unit": one.unit} if one.unit else {}) for one in ports]
+    arrays = [pa.array(stamps).cast(fields[0].type), pa.array(times)]
+    arrays += [pa.array(np.ascontiguousarray(values[:, index])) for index in range(values.shape[1])]
+    return pa.table(arrays, schema=pa.schema(fields))
+
+
+def _read_span(path: Path, first: int, count: int) -> Floats | None:
+    """The columns of one run, of which only the row groups are read that it lies in. None where there is no such file."""
+    if not path.exists():
+        return None
+    file = pq.ParquetFile(path)
+    ends = np.cumsum([file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)])
+    low, high = (int(np.searchsorted(ends, at, "right")) for at in (first, first + count - 1))
+    begin = int(ends[low - 1]) if low else 0
+    return numbers(file.read_row_groups(range(low, high + 1)).slice(first - begin, count))[1]
+
+
+def numbers(table: pa.Table) -> tuple[Floats, Floats]:
+    """`t`, and the columns of the ports."""
+    names = [name for name in table.column_names if name not in _SPAN]
+    times = np.asarray(table.column("t").to_numpy(), np.float64)
+    values = np.empty((times.size, len(names)))
+    for index, name in enumerate(names):
+        values[:, index] = table.column(name).to_numpy()
+    return times, values
