@@ -41,7 +41,7 @@ def bind(definition: Definition, plant: Plant, lifetimes: Sequence[Lifetime]) ->
     mine = [number for twin in owners for number in numbers.get(twin, [])]
     fingerprint = hashlib.sha256(spec.model_dump_json().encode())
     fingerprint.update(repr([(one.unit, one.kind) for one in definition.inputs] + [definition.unit, definition.type]).encode())
-    fingerprint.update(repr(sorted({plant.twins[twin] for twin in owners})).encode())
+    fingerprint.update(repr(sorted({plant.interface_of(twin, spec) for twin in owners})).encode())
     members: dict[str, pl.DataFrame] = {}
     for one in definition.inputs:
         if one.relationship is None:

@@ -27,6 +27,7 @@ from twinwright.observability.metrics import Metrics
 from twinwright.storage.layout import Counts
 from twinwright.storage.protocol import VALUE_SCHEMA, Store
 from twinwright.twins.changes import Lag, range_end
+from twinwright.twins.evolution import UNCHANGED, Evolution
 
 _log = get_logger("derived")
 KIND = "derived"  # of the commits that are written, and of the records that say what was derived under which fingerprint
@@ -81,9 +82,11 @@ class DerivedConsumer:
         self._density: Density | None = None
         self._stopping = False
         self._settled = 0  # the commit up to which nothing was left to derive
+        self._evolution = UNCHANGED
 
-    def configure(self, bindings: Sequence[Binding], at: int) -> None:
+    def configure(self, bindings: Sequence[Binding], at: int, evolution: Evolution = UNCHANGED) -> None:
         """What is applied as of commit `at`. Does not wait: it is taken up before the next piece is derived."""
+        self._evolution = evolution
         self._next = (bindings, at)
 
     def stop(self) -> None:
@@ -218,7 +221,8 @@ class DerivedConsumer:
     def _deriver(self, known_at: int) -> Deriver:
         if self._density is None:
             self._density = Density(self._hours())
-        return Deriver(self._store, self._principal, self._density, known_at)
+        evolution = self._evolution
+        return Deriver(evolution.over(self._store), self._principal, self._density, known_at, evolution.stored_as)
 
     def _hours(self) -> Mapping[int, int]:
         total: dict[int, int] = {}

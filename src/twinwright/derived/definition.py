@@ -17,6 +17,7 @@ from twinwright.schema import Enum, Ontology, PathInfo, Primitive
 from twinwright.storage.layout import ColumnType, Relationship
 from twinwright.telemetry.contract import Name
 from twinwright.telemetry.held import column_type
+from twinwright.twins.evolution import NO_LINEAGES, Lineages
 
 Aggregate = Literal["mean", "min", "max", "sum", "count", "first", "last"]
 Across = Literal["mean", "min", "max", "sum", "count"]
@@ -138,13 +139,23 @@ class Plant:
     ontology: Ontology
     twins: Mapping[str, str]
     relationships: Sequence[Relationship]
+    lineages: Lineages = NO_LINEAGES
 
     def owners(self, spec: DerivedSpec) -> list[str]:
         """The twins that have the value."""
         if spec.twins is not None:
             return [twin for twin in spec.twins if twin in self.twins]
         base = spec.interface or ""
-        return [twin for twin, dtmi in self.twins.items() if self.ontology.is_subtype(dtmi, base)]
+        return [twin for twin, dtmi in self.twins.items() if self.lineages.is_of(dtmi, base, self.ontology)]
+
+    def interface_of(self, twin: str, spec: DerivedSpec) -> str:
+        """Its interface, as the version of it that a definition speaks of."""
+        dtmi, named = self.twins[twin], spec.interface
+        return named if named is not None and self.lineages.related(dtmi, named) else dtmi
+
+    def paths(self, dtmi: str) -> Mapping[str, PathInfo]:
+        """What may be observed of a twin of an interface."""
+        return self.lineages.paths(dtmi) if self.lineages.active else self.ontology.paths(dtmi)
 
     def edges(self, relationship: str, direction: str) -> list[tuple[str, str]]:
         """(owner, member) of everyone related."""
@@ -163,7 +174,7 @@ def compile_derived(spec: DerivedSpec, plant: Plant, document: Document, problem
     interfaces = _interfaces(spec, plant, document, problems)
     if len(problems) > before:
         return None
-    output = _output(spec, interfaces, plant.ontology, document, problems)
+    output = _output(spec, interfaces, plant, document, problems)
     inputs = [_input(name, one, spec, interfaces, plant, document, problems) for name, one in spec.inputs.items()]
     checked = _expression(spec, {one.name: one.type for one in inputs if one is not None}, output, document, problems)
     if len(problems) > before or output is None or checked is None:
@@ -181,15 +192,15 @@ def _interfaces(spec: DerivedSpec, plant: Plant, document: Document, problems: P
     for index, twin in enumerate(spec.twins or ()):
         if twin not in plant.twins:
             problems.add(document.problem(("twins", index), f"there is no twin '{twin}'", "Declare it in twins.yaml", "unknown_twin"))
-    found = sorted({plant.twins[twin] for twin in plant.owners(spec)})
+    found = sorted({plant.interface_of(twin, spec) for twin in plant.owners(spec)})
     return found or [spec.interface or ""]
 
 
 def _output(
-    spec: DerivedSpec, interfaces: Sequence[str], ontology: Ontology, document: Document, problems: Problems
+    spec: DerivedSpec, interfaces: Sequence[str], plant: Plant, document: Document, problems: Problems
 ) -> tuple[ColumnType, str | None] | None:
     place, before = ("output", "path"), len(problems)
-    infos = _infos(spec.output.path, interfaces, ontology, document, place, problems)
+    infos = _infos(spec.output.path, interfaces, plant, document, place, problems)
     type_ = _one_type(spec.output.path, infos, document, place, problems)
     unit = _unit(spec.output.unit, infos, document, ("output", "unit" if spec.output.unit else "path"), problems)
     return None if type_ is None or len(problems) > before else (type_, unit)
@@ -202,7 +213,7 @@ def _input(
     before = len(problems)
     if one.relationship is not None:
         interfaces = _related(one, spec, interfaces, plant, document, place, problems)
-    infos = _infos(one.path, interfaces, plant.ontology, document, (*place, "path"), problems) if interfaces else []
+    infos = _infos(one.path, interfaces, plant, document, (*place, "path"), problems) if interfaces else []
     type_ = _one_type(one.path, infos, document, (*place, "path"), problems)
     unit = _unit(one.unit, infos, document, (*place, "unit" if one.unit else "path"), problems)
     if type_ is None or len(problems) > before:
@@ -250,12 +261,10 @@ def _related(
     return sorted(targets & set(ontology.interfaces)) or [d for d in sorted(ontology.interfaces) if one.path in ontology.paths(d)] or [""]
 
 
-def _infos(
-    path: str, interfaces: Sequence[str], ontology: Ontology, document: Document, place: Location, problems: Problems
-) -> list[PathInfo]:
+def _infos(path: str, interfaces: Sequence[str], plant: Plant, document: Document, place: Location, problems: Problems) -> list[PathInfo]:
     infos = []
     for dtmi in interfaces:
-        paths = ontology.paths(dtmi) if dtmi else {}
+        paths = plant.paths(dtmi) if dtmi else {}
         if path in paths:
             infos.append(paths[path])
             continue

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 import polars as pl
@@ -29,6 +29,7 @@ class Deriver:
     principal: Principal
     density: Density
     known_at: int
+    stored_as: Callable[[str], Collection[str]] = lambda path: (path,)  # the paths under which what versions of an interface call so may be
 
     def touched(self, binding: Binding, touched: pl.DataFrame) -> pl.DataFrame:
         """The spans in which the definition may say otherwise because of what was touched (TOUCHED_SCHEMA)."""
@@ -41,9 +42,10 @@ class Deriver:
         return owners.select("owner", lo=pl.lit(-EVER, pl.Int64), hi=pl.lit(EVER, pl.Int64), commit=pl.lit(self.known_at, pl.Int64))
 
     def _touched_by(self, one: Input, binding: Binding, touched: pl.DataFrame) -> pl.DataFrame:
-        tables = [t.number for t in self.store.reading_tables(self.principal) if any(column.path == one.path for column in t.columns)]
+        stored = self.stored_as(one.path)
+        tables = [t.number for t in self.store.reading_tables(self.principal) if any(column.path in stored for column in t.columns)]
         mine = (
-            touched.filter((pl.col("lane") == one.lane) & ((pl.col("path") == one.path) | pl.col("table").is_in(tables)))
+            touched.filter((pl.col("lane") == one.lane) & (pl.col("path").is_in(list(stored)) | pl.col("table").is_in(tables)))
             .select(pl.col("twin").alias("member"), "time", "commit")
             .join(binding.members[one.name], on="member", how="inner")
         )

@@ -6,7 +6,7 @@ by an apply alone; scenarios, which hold none, are read where they lie.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,12 +23,14 @@ from twinwright.storage.layout import Lifetime, Relationship
 from twinwright.storage.protocol import Store
 from twinwright.storage.records import Record
 from twinwright.telemetry.contract import Contract
+from twinwright.twins.evolution import Evolution, Lineages, compile_migrations
 from twinwright.twins.registry import TwinRegistry
 from twinwright.workspace.load import compile_contracts, paths_of_twins
 from twinwright.workspace.retention import HistoryRetention, rules_from
 
 KIND, ID = "applied", "workspace"
 INTERFACE = "interface"  # the kind of record that holds one that a client added, or says that one is decommissioned, by its DTMI
+MOVED = "migration"  # the kind of record that says which lifetimes a migration moved, by its name
 MODEL = "model"  # the kind of record that holds one, by the digest of its content
 
 
@@ -54,6 +56,14 @@ class Applied:
     commit: int
     at: int
     retention: Mapping[str, HistoryRetention]  # by `*`, interface, path or both
+    lineages: Lineages
+    moved: Mapping[str, frozenset[int]]  # by migration, the lifetimes that it moved
+    migration_texts: Mapping[str, str]
+
+    @property
+    def evolution(self) -> Evolution:
+        """How records are read as the versions that twins are of."""
+        return Evolution(self.lineages, self.registry)
 
     @property
     def decommissioned(self) -> frozenset[str]:
@@ -65,7 +75,7 @@ class Applied:
         if interface not in self.ontology.interfaces:
             return []
         lives = [self.registry.current(name) for name in sorted(self.registry.twins)]
-        return [life.twin for life in lives if life.alive and self.ontology.is_subtype(life.interface, interface)]
+        return [life.twin for life in lives if life.alive and self.lineages.is_of(life.interface, interface, self.ontology)]
 
 
 def read_applied(store: Store, principal: Principal) -> Applied:
@@ -81,10 +91,13 @@ def read_applied(store: Store, principal: Principal) -> Applied:
         ontology = schema.load(documents_of(body["schema"], added))
     lifetimes, edges = store.lifetimes(principal), store.relationships(principal)
     interfaces = {life.interface for life in lifetimes} & set(ontology.interfaces)
-    registry = TwinRegistry(lifetimes, {dtmi: ontology.paths(dtmi) for dtmi in interfaces})
     problems = Problems()
-    contracts = compile_contracts(body["contracts"], paths_of_twins(ontology, sorted(interfaces)), problems)
-    plant = _plant(ontology, lifetimes, edges)
+    retired = {dtmi for dtmi, record in added.items() if record.body.get("retired")}
+    lineages = Lineages(compile_migrations(body.get("migrations", {}), ontology, problems), ontology, retired)
+    spoken = {dtmi: lineages.paths(dtmi) for dtmi in _with_versions(interfaces, lineages)}
+    registry = TwinRegistry(lifetimes, spoken)
+    contracts = compile_contracts(body["contracts"], paths_of_twins(ontology, sorted(interfaces), lineages), problems)
+    plant = _plant(ontology, lifetimes, edges, lineages)
     derived = compile_folder(body.get("derived", {}), plant, problems)
     if problems:  # it was checked when it was applied: another version of Twinwright judges otherwise
         raise WorkspaceError(problems.items)
@@ -106,7 +119,15 @@ def read_applied(store: Store, principal: Principal) -> Applied:
         commit=commit,
         at=at,
         retention=rules_from(body.get("retention", {})),
+        lineages=lineages,
+        moved={one.id: frozenset(one.body["moved"]) for one in store.records(principal, MOVED)},
+        migration_texts=body.get("migrations", {}),
     )
+
+
+def _with_versions(interfaces: Iterable[str], lineages: Lineages) -> set[str]:
+    """Interfaces and the other versions of them, of which there may be twins any time."""
+    return {version for dtmi in interfaces for version in (lineages.versions(dtmi) if lineages.active else (dtmi,))}
 
 
 def documents_of(texts: Mapping[str, str], added: Mapping[str, Record]) -> list[tuple[str, Any]]:
@@ -117,12 +138,12 @@ def documents_of(texts: Mapping[str, str], added: Mapping[str, Record]) -> list[
 def bindings_of(store: Store, principal: Principal, applied: Applied) -> list[Binding]:
     """The derived values over the twins and relationships there are now."""
     lifetimes = store.lifetimes(principal)
-    plant = _plant(applied.ontology, lifetimes, store.relationships(principal))
+    plant = _plant(applied.ontology, lifetimes, store.relationships(principal), applied.lineages)
     return [bind(one, plant, lifetimes) for one in applied.derived.values()]
 
 
-def _plant(ontology: Ontology, lifetimes: Sequence[Lifetime], edges: Sequence[Relationship]) -> Plant:
-    return Plant(ontology, {life.twin: life.interface for life in lifetimes if life.alive}, edges)
+def _plant(ontology: Ontology, lifetimes: Sequence[Lifetime], edges: Sequence[Relationship], lineages: Lineages) -> Plant:
+    return Plant(ontology, {life.twin: life.interface for life in lifetimes if life.alive}, edges, lineages)
 
 
 def _declared_edges(body: Mapping[str, Any], edges: Sequence[Relationship]) -> dict[tuple[str, str], Relationship]:

@@ -1,5 +1,5 @@
-"""What applying a workspace would change in a store, and carrying it out. First form: additive changes; what would break clients or
-orphan history is refused with the reason.
+"""What applying a workspace would change in a store, and carrying it out. What would break clients or orphan history is refused with the
+reason; what changes the meaning of an interface goes by a migration to its next version.
 """
 
 from __future__ import annotations
@@ -11,17 +11,23 @@ from typing import Any
 import pyarrow as pa
 
 from twinwright import schema
+from twinwright.derived.definition import Plant
+from twinwright.derived.folder import compile_folder
+from twinwright.documents import Problems
 from twinwright.errors import RefusedError
 from twinwright.governance.principals import Principal
+from twinwright.platform import migrating
 from twinwright.platform.applied import ID, KIND, MODEL, Applied
 from twinwright.schema import Ontology
 from twinwright.storage.layout import Lifetime, ReadingTable, Relationship
 from twinwright.storage.protocol import VALUE_SCHEMA, Store, Transaction
 from twinwright.telemetry.contract import Contract
 from twinwright.twins.documents import DECLARED_TIME
+from twinwright.twins.evolution import Lineages
 from twinwright.twins.values import value_row
 from twinwright.workspace import Workspace
 from twinwright.workspace.graph import DeclaredTwin
+from twinwright.workspace.load import compile_contracts, paths_of_twins
 from twinwright.workspace.retention import HistoryRetention
 
 
@@ -39,10 +45,12 @@ class Change:
 def plan(store: Store, principal: Principal, applied: Applied, workspace: Workspace) -> dict[str, Any]:
     """`changes[] migrations[] breaking cost`."""
     changes = list(_changes(store, principal, applied, workspace))
+    migrations = migrating.described(store, principal, applied, workspace)
     rows = sum(change.kind in ("twin", "relationship", "value") for change in changes)
+    rows += sum(one["twins"] + one["back"] for one in migrations)
     return {
         "changes": [asdict(change) for change in changes],
-        "migrations": [],
+        "migrations": migrations,
         "breaking": any(change.effect == "breaking" for change in changes),
         "cost": {"rows": rows, "seconds": round(0.05 + rows * 2e-6, 3), "bytes": rows * 64},
     }
@@ -55,7 +63,7 @@ def apply(store: Store, principal: Principal, applied: Applied, workspace: Works
     breaking = [change for change in planned["changes"] if change["effect"] == "breaking"]
     if breaking:
         reasons = "; ".join(f"{change['kind']} {change['id']}: {change['detail']}" for change in breaking)
-        remedy = "Keep what is applied and add the new beside it, under a new version, name or revision"
+        remedy = "Keep what is applied and add the new beside it, under a new version (with a migration), name or revision"
         raise RefusedError(f"{len(breaking)} breaking change(s): {reasons}", where=str(workspace.folder), remedy=remedy)
     if planned["changes"] or applied.digest != workspace.digest:
         with store.transaction(principal, "apply") as transaction:
@@ -75,6 +83,28 @@ def _changes(store: Store, principal: Principal, applied: Applied, workspace: Wo
     yield from _model_changes(applied, workspace)
     yield from _derived_changes(applied, workspace)
     yield from _retention_changes(applied, workspace)
+    for name, change, effect, detail in migrating.changes(applied, workspace):
+        yield Change("migration", name, change, effect, detail)
+    yield from _retired_changes(applied, workspace)
+
+
+def _retired_changes(applied: Applied, workspace: Workspace) -> Iterator[Change]:
+    """What speaks of a version that is retired."""
+    if not applied.lineages.retired:
+        return
+    lineages = Lineages(workspace.lineages.migrations, workspace.ontology, applied.lineages.retired)
+    problems = Problems()
+    declared = [twin.interface for twin in workspace.graph.twins.values()]
+    compile_contracts(workspace.contract_texts, paths_of_twins(workspace.ontology, declared, lineages), problems)
+    plant = Plant(
+        workspace.ontology, {one.id: one.interface for one in workspace.graph.twins.values()}, workspace.graph.relationships, lineages
+    )
+    compile_folder(workspace.derived_texts, plant, problems)
+    for problem in problems.items:
+        yield Change("retired", str(problem.file), "change", "breaking", str(problem))
+    for twin in workspace.graph.twins.values():
+        if twin.interface in lineages.retired:
+            yield Change("retired", twin.id, "change", "breaking", f"it is declared as {twin.interface}, which is retired")
 
 
 def _interface_changes(applied: Applied, workspace: Workspace) -> Iterator[Change]:
@@ -86,7 +116,7 @@ def _interface_changes(applied: Applied, workspace: Workspace) -> Iterator[Chang
         else:
             yield Change("interface", dtmi, "add", "additive")
     for dtmi in sorted(set(old) - set(new)):
-        detail = "it is applied but no longer in the folder; retiring interfaces is not available yet: put it back"
+        detail = "it is applied but no longer in the folder, and history may be read through it: put it back"
         yield Change("interface", dtmi, "remove", "breaking", detail)
     kept = set(old) & set(new)
     for change in schema.diff(applied.ontology, workspace.ontology):
@@ -103,7 +133,7 @@ def _twin_changes(applied: Applied, workspace: Workspace) -> Iterator[Change]:
             continue
         if id not in applied.declared_twins:
             yield Change("twin", id, "declare", "additive", "a client made it; the folder declares it from now on")
-        if life.interface != twin.interface:
+        if not workspace.lineages.related(life.interface, twin.interface):
             yield Change("twin", id, "change", "breaking", f"its interface changes from {life.interface} to {twin.interface}")
         if len(applied.registry.lifetimes_of(id)) == 1 and life.since != twin.since:
             yield Change("twin", id, "change", "breaking", "the beginning of its lifetime changes: history may fall outside")
@@ -263,6 +293,7 @@ def _write(transaction: Transaction, store: Store, principal: Principal, applied
         "schema": dict(workspace.schema_texts),
         "contracts": dict(workspace.contract_texts),
         "derived": dict(workspace.derived_texts),
+        "migrations": dict(workspace.migration_texts),
         "declared": declared,
         "twins": list(workspace.graph.twins),
         "relationships": [[one.source, one.id, one.name, one.target, dict(one.properties)] for one in workspace.graph.relationships],
@@ -270,6 +301,7 @@ def _write(transaction: Transaction, store: Store, principal: Principal, applied
         "retention": {key: rule.model_dump(exclude_none=True) for key, rule in workspace.settings.retention.history.items()},
     }
     transaction.put_record(KIND, ID, body)
+    migrating.write(transaction, store, principal, applied, workspace)
 
 
 def _begins(edge: Relationship, applied: Applied, now: int) -> int | None:

@@ -81,8 +81,10 @@ class Platform(GraphSurface, Protocol):
         lane: str = "observed",
         facts: bool = False,
         after: int | None = None,
+        interface: str | None = None,
     ) -> dict[str, Any]:
-        """The document of a twin in ADT shape, or `value[]` of all. `known_at` is a time or a commit number."""
+        """The document of a twin in ADT shape, or `value[]` of all. `known_at` is a time or a commit number,
+        `interface` the version of a twin's interface as which it is shown (its own unless given)."""
         ...
 
     def twins(self) -> list[dict[str, Any]]:
@@ -102,6 +104,7 @@ class Platform(GraphSurface, Protocol):
         known_at: str | None = None,
         lane: str = "observed",
         after: int | None = None,
+        interface: str | None = None,
     ) -> dict[str, Any]:
         """`twin path times[] values[] unit quality[] source[] marks{}`; with `every` resampled by `agg` (mean min max sum count
         first last)."""

@@ -135,13 +135,15 @@ class LocalPlatform(LocalGraph, LocalSimulation):
         lane: str = "observed",
         facts: bool = False,
         after: int | None = None,
+        interface: str | None = None,
     ) -> dict[str, Any]:
         chosen = self._lane(lane, after)
         reads = self.session.served.reads
         time, commit, now = time_of(as_of, "as-of"), self._commit(known_at), self.session.clock.now()
+        options: dict[str, Any] = {"as_of": time, "known_at": commit, "lane": chosen, "facts": facts, "now": now, "interface": interface}
         if twin is not None:
-            return reads.document(self.principal, twin, as_of=time, known_at=commit, lane=chosen, facts=facts, now=now)
-        return {"value": reads.documents(self.principal, as_of=time, known_at=commit, lane=chosen, facts=facts, now=now)}
+            return reads.document(self.principal, twin, **options)
+        return {"value": reads.documents(self.principal, **options)}
 
     def _lane(self, lane: str, after: int | None) -> Lane:
         """A lane that a read wants, once it can be read. Raises UsageError."""
@@ -177,6 +179,7 @@ class LocalPlatform(LocalGraph, LocalSimulation):
         known_at: str | None = None,
         lane: str = "observed",
         after: int | None = None,
+        interface: str | None = None,
     ) -> dict[str, Any]:
         chosen = self._lane(lane, after)
         return self.session.served.reads.history(
@@ -190,6 +193,7 @@ class LocalPlatform(LocalGraph, LocalSimulation):
             unit=unit,
             known_at=self._commit(known_at),
             lane=chosen,
+            interface=interface,
         )
 
     def query(

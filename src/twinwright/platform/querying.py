@@ -9,6 +9,7 @@ from twinwright.clock import Clock
 from twinwright.errors import NotFoundError, UsageError
 from twinwright.governance.principals import SYSTEM, Principal
 from twinwright.storage.protocol import Store
+from twinwright.twins.evolution import UNCHANGED, Evolution
 from twinwright.twins.query.catalogue import Catalogue
 from twinwright.twins.query.kept import Graphs
 from twinwright.twins.query.service import MOST_ROWS, QueryService
@@ -24,8 +25,11 @@ _ONE_BY_ONE = 200  # documents; for more of them all are read at once
 class Queries:
     """The query service of what is applied; nothing of it is made before it is asked for."""
 
-    def __init__(self, store: Store, state: StateCache, ontology: Ontology, reads: TwinReads, clock: Clock) -> None:
+    def __init__(
+        self, store: Store, state: StateCache, ontology: Ontology, reads: TwinReads, clock: Clock, evolution: Evolution = UNCHANGED
+    ) -> None:
         self._store, self._state, self._ontology, self._reads, self._clock = store, state, ontology, reads, clock
+        self._evolution = evolution
         self._graphs: Graphs | None = None
 
     def close(self) -> None:
@@ -41,8 +45,8 @@ class Queries:
         if max_items is not None and not 1 <= max_items <= MOST_ROWS:
             raise UsageError(f"a page of {max_items} items", where="max-items-per-page", remedy=f"Ask for 1 to {MOST_ROWS}")
         if self._graphs is None:
-            self._graphs = Graphs(self._store, self._state, Catalogue(self._ontology))
-        service = QueryService(self._store, self._graphs, self._documents)
+            self._graphs = Graphs(self._store, self._state, Catalogue(self._ontology), self._evolution)
+        service = QueryService(self._evolution.over(self._store), self._graphs, self._documents)
         now = self._clock.now()
         answer = service.query(principal, text, now=now, commit_of=commit_of, continuation=continuation, most=max_items)
         return {"value": answer.value, "continuationToken": answer.continuation, "charge": answer.charge}

@@ -174,10 +174,11 @@ class Session:
         self.state.api.forget()
         applied = applied_documents.read_applied(self.store, SYSTEM)
         self.pipeline.configure(applied.contracts, applied.registry, self._served_at)
-        self.derived.consumer.configure(applied.bindings, applied.commit)
+        evolution = applied.evolution
+        self.derived.consumer.configure(applied.bindings, applied.commit, evolution)
         self.derived.wake()
         criteria = criteria_of(applied.contracts.values())
-        reads = TwinReads(self.store, self.state, applied.ontology, applied.registry, criteria)
+        reads = TwinReads(self.store, self.state, applied.ontology, applied.registry, criteria, evolution)
         simulation = SimulationService(
             reads,
             self.store,
@@ -188,8 +189,8 @@ class Session:
         )
         limits = Limits()
         calibration = CalibrationService(reads, self.store, self.clock, self.private / "reports", self.model, limits)
-        changes = ChangeLog(self.store, applied.ontology, applied.registry)
-        queries = Queries(self.store, self.state, applied.ontology, reads, self.clock)
+        changes = ChangeLog(self.store, applied.ontology, applied.registry, evolution)
+        queries = Queries(self.store, self.state, applied.ontology, reads, self.clock, evolution)
         return Served(applied, reads, changes, simulation, calibration, queries)
 
     @property
@@ -203,7 +204,7 @@ class Session:
     def _stamp(self) -> frozenset[tuple[str, int, int]]:
         """Name, size and time of every file that a workspace is read from."""
         parts = [path for path in self.folder.iterdir() if path.suffix in (".toml", ".yaml", ".yml", ".ndjson")]
-        for part in ("schema", "contracts", "derived", "models", "scenarios"):
+        for part in ("schema", "contracts", "derived", "migrations", "models", "scenarios"):
             parts += (self.folder / part).rglob("*")
         found = set()
         for path in parts:
@@ -255,14 +256,14 @@ class Session:
 
     def _world(self) -> World:
         applied = self.served.applied
-        return World(applied.ontology, applied.decommissioned, applied.registry, self.edges, self.state)
+        return World(applied.ontology, applied.decommissioned, applied.registry, self.edges, self.state, applied.evolution)
 
     def _follow_graph(self) -> None:
         """Bind what is derived to the twins and relationships there are now."""
         if self.served.applied.derived:
             with self.state.lock:
                 bindings = applied_documents.bindings_of(self.store, SYSTEM, self.served.applied)
-                self.derived.consumer.configure(bindings, self.store.last_commit(SYSTEM))
+                self.derived.consumer.configure(bindings, self.store.last_commit(SYSTEM), self.served.applied.evolution)
             self.derived.wake()
 
     def apply_first(self, principal: Principal) -> None:

@@ -172,6 +172,11 @@ def _command(before: e.Command, after: e.Command, change: Any) -> Iterator[Chang
             yield change("breaking", f"{side}: name, unit or nullability changed", "callers send or expect something else")
 
 
+def value_changes(before: e.Schema, after: e.Schema) -> list[tuple[Effect, str, str]]:
+    """How the values of a schema change: effect, what, and why."""
+    return list(_schema(before, after))
+
+
 def _schema(before: e.Schema, after: e.Schema) -> Iterator[tuple[Effect, str, str]]:
     """The changes of a schema; a named one that only got another identifier is no change."""
     if before == after:

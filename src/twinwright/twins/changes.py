@@ -20,6 +20,7 @@ from twinwright.schema import Ontology, PathInfo
 from twinwright.storage.layout import Lane, ReadingTable, Selection
 from twinwright.storage.protocol import BAD, GOOD, REMOVED, Store
 from twinwright.twins.documents import value_of
+from twinwright.twins.evolution import UNCHANGED, Evolution
 from twinwright.twins.registry import TwinRegistry
 
 RANGE_READINGS = 50_000  # a range of commits is cut before it has taken in more
@@ -62,8 +63,8 @@ class Lag:
 class ChangeLog:
     """Reads the commit log as changes, for one set of applied interfaces and twins."""
 
-    def __init__(self, store: Store, ontology: Ontology, registry: TwinRegistry) -> None:
-        self._store, self._ontology, self._registry = store, ontology, registry
+    def __init__(self, store: Store, ontology: Ontology, registry: TwinRegistry, evolution: Evolution = UNCHANGED) -> None:
+        self._store, self._ontology, self._registry, self._evolution = store, ontology, registry, evolution
 
     def through(self, principal: Principal, after: int) -> int:
         """The end of the range that begins after a commit."""
@@ -95,7 +96,8 @@ class ChangeLog:
         start, end = int(times.min()), int(times.max()) + 1  # type: ignore[arg-type]
         lifetimes = tuple(asked.rows["twin"].unique().sort().to_list())
         selection = Selection(lifetimes, paths, asked.lane, start, end, known_at, source=table.source if table else None)
-        found = _frame(self._store.history(principal, selection)).with_columns(pl.lit(asked.lane).alias("lane"))
+        told = self._evolution.table(self._store.history(principal, selection))
+        found = _frame(told).with_columns(pl.lit(asked.lane).alias("lane"))
         return found.join(asked.rows.select("twin", "time").unique(), on=["twin", "time"], how="semi")
 
     def _changes(self, rows: pl.DataFrame) -> Iterator[Change]:

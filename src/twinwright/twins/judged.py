@@ -38,8 +38,10 @@ class Window:
 class Judged:
     """Marks of records under the criteria of the applied contracts."""
 
-    def __init__(self, store: Store, registry: TwinRegistry, criteria: AllCriteria) -> None:
-        self._store, self._registry, self._criteria = store, registry, criteria
+    def __init__(self, store: Store, registry: TwinRegistry, criteria: AllCriteria, named: AllCriteria | None = None) -> None:
+        """`named` are the same criteria, under the names that other versions of interfaces have for the paths as well."""
+        self._store, self._registry, self._own = store, registry, criteria
+        self._criteria = criteria if named is None else named
 
     def criteria(self, source: str) -> dict[str, Criteria]:
         """What is held against a source, by path."""
@@ -78,7 +80,7 @@ class Judged:
     def counts(self, principal: Principal, source: str, start: int, end: int) -> tuple[int, int, dict[str, int]]:
         """(records, marked ones, how many carry each mark) of a source's judged paths at `start` <= event time < `end`."""
         every = [np.zeros(0, np.uint8)]
-        for path in self.criteria(source):
+        for path in [path for name, path in self._own if name == source]:
             rows = self.records(principal, Selection(paths=(path,), start=start, end=end, source=source))
             every.append(self.marks(principal, rows, Window(start, end)))
         bits = np.concatenate(every)

@@ -19,16 +19,16 @@ from twinwright.storage.layout import Lane, Lifetime, Selection
 from twinwright.storage.protocol import BAD, GOOD, Store
 from twinwright.twins import documents, rollups
 from twinwright.twins.documents import Cell, Shape
+from twinwright.twins.evolution import UNCHANGED, Evolution
 from twinwright.twins.expired import Expired
 from twinwright.twins.judged import AllCriteria, Judged, Window
 from twinwright.twins.last_good import LastGood
-from twinwright.twins.quality import Bits, counted, gravest
+from twinwright.twins.quality import counted, gravest
 from twinwright.twins.registry import TwinRegistry
+from twinwright.twins.resampling import check_windows, resampled
 from twinwright.twins.series import Series, numbers, whole_numbers
 from twinwright.twins.state import StateCache
 
-AGGREGATES = ("mean", "min", "max", "sum", "count", "first", "last")
-_SELECTING = ("min", "max", "first", "last")  # aggregates that give one of the values as it is
 MAX_POINTS = 5_000_000
 _TIMES = 100_000  # of commits that are remembered
 _FEW = 16  # lifetimes of which the cells are read one by one
@@ -44,9 +44,12 @@ class TwinReads:
         ontology: Ontology,
         registry: TwinRegistry,
         criteria: AllCriteria | None = None,
+        evolution: Evolution = UNCHANGED,
     ) -> None:
-        self._store, self._state, self._ontology, self._registry = store, state, ontology, registry
-        self.judged = Judged(store, registry, criteria or {})
+        self._state, self._ontology, self._registry = state, ontology, registry
+        self._stored, self._evolution = store, evolution
+        self._store = store = evolution.over(store)
+        self.judged = Judged(store, registry, criteria or {}, evolution.criteria(criteria or {}))
         self._last_good = LastGood(store)
         self.expired = Expired(store, registry)
         self._times: dict[int, int] = {}
@@ -54,10 +57,20 @@ class TwinReads:
     # --- documents ---------------------------------------------------------------------------------------------------
 
     def document(
-        self, principal: Principal, twin: str, *, as_of: int | None, known_at: int | None, lane: Lane, facts: bool, now: int | None = None
+        self,
+        principal: Principal,
+        twin: str,
+        *,
+        as_of: int | None,
+        known_at: int | None,
+        lane: Lane,
+        facts: bool,
+        now: int | None = None,
+        interface: str | None = None,
     ) -> dict[str, Any]:
-        """One twin. `now` (microseconds; None: `as_of`) is what ages are measured from. Raises NotFoundError."""
-        lifetime = self.lifetime(principal, twin, as_of, known_at)
+        """One twin. `now` (microseconds; None: `as_of`) is what ages are measured from; `interface` as which version it is wanted, its own
+        unless given. Raises NotFoundError."""
+        lifetime = self.seen(self.lifetime(principal, twin, as_of, known_at), interface)
         return self._documents(principal, (lifetime,), as_of, known_at, lane, facts=facts, now=now)[0]
 
     def lifetime(self, principal: Principal, twin: str, as_of: int | None, known_at: int | None) -> Lifetime:
@@ -76,14 +89,36 @@ class TwinReads:
             raise DigitalTwinNotFoundError(f"'{twin}' did not exist at {when}", remedy="Ask for a time inside its lifetime")
         return lives[-1]
 
+    def seen(self, life: Lifetime, interface: str | None) -> Lifetime:
+        """A lifetime as a twin of another version of its interface. Raises NotFoundError for one that is none, or is retired."""
+        lineages = self._evolution.lineages
+        if interface is None or interface == life.interface:
+            return life
+        if not lineages.related(life.interface, interface) or interface in lineages.retired:
+            gone = interface in lineages.retired
+            what = f"{interface} is retired" if gone else f"'{life.twin}' is a {life.interface}, of which {interface} is no version"
+            raise NotFoundError(what, where="interface", remedy=f"Ask for one of: {', '.join(lineages.served(life.interface))}")
+        return replace(life, interface=interface)
+
     def documents(
-        self, principal: Principal, *, as_of: int | None, known_at: int | None, lane: Lane, facts: bool, now: int | None = None
+        self,
+        principal: Principal,
+        *,
+        as_of: int | None,
+        known_at: int | None,
+        lane: Lane,
+        facts: bool,
+        now: int | None = None,
+        interface: str | None = None,
     ) -> list[dict[str, Any]]:
-        """All twins, by id."""
+        """All twins, by id; those of other versions of `interface` as if they were of that one."""
         if as_of is None and known_at is None:
             lives = tuple(self._registry.current(twin) for twin in sorted(self._registry.twins))
         else:
             lives = tuple(self._lifetimes(principal, as_of, known_at))
+        if interface is not None:
+            related = self._evolution.lineages.related
+            lives = tuple(self.seen(life, interface) if related(life.interface, interface) else life for life in lives)
         return self._documents(principal, lives, as_of, known_at, lane, facts=facts, now=now)
 
     def _lifetimes(self, principal: Principal, as_of: int | None, known_at: int | None) -> list[Lifetime]:
@@ -110,7 +145,9 @@ class TwinReads:
         end = None if as_of is None else as_of + 1
         numbers = tuple(life.number for life in lives)
         selection = Selection(lifetimes=numbers, lane=lane, end=end, known_at=known_at)
-        cells = self.cells(principal, selection)
+        seen = {life.number: life.interface for life in lives} if self._evolution.active else {}
+        others = {number: dtmi for number, dtmi in seen.items() if dtmi != self._registry.lifetime(number).interface}
+        cells = self.cells(principal, selection, others)
         if lane == "observed" and (end is not None or known_at is not None):
             self.expired.require_cells(principal, selection, cells)
         moment = now if as_of is None else as_of
@@ -135,7 +172,7 @@ class TwinReads:
         by_twin: dict[int, list[Cell]] = {life.number: [] for life in lives}
         for (number, _), cell in cells.items():
             by_twin[number].append(cell)
-        behind = self._last_good.behind(principal, [cell for cell in cells.values() if cell["kind"] == BAD], lane, known_at)
+        behind = self._behind(principal, lives, [cell for cell in cells.values() if cell["kind"] == BAD], lane, known_at)
         last_good: dict[int, dict[str, Cell]] = {}
         for (number, path), cell in behind.items():
             last_good.setdefault(number, {})[path] = cell
@@ -150,6 +187,15 @@ class TwinReads:
             shape = self.shape(life.interface)
             result.append(documents.document(life, shown, last_good.get(life.number, {}), shape, times, facts=facts, now=now))
         return result
+
+    def _behind(
+        self, principal: Principal, lives: tuple[Lifetime, ...], bad: list[Cell], lane: Lane, known_at: int | None
+    ) -> dict[tuple[int, str], Cell]:
+        """The last good cells behind bad ones, as the versions that lifetimes are shown as have them."""
+        if not self._evolution.active:
+            return self._last_good.behind(principal, bad, lane, known_at)
+        seen = self._evolution.seen_as({life.number: life.interface for life in lives})
+        return LastGood(seen.over(self._stored)).behind(principal, bad, lane, known_at)
 
     def shape(self, interface: str) -> Shape:
         """What a document of an interface has; nothing is known of one that was deleted."""
@@ -167,12 +213,15 @@ class TwinReads:
             found |= read
         return found
 
-    def cells(self, principal: Principal, selection: Selection) -> dict[tuple[int, str], Cell]:
-        """The winning record of each (twin, path): from the cache for the observed present, else from history."""
+    def cells(self, principal: Principal, selection: Selection, seen: Mapping[int, str] | None = None) -> dict[tuple[int, str], Cell]:
+        """The winning record of each (twin, path): from the cache for the observed present, else from history. `seen` says as which
+        version some lifetimes are read."""
+        evolution = self._evolution.seen_as(seen or {})
         if selection.end is not None or selection.known_at is not None or selection.lane != "observed":
-            return documents.winners(self._store.latest(principal, selection).to_pylist())
+            return documents.winners(evolution.over(self._stored).latest(principal, selection).to_pylist())
         if selection.lifetimes is not None and len(selection.lifetimes) <= _FEW:
-            return documents.winners(cell for number in selection.lifetimes for cell in self._state.of_twin(number))
+            mine = [cell for number in selection.lifetimes for cell in self._state.of_twin(number)]
+            return documents.winners(evolution.cells(mine))
         found: list[Cell] = []
         by_contract = self._state.columns()
         for contract, table in self._state.tables(selection.lifetimes):
@@ -181,14 +230,19 @@ class TwinReads:
                 unit, type_ = columns[row["path"], row["revision"]]
                 found.append({**row, "source": source, "unit": unit, "type": type_})
         declared = Selection(lifetimes=selection.lifetimes, source=documents.DECLARED_SOURCE)
-        found += self._store.latest(principal, declared).to_pylist()
-        return documents.winners(found)
+        found += self._stored.latest(principal, declared).to_pylist()
+        return documents.winners(evolution.cells(found))
 
     # --- series ------------------------------------------------------------------------------------------------------
 
-    def info(self, twin: str, path: str) -> PathInfo:
-        """What the twin's interface says of a path. Raises NotFoundError naming the nearest."""
-        paths = self.shape(self._registry.newest(twin).interface).paths
+    def info(self, twin: str, path: str, version: str | None = None) -> PathInfo:
+        """What the twin's interface says of a path, or another version of it that is served (`version`: that one alone). Raises
+        NotFoundError naming the nearest."""
+        interface = self.seen(self._registry.newest(twin), version).interface
+        paths = self.shape(interface).paths
+        if path not in paths and version is None and self._evolution.active:
+            other = self._evolution.lineages.speaker(interface, path)
+            paths = paths if other is None else self.shape(other).paths
         if path not in paths:
             from difflib import get_close_matches
 
@@ -254,13 +308,15 @@ class TwinReads:
         unit: str | None,
         known_at: int | None,
         lane: Lane = "observed",
+        interface: str | None = None,
     ) -> dict[str, Any]:
         """`times values unit quality source` as lists, `marks` counted; resampled into windows of `every` microseconds aligned to
         the epoch. Where raw values of the time are gone, windows are made of roll-ups (`rolled_up`), and `expired_before` says so.
+        `interface`: the version of which the path and its unit are.
 
         Raises RefusedError for what can't be told from what is left.
         """
-        info = self.info(twin, path)
+        info = self.info(twin, path, interface)
         wanted = info.unit if unit is None else units.canonical(unit, where=path)
         gone = self.expired.before(principal, twin, path) if lane == "observed" else None
         if gone is not None and (start is None or start < gone):
@@ -273,8 +329,7 @@ class TwinReads:
         rows = self._said(principal, twin, path, start, end, known_at, lane)
         times = np.asarray(rows["time"].to_numpy(), np.int64)
         bits = self.judged.marks(principal, rows, Window(start, end, known_at))
-        resampled = self._resampled(rows, times, every, agg, wanted, path, bits)
-        return {"twin": twin, "path": path, **resampled, "marks": counted(bits)}
+        return {"twin": twin, "path": path, **resampled(rows, times, every, agg, wanted, path, bits), "marks": counted(bits)}
 
     def _said(
         self, principal: Principal, twin: str, path: str, start: int | None, end: int | None, known_at: int | None, lane: Lane
@@ -295,7 +350,7 @@ class TwinReads:
         gone: int,
     ) -> dict[str, Any]:
         """Windows of roll-ups before `gone`, and of raw values from then on."""
-        _check_windows(every, agg)
+        check_windows(every, agg)
         numbers_of = [life.number for life in self._registry.lifetimes_of(twin)]
         chosen = rollups.cover(self._store.rollups(principal, numbers_of, path, start, end), start, end, gone, every, path)
         rows = self._said(principal, twin, path, gone, end, None, "observed")
@@ -350,27 +405,3 @@ class TwinReads:
             "marks": counted(bits),
             "source": rows["source"].to_pylist(),
         }
-
-    def _resampled(self, rows: pa.Table, times: Any, every: int, agg: str, unit: str | None, path: str, bits: Bits) -> dict[str, Any]:
-        _check_windows(every, agg)
-        values, good = numbers(rows, unit, path)
-        whole = whole_numbers(rows, unit) if agg in _SELECTING else None
-        chosen_from = values if whole is None else pl.Series(whole.to_pylist(), dtype=pl.Int64)
-        frame = pl.DataFrame({"window": times // every * every, "value": chosen_from, "good": good, "marks": bits})
-        chosen = pl.col("value").filter("good")
-        windows = frame.group_by("window", maintain_order=True)
-        grouped = windows.agg(value=getattr(chosen, agg)(), marks=pl.col("marks").max()).sort("window")
-        return {
-            "times": [to_iso(time) for time in grouped["window"].to_list()],
-            "values": grouped["value"].to_list(),
-            "unit": None if agg == "count" else unit,
-            "quality": gravest(grouped["marks"].to_numpy()),
-            "source": [None] * len(grouped),
-        }
-
-
-def _check_windows(every: int, agg: str) -> None:
-    if every <= 0:
-        raise UsageError("the window is empty", where="every", remedy="Write it as PT1M, PT1H ...")
-    if agg not in AGGREGATES:
-        raise UsageError(f"there is no aggregate '{agg}'", where="agg", remedy=f"Use one of {', '.join(AGGREGATES)}")

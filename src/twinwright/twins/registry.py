@@ -75,6 +75,10 @@ class TwinRegistry:
         """Every lifetime of a twin, oldest first. Raises DigitalTwinNotFoundError."""
         return self._by_twin[twin] if twin in self._by_twin else [self.current(twin)]
 
+    def find(self, number: int) -> Lifetime | None:
+        """The lifetime of a number; None where it is not known (yet)."""
+        return self._by_number.get(number)
+
     def lifetime(self, number: int) -> Lifetime:
         return self._by_number[number]
 

@@ -22,6 +22,7 @@ from twinwright.telemetry.connector import Bound, Source
 from twinwright.telemetry.contract import Contract, ContractSpec, compile_contract, parse_contract
 from twinwright.telemetry.held import column_type
 from twinwright.telemetry.matching import ALONE, groups_of
+from twinwright.twins.evolution import NO_LINEAGES, Lineages, compile_migrations
 from twinwright.workspace.graph import Graph, parse_graph
 from twinwright.workspace.retention import check_rules
 from twinwright.workspace.settings import ConnectorSettings, PluginSettings, Settings, engine_of, load_settings
@@ -42,6 +43,8 @@ class Workspace:
     contract_texts: Mapping[str, str] = field(default_factory=dict)
     derived: Mapping[str, Definition] = field(default_factory=dict)
     derived_texts: Mapping[str, str] = field(default_factory=dict)
+    lineages: Lineages = NO_LINEAGES
+    migration_texts: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def digest(self) -> str:
@@ -50,13 +53,14 @@ class Workspace:
             *sorted(self.schema_texts.items()),
             *sorted(self.contract_texts.items()),
             *sorted(self.derived_texts.items()),
+            *sorted(self.migration_texts.items()),
             ("twins", repr(self.graph)),
             *(("retention", repr(rule)) for rule in sorted(self.settings.retention.history.items())),
         ]
         return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
-PARTS = ("twinwright.toml", "schema", "twins.yaml", "contracts", "derived", "models", "scenarios", ".twinwright")
+PARTS = ("twinwright.toml", "schema", "twins.yaml", "contracts", "derived", "migrations", "models", "scenarios", ".twinwright")
 
 
 def is_workspace(folder: Path) -> bool:
@@ -74,7 +78,11 @@ def load_workspace(folder: Path) -> Workspace:
     schema_texts = _texts(folder, "schema", (".json",), problems)
     ontology = _ontology(schema_texts, problems) if len(problems) == before else None
     graph = _graph(folder, ontology, problems)
-    paths = None if ontology is None else paths_of_twins(ontology, [twin.interface for twin in graph.twins.values()] if graph else [])
+    migration_texts = _texts(folder, "migrations", (".yaml", ".yml"), problems)
+    migrations = {} if ontology is None else compile_migrations(migration_texts, ontology, problems)
+    lineages = Lineages(migrations, ontology) if ontology is not None else NO_LINEAGES
+    declared = [twin.interface for twin in graph.twins.values()] if graph else []
+    paths = None if ontology is None else paths_of_twins(ontology, declared, lineages)
     contract_texts = _texts(folder, "contracts", (".yaml", ".yml"), problems)
     contracts = compile_contracts(contract_texts, paths, problems)
     if ontology is not None and graph:
@@ -84,7 +92,9 @@ def load_workspace(folder: Path) -> Workspace:
     if ontology is not None:
         check_rules(settings.retention.history, ontology, toml, problems)
     derived_texts = _texts(folder, "derived", (".yaml", ".yml"), problems)
-    derived = compile_folder(derived_texts, _plant(ontology, graph), problems) if ontology is not None and graph is not None else {}
+    derived = (
+        compile_folder(derived_texts, _plant(ontology, graph, lineages), problems) if ontology is not None and graph is not None else {}
+    )
     _check_connectors(settings, toml, contracts, contract_texts, problems)
     sinks = load_sinks()
     _check_plugins("sink", settings.sinks, lambda type: find_sink(type, sinks), toml, problems)
@@ -92,17 +102,20 @@ def load_workspace(folder: Path) -> Workspace:
     scenarios = _scenarios(folder, models, graph, problems)
     if problems or ontology is None or graph is None:
         raise WorkspaceError(problems.items)
-    return Workspace(folder, settings, ontology, graph, contracts, models, scenarios, schema_texts, contract_texts, derived, derived_texts)
+    texts = (schema_texts, contract_texts, derived, derived_texts, lineages, migration_texts)
+    return Workspace(folder, settings, ontology, graph, contracts, models, scenarios, *texts)
 
 
-def _plant(ontology: Ontology, graph: Graph) -> Plant:
-    return Plant(ontology, {twin.id: twin.interface for twin in graph.twins.values()}, graph.relationships)
+def _plant(ontology: Ontology, graph: Graph, lineages: Lineages) -> Plant:
+    return Plant(ontology, {twin.id: twin.interface for twin in graph.twins.values()}, graph.relationships, lineages)
 
 
-def paths_of_twins(ontology: Ontology, interfaces: Sequence[str]) -> dict[str, PathInfo]:
-    """Every path that some twin has (without twins: that some interface has)."""
+def paths_of_twins(ontology: Ontology, interfaces: Sequence[str], lineages: Lineages = NO_LINEAGES) -> dict[str, PathInfo]:
+    """Every path that some twin has (without twins: that some interface has), also in another version: what the newest says of it counts."""
     paths: dict[str, PathInfo] = {}
-    for dtmi in sorted(set(interfaces)) or sorted(ontology.interfaces):
+    used = sorted(set(interfaces)) or sorted(ontology.interfaces)
+    versions = [version for dtmi in used for version in lineages.served(dtmi)] if lineages.active else used
+    for dtmi in dict.fromkeys(versions):
         for path, info in ontology.paths(dtmi).items():
             paths.setdefault(path, info)
     return paths

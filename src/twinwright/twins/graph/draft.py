@@ -17,6 +17,7 @@ from twinwright.schema import Ontology
 from twinwright.storage.layout import Lifetime, Relationship
 from twinwright.storage.protocol import VALUE_SCHEMA, Transaction
 from twinwright.twins.documents import Cell, winners
+from twinwright.twins.evolution import UNCHANGED, Evolution
 from twinwright.twins.graph.current import Edges, Key
 from twinwright.twins.registry import TwinRegistry
 from twinwright.twins.state import StateCache
@@ -32,6 +33,7 @@ class World:
     registry: TwinRegistry
     edges: Edges
     state: StateCache
+    evolution: Evolution = UNCHANGED
 
 
 @dataclass(slots=True)
@@ -91,8 +93,12 @@ class Draft:
         """The winner of each path of a lifetime (law 2)."""
         held = self._cells.get(number)
         if held is None:
-            held = self._cells[number] = {path: cell for (_, path), cell in winners(self.world.state.of_twin(number)).items()}
+            held = self._cells[number] = {path: cell for (_, path), cell in winners(self._known_of(number)).items()}
         return held
+
+    def _known_of(self, number: int) -> Sequence[Cell]:
+        """What is committed of a lifetime, under the paths of its interface."""
+        return self.world.evolution.cells(self.world.state.of_twin(number))
 
     # --- adding ------------------------------------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ import duckdb
 from twinwright.governance.principals import SYSTEM, Principal
 from twinwright.storage.layout import Lane
 from twinwright.storage.protocol import Store
+from twinwright.twins.evolution import UNCHANGED, Evolution
 from twinwright.twins.query.catalogue import Catalogue
 from twinwright.twins.query.projection import Projection, Shape
 from twinwright.twins.query.source import GraphSource
@@ -27,9 +28,9 @@ _ALL: Final = 0.3  # past this share of twins touched, all values are read anew
 class Graphs:
     """For one set of applied interfaces. Reading the present first takes in what was committed since the last time."""
 
-    def __init__(self, store: Store, state: StateCache, catalogue: Catalogue) -> None:
+    def __init__(self, store: Store, state: StateCache, catalogue: Catalogue, evolution: Evolution = UNCHANGED) -> None:
         self.catalogue = catalogue
-        self._store, self._source = store, GraphSource(store, state)
+        self._store, self._source = store, GraphSource(store, state, evolution)
         self._present: Projection | None = None
         self._lanes: set[Lane] = set()
         self._commit = -1

@@ -14,6 +14,7 @@ from twinwright.governance.principals import Principal
 from twinwright.storage.layout import Lane, Lifetime, Relationship, Selection
 from twinwright.storage.protocol import BAD, REMOVED, Store
 from twinwright.twins.documents import DECLARED_SOURCE
+from twinwright.twins.evolution import UNCHANGED, Evolution
 from twinwright.twins.last_good import LastGood
 from twinwright.twins.query.catalogue import Catalogue
 from twinwright.twins.query.projection import EDGE_SCHEMA, TWIN_SCHEMA, VALUE_FIELDS, Projection
@@ -25,9 +26,10 @@ _FIELDS = (*VALUE_FIELDS, "time", "source", "kind", "commit")
 class GraphSource:
     """Reads for a projection. Nothing is kept here."""
 
-    def __init__(self, store: Store, state: StateCache) -> None:
-        self._store, self._state = store, state
-        self._last_good = LastGood(store)
+    def __init__(self, store: Store, state: StateCache, evolution: Evolution = UNCHANGED) -> None:
+        self._store, self._state, self._evolution = store, state, evolution
+        self._last_good = LastGood(evolution.over(store))
+        self._fields = (*_FIELDS, "correction", "revision") if evolution.active else _FIELDS
 
     # --- the graph ---------------------------------------------------------------------------------------------------
 
@@ -58,16 +60,21 @@ class GraphSource:
             source, known = columns[contract]
             added = {"source": pa.repeat(pa.scalar(source, pa.string()), len(cells)), **_described(cells, known)}
             table = pa.table({**{name: cells[name] for name in cells.column_names}, **added})
-            found.append(table.select(_FIELDS))
+            found.append(table.select(self._fields))
         lifetimes = None if twins is None else tuple(twins)
         declared = self._store.latest(principal, Selection(lifetimes=lifetimes, source=DECLARED_SOURCE))
-        found.append(declared.select(_FIELDS))
+        found.append(declared.select(self._fields))
+        if self._evolution.active:  # of one source a path may have been stored under several names
+            return self._shown(
+                principal, _newest(self._evolution.table(pa.concat_tables(found, promote_options="permissive"))), "observed", None
+            )
         return self._shown(principal, _winners(found), "observed", None)
 
     def past(self, principal: Principal, lane: Lane, *, as_of: int | None = None, known_at: int | None = None) -> pa.Table:
         """The values of a lane that documents show as of a time, as known at a commit: VALUE_FIELDS."""
         selection = Selection(lane=lane, end=None if as_of is None else as_of + 1, known_at=known_at)
-        return self._shown(principal, _winners([self._store.latest(principal, selection).select(_FIELDS)]), lane, known_at)
+        latest = self._evolution.over(self._store).latest(principal, selection)
+        return self._shown(principal, _winners([latest.select(_FIELDS)]), lane, known_at)
 
     def _shown(self, principal: Principal, winners: pa.Table, lane: Lane, known_at: int | None) -> pa.Table:
         """Nothing for what was removed, the last good value for what is bad."""
@@ -131,6 +138,10 @@ def _winners(tables: Sequence[pa.Table]) -> pa.Table:
     every = pa.concat_tables([table for table in tables if len(table)] or [tables[0]], promote_options="permissive")
     if sum(bool(len(table)) for table in tables) < 2 and (len(tables) > 1 or len(pc.unique(every["source"])) < 2):
         return every  # one source alone has one cell for each
+    return _newest(every)
+
+
+def _newest(every: pa.Table) -> pa.Table:
     with duckdb.connect(":memory:", config={"enable_external_access": "false"}) as connection:
         connection.register("every", every)
         ranked = "SELECT * FROM every QUALIFY row_number() OVER (PARTITION BY twin, path ORDER BY time DESC, source DESC) = 1"

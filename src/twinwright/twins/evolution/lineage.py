@@ -1,0 +1,122 @@
+"""Versions of an interface in their order, and by which ways what is stored under any of them is read as any other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import Final
+
+from twinwright.schema import Ontology, PathInfo
+from twinwright.twins.evolution.migration import Migration, Way
+
+Route = tuple[Way, ...]  # from what is stored to what is read; empty: as it is
+
+
+class Lineages:
+    """What the applied migrations say together. Immutable; `retired` versions are read through, and served no more."""
+
+    def __init__(self, migrations: Mapping[str, Migration], ontology: Ontology, retired: Iterable[str] = ()) -> None:
+        self.migrations = MappingProxyType(dict(migrations))
+        self.retired = frozenset(retired)
+        self._ontology = ontology
+        self._from = {one.old: one for one in migrations.values()}
+        self._to = {one.new: one for one in migrations.values()}
+        self._versions: dict[str, tuple[str, ...]] = {}
+        self._routes: dict[tuple[str, str], Mapping[str, Route]] = {}
+        self._becomes: dict[tuple[str, str], Mapping[str, Route]] = {}
+
+    @property
+    def active(self) -> bool:
+        """Whether there is any."""
+        return bool(self.migrations)
+
+    def versions(self, dtmi: str) -> tuple[str, ...]:
+        """All versions of an interface, the oldest first; it alone where no migration names it."""
+        if dtmi not in self._versions:
+            first = dtmi
+            while first in self._to:
+                first = self._to[first].old
+            chain = [first]
+            while chain[-1] in self._from:
+                chain.append(self._from[chain[-1]].new)
+            self._versions |= dict.fromkeys(chain, tuple(chain))
+        return self._versions[dtmi]
+
+    def served(self, dtmi: str) -> list[str]:
+        """Those that clients and contracts may speak, the newest first."""
+        return [one for one in reversed(self.versions(dtmi)) if one not in self.retired]
+
+    def related(self, one: str, other: str) -> bool:
+        """Whether one is a version of the other, or the same."""
+        return one == other or (self.active and other in self.versions(one))
+
+    def is_of(self, dtmi: str, base: str, ontology: Ontology) -> bool:
+        """Whether a twin of an interface is one of `base`, or of what extends it, in any version that is served."""
+        if not self.active:
+            return ontology.is_subtype(dtmi, base)
+        return any(ontology.is_subtype(one, base) for one in {dtmi, *self.served(dtmi)})
+
+    def in_order(self) -> list[Migration]:
+        """Each after the one that leads to where it begins."""
+        return sorted(self.migrations.values(), key=lambda one: (self.versions(one.old), self.versions(one.old).index(one.old)))
+
+    def paths(self, dtmi: str) -> dict[str, PathInfo]:
+        """What may be observed of a twin of an interface: the paths of every version that is served, its own first."""
+        found = dict(self._ontology.paths(dtmi))
+        for version in self.served(dtmi) if self.active else ():
+            for path, info in self._ontology.paths(version).items():
+                found.setdefault(path, info)
+        return found
+
+    def speaker(self, dtmi: str, path: str) -> str | None:
+        """The version that has a path: the interface itself, else of those that are served the nearest; None: none has it."""
+        if dtmi not in self._ontology.interfaces or path in self._ontology.paths(dtmi):
+            return dtmi
+        versions = self.versions(dtmi)
+        at = versions.index(dtmi)
+        near = sorted(self.served(dtmi), key=lambda one: abs(versions.index(one) - at))
+        return next((one for one in near if path in self._ontology.paths(one)), None)
+
+    # --- ways ----------------------------------------------------------------------------------------------------------
+
+    def routes(self, dtmi: str, path: str) -> Mapping[str, Route]:
+        """From each path under which it may be stored, the way to a path as a version of the interface has it."""
+        key = (dtmi, path)
+        if key not in self._routes:
+            found: dict[str, Route] = {path: ()}
+            for stored, route in {**self._older(dtmi, path), **self._newer(dtmi, path)}.items():
+                found.setdefault(stored, route)
+            self._routes[key] = MappingProxyType(found)
+        return self._routes[key]
+
+    def becomes(self, dtmi: str, stored: str) -> Mapping[str, Route]:
+        """What a stored path is to a reader of a version of the interface: none of its paths, one, or several."""
+        key = (dtmi, stored)
+        if key not in self._becomes:
+            mine = self._ontology.paths(dtmi)
+            found = {path: self.routes(dtmi, path)[stored] for path in mine if stored in self.routes(dtmi, path)}
+            self._becomes[key] = MappingProxyType(found)
+        return self._becomes[key]
+
+    def _older(self, dtmi: str, path: str) -> dict[str, Route]:
+        before = self._to.get(dtmi)
+        way = before.forward.get(path) if before is not None else None
+        if before is None or way is None:
+            return {}
+        return _with(way, path, self._older(before.old, way.path))
+
+    def _newer(self, dtmi: str, path: str) -> dict[str, Route]:
+        after = self._from.get(dtmi)
+        way = after.backward.get(path) if after is not None else None
+        if after is None or way is None:
+            return {}
+        return _with(way, path, self._newer(after.new, way.path))
+
+
+def _with(way: Way, path: str, beyond: Mapping[str, Route]) -> dict[str, Route]:
+    """The ways to where a way begins, and on along it; one that only carries a name on is none."""
+    on: Route = () if way.by is None and way.path == path else (way,)
+    return {stored: (*route, *on) for stored, route in {way.path: (), **beyond}.items()}
+
+
+NO_LINEAGES: Final = Lineages({}, Ontology({}, {}))

@@ -1,0 +1,213 @@
+"""Migrations of twins that live: two versions at once, old history through the new interface, back again, and killed half-way."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.acceptance.running import write
+
+from twinwright.platform.local import LocalPlatform
+from twinwright.telemetry.payloads import Payload
+
+OLD, NEW = "dtmi:test:Pump;1", "dtmi:test:Pump;2"
+
+
+def interface(dtmi: str, *contents: dict[str, Any]) -> str:
+    return json.dumps({"@context": "dtmi:dtdl:context;2", "@type": "Interface", "@id": dtmi, "contents": list(contents)})
+
+
+def number(name: str, kind: str = "", unit: str = "", schema: str = "double") -> dict[str, Any]:
+    typed = {"@type": ["Property", kind], "unit": unit} if kind else {"@type": "Property"}
+    return {**typed, "name": name, "schema": schema}
+
+
+V1 = (
+    number("temperature", "Temperature", "kelvin"),
+    number("pressure", "Pressure", "kilopascal"),
+    number("code", schema="string"),
+    number("serial", schema="string"),
+    number("speed", "AngularVelocity", "revolutionPerMinute"),
+)
+V2 = (
+    number("temp", "Temperature", "degreeCelsius"),
+    number("pressure", "Pressure", "bar"),
+    number("level", schema="integer"),
+    number("site", schema="string"),
+    {"@type": "Component", "name": "motor", "schema": "dtmi:test:Motor;1"},
+)
+MIGRATION = f"""
+name: pump-2
+from: {OLD}
+to: {NEW}
+steps:
+  - {{rename: temperature, to: temp}}
+  - {{unit: temperature, to: degC}}
+  - {{unit: pressure, to: bar}}
+  - {{retype: code, to: level, as: number(code) * 10, back: 'if level > 15 then "2" else "1"'}}
+  - {{move: speed, to: motor/speed}}
+  - {{default: site, value: north}}
+  - {{drop: serial}}
+"""
+CONTRACT_1 = """
+name: first
+time: {field: t, format: epoch_s}
+twin: "{id}"
+observations:
+  - {path: temperature, field: temp, unit: K}
+  - {path: pressure, field: p, unit: kPa}
+  - {path: code, field: code}
+  - {path: serial, field: serial}
+  - {path: speed, field: rpm, unit: rpm}
+"""
+CONTRACT_2 = """
+name: second
+time: {field: t, format: epoch_s}
+twin: "{id}"
+observations:
+  - {path: temp, field: c, unit: degC}
+  - {path: pressure, field: bar, unit: bar}
+  - {path: level, field: level}
+  - {path: motor/speed, field: rpm, unit: rpm}
+"""
+TWINS = [f"p{index}" for index in range(6)]
+
+
+def old_plant(folder: Path) -> Path:
+    twins = "".join(f"  - {{$dtId: {twin}, $metadata: {{$model: '{OLD}'}}}}\n" for twin in TWINS)
+    write(
+        folder,
+        {
+            "twinwright.toml": "",
+            "schema/pump.json": interface(OLD, *V1),
+            "twins.yaml": f"twins:\n{twins}",
+            "contracts/first.yaml": CONTRACT_1,
+        },
+    )
+    return folder
+
+
+def with_migration(folder: Path, text: str = MIGRATION) -> None:
+    motor = interface("dtmi:test:Motor;1", number("speed", "AngularVelocity", "revolutionPerMinute"))
+    write(folder, {"schema/motor.json": motor, "schema/pump2.json": interface(NEW, *V2), "migrations/pump-2.yaml": text})
+
+
+def push_old(platform: LocalPlatform, time: int, twin: str = "p0", code: str = "1") -> None:
+    body = {"id": twin, "t": time, "temp": 300.0 + time, "p": 100.0 + time, "code": code, "serial": "s", "rpm": 60.0}
+    assert platform.push("first", [Payload(json.dumps(body).encode())]).accepted == 1
+
+
+def push_new(platform: LocalPlatform, time: int, twin: str = "p0", level: int = 20) -> None:
+    body = {"id": twin, "t": time, "c": 26.85 + time, "bar": 1.0 + time / 100, "level": level, "rpm": 120.0}
+    assert platform.push("second", [Payload(json.dumps(body).encode())]).accepted == 1
+
+
+def values(platform: LocalPlatform, path: str, **options: Any) -> list[Any]:
+    return [round(one, 6) if isinstance(one, float) else one for one in platform.history("p0", path, **options)["values"]]
+
+
+def test_old_and_new_are_both_right_before_and_after_and_back(tmp_path: Path) -> None:
+    folder = old_plant(tmp_path)
+    platform = LocalPlatform.open(folder)
+    platform.apply()
+    push_old(platform, 1)
+    with_migration(folder)
+    write(folder, {"contracts/second.yaml": CONTRACT_2})
+
+    planned = platform.plan()
+    (migration,) = planned["migrations"]
+    assert (migration["twins"], migration["left"], planned["breaking"]) == (6, 0, False)
+    steps = {step["step"]: step for step in migration["steps"]}
+    assert steps["rename temperature to temp"]["observations"] == 1
+    assert "x 0.01" in steps["unit pressure to bar"]["clients"]
+    platform.apply()
+    assert platform.plan()["changes"] == []
+
+    push_old(platform, 2, code="2")  # clients of either version go on
+    push_new(platform, 3)
+    for again in (False, True):
+        if again:
+            platform.close()
+            platform = LocalPlatform.open(folder)
+        assert platform.state("p0")["$metadata"]["$model"] == NEW
+        assert values(platform, "temp") == [27.85, 28.85, 29.85]
+        assert values(platform, "pressure") == [1.01, 1.02, 1.03]
+        assert values(platform, "pressure", interface=OLD) == [101.0, 102.0, 103.0]
+        assert values(platform, "temperature") == [301.0, 302.0, 303.0]
+        assert values(platform, "level") == [10, 20, 20]
+        assert values(platform, "code") == ["1", "2", "2"]
+        assert values(platform, "motor/speed") == [60.0, 60.0, 120.0]
+        assert values(platform, "temp", every="PT1H", agg="max") == [29.85]
+        shown = platform.state("p0")
+        assert {name: shown[name] for name in ("temp", "level", "site")} == {"temp": pytest.approx(29.85), "level": 20, "site": "north"}
+        assert shown["motor"]["speed"] == 120.0
+        assert "serial" not in shown and "temperature" not in shown
+        before = platform.state("p0", interface=OLD)
+        assert (before["$metadata"]["$model"], before["code"], before["serial"], before["speed"]) == (OLD, "2", "s", 120.0)
+        assert before["temperature"] == pytest.approx(303.0)
+        assert platform.state("p0", as_of="1970-01-01T00:00:01Z")["temperature"] == pytest.approx(301.0)
+        assert platform.state("p0", as_of="1970-01-01T00:00:01Z", interface=NEW)["temp"] == pytest.approx(27.85)
+        found = platform.query("SELECT T.temp, T.level FROM DIGITALTWINS T WHERE T.level = 20")["value"]
+        assert found == [{"temp": pytest.approx(29.85), "level": 20}]
+    assert {one["$metadata"]["$model"] for one in platform.state()["value"]} == {NEW}
+
+    with_migration(folder, MIGRATION + "share: 0\n")  # back, while the old version is kept
+    assert platform.plan()["migrations"][0]["back"] == 6
+    platform.apply()
+    assert platform.state("p0")["$metadata"]["$model"] == OLD
+    assert values(platform, "temperature") == [301.0, 302.0, 303.0]
+    assert values(platform, "code") == ["1", "2", "2"]
+    push_old(platform, 4)
+    push_new(platform, 5, level=20)
+    assert values(platform, "temperature") == [301.0, 302.0, 303.0, 304.0, 305.0]
+
+    with_migration(folder)
+    platform.apply()
+    assert values(platform, "temp") == [27.85, 28.85, 29.85, 30.85, 31.85]
+    kept = platform.history("p0", "temp", known_at="1")
+    assert kept["values"] == []
+    platform.close()
+
+
+def test_a_share_takes_some_and_a_greater_one_more(tmp_path: Path) -> None:
+    platform = LocalPlatform.open(old_plant(tmp_path))
+    platform.apply()
+    before: set[str] = set()
+    for share in (0.0, 0.4, 0.8, 1.0):
+        with_migration(tmp_path, MIGRATION + f"share: {share}\n")
+        platform.apply()
+        moved = {one["$dtId"] for one in platform.state()["value"] if one["$metadata"]["$model"] == NEW}
+        assert before <= moved
+        before = moved
+        push_old(platform, int(share * 10))
+    assert before == set(TWINS)
+    assert len(values(platform, "temp")) == 4
+    platform.close()
+
+
+def test_an_apply_that_is_stopped_half_way_has_done_nothing_and_is_done_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from twinwright.platform import migrating
+
+    platform = LocalPlatform.open(old_plant(tmp_path))
+    platform.apply()
+    push_old(platform, 1)
+    with_migration(tmp_path)
+    whole = migrating.write
+
+    def half(transaction: Any, *rest: Any) -> None:
+        whole(transaction, *rest)
+        raise KeyboardInterrupt  # after all was written, before the commit
+
+    monkeypatch.setattr(migrating, "write", half)
+    with pytest.raises(KeyboardInterrupt):
+        platform.apply()
+    platform.close()
+    monkeypatch.undo()
+    platform = LocalPlatform.open(tmp_path)
+    assert platform.state("p0")["$metadata"]["$model"] == OLD
+    push_old(platform, 2)
+    platform.apply()
+    assert values(platform, "temp") == [27.85, 28.85]
+    platform.close()
