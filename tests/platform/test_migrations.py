@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from tests.acceptance.running import write
 
+from twinwright.errors import NotFoundError, RefusedError, WorkspaceError
 from twinwright.platform.local import LocalPlatform
 from twinwright.telemetry.payloads import Payload
 
@@ -211,3 +212,72 @@ def test_an_apply_that_is_stopped_half_way_has_done_nothing_and_is_done_again(tm
     platform.apply()
     assert values(platform, "temp") == [27.85, 28.85]
     platform.close()
+
+
+def test_a_version_is_retired_once_nothing_uses_it_and_its_history_stays(tmp_path: Path) -> None:
+    platform = LocalPlatform.open(old_plant(tmp_path))
+    platform.apply()
+    push_old(platform, 1)
+    with pytest.raises(RefusedError, match="twin 'p0' is of it.*contract 'first' observes"):
+        platform.retire_interface(OLD)
+    derived = f"name: warm\ninterface: {OLD}\noutput: {{path: speed}}\ninputs: {{s: {{path: speed}}}}\nexpression: s\n"
+    with_migration(tmp_path)
+    write(tmp_path, {"contracts/second.yaml": CONTRACT_2, "derived/warm.yaml": derived})
+    platform.apply()
+    push_old(platform, 2)
+    assert values(platform, "speed", lane="derived") == [60.0, 60.0]
+    with pytest.raises(RefusedError, match="contract 'first' observes temperature.*derived value 'warm' is of it.*declared as it"):
+        platform.retire_interface(OLD)
+    (tmp_path / "contracts/first.yaml").unlink()
+    (tmp_path / "derived/warm.yaml").unlink()
+    write(tmp_path, {"twins.yaml": (tmp_path / "twins.yaml").read_text().replace(OLD, NEW)})
+    platform.apply()
+    assert platform.retire_interface(OLD)["retired"] is True
+    for _ in range(2):
+        assert values(platform, "temp") == [27.85, 28.85]
+        with pytest.raises(NotFoundError, match="retired"):
+            platform.state("p0", interface=OLD)
+        with pytest.raises(NotFoundError, match="no path 'temperature'"):
+            platform.history("p0", "temperature")
+        platform.close()
+        platform = LocalPlatform.open(tmp_path)
+    write(tmp_path, {"contracts/first.yaml": CONTRACT_1})
+    with pytest.raises(RefusedError, match="temperature"):
+        platform.apply()
+    (tmp_path / "contracts/first.yaml").unlink()
+    (tmp_path / "migrations/pump-2.yaml").unlink()
+    with pytest.raises(RefusedError, match="history of the old version is read through it"):
+        platform.apply()
+    platform.close()
+
+
+WRONG = {
+    "unknown_interface": ("Pump;2\n", "Pump;3\n"),
+    "unknown_path": ("rename: temperature", "rename: temperatur"),
+    "path_lost": ("  - {drop: serial}\n", ""),
+    "unit_not_told": ("  - {unit: pressure, to: bar}\n", ""),
+    "wrong_unit": ("{unit: pressure, to: bar}", "{unit: pressure, to: Pa}"),
+    "other_quantity": ("{rename: temperature, to: temp}", "{rename: speed, to: temp}"),
+    "other_paths": ("number(code) * 10", "number(code) * number(serial)"),
+    "wrong_type": ("as: number(code) * 10", "as: upper(code)"),
+    "bad_expression": ("as: number(code) * 10", "as: number(code *"),
+    "bad_value": ("value: north", "value: 3"),
+    "name_taken": ("{drop: serial}", "{drop: pressure}"),
+    "no_component": ("{rename: temperature, to: temp}", "{move: temperature, to: temp}"),
+    "value_error": ("{drop: serial}", "{drop: serial, rename: code}"),
+}
+
+
+@pytest.mark.parametrize(("code", "old", "new"), [(code, *change) for code, change in WRONG.items()], ids=WRONG)
+def test_what_is_wrong_with_a_migration_is_told_with_its_line_and_what_to_do(code: str, old: str, new: str, tmp_path: Path) -> None:
+    from twinwright.workspace import load_workspace
+
+    with_migration(old_plant(tmp_path), MIGRATION)
+    load_workspace(tmp_path)
+    assert old in MIGRATION
+    with_migration(tmp_path, MIGRATION.replace(old, new))
+    with pytest.raises(WorkspaceError) as raised:
+        load_workspace(tmp_path)
+    found = [problem for problem in raised.value.problems if problem.file == "migrations/pump-2.yaml"]
+    assert code in {problem.code for problem in found}
+    assert all(problem.line and problem.remedy for problem in found)

@@ -31,6 +31,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and 
 From = Annotated[str | None, typer.Option("--from", help="Included; ISO 8601 with Z or an offset.")]
 To = Annotated[str | None, typer.Option("--to", help="Not included; ISO 8601 with Z or an offset.")]
 After = Annotated[int | None, typer.Option("--after", help="A receipt's token: wait until its batch can be seen.")]
+Version = Annotated[str | None, typer.Option("--interface", metavar="DTMI", help="As a twin of this version of its interface.")]
 KnownAt = Annotated[str | None, typer.Option("--known-at", help="As known at a commit number, or at a time.")]
 Lane = Annotated[str, typer.Option("--lane", help="observed, desired, derived or simulated.")]
 HERE = Path()
@@ -228,12 +229,13 @@ def state(
     lane: Lane = "observed",
     facts: Annotated[bool, typer.Option("--facts", help="Leave out what depends on how the data arrived.")] = False,
     after: After = None,
+    interface: Version = None,
     workspace: Workspace = HERE,
     as_json: Json = False,
 ) -> None:
     """The state of twins: now, as of a time, as known at a commit."""
     with opened(workspace) as platform:
-        result = platform.state(twin, as_of=as_of, known_at=known_at, lane=lane, facts=facts, after=after)
+        result = platform.state(twin, as_of=as_of, known_at=known_at, lane=lane, facts=facts, after=after, interface=interface)
     output.finish(result, as_json, lambda r: _show_state([r] if twin else r["value"]))
 
 
@@ -300,12 +302,14 @@ def history(
     known_at: KnownAt = None,
     lane: Lane = "observed",
     after: After = None,
+    interface: Version = None,
     workspace: Workspace = HERE,
     as_json: Json = False,
 ) -> None:
     """A series of one path of one twin."""
     with opened(workspace) as platform:
         options: dict[str, Any] = {"every": every, "agg": agg, "unit": unit, "known_at": known_at, "lane": lane, "after": after}
+        options["interface"] = interface
         result = platform.history(twin, path, start=start, end=end, **options)
 
     def show(r: dict[str, Any]) -> None:
@@ -421,6 +425,18 @@ def schema_diff(
         output.table(["effect", "interface", "content", "change", "why"], rows, empty="no changes")
 
     output.finish({"changes": changes, "breaking": breaking}, as_json, show, good=not breaking)
+
+
+@schemas.command("retire")
+def schema_retire(
+    dtmi: Annotated[str, typer.Argument(metavar="DTMI", help="The version to retire: dtmi:example:Pump;1")],
+    workspace: Workspace = HERE,
+    as_json: Json = False,
+) -> None:
+    """Serve a version of an interface no more; refused while anything uses it, which is named."""
+    with opened(workspace) as platform:
+        result = platform.retire_interface(dtmi)
+    output.finish(result, as_json, output.fields)
 
 
 def _documents(path: Path) -> list[tuple[str, str]]:

@@ -71,6 +71,11 @@ class GraphSurface(Protocol):
 
     def delete_interface(self, dtmi: str) -> dict[str, Any]: ...
 
+    def retire_interface(self, dtmi: str) -> dict[str, Any]:
+        """`retired interface token`: no twins and no clients of it from now on; its history is read through later versions. Raises
+        RefusedError naming every twin, contract, derived value, model and scenario that uses it."""
+        ...
+
     # event routes
     def event_routes(self) -> list[dict[str, Any]]: ...
 

@@ -130,10 +130,10 @@ def _put(session: Session, principal: Principal, applied: Applied, ids: Sequence
             draft.put_record(INTERFACE, dtmi, body)
         return True
 
-    return bool(_served(session, principal, write)[0])
+    return bool(served(session, principal, write)[0])
 
 
-def _served(session: Session, principal: Principal, write: Any) -> tuple[Any, int]:
+def served(session: Session, principal: Principal, write: Any) -> tuple[Any, int]:
     """What a write gave, and its commit; with what it changed served before anybody else changes interfaces."""
     with session.changing:
         done = session.graph.submit(principal, write)
@@ -155,14 +155,14 @@ def decommission(session: Session, principal: Principal, dtmi: str, patch: Any) 
     def write(draft: Draft) -> None:
         applied = session.served.applied
         _require(applied, dtmi, _documents(applied))
-        using = sorted(set(_users(applied.ontology, dtmi)) - applied.decommissioned)
+        using = sorted(set(users(applied.ontology, dtmi)) - applied.decommissioned)
         if wanted and using:
             raise ModelReferencesNotDecommissionedError(f"'{using[0]}' refers to '{dtmi}'", remedy="Decommission that one first")
         record = applied.added.get(dtmi)
         body = record.body if record is not None else {"model": None, "uploaded": None, "removed": False}
         draft.put_record(INTERFACE, dtmi, {**body, "decommissioned": wanted})
 
-    return _served(session, principal, write)[1]
+    return served(session, principal, write)[1]
 
 
 def delete(session: Session, principal: Principal, dtmi: str) -> int:
@@ -178,11 +178,11 @@ def delete(session: Session, principal: Principal, dtmi: str) -> int:
         _refuse_where_needed(draft, applied, dtmi)
         draft.put_record(INTERFACE, dtmi, {**applied.added[dtmi].body, "removed": True})
 
-    return _served(session, principal, write)[1]
+    return served(session, principal, write)[1]
 
 
 def _refuse_where_needed(draft: Draft, applied: Applied, dtmi: str) -> None:
-    using = sorted(_users(applied.ontology, dtmi))
+    using = sorted(users(applied.ontology, dtmi))
     if using:
         raise ModelReferencesNotDeletedError(f"'{using[0]}' refers to '{dtmi}'", remedy="Delete that one first")
     twin = next((twin for twin in applied.registry.twins if _is_of(draft, twin, dtmi)), None)
@@ -200,6 +200,6 @@ def _is_of(draft: Draft, twin: str, dtmi: str) -> bool:
     return life is not None and life.interface == dtmi
 
 
-def _users(ontology: Ontology, dtmi: str) -> Iterator[str]:
+def users(ontology: Ontology, dtmi: str) -> Iterator[str]:
     """Interfaces that extend one, or have it as a component."""
     return (name for name in ontology.interfaces if name != dtmi and dtmi in _needed(ontology, name))

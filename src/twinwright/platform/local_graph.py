@@ -9,7 +9,7 @@ from urllib.parse import quote
 from twinwright.clock import from_iso, parse_duration, time_of, to_iso
 from twinwright.errors import ComponentNotFoundError, RefusedError, UsageError
 from twinwright.governance.principals import Principal
-from twinwright.platform import event_routes, interfaces, jobs
+from twinwright.platform import event_routes, interfaces, jobs, retiring
 from twinwright.platform.session import Session
 from twinwright.storage.layout import Relationship
 from twinwright.twins.graph import bodies, relationship_writes, twin_patch, twin_writes
@@ -22,6 +22,9 @@ class LocalGraph:
 
     session: Session
     principal: Principal
+
+    def retire_interface(self, dtmi: str) -> dict[str, Any]:
+        return retiring.retire(self.session, self.principal, dtmi)
 
     # --- twins -------------------------------------------------------------------------------------------------------
 

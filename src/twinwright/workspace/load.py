@@ -111,7 +111,7 @@ def _plant(ontology: Ontology, graph: Graph, lineages: Lineages) -> Plant:
 
 
 def paths_of_twins(ontology: Ontology, interfaces: Sequence[str], lineages: Lineages = NO_LINEAGES) -> dict[str, PathInfo]:
-    """Every path that some twin has (without twins: that some interface has), also in another version: what the newest says of it counts."""
+    """Every path that some twin has (without twins: that some interface has), in whatever version; what the newest says of it counts."""
     paths: dict[str, PathInfo] = {}
     used = sorted(set(interfaces)) or sorted(ontology.interfaces)
     versions = [version for dtmi in used for version in lineages.served(dtmi)] if lineages.active else used

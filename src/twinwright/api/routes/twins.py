@@ -17,6 +17,7 @@ TwinId = Annotated[str, InPath(min_length=1, max_length=128, description="The $d
 AsOf = Annotated[str | None, Query(max_length=40, description="An event time: the state of the world then.")]
 KnownAt = Annotated[str | None, Query(max_length=40, description="A time or commit number: what was believed then.")]
 Lane = Annotated[Literal["observed", "desired", "derived", "simulated"], Query(description="Which lane to show.")]
+Interface = Annotated[str | None, Query(max_length=2048, description="The version of its interface that is meant: dtmi:example:Pump;1")]
 Aggregate = Literal["mean", "min", "max", "sum", "count", "first", "last"]
 
 
@@ -34,10 +35,12 @@ data_plane = APIRouter(tags=["twins"], dependencies=[Depends(accept_version)])
 
 
 @data_plane.get("/digitaltwins/{id}", response_model=answers.TwinDocument, responses=failures(400, 404), summary="The document of a twin")
-async def twin(asking: Asking, id: TwinId, as_of: AsOf = None, known_at: KnownAt = None, lane: Lane = "observed") -> Response:
+async def twin(
+    asking: Asking, id: TwinId, as_of: AsOf = None, known_at: KnownAt = None, lane: Lane = "observed", interface: Interface = None
+) -> Response:
     await asking.visible()
     read = asking.platform.state
-    document = await asking.serving.reads.run(read, id, as_of=as_of, known_at=known_at, lane=lane)
+    document = await asking.serving.reads.run(read, id, as_of=as_of, known_at=known_at, lane=lane, interface=interface)
     return JsonResponse(document, headers={"etag": document["$etag"]} if "$etag" in document else None)
 
 
@@ -67,8 +70,10 @@ async def history(
     unit: Annotated[str | None, Query(max_length=64, description="Convert to this unit; default: the property's.")] = None,
     known_at: KnownAt = None,
     lane: Lane = "observed",
+    interface: Interface = None,
 ) -> Response:
     await asking.visible()
     read = asking.platform.history
     options: dict[str, Any] = {"start": start, "end": end, "every": every, "agg": agg, "unit": unit, "known_at": known_at, "lane": lane}
+    options["interface"] = interface
     return JsonResponse(await asking.serving.reads.run(read, twin, path, **options))

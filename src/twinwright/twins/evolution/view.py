@@ -104,7 +104,8 @@ class Evolution:
         found = list(cells)
         if not self.active or not any(self._interface(number) for number in {cell["twin"] for cell in found}):
             return found
-        return self.table(pa.Table.from_pylist(found, schema=RECORD_SCHEMA)).to_pylist()
+        translated: list[Mapping[str, Any]] = self.table(pa.Table.from_pylist(found, schema=RECORD_SCHEMA)).to_pylist()
+        return translated
 
     # --- translating ---------------------------------------------------------------------------------------------------
 
@@ -154,7 +155,7 @@ def _computed(rows: pl.DataFrame, way: Way) -> pl.DataFrame:
     assert way.by is not None
     kind = way.by.kinds[way.path]
     made = way.by.columns({way.path: _operand(rows, kind, _unit_of_operand(way))}, len(rows))
-    nothing = {"num": pl.lit(None, pl.Float64), "int": pl.lit(None, pl.Int64), "txt": pl.lit(None, pl.String)}
+    told: dict[str, Any] = {"num": pl.lit(None, pl.Float64), "int": pl.lit(None, pl.Int64), "txt": pl.lit(None, pl.String)}
     if KINDS[way.held] == "number":
         made = pl.select(pl.when(made.is_finite()).then(made)).to_series()
     if way.held == "BIGINT":
@@ -166,8 +167,8 @@ def _computed(rows: pl.DataFrame, way: Way) -> pl.DataFrame:
     dtype = {"num": pl.Float64, "int": pl.Int64, "txt": pl.String}[column]
     kept = pl.select(pl.when(good).then(made.cast(dtype))).to_series()
     kinds = pl.select(pl.when(failed).then(pl.lit(BAD, pl.Int8)).otherwise(rows["kind"])).to_series()
-    told = {"type": pl.lit(way.held), "unit": pl.lit(way.by.type.unit, pl.String), "kind": kinds.cast(pl.Int8)}
-    return rows.with_columns(**{**nothing, column: kept}, **told)
+    told |= {column: kept, "type": pl.lit(way.held), "unit": pl.lit(way.by.type.unit, pl.String), "kind": kinds.cast(pl.Int8)}
+    return rows.with_columns(**told)
 
 
 def _unit_of_operand(way: Way) -> str | None:
