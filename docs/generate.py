@@ -38,6 +38,7 @@ DOCUMENTS = (
     ("twinwright.toml", "twinwright.workspace:Settings"),
     ("contracts/*.yaml", "twinwright.telemetry.contract:ContractSpec"),
     ("derived/*.yaml", "twinwright.derived.definition:DerivedSpec"),
+    ("migrations/*.yaml", "twinwright.twins.evolution.spec:MigrationSpec"),
     ("models/*.yaml", "twinwright.simulation.declaration:ModelSpec"),
     ("scenarios/*.yaml", "twinwright.simulation.scenario:ScenarioSpec"),
 )

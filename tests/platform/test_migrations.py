@@ -30,6 +30,7 @@ V1 = (
     number("pressure", "Pressure", "kilopascal"),
     number("code", schema="string"),
     number("serial", schema="string"),
+    number("tag", schema="string"),
     number("speed", "AngularVelocity", "revolutionPerMinute"),
 )
 V2 = (
@@ -37,6 +38,8 @@ V2 = (
     number("pressure", "Pressure", "bar"),
     number("level", schema="integer"),
     number("site", schema="string"),
+    number("hot", schema="boolean"),
+    number("size", schema="integer"),
     {"@type": "Component", "name": "motor", "schema": "dtmi:test:Motor;1"},
 )
 MIGRATION = f"""
@@ -48,6 +51,7 @@ steps:
   - {{unit: temperature, to: degC}}
   - {{unit: pressure, to: bar}}
   - {{retype: code, to: level, as: number(code) * 10, back: 'if level > 15 then "2" else "1"'}}
+  - {{split: tag, into: {{hot: 'starts_with(tag, "H")', size: length(tag)}}}}
   - {{move: speed, to: motor/speed}}
   - {{default: site, value: north}}
   - {{drop: serial}}
@@ -61,6 +65,7 @@ observations:
   - {path: pressure, field: p, unit: kPa}
   - {path: code, field: code}
   - {path: serial, field: serial}
+  - {path: tag, field: tag}
   - {path: speed, field: rpm, unit: rpm}
 """
 CONTRACT_2 = """
@@ -96,7 +101,7 @@ def with_migration(folder: Path, text: str = MIGRATION) -> None:
 
 
 def push_old(platform: LocalPlatform, time: int, twin: str = "p0", code: str = "1") -> None:
-    body = {"id": twin, "t": time, "temp": 300.0 + time, "p": 100.0 + time, "code": code, "serial": "s", "rpm": 60.0}
+    body = {"id": twin, "t": time, "temp": 300.0 + time, "p": 100.0 + time, "code": code, "serial": "s", "tag": "Hot", "rpm": 60.0}
     assert platform.push("first", [Payload(json.dumps(body).encode())]).accepted == 1
 
 
@@ -138,6 +143,7 @@ def test_old_and_new_are_both_right_before_and_after_and_back(tmp_path: Path) ->
         assert values(platform, "pressure", interface=OLD) == [101.0, 102.0, 103.0]
         assert values(platform, "temperature") == [301.0, 302.0, 303.0]
         assert values(platform, "level") == [10, 20, 20]
+        assert (values(platform, "hot"), values(platform, "size")) == ([True, True], [3, 3])
         assert values(platform, "code") == ["1", "2", "2"]
         assert values(platform, "motor/speed") == [60.0, 60.0, 120.0]
         assert values(platform, "temp", every="PT1H", agg="max") == [29.85]
@@ -218,7 +224,7 @@ def test_a_version_is_retired_once_nothing_uses_it_and_its_history_stays(tmp_pat
     platform = LocalPlatform.open(old_plant(tmp_path))
     platform.apply()
     push_old(platform, 1)
-    with pytest.raises(RefusedError, match="twin 'p0' is of it.*contract 'first' observes"):
+    with pytest.raises(RefusedError, match=r"twin 'p0' is of it.*contract 'first' observes"):
         platform.retire_interface(OLD)
     derived = f"name: warm\ninterface: {OLD}\noutput: {{path: speed}}\ninputs: {{s: {{path: speed}}}}\nexpression: s\n"
     with_migration(tmp_path)
@@ -226,7 +232,7 @@ def test_a_version_is_retired_once_nothing_uses_it_and_its_history_stays(tmp_pat
     platform.apply()
     push_old(platform, 2)
     assert values(platform, "speed", lane="derived") == [60.0, 60.0]
-    with pytest.raises(RefusedError, match="contract 'first' observes temperature.*derived value 'warm' is of it.*declared as it"):
+    with pytest.raises(RefusedError, match=r"contract 'first' observes temperature.*derived value 'warm' is of it.*declared as it"):
         platform.retire_interface(OLD)
     (tmp_path / "contracts/first.yaml").unlink()
     (tmp_path / "derived/warm.yaml").unlink()
