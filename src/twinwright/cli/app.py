@@ -114,6 +114,10 @@ def _show_changes(result: dict[str, Any]) -> None:
         typer.echo(f"Retention deletes up to {gone['values']} values of {gone['readings']} readings, about {size:.1f} MB, for good")
     if result["breaking"]:
         typer.echo("There are breaking changes: `twinwright apply` refuses them.")
+    for one in result["migrations"]:
+        steps = [[s["step"], s["twins"], f"{'' if s['exact'] else 'at most '}{s['observations']}", s["clients"]] for s in one["steps"]]
+        typer.echo(f"{one['name']}: {one['from']} to {one['to']}")
+        output.table(["step", "twins", "observations", "clients"], steps, empty="no steps: every path stays as it is")
 
 
 # --- telemetry -------------------------------------------------------------------------------------------------------
