@@ -297,4 +297,24 @@ BROKEN = {
             "save_cells": lambda sound, contract, through, rows, *, replace: sound.save_cells(contract, through, rows, replace=True)
         },
     ),
+    "versions without the one before": Broken(
+        "versions_of_a_range_of_commits_come_with_the_one_before",
+        {
+            "relationship_versions": lambda sound, who, after, through: [
+                one for one in sound.relationship_versions(who, after, through) if one.commit > after
+            ]
+        },
+    ),
+    "versions of lifetimes only the newest": Broken(
+        "versions_of_a_range_of_commits_come_with_the_one_before",
+        {
+            "lifetime_versions": lambda sound, who, after, through: list(
+                {one.number: one for one in sound.lifetime_versions(who, after, through)}.values()
+            )
+        },
+    ),
+    "versions of records from the first on": Broken(
+        "versions_of_records_are_read_by_range_of_commits_and_kind",
+        {"record_versions": lambda sound, who, kinds, after, through: sound.record_versions(who, kinds, 0, through)},
+    ),
 }

@@ -180,6 +180,19 @@ def check_records_that_are_put_together_have_one_commit(case):
     assert store.last_commit(SYSTEM) == 2 and len(store.records(SYSTEM, "run")) == 2
 
 
+def check_versions_of_records_are_read_by_range_of_commits_and_kind(case):
+    store = case.store
+    first = store.put_record(SYSTEM, "run", "a", {"n": 1})
+    store.put_record(SYSTEM, "other", "a", {"n": 2})
+    store.put_record(SYSTEM, "run", "a", {"n": 3})
+    last = store.put_record(SYSTEM, "mail", "a", {"n": 4})
+    for opened in (lambda: case.store, case.reopen):
+        store = opened()
+        assert [one.body["n"] for one in store.record_versions(SYSTEM, ["run", "mail"], 0, last)] == [1, 3, 4]
+        assert [one.body["n"] for one in store.record_versions(SYSTEM, ["run", "mail"], first, last - 1)] == [3]
+        assert store.record_versions(SYSTEM, [], 0, last) == []
+
+
 def check_record_bodies_come_back_as_they_were(case):
     body = {"text": "é\u0000\n\u0001", "list": [1, 2.5, None, True, 10**30, 1e-300], "deep": {"a": {"b": []}}, "": {}}
     case.store.put_record(SYSTEM, "k", "a", body)

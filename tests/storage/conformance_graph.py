@@ -70,4 +70,35 @@ def check_a_relationship_is_its_newest_version_until_it_is_removed(case):
         assert store.relationships(SYSTEM, as_of=99, known_at=made) == [EDGE, other]
 
 
+def check_versions_of_a_range_of_commits_come_with_the_one_before(case):
+    store = case.store
+    other = Relationship("a", "s", "feeds", "c")
+    made = declare(store, [FIRST, Lifetime(2, "b", PUMP)], [EDGE, other])
+    changed = declare(store, [replace(FIRST, interface=VALVE, changed_at=10)], [replace(EDGE, properties={"x": 2}, changed_at=10)])
+    ended = declare(
+        store,
+        [replace(FIRST, interface=VALVE, until=20, changed_at=20), Lifetime(3, "a", PUMP, since=30, changed_at=30)],
+        [replace(EDGE, removed=True, changed_at=20), replace(EDGE, target="d", changed_at=21)],
+    )
+    for opened in (lambda: case.store, case.reopen):
+        store = opened()
+        lives = store.lifetime_versions(SYSTEM, changed, ended)
+        assert [(one.number, one.interface, one.until, one.commit) for one in lives] == [
+            (1, VALVE, None, changed),
+            (1, VALVE, 20, ended),
+            (3, PUMP, None, ended),
+        ]
+        edges = store.relationship_versions(SYSTEM, changed, ended)
+        assert [(one.id, one.target, one.removed, one.commit) for one in edges] == [
+            ("r", "b", False, changed),
+            ("r", "b", True, ended),
+            ("r", "d", False, ended),
+        ]
+        assert edges[0].properties == {"x": 2}
+        assert [one.number for one in store.lifetime_versions(SYSTEM, 0, made)] == [1, 2]
+        assert store.relationship_versions(SYSTEM, 0, made) == [EDGE, other]
+        assert [one.commit for one in store.relationship_versions(SYSTEM, made, ended)] == [made, changed, ended, ended]
+        assert store.lifetime_versions(SYSTEM, ended, ended + 9) == store.relationship_versions(SYSTEM, ended, ended + 9) == []
+
+
 CHECKS = [check for name, check in list(globals().items()) if name.startswith("check_")]

@@ -120,6 +120,14 @@ class DuckDBReads:
         query = duckdb_sql.relationships(as_of, known_at)
         return [relationship(row) for row in self._rows(principal, query.text, query.values)]
 
+    def lifetime_versions(self, principal: Principal, after: int, through: int) -> list[Lifetime]:
+        query = duckdb_sql.lifetime_versions(after, through)
+        return [Lifetime(*row) for row in self._rows(principal, query.text, query.values)]
+
+    def relationship_versions(self, principal: Principal, after: int, through: int) -> list[Relationship]:
+        query = duckdb_sql.relationship_versions(after, through)
+        return [relationship(row) for row in self._rows(principal, query.text, query.values)]
+
     def history(self, principal: Principal, selection: Selection) -> pa.Table:
         return self._consistent(principal, lambda known: duckdb_sql.history(selection, known.tables, known.retractions)).cast(RECORD_SCHEMA)
 
@@ -261,3 +269,7 @@ class DuckDBReads:
             [kind, id],
         )
         return iter([record(row) for row in rows])
+
+    def record_versions(self, principal: Principal, kinds: Collection[str], after: int, through: int) -> list[Record]:
+        sql = f"SELECT {RECORD} FROM records WHERE commit > ? AND commit <= ? AND kind IN (SELECT unnest(?::VARCHAR[]))"
+        return [record(row) for row in self._rows(principal, f"{sql} ORDER BY commit, kind, id", [after, through, list(kinds)])]

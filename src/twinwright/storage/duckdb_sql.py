@@ -102,6 +102,25 @@ def relationships(as_of: int | None, known_at: int | None) -> Query:
     return query.add(" WHERE NOT removed ORDER BY source, id")
 
 
+def lifetime_versions(after: int, through: int) -> Query:
+    """Those of a range of commits, and the one before them."""
+    return _changed_versions("lifetimes", LIFETIME, "number", after, through)
+
+
+def relationship_versions(after: int, through: int) -> Query:
+    """The same of edges, removed ones included."""
+    return _changed_versions("relationships", RELATIONSHIP, "source, id", after, through)
+
+
+def _changed_versions(table: str, columns: str, key: str, after: int, through: int) -> Query:
+    made = f"SELECT {columns} FROM {table} WHERE commit > ? AND commit <= ?"
+    query = Query(made, [after, through])
+    query.add(f" UNION ALL SELECT {columns} FROM (SELECT * FROM {table} WHERE commit <= ?", after)
+    query.add(f" AND ({key}) IN (SELECT ({key}) FROM {table} WHERE commit > ? AND commit <= ?)", after, through)
+    query.add(f" QUALIFY row_number() OVER (PARTITION BY {key} ORDER BY {_NEWEST_VERSION}) = 1)")
+    return query.add(f" ORDER BY {key}, commit, changed_at NULLS FIRST")
+
+
 _NEWEST_VERSION = "changed_at DESC NULLS LAST, commit DESC"
 
 

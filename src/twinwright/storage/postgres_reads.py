@@ -97,6 +97,14 @@ class PostgresReads:
         query = postgres_sql.relationships(as_of, known_at)
         return [relationship(row) for row in self._rows(principal, query.text, *query.values)]
 
+    def lifetime_versions(self, principal: Principal, after: int, through: int) -> list[Lifetime]:
+        query = postgres_sql.lifetime_versions(after, through)
+        return [Lifetime(*row) for row in self._rows(principal, query.text, *query.values)]
+
+    def relationship_versions(self, principal: Principal, after: int, through: int) -> list[Relationship]:
+        query = postgres_sql.relationship_versions(after, through)
+        return [relationship(row) for row in self._rows(principal, query.text, *query.values)]
+
     def history(self, principal: Principal, selection: Selection) -> pa.Table:
         return self._arrow(principal, RECORD_SCHEMA, lambda known: postgres_sql.history(selection, known.tables, known.retractions))
 
@@ -232,3 +240,7 @@ class PostgresReads:
     def versions(self, principal: Principal, kind: str, id: str) -> Iterator[Record]:
         rows = self._rows(principal, f"SELECT {RECORD} FROM records WHERE kind = %s AND id = %s ORDER BY commit", kind, id)
         return iter([record(row) for row in rows])
+
+    def record_versions(self, principal: Principal, kinds: Collection[str], after: int, through: int) -> list[Record]:
+        sql = f"SELECT {RECORD} FROM records WHERE commit > %s AND commit <= %s AND kind = ANY(%s::text[])"
+        return [record(row) for row in self._rows(principal, f"{sql} ORDER BY commit, kind, id", after, through, list(kinds))]

@@ -84,6 +84,13 @@ ALTER TABLE lifetimes ADD COLUMN changed_at bigint;
 ALTER TABLE relationships ADD COLUMN removed boolean NOT NULL DEFAULT false, ADD COLUMN changed_at bigint;
 CREATE INDEX ON lifetimes (twin);
 """,
+    """
+CREATE INDEX ON lifetimes (commit);
+CREATE INDEX ON lifetimes (number);
+CREATE INDEX ON relationships (commit);
+CREATE INDEX ON relationships (source, id);
+CREATE INDEX ON records (commit);
+""",
 )
 _TYPES: dict[ColumnType, str] = {"DOUBLE": "double precision", "BIGINT": "bigint", "BOOLEAN": "boolean", "VARCHAR": _TEXT}
 
@@ -102,6 +109,24 @@ def relationships(as_of: int | None, known_at: int | None) -> Query:
     query = Query(f"SELECT {RELATIONSHIP} FROM (SELECT DISTINCT ON (source, id) * FROM relationships WHERE true")
     _versions(as_of, known_at, query)
     return query.add(f" ORDER BY source, id, {_NEWEST_VERSION}) AS newest WHERE NOT removed ORDER BY source, id")
+
+
+def lifetime_versions(after: int, through: int) -> Query:
+    """Those of a range of commits, and the one before them."""
+    return _changed_versions("lifetimes", LIFETIME, "number", after, through)
+
+
+def relationship_versions(after: int, through: int) -> Query:
+    """The same of edges, removed ones included."""
+    return _changed_versions("relationships", RELATIONSHIP, "source, id", after, through)
+
+
+def _changed_versions(table: str, columns: str, key: str, after: int, through: int) -> Query:
+    query = Query(f"SELECT * FROM (SELECT {columns} FROM {table} WHERE commit > %s AND commit <= %s", [after, through])
+    query.add(f" UNION ALL SELECT {columns} FROM (SELECT DISTINCT ON ({key}) * FROM {table} WHERE commit <= %s", after)
+    query.add(f" AND ({key}) IN (SELECT {key} FROM {table} WHERE commit > %s AND commit <= %s)", after, through)
+    query.add(f" ORDER BY {key}, {_NEWEST_VERSION}) AS before) AS versions")
+    return query.add(f" ORDER BY {key}, commit, changed_at NULLS FIRST")
 
 
 _NEWEST_VERSION = "changed_at DESC NULLS LAST, commit DESC"

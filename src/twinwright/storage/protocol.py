@@ -198,6 +198,15 @@ class Store(RecordStore, Protocol):
         """The edges that are there, by source and id, in their newest version; those that were at an event time, as known at a commit."""
         ...
 
+    def lifetime_versions(self, principal: Principal, after: int, through: int) -> list[Lifetime]:
+        """Every version that the commits after one, through another, made known, and of each of these lifetimes the newest that was known
+        before; by (number, commit, changed_at)."""
+        ...
+
+    def relationship_versions(self, principal: Principal, after: int, through: int) -> list[Relationship]:
+        """The same of edges, those that were removed included; by (source, id, commit, changed_at)."""
+        ...
+
     def retractions(self, principal: Principal) -> list[Retraction]: ...
 
     def history(self, principal: Principal, selection: Selection) -> pa.Table:

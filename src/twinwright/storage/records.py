@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -42,4 +42,8 @@ class RecordStore(Protocol):
 
     def versions(self, principal: Principal, kind: str, id: str) -> Iterator[Record]:
         """Every version of one id, oldest first."""
+        ...
+
+    def record_versions(self, principal: Principal, kinds: Collection[str], after: int, through: int) -> list[Record]:
+        """Every version of these kinds that the commits after one, through another, wrote; by (commit, kind, id)."""
         ...

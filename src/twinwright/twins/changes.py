@@ -7,7 +7,7 @@ corrected twice within the range the last. Whoever reads range after range is to
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
@@ -41,6 +41,8 @@ class Change:
     source: str
     commit: int
     values: Mapping[str, Mapping[str, Any]]
+    lifetime: int = field(default=0, compare=False)  # the number of the incarnation
+    before: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, compare=False)  # what was said before the range, where asked for
 
     def as_json(self) -> dict[str, Any]:
         """With the time in ISO 8601."""
@@ -70,8 +72,9 @@ class ChangeLog:
         """The end of the range that begins after a commit."""
         return range_end(self._store, principal, after, after + RANGE_COMMITS, RANGE_READINGS)
 
-    def between(self, principal: Principal, after: int, through: int, lanes: Collection[Lane]) -> Iterator[Change]:
-        """What the commits after one, through another, changed: in order of (commit, time), so of one twin always in that order."""
+    def between(self, principal: Principal, after: int, through: int, lanes: Collection[Lane], *, before: bool = False) -> Iterator[Change]:
+        """What the commits after one, through another, changed: in order of (commit, time), so of one twin always in that order. `before`:
+        with what the same sources had said of the same times until then."""
         touched = _frame(self._store.touched(principal, after, through)).filter(pl.col("lane").is_in(list(lanes)))
         asked = [
             question for key, rows in touched.partition_by("lane", "table", "path", as_dict=True).items() for question in _near(key, rows)
@@ -81,13 +84,16 @@ class ChangeLog:
         tables = {table.number: table for table in self._store.reading_tables(principal)}
         hidden = any(after < one.commit <= through for one in self._store.retractions(principal))
         said = [self._said(principal, tables.get(one.table), one, through) for one in asked]
-        if hidden:  # what was said before the range, and is not any more
-            before = pl.concat([self._said(principal, tables.get(one.table), one, after) for one in asked])
-            gone = before.join(pl.concat(said), on=_KEY, how="anti")
+        earlier: pl.DataFrame | None = None
+        if hidden or before:
+            earlier = pl.concat([self._said(principal, tables.get(one.table), one, after) for one in asked])
+        if earlier is not None and hidden:  # what was said before the range, and is not any more
+            gone = earlier.join(pl.concat(said), on=_KEY, how="anti")
             said.append(gone.with_columns(pl.lit(REMOVED, pl.Int8).alias("kind")))
         at = touched.group_by("lane", "twin", "time").agg(pl.col("commit").max().alias("at"))
         rows = pl.concat(said).unique(_KEY).join(at, on=["lane", "twin", "time"])
-        yield from self._changes(rows.sort("at", "time", "lane", "twin", "source", "path"))
+        held = earlier.join(rows.select(_KEY), on=_KEY, how="semi").iter_rows(named=True) if before and earlier is not None else ()
+        yield from self._changes(rows.sort("at", "time", "lane", "twin", "source", "path"), {_key_of(row): row for row in held})
 
     def _said(self, principal: Principal, table: ReadingTable | None, asked: _Question, known_at: int) -> pl.DataFrame:
         """The records at the times that were touched, of those who touched them, with their lane."""
@@ -100,14 +106,15 @@ class ChangeLog:
         found = _frame(told).with_columns(pl.lit(asked.lane).alias("lane"))
         return found.join(asked.rows.select("twin", "time").unique(), on=["twin", "time"], how="semi")
 
-    def _changes(self, rows: pl.DataFrame) -> Iterator[Change]:
+    def _changes(self, rows: pl.DataFrame, held: Mapping[tuple[Any, ...], Mapping[str, Any]]) -> Iterator[Change]:
         for group in rows.partition_by("at", "time", "lane", "twin", "source", maintain_order=True):
             said = group.to_dicts()
             one = said[0]
             life = self._registry.lifetime(one["twin"])
-            paths = self._ontology.paths(life.interface)
+            paths = self._ontology.paths(life.interface) if life.interface in self._ontology.interfaces else {}
             values = {row["path"]: _value(row, paths.get(row["path"])) for row in said}
-            yield Change(life.twin, one["lane"], one["time"], one["source"], one["at"], values)
+            earlier = {row["path"]: _value(held[key], paths.get(row["path"])) for row in said if (key := _key_of(row)) in held}
+            yield Change(life.twin, one["lane"], one["time"], one["source"], one["at"], values, life.number, earlier)
 
 
 def range_end(
@@ -141,6 +148,10 @@ def _near(key: tuple[Any, ...], rows: pl.DataFrame) -> Iterator[_Question]:
     ordered = rows.sort("time").with_columns((pl.col("time").diff().fill_null(0) > _APART).cum_sum().alias("near"))
     for part in ordered.partition_by("near", maintain_order=True):
         yield _Question(lane, table, path or "", part)
+
+
+def _key_of(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    return tuple(row[name] for name in _KEY)
 
 
 def _value(row: Mapping[str, Any], info: PathInfo | None) -> dict[str, Any]:
