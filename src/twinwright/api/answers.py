@@ -244,3 +244,43 @@ class Status(Answer):
     commit: int
     version: str
     uptime_seconds: float
+
+
+class Event(Answer):
+    commit: int
+    event: dict[str, Any] = Field(description="A CloudEvent.")
+
+
+class Events(Answer):
+    events: list[Event]
+    through: int = Field(description="The commit up to which this is all: ask on from there.")
+    last: int = Field(description="The newest commit.")
+
+
+class Webhook(Answer):
+    name: str
+    url: str
+    filters: list[str] = Field(description="Its own, and those of the event routes that name it.")
+    commit: int = Field(description="It has consumed the log up to here.")
+    dead_letters: int = Field(description="How many events it has given up.")
+
+
+class Webhooks(Answer):
+    value: list[Webhook]
+
+
+class WebhookLetter(Answer):
+    id: str
+    at: str
+    reason: str
+    attempts: int
+    event: dict[str, Any]
+
+
+class WebhookLetters(Answer):
+    value: list[WebhookLetter]
+
+
+class WebhookRetry(Answer):
+    delivered: int
+    still_refused: int

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp
 
 from twinwright.api import errors
 from twinwright.api.boundary import Boundary
-from twinwright.api.routes import graph, health, influx, jobs, login, models, operations, query, simulation, telemetry, twins
+from twinwright.api.routes import events, graph, health, influx, jobs, login, models, operations, query, simulation, telemetry, twins
 from twinwright.api.security import AllowedHosts, Guard
 from twinwright.api.serving import Serving
 from twinwright.api.tokens import TokenAuthority
@@ -64,6 +64,7 @@ def create_app(
         twins.data_plane,
         graph.router,
         models.router,
+        events.router,
         jobs.router,
         twins.router,
         query.router,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from dataclasses import dataclass, field
 from typing import Annotated, Final, cast
@@ -16,6 +17,7 @@ from twinwright.errors import BusyError
 from twinwright.platform.interface import Platform
 
 MAX_COMMIT: Final = 2**63 - 1
+MOST_STREAMS: Final = 64
 WAIT_SECONDS: Final = 5.0
 _POLL_SECONDS: Final = 0.05
 
@@ -32,7 +34,11 @@ class Serving:
     graph: Workers = field(default_factory=lambda: Workers("graph", threads=64, waiting=448))  # they wait for one commit together
     runs: Workers = field(default_factory=lambda: Workers("runs", threads=2, waiting=6, retry_after=5.0))
 
+    streams: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MOST_STREAMS))  # of events
+    closing: threading.Event = field(default_factory=threading.Event)
+
     def close(self) -> None:
+        self.closing.set()
         for workers in (self.reads, self.telemetry, self.graph, self.runs):
             workers.close()
 

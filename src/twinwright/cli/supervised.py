@@ -15,6 +15,7 @@ from twinwright.errors import TwinwrightError
 from twinwright.governance.principals import SYSTEM
 from twinwright.observability import logs
 from twinwright.platform.session import Session
+from twinwright.platform.webhooks import webhooks
 from twinwright.workspace.load import bindings
 from twinwright.workspace.settings import ConnectorSettings
 
@@ -92,6 +93,7 @@ def sinks(session: Session) -> Iterator[None]:
         session.sinks.append(
             SinkRunner(sink, name, session.store, lambda: session.served.changes, given.lanes, given.start, session.metrics, session.clock)
         )
+    session.sinks += webhooks(session)
     for runner in session.sinks:
         runner.start()
     try:

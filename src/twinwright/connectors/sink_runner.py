@@ -10,21 +10,20 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from itertools import islice
-from typing import Final, Literal
+from typing import Final, Generic, Literal, Protocol, TypeVar
 
 from twinwright.clock import SECOND, Clock
 from twinwright.connectors.runner import Backoff
-from twinwright.connectors.sink import Sink
 from twinwright.errors import PlatformError, UsageError
-from twinwright.governance.principals import SYSTEM
+from twinwright.governance.principals import SYSTEM, Principal
 from twinwright.observability.logs import get_logger
 from twinwright.observability.metrics import Metrics
 from twinwright.storage.layout import Commit, Counts, Lane
-from twinwright.storage.protocol import Store
-from twinwright.twins.changes import ChangeLog, Lag
+from twinwright.storage.protocol import Store, Transaction
+from twinwright.twins.changes import Lag
 
 POSITIONS: Final = "sinks/*"  # in the table of positions; no contract can have this name
 KIND: Final = "sink"  # of the commits that remember a place
@@ -33,15 +32,41 @@ _REMEMBER_SECONDS: Final = 1.0  # a place is a commit of its own: not one for ea
 _REMEMBER_COMMITS: Final = 1_000  # commits that had nothing for the sink, before its place is remembered
 
 
-class SinkRunner:
+T = TypeVar("T")
+_Out = TypeVar("_Out", covariant=True)
+_In = TypeVar("_In", contravariant=True)
+
+
+class Log(Protocol[_Out]):
+    """The commit log, read as something: changes, events."""
+
+    def through(self, principal: Principal, after: int) -> int: ...
+
+    def between(self, principal: Principal, after: int, through: int, lanes: Collection[Lane]) -> Iterator[_Out]: ...
+
+
+class Target(Protocol[_In]):
+    """What a sink is, whatever it is told."""
+
+    def open(self) -> None: ...
+
+    def write(self, batch: Sequence[_In]) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class SinkRunner(Generic[T]):
     """Runs one sink until `stop`. `changes` gives the log under what is applied now."""
+
+    kind = "sink"  # of consumer, in what is said of it
+    positions = POSITIONS
 
     def __init__(
         self,
-        sink: Sink,
+        sink: Target[T],
         name: str,
         store: Store,
-        changes: Callable[[], ChangeLog],
+        changes: Callable[[], Log[T]],
         lanes: Collection[Lane],
         start: Literal["earliest", "latest"],
         metrics: Metrics,
@@ -102,7 +127,7 @@ class SinkRunner:
 
     def _place(self) -> int:
         """Where the store says; a new sink begins at the beginning, or with what comes from now on."""
-        held = self._store.position(SYSTEM, POSITIONS, self.name)
+        held = self._store.position(SYSTEM, self.positions, self.name)
         newest = self._store.last_commit(SYSTEM)
         if held or not newest or self._start == "earliest":
             return held
@@ -122,12 +147,12 @@ class SinkRunner:
             if through == self._done == self._store.last_commit(SYSTEM):
                 self._wake.wait(_REMEMBER_SECONDS if self._sent else None)
 
-    def _pass_on(self, log: ChangeLog, through: int) -> None:
+    def _pass_on(self, log: Log[T], through: int) -> None:
         changes = log.between(SYSTEM, self._done, through, self._lanes)
         while batch := list(islice(changes, BATCH)):
             self._sink.write(batch)
             self._sent += len(batch)
-            self._metrics.sink_changes.labels(sink=self.name).inc(len(batch))
+            self._count(len(batch))
             if self._stop.is_set():
                 return  # the rest of the range comes again, with what of it was stored
         self._done = through
@@ -142,8 +167,15 @@ class SinkRunner:
 
     def _move(self, start: int, next: int) -> None:
         with self._store.transaction(SYSTEM, KIND) as transaction:
-            transaction.move_position(POSITIONS, self.name, start, next)
+            transaction.move_position(self.positions, self.name, start, next)
+            self._beside(transaction, next)
             transaction.count(Counts(), detail=f"{self.name} has come to {next}")
+
+    def _beside(self, transaction: Transaction, through: int) -> None:
+        """What is to be committed with a place."""
+
+    def _count(self, changes: int) -> None:
+        self._metrics.sink_changes.labels(sink=self.name).inc(changes)
 
     def _failed(self, error: Exception) -> None:
         self._failures += 1

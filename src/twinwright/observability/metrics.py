@@ -81,6 +81,10 @@ class Metrics:
     derived_failures: Labelled[Counter]  # derived
     sink_changes: Labelled[Counter]  # sink
     sink_failures: Labelled[Counter]  # sink
+    webhook_delivered: Labelled[Counter]  # webhook
+    webhook_retried: Labelled[Counter]  # webhook
+    webhook_dead_lettered: Labelled[Counter]  # webhook
+    event_streams: Gauge
     consumer_lag_commits: Labelled[Gauge]  # consumer; commits of the log that it has not consumed
     consumer_lag_seconds: Labelled[Gauge]  # consumer; now less the time of the first of those
     runs: Labelled[Counter]  # status, kind
@@ -121,6 +125,10 @@ class Metrics:
             derived_failures=made.counters("derived_failures", "Times a derived value could not be derived", "derived"),
             sink_changes=made.counters("sink_changes", "Changes that a sink has stored", "sink"),
             sink_failures=made.counters("sink_failures", "Times a sink could not be opened or written to", "sink"),
+            webhook_delivered=made.counters("webhook_delivered", "Events that a webhook's receiver has taken", "webhook"),
+            webhook_retried=made.counters("webhook_retried", "Tries of an event that failed and were to be made again", "webhook"),
+            webhook_dead_lettered=made.counters("webhook_dead_lettered", "Events given up, kept as dead letters", "webhook"),
+            event_streams=made.gauge("event_streams", "Clients that follow /v1/events now"),
             consumer_lag_commits=made.gauges("consumer_lag_commits", "Commits that a consumer of the log is behind", "consumer"),
             consumer_lag_seconds=made.gauges("consumer_lag_seconds", "Age of the first commit not consumed", "consumer"),
             runs=made.counters("runs", "Simulation runs that ended", "status", "kind"),

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from typing import Any, Final
 
 from twinwright.errors import EventRouteFilterError, EventRouteIdError, EventRouteNotFoundError, LimitExceededError, UsageError
-from twinwright.governance.principals import Principal
+from twinwright.events.filter import EventFilter, filter_of
+from twinwright.governance.principals import SYSTEM, Principal
 from twinwright.platform.session import Session
 from twinwright.twins.graph.bodies import require_object
 from twinwright.twins.graph.draft import Draft
 
 ROUTE: Final = "event-route"
 MOST: Final = 100
-MOST_FILTER: Final = 4_096
 _ID: Final = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.\-]{0,63}$")
 
 
@@ -41,7 +42,9 @@ def put(session: Session, principal: Principal, id: str, body: Any) -> int:
     endpoint, text = body.get("endpointName"), body.get("filter")
     if not isinstance(endpoint, str) or not 0 < len(endpoint) <= 128:
         raise UsageError("`endpointName` is missing, or no text", where="$.endpointName", remedy="Name where the events go")
-    _check_filter(text)
+    if not isinstance(text, str):
+        raise EventRouteFilterError("`filter` is missing, or no text", where="$.filter", remedy="Write true for all events")
+    EventFilter(text)
     known = {one["id"] for one in routes(session, principal)}
 
     def write(draft: Draft) -> None:
@@ -52,14 +55,14 @@ def put(session: Session, principal: Principal, id: str, body: Any) -> int:
     return session.graph.submit(principal, write).token
 
 
-def _check_filter(text: Any) -> None:
-    if not isinstance(text, str) or not text.strip():
-        raise EventRouteFilterError("`filter` is missing, or no text", where="$.filter", remedy="Write true for all events")
-    if len(text) > MOST_FILTER:
-        raise EventRouteFilterError(f"a filter of {len(text)} characters", where="$.filter", remedy=f"Use at most {MOST_FILTER}")
-    bare = re.sub(r"'(?:[^'\\]|\\.|'')*'", "", text)
-    if "'" in bare or bare.count("(") != bare.count(")"):
-        raise EventRouteFilterError("a quote or bracket is not closed", where="$.filter", remedy="Write type = 'x' AND subject = 'y'")
+def filters_to(session: Session, endpoint: str) -> list[str]:
+    """What the routes that name an endpoint select. One that was stored before its filter was read, and can't be, selects nothing."""
+    found = []
+    for one in routes(session, SYSTEM):
+        if one["endpointName"] == endpoint:
+            with contextlib.suppress(EventRouteFilterError):
+                found.append(filter_of(one["filter"]).text)
+    return found
 
 
 def delete(session: Session, principal: Principal, id: str) -> int:

@@ -51,7 +51,7 @@ def _consumers(session: Session) -> list[dict[str, Any]]:
     found = []
     lags = [
         *((f"derived.{lag.name}", lag) for lag in session.derived.consumer.lags()),
-        *((f"sink.{one.name}", one.lag()) for one in session.sinks),
+        *((f"{one.kind}.{one.name}", one.lag()) for one in session.sinks),
     ]
     for name, lag in lags:
         session.metrics.consumer_lag_commits.labels(consumer=name).set(lag.commits)

@@ -86,6 +86,25 @@ class GraphSurface(Protocol):
     def delete_event_route(self, id: str) -> dict[str, Any]: ...
 
     # jobs
+    # --- events ------------------------------------------------------------------------------------------------------
+
+    def events(self, *, after: int | None = None, filter: str | None = None) -> dict[str, Any]:
+        """`events` (`commit event`: a CloudEvent) of the next commits after one (None: the newest) that a filter admits, through commit
+        `through`; `last` is the newest commit there is."""
+        ...
+
+    def webhooks(self) -> list[dict[str, Any]]:
+        """`name url filters commit dead_letters`: how far each is, and how many events it has given up."""
+        ...
+
+    def webhook_letters(self, name: str, *, limit: int = 100) -> list[dict[str, Any]]:
+        """`id at event reason attempts` of what a webhook has given up, oldest first."""
+        ...
+
+    def retry_webhook_letters(self, name: str, ids: Sequence[str] | None = None) -> dict[str, int]:
+        """Send them once more (None: all): `delivered still_refused`."""
+        ...
+
     def import_jobs(self) -> list[dict[str, Any]]: ...
 
     def import_job(self, id: str) -> dict[str, Any]:

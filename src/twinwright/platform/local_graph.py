@@ -8,8 +8,9 @@ from urllib.parse import quote
 
 from twinwright.clock import from_iso, parse_duration, time_of, to_iso
 from twinwright.errors import ComponentNotFoundError, RefusedError, UsageError
+from twinwright.events.filter import filter_of
 from twinwright.governance.principals import Principal
-from twinwright.platform import event_routes, interfaces, jobs, retiring
+from twinwright.platform import event_routes, interfaces, jobs, retiring, webhooks
 from twinwright.platform.session import Session
 from twinwright.storage.layout import Relationship
 from twinwright.twins.graph import bodies, relationship_writes, twin_patch, twin_writes
@@ -165,6 +166,27 @@ class LocalGraph:
 
     def delete_event_route(self, id: str) -> dict[str, Any]:
         return {"token": event_routes.delete(self.session, self.principal, id)}
+
+    # --- events ------------------------------------------------------------------------------------------------------
+
+    def events(self, *, after: int | None = None, filter: str | None = None) -> dict[str, Any]:
+        admits = filter_of("true" if filter is None else filter).admits
+        last = self.session.store.last_commit(self.principal)
+        if after is None or after >= last:
+            return {"events": [], "through": last if after is None else after, "last": last}
+        log = self.session.served.events
+        through = log.through(self.principal, after)
+        found = [{"commit": one.commit, "event": dict(one.body)} for one in log.between(self.principal, after, through) if admits(one.body)]
+        return {"events": found, "through": through, "last": last}
+
+    def webhooks(self) -> list[dict[str, Any]]:
+        return webhooks.listed(self.session, self.principal)
+
+    def webhook_letters(self, name: str, *, limit: int = 100) -> list[dict[str, Any]]:
+        return webhooks.letters(self.session, self.principal, name, limit)
+
+    def retry_webhook_letters(self, name: str, ids: Sequence[str] | None = None) -> dict[str, int]:
+        return webhooks.retry(self.session, self.principal, name, ids)
 
     # --- jobs --------------------------------------------------------------------------------------------------------
 

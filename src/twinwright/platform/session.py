@@ -9,7 +9,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from twinwright.calibration.service import CalibrationService
 from twinwright.clock import Clock, SystemClock, parse_duration
@@ -18,6 +19,7 @@ from twinwright.connectors.sink_runner import SinkRunner
 from twinwright.derived.consumer import DerivedConsumer
 from twinwright.derived.runner import DerivedRunner
 from twinwright.errors import NotFoundError, StoreError, TwinwrightError, UsageError, WorkspaceError
+from twinwright.events.log import EventLog
 from twinwright.governance.principals import SYSTEM, Principal
 from twinwright.observability.logs import get_logger
 from twinwright.observability.metrics import Metrics
@@ -68,6 +70,7 @@ class Served:
     applied: Applied
     reads: TwinReads
     changes: ChangeLog
+    events: EventLog
     simulation: SimulationService
     calibration: CalibrationService
     queries: Queries
@@ -97,7 +100,7 @@ class Session:
         self.pipeline = Pipeline(self.store, SYSTEM, self.state, self.clock, self.metrics, guard)
         self.qualities: Sparing[Quality] = Sparing(self.clock)
         self.sources: list[SourceRunner] = []
-        self.sinks: list[SinkRunner] = []
+        self.sinks: list[SinkRunner[Any]] = []  # webhooks as well
         self.on_apply: list[Callable[[], None]] = []
         self.jobs: Jobs | None = None  # once there are any
         self.changing = threading.RLock()  # which interfaces there are
@@ -191,7 +194,8 @@ class Session:
         calibration = CalibrationService(reads, self.store, self.clock, self.private / "reports", self.model, limits)
         changes = ChangeLog(self.store, applied.ontology, applied.registry, evolution)
         queries = Queries(self.store, self.state, applied.ontology, reads, self.clock, evolution)
-        return Served(applied, reads, changes, simulation, calibration, queries)
+        events = EventLog(self.store, changes, applied.ontology, f"/twinwright/{quote(self.folder.resolve().name)}")
+        return Served(applied, reads, changes, events, simulation, calibration, queries)
 
     @property
     def workspace(self) -> Workspace:

@@ -42,6 +42,7 @@ class Change:
     commit: int
     values: Mapping[str, Mapping[str, Any]]
     lifetime: int = field(default=0, compare=False)  # the number of the incarnation
+    interface: str = field(default="", compare=False)  # of that incarnation, as it is now
     before: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, compare=False)  # what was said before the range, where asked for
 
     def as_json(self) -> dict[str, Any]:
@@ -114,7 +115,7 @@ class ChangeLog:
             paths = self._ontology.paths(life.interface) if life.interface in self._ontology.interfaces else {}
             values = {row["path"]: _value(row, paths.get(row["path"])) for row in said}
             earlier = {row["path"]: _value(held[key], paths.get(row["path"])) for row in said if (key := _key_of(row)) in held}
-            yield Change(life.twin, one["lane"], one["time"], one["source"], one["at"], values, life.number, earlier)
+            yield Change(life.twin, one["lane"], one["time"], one["source"], one["at"], values, life.number, life.interface, earlier)
 
 
 def range_end(

@@ -17,6 +17,7 @@ from pydantic import ConfigDict, Field, field_validator
 
 from twinwright.documents import MAX_BYTES, Document, Location, Problems, Spec
 from twinwright.errors import Problem, TwinwrightError, WorkspaceError
+from twinwright.events.settings import WebhookSettings
 from twinwright.storage.layout import Lane
 from twinwright.storage.registry import Engine, find_engine
 from twinwright.telemetry.quality_spec import positive_duration
@@ -100,6 +101,7 @@ class Settings(Spec):
     retention: RetentionSettings = Field(default=RetentionSettings(), description="how long things are kept")
     connectors: dict[str, ConnectorSettings] = Field(default_factory=dict, description="sources of telemetry by name")
     sinks: dict[str, SinkSettings] = Field(default_factory=dict, description="where changes of twins go, by name")
+    webhooks: dict[str, WebhookSettings] = Field(default_factory=dict, description="where events go, by name")
 
 
 def load_settings(folder: Path, problems: Problems, environment: Mapping[str, str] | None = None) -> tuple[Settings, Document]:

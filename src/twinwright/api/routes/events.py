@@ -1,0 +1,128 @@
+"""Events as they are committed, as Server-Sent Events (https://html.spec.whatwg.org/multipage/server-sent-events.html), and webhooks.
+
+A stream reads the log for itself at the pace of its client: nothing is queued for one that is slow, and nobody else waits for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Annotated, Any, Final
+
+import msgspec
+from fastapi import APIRouter, Header, Query, Request
+from fastapi import Path as InPath
+from starlette.responses import Response, StreamingResponse
+
+from twinwright.api import answers
+from twinwright.api.errors import JsonResponse
+from twinwright.api.routes import failures
+from twinwright.api.serving import MAX_COMMIT, MOST_STREAMS, Asking, Caller, serving_of
+from twinwright.errors import BusyError, TwinwrightError, UsageError
+from twinwright.events.filter import MOST_CHARACTERS, filter_of
+
+router = APIRouter(tags=["events"])
+Filter = Annotated[str | None, Query(min_length=1, max_length=MOST_CHARACTERS, description="Which, as in event routes; default: all.")]
+Name = Annotated[str, InPath(min_length=1, max_length=128, description="The webhook's name.")]
+_LOOK_SECONDS: Final = 0.2
+_SIGN_OF_LIFE: Final = 15.0  # seconds
+_STREAM: Final[dict[int | str, dict[str, Any]]] = {
+    200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}, "description": "A page, or events until either side goes away."}
+}
+
+
+@router.get("/v1/events", response_class=StreamingResponse, responses={**_STREAM, **failures(400)}, summary="Events as they are committed")
+async def events(
+    request: Request,
+    asking: Asking,
+    filter: Filter = None,
+    since: Annotated[int | None, Query(ge=0, le=MAX_COMMIT, description="After this commit; default: from now on.")] = None,
+    last: Annotated[str | None, Header(alias="Last-Event-ID", max_length=40, description="The last id that came: go on there.")] = None,
+) -> Response:
+    """A stream for who accepts `text/event-stream`, else a page: ask on with its `through` as `since`.
+
+    Of a stream `data` is a CloudEvent, `event` its type. An `id` is the commit up to which all has come: it is sent with the last event of
+    each commit.
+    """
+    if filter is not None:
+        filter_of(filter)  # refused before the stream begins
+    after = since if last is None else _commit(last)
+    first = await asking.serving.reads.run(asking.platform.events, after=after, filter=filter)
+    if after is not None and after > first["last"]:
+        what = f"there is no commit {after} yet"
+        raise UsageError(what, where="Last-Event-ID", remedy=f"The newest is {first['last']}")
+    if "text/event-stream" not in request.headers.get("accept", ""):
+        return JsonResponse(first)
+    if serving_of(request).streams.locked():
+        raise BusyError(f"{MOST_STREAMS} clients follow events already", retry_after=5.0)
+    headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
+    return StreamingResponse(_stream(asking, first, filter), media_type="text/event-stream", headers=headers)
+
+
+def _commit(last: str) -> int:
+    if not last.isdecimal() or int(last) > MAX_COMMIT:
+        raise UsageError(f"{last[:40]!r} is no id of a stream", where="Last-Event-ID", remedy="Send the last `id` as it came, or none")
+    return int(last)
+
+
+async def _stream(asking: Caller, page: dict[str, Any], filter: str | None) -> AsyncIterator[bytes]:
+    """Page by page; the next is read when the client has taken this one."""
+    serving = asking.serving
+    async with serving.streams:
+        quiet, told = 0.0, -1
+        yield b": twinwright\n\n"
+        while not serving.closing.is_set():
+            for text in _lines(page["events"]):
+                yield text
+            if page["events"] or (quiet >= _SIGN_OF_LIFE and page["through"] != told):
+                told, quiet = page["through"], 0.0
+                yield f"id: {told}\n\n".encode()  # a place without an event: commits that had none for this filter are not read again
+            elif quiet >= _SIGN_OF_LIFE:
+                quiet = 0.0
+                yield b": still here\n\n"
+            if page["through"] >= page["last"]:
+                await asyncio.sleep(_LOOK_SECONDS)
+                quiet += _LOOK_SECONDS
+            try:
+                page = await serving.reads.run(asking.platform.events, after=page["through"], filter=filter)
+            except BusyError:
+                await asyncio.sleep(1.0)
+                page = {**page, "events": []}
+            except TwinwrightError as error:  # it can't be a status any more: the client comes again where it was
+                yield f"event: error\ndata: {msgspec.json.encode(error.as_json()).decode()}\n\n".encode()
+                return
+
+
+def _lines(events: list[dict[str, Any]]) -> list[bytes]:
+    """The id goes with the last event of a commit: who loses the stream before it is told all of that commit again."""
+    texts = []
+    for at, one in enumerate(events):
+        ends = at + 1 == len(events) or events[at + 1]["commit"] != one["commit"]
+        id = f"id: {one['commit']}\n" if ends else ""
+        texts.append(f"{id}event: {one['event']['type']}\ndata: {msgspec.json.encode(one['event']).decode()}\n\n".encode())
+    return texts
+
+
+@router.get("/v1/webhooks", response_model=answers.Webhooks, responses=failures(), summary="Webhooks, and how far they are")
+async def webhooks(asking: Asking) -> Response:
+    return JsonResponse({"value": await asking.serving.reads.run(asking.platform.webhooks)})
+
+
+@router.get(
+    "/v1/webhooks/{name}/dead-letters",
+    response_model=answers.WebhookLetters,
+    responses=failures(400),
+    summary="What it has given up",
+)
+async def letters(asking: Asking, name: Name, limit: Annotated[int, Query(ge=1, le=1_000)] = 100) -> Response:
+    return JsonResponse({"value": await asking.serving.reads.run(asking.platform.webhook_letters, name, limit=limit)})
+
+
+@router.post(
+    "/v1/webhooks/{name}/retry",
+    response_model=answers.WebhookRetry,
+    responses=failures(400, 404),
+    summary="Send that once more",
+)
+async def retry(asking: Asking, name: Name) -> Response:
+    return JsonResponse(await asking.serving.runs.run(asking.platform.retry_webhook_letters, name))

@@ -1,0 +1,92 @@
+"""Webhooks of a workspace: made, listed, and what was given up sent again."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from twinwright.clock import to_iso
+from twinwright.errors import NotFoundError
+from twinwright.events.log import LANES
+from twinwright.events.runner import POSITIONS, WebhookRunner
+from twinwright.events.webhooks import LETTER, Outcome, WebhookSink
+from twinwright.governance.principals import SYSTEM, Principal
+from twinwright.observability.logs import get_logger
+from twinwright.platform import event_routes
+from twinwright.platform.session import Session
+from twinwright.storage.records import Record
+
+_log = get_logger("webhooks")
+
+
+def webhooks(session: Session) -> Iterator[WebhookRunner]:
+    """A runner for each of the workspace. Raises UsageError for one without its secret."""
+    for name, given in session.workspace.settings.webhooks.items():
+        sink = _sink(session, name, len(_open_letters(session, SYSTEM, name)))
+        if not sink.filters():
+            remedy = f"Give it a filter, or put an event route with endpointName '{name}'"
+            _log.warning("a webhook that nothing goes to", webhook=name, remedy=remedy)
+        log = lambda: session.served.events  # noqa: E731 - what is applied may change
+        yield WebhookRunner(sink, name, session.store, log, LANES, given.start, session.metrics, session.clock)
+
+
+def _sink(session: Session, name: str, letters: int) -> WebhookSink:
+    given = session.workspace.settings.webhooks.get(name)
+    if given is None:
+        known = ", ".join(sorted(session.workspace.settings.webhooks)) or "none"
+        raise NotFoundError(f"there is no webhook '{name}'", remedy=f"There are: {known}")
+    routes = functools.partial(event_routes.filters_to, session, name)
+    return WebhookSink(name, given, given.keys(name, session.folder), routes, session.metrics, session.clock, letters=letters)
+
+
+def _open_letters(session: Session, principal: Principal, name: str | None) -> list[Record]:
+    found = session.store.records(principal, LETTER)
+    return [one for one in found if one.body["status"] == "open" and name in (None, one.body["webhook"])]
+
+
+def listed(session: Session, principal: Principal) -> list[dict[str, Any]]:
+    """By name: where it goes, how far it is, and how many dead letters are open."""
+    letters = _open_letters(session, principal, None)
+    shown = []
+    for name, given in sorted(session.workspace.settings.webhooks.items()):
+        own = sum(one.body["webhook"] == name for one in letters)
+        filters = [] if given.filter is None else [given.filter]
+        filters += event_routes.filters_to(session, name)
+        at = session.store.position(principal, POSITIONS, name)
+        shown.append({"name": name, "url": given.url, "filters": filters, "commit": at, "dead_letters": own})
+    return shown
+
+
+def letters(session: Session, principal: Principal, name: str, limit: int) -> list[dict[str, Any]]:
+    """The open dead letters of a webhook, oldest first."""
+    named = ("event", "reason", "attempts")
+    found = _open_letters(session, principal, name)[:limit]
+    return [{"id": one.body["event"]["id"], "at": to_iso(one.at), **{key: one.body[key] for key in named}} for one in found]
+
+
+def retry(session: Session, principal: Principal, name: str, ids: Sequence[str] | None) -> dict[str, int]:
+    """Send dead letters once more, oldest first, each once. Raises NotFoundError, UsageError, ForbiddenError."""
+    principal.require_write()
+    sink = _sink(session, name, 0)
+    chosen = [one for one in _open_letters(session, principal, name) if ids is None or one.body["event"]["id"] in ids]
+    sink.open()
+    try:
+        outcomes = sink.run(_each(sink, chosen))
+    finally:
+        sink.close()
+    delivered = [one for one, outcome in zip(chosen, outcomes, strict=True) if not outcome.error]
+    if delivered:
+        with session.store.transaction(principal, "webhook") as transaction:
+            for one in delivered:
+                transaction.put_record(LETTER, one.id, {**one.body, "status": "delivered"})
+    for runner in session.sinks:
+        if isinstance(runner, WebhookRunner) and runner.name == name:
+            runner.closed_letters(len(delivered))
+    return {"delivered": len(delivered), "still_refused": len(chosen) - len(delivered)}
+
+
+async def _each(sink: WebhookSink, chosen: Sequence[Record]) -> list[Outcome]:
+    await asyncio.sleep(0)
+    return [await sink.attempt(one.body["event"]) for one in chosen]

@@ -1,0 +1,82 @@
+"""What a commit did is told as events: complete, in an order that makes sense, and the same each time it is read."""
+
+from tests.platform.graph_plant import NOW, PUMP, pump, send
+
+from twinwright.clock import SECOND
+from twinwright.events import cloudevents as types
+from twinwright.governance.principals import SYSTEM
+from twinwright.storage.layout import Counts
+
+
+def told(platform, after):
+    log, last = platform.session.served.events, platform.session.store.last_commit(SYSTEM)
+    found = []
+    while after < last:
+        through = log.through(SYSTEM, after)
+        found += log.between(SYSTEM, after, through)
+        after = through
+    return found
+
+
+def short(events):
+    return [(one.body["type"].rpartition("Microsoft.DigitalTwins.")[2], one.body.get("subject")) for one in events]
+
+
+def test_the_life_of_a_twin_is_told_from_its_beginning_to_its_end(plant):
+    at = plant.session.store.last_commit(SYSTEM)
+    plant.put_twin("new", pump(mode="on", count=1))
+    plant.patch_twin("new", [{"op": "replace", "path": "/mode", "value": "off"}, {"op": "remove", "path": "/count"}])
+    plant.put_relationship("new", "r", {"$targetId": "other", "$relationshipName": "feeds", "width": 1.0})
+    plant.patch_relationship("new", "r", [{"op": "replace", "path": "/width", "value": 2.0}])
+    plant.send_telemetry("new", {"noise": 3}, message_id="m1")
+    plant.delete_relationship("new", "r")
+    plant.delete_twin("new")
+    plant.put_twin("new", pump())
+    events = told(plant, at)
+    assert short(events) == [
+        ("Twin.Create", "new"),
+        ("Twin.Update", "new"),
+        ("Relationship.Create", "new/relationships/r"),
+        ("Relationship.Update", "new/relationships/r"),
+        ("microsoft.iot.telemetry", None),
+        ("Relationship.Delete", "new/relationships/r"),
+        ("Twin.Delete", "new"),
+        ("Twin.Create", "new"),
+    ]
+    created, updated, _, edge, message, *_ = (one.body for one in events)
+    assert created["data"] == {"$dtId": "new", "mode": "on", "count": 1, "$metadata": {"$model": PUMP}}
+    assert created["partitionkey"] == "new" and created["specversion"] == "1.0"
+    patch = sorted(updated["data"]["patch"], key=lambda step: step["path"])
+    assert patch == [{"op": "remove", "path": "/count"}, {"op": "add", "path": "/mode", "value": "off"}]
+    assert updated["data"]["modelId"] == PUMP
+    assert edge["data"]["patch"] == [{"op": "replace", "path": "/width", "value": 2.0}]
+    assert message["source"].endswith("/digitaltwins/new") and message["dataschema"] == PUMP and message["data"] == {"noise": 3}
+    assert len({one.id for one in events}) == len(events)
+    assert told(plant, at) == events
+    plant.session.served.events._kept.clear()
+    assert told(plant, at) == events
+    assert [one.body["sequence"] for one in events] == sorted(one.body["sequence"] for one in events)
+
+
+def test_what_is_said_otherwise_is_a_correction_and_what_is_said_again_is_nothing(plant):
+    at = plant.session.store.last_commit(SYSTEM)
+    send(plant, "given", NOW - 5 * SECOND, 1.0)
+    send(plant, "given", NOW - 5 * SECOND, 1.0)
+    send(plant, "given", NOW - 5 * SECOND, 2.0)
+    first, second = told(plant, at)
+    assert (first.body["type"], first.body["datasource"]) == (types.TWIN_UPDATE, "pump")
+    assert first.body["data"]["patch"] == [{"op": "add", "path": "/p", "value": 1.0}]
+    assert second.body["type"] == types.CORRECTION
+    assert second.body["data"]["values"][0]["before"]["value"] == 1.0
+    assert second.body["data"]["values"][0]["value"] == 2.0
+
+
+def test_runs_are_told_and_bookkeeping_is_not(plant):
+    store = plant.session.store
+    at = store.last_commit(SYSTEM)
+    store.put_record(SYSTEM, "run", "r1", {"id": "r1", "status": "ok", "twin": "given"})
+    store.put_record(SYSTEM, "audit", "a", {})
+    with store.transaction(SYSTEM, "sink") as transaction:
+        transaction.move_position("sinks/*", "s", 0, 1)
+        transaction.count(Counts())
+    assert [(one.body["type"], one.key, one.body["data"]["status"]) for one in told(plant, at)] == [(types.RUN_END, "given", "ok")]
