@@ -11,6 +11,7 @@ from twinwright.cli.supervised import sinks
 from twinwright.clock import ManualClock, from_iso
 from twinwright.connectors.runner import Backoff
 from twinwright.errors import UsageError
+from twinwright.events.runner import WebhookRunner
 from twinwright.events.settings import WebhookSettings
 from twinwright.events.webhooks import WebhookSink, signature
 
@@ -193,3 +194,40 @@ def test_a_sink_that_passes_over_what_it_gave_up_unseen_is_caught(tmp_path, rece
             assert len(plant.webhook_letters("hook")) == 1
         finally:
             plant.close()
+
+
+def interrupted(plant, receiver):
+    """Stopped while an event is refused, and started again: the order in which what happened to one twin came in the end."""
+    receiver.answer = lambda event: 503
+    with sinks(plant.session):
+        plant.put_twin("a", pump())
+        receiver.wait_for(lambda one: one.refused)
+    plant.session.sinks.clear()
+    receiver.answer = lambda event: 200
+    with sinks(plant.session):
+        plant.patch_twin("a", [{"op": "add", "path": "/count", "value": 1}])
+        receiver.wait_for(lambda one: any(event["type"].endswith("Twin.Update") for event in one.events))
+    plant.session.sinks.clear()
+    assert [event["type"].rpartition(".")[2] for event in receiver.events] == ["Create", "Update"]
+
+
+def test_what_was_under_way_at_a_stop_comes_first_after_it(tmp_path, receiver):
+    plant = plant_with(tmp_path, receiver)
+    interrupted(plant, receiver)
+    plant.close()
+
+
+def test_a_runner_that_moves_its_place_before_it_delivers_is_caught(tmp_path, receiver, monkeypatch):
+    sound = WebhookRunner._pass_on
+
+    def early(self, log, through):
+        start, self._done = self._done, through
+        self._remember()
+        self._done = start
+        sound(self, log, through)
+
+    monkeypatch.setattr(WebhookRunner, "_pass_on", early)
+    plant = plant_with(tmp_path, receiver)
+    with pytest.raises(AssertionError, match="Create"):
+        interrupted(plant, receiver)
+    plant.close()

@@ -78,7 +78,7 @@ def create_app(
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     if console is not None:
         console(app, serving)
-    return Boundary(Guard(app, tokens=tokens, hosts=AllowedHosts.of(allowed_hosts)), metrics=metrics)
+    return Boundary(Guard(app, tokens=tokens, hosts=AllowedHosts.of(allowed_hosts)), metrics=metrics, stopping=serving.closing.set)
 
 
 def create_monitoring(platform: Platform, *, tokens: TokenAuthority, metrics: Metrics) -> ASGIApp:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -29,8 +30,9 @@ _log = get_logger("api")
 class Boundary:
     """The outermost ASGI middleware. A header that a route set itself is left as it is."""
 
-    def __init__(self, app: ASGIApp, *, metrics: Metrics) -> None:
-        self.app = app
+    def __init__(self, app: ASGIApp, *, metrics: Metrics, stopping: Callable[[], None] = lambda: None) -> None:
+        """`stopping` ends the answers that don't end by themselves."""
+        self.app, self.stopping = app, stopping
         self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -13,6 +13,7 @@ from typing import Final
 import uvicorn
 from starlette.types import ASGIApp
 
+from twinwright.api.boundary import Boundary
 from twinwright.api.security import MAX_HEADER_BYTES, MAX_TARGET_BYTES
 from twinwright.errors import PlatformError, UsageError
 from twinwright.observability.logs import get_logger
@@ -64,6 +65,7 @@ class Server:
             ssl_certfile=None if ssl_certificate is None else str(ssl_certificate),
             ssl_keyfile=None if ssl_key is None else str(ssl_key),
         )
+        self._app = app
         self._server = uvicorn.Server(config)
         self._socket: socket.socket | None = None
         self._thread: threading.Thread | None = None
@@ -95,6 +97,8 @@ class Server:
 
     def stop(self) -> None:
         """Answer what was asked, for at most STOP_SECONDS, then let go of the port."""
+        if isinstance(self._app, Boundary):
+            self._app.stopping()
         self._server.should_exit = True
         if self._thread is not None:
             self._thread.join(STOP_SECONDS + 5)

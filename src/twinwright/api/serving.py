@@ -35,7 +35,7 @@ class Serving:
     runs: Workers = field(default_factory=lambda: Workers("runs", threads=2, waiting=6, retry_after=5.0))
 
     streams: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MOST_STREAMS))  # of events
-    closing: threading.Event = field(default_factory=threading.Event)
+    closing: threading.Event = field(default_factory=threading.Event)  # streams end
 
     def close(self) -> None:
         self.closing.set()

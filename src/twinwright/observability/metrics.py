@@ -84,7 +84,6 @@ class Metrics:
     webhook_delivered: Labelled[Counter]  # webhook
     webhook_retried: Labelled[Counter]  # webhook
     webhook_dead_lettered: Labelled[Counter]  # webhook
-    event_streams: Gauge
     consumer_lag_commits: Labelled[Gauge]  # consumer; commits of the log that it has not consumed
     consumer_lag_seconds: Labelled[Gauge]  # consumer; now less the time of the first of those
     runs: Labelled[Counter]  # status, kind
@@ -128,7 +127,6 @@ class Metrics:
             webhook_delivered=made.counters("webhook_delivered", "Events that a webhook's receiver has taken", "webhook"),
             webhook_retried=made.counters("webhook_retried", "Tries of an event that failed and were to be made again", "webhook"),
             webhook_dead_lettered=made.counters("webhook_dead_lettered", "Events given up, kept as dead letters", "webhook"),
-            event_streams=made.gauge("event_streams", "Clients that follow /v1/events now"),
             consumer_lag_commits=made.gauges("consumer_lag_commits", "Commits that a consumer of the log is behind", "consumer"),
             consumer_lag_seconds=made.gauges("consumer_lag_seconds", "Age of the first commit not consumed", "consumer"),
             runs=made.counters("runs", "Simulation runs that ended", "status", "kind"),
