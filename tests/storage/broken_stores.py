@@ -280,6 +280,11 @@ BROKEN = {
     ),
     "expiry keeps": Broken("an_expired_journal_is_gone_and_known_to_be_missing", {"expire_journal": lambda *given: 2}),
     "nothing missing": Broken("an_expired_journal_is_gone_and_known_to_be_missing", {"unjournalled": lambda *given: 0}),
+    "checkpoints not dropped": Broken("checkpoints_are_put_in_place_and_dropped", transaction={"drop_checkpoints": lambda *given: None}),
+    "checkpoints of all": Broken(
+        "checkpoints_are_put_in_place_and_dropped",
+        transaction={"put_checkpoints": lambda sound, consumer, rows: sound.put_checkpoints("one", rows)},
+    ),
     "first match": Broken("records_have_versions_and_are_found_by_a_beginning_of_their_id", {"get_record": _first_match}),
     "newest version only": Broken(
         "records_have_versions_and_are_found_by_a_beginning_of_their_id",

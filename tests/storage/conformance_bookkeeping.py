@@ -2,13 +2,14 @@
 
 import json
 
+import pyarrow as pa
 import pytest
 from tests.storage.conformance_case import NOW, cells, letter, rows, told, value, values, write
 
 from twinwright.errors import NotFoundError
 from twinwright.governance.principals import SYSTEM
 from twinwright.storage.layout import Counts, DeadLetter, KeptReceipt, LetterGroup, Lifetime, ReadingColumn, Relationship, Selection
-from twinwright.storage.protocol import CELL_SCHEMA
+from twinwright.storage.protocol import CELL_SCHEMA, CHECKPOINT_SCHEMA
 
 
 def check_dead_letters_are_listed_filtered_and_closed(case):
@@ -149,6 +150,30 @@ def check_receipts_are_kept_by_key_until_they_expire(case):
     assert kept("a", "b", "c", "d", "e") == [None, "second b", None, None, "first e"]
     store = case.reopen()
     assert kept("b", "e") == ["second b", "first e"]
+
+
+def check_checkpoints_are_put_in_place_and_dropped(case):
+    store = case.store
+
+    def rows(*said):
+        return pa.Table.from_pylist([{"twin": twin, "time": time, "body": body} for twin, time, body in said], schema=CHECKPOINT_SCHEMA)
+
+    with write(store) as transaction:
+        transaction.put_checkpoints("one", rows((2, 10, b"\0a"), (1, 20, b"b"), (1, -3, b"")))
+        transaction.put_checkpoints("two", rows((1, 20, b"other")))
+    assert [tuple(row.values()) for row in store.checkpoints(SYSTEM, "one").to_pylist()] == [(1, -3, b""), (1, 20, b"b"), (2, 10, b"\0a")]
+    with pytest.raises(ZeroDivisionError), write(store) as transaction:
+        transaction.drop_checkpoints("one", [1], [20])
+        raise ZeroDivisionError
+    with write(store) as transaction:
+        transaction.drop_checkpoints("one", [1, 2, 2], [-3, 10, 20])
+        transaction.put_checkpoints("one", rows((1, 20, b"again"), (2, 10, b"back")))
+        transaction.put_checkpoints("one", rows())
+        transaction.drop_checkpoints("one", [], [])
+    store = case.reopen()
+    assert store.checkpoints(SYSTEM, "one").equals(rows((1, 20, b"again"), (2, 10, b"back")))
+    assert store.checkpoints(SYSTEM, "two").equals(rows((1, 20, b"other")))
+    assert store.checkpoints(SYSTEM, "none").equals(rows())
 
 
 def check_records_have_versions_and_are_found_by_a_beginning_of_their_id(case):

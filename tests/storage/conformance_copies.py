@@ -28,6 +28,7 @@ def furnished(store):
         transaction.keep_receipt(KeptReceipt("pump", "k\0", "d", "{}", NOW))
         transaction.append_values(pa.Table.from_pylist([{**value(2, "t", 7), "txt": "\0\1ü", "int": -5}]))
         transaction.put_record("k", "a", {"b": "ü\0", "n": 1.5})
+        transaction.put_checkpoints("s\0", pa.Table.from_pylist([{"twin": 1, "time": -5, "body": b"\0\1\xff"}]))
     with write(store) as transaction:
         transaction.journal("valve", "valve", 2, bytes(range(256)), Counts(1, 1))
         transaction.retract("pump", 1, 2, 1)
@@ -43,6 +44,7 @@ def all_of(store):
         **seen(store),
         "log": store.commits(SYSTEM),
         "receipt": receipt,
+        "checkpoints": store.checkpoints(SYSTEM, "s\0").to_pylist(),
         "letters": [store.dead_letters(SYSTEM, status=status) for status in ("open", "retried")],
         "values": store.history(SYSTEM, Selection()).to_pylist(),
         "sightings": [sorted(map(str, store.readings(SYSTEM, one).to_pylist())) for one in store.reading_tables(SYSTEM)],

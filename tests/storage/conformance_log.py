@@ -262,6 +262,7 @@ def check_every_call_takes_a_principal_with_a_role(case):
         lambda who: store.dead_letter(who, 1),
         lambda who: store.dead_letter_counts(who),
         lambda who: store.cells(who, "a"),
+        lambda who: store.checkpoints(who, "a"),
         lambda who: store.get_record(who, "k", "a"),
         lambda who: store.records(who, "a"),
         lambda who: list(store.versions(who, "a", "b")),

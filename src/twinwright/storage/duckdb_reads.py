@@ -29,7 +29,7 @@ from twinwright.storage.layout import (
     Retraction,
     Selection,
 )
-from twinwright.storage.protocol import CELL_SCHEMA, RECORD_SCHEMA, TOUCHED_SCHEMA
+from twinwright.storage.protocol import CELL_SCHEMA, CHECKPOINT_SCHEMA, RECORD_SCHEMA, TOUCHED_SCHEMA
 from twinwright.storage.query import Query
 from twinwright.storage.records import Record
 from twinwright.storage.rows import COUNTS, LETTER, RECORD, letter, record, relationship, the_letter, the_record
@@ -235,6 +235,10 @@ class DuckDBReads:
             [status, contract, contract],
         )
         return [LetterGroup(*row) for row in rows]
+
+    def checkpoints(self, principal: Principal, consumer: str) -> pa.Table:
+        query = Query("SELECT twin, time, body FROM checkpoints WHERE consumer = ? ORDER BY twin, time", [consumer])
+        return self._arrow(principal, query).cast(CHECKPOINT_SCHEMA)
 
     def cells(self, principal: Principal, contract: str) -> tuple[int, pa.Table]:
         through = self._rows(principal, "SELECT through FROM cells_through WHERE contract = ?", [contract])

@@ -15,7 +15,7 @@ from twinwright.storage.expiry import Expiry
 from twinwright.storage.journal_files import JournalFiles
 from twinwright.storage.layout import Counts, DeadLetter, KeptReceipt, Lifetime, ReadingColumn, ReadingTable, Relationship, Retraction
 from twinwright.storage.log_line import LogLine, require_position, require_revision
-from twinwright.storage.protocol import CELL_SCHEMA, VALUE_SCHEMA
+from twinwright.storage.protocol import CELL_SCHEMA, CHECKPOINT_SCHEMA, VALUE_SCHEMA
 from twinwright.storage.rows import counts_row, letters_table
 
 
@@ -208,6 +208,16 @@ class DuckDBTransaction(LogLine):
 
     def let_go_rollups(self, width: int, twins: Sequence[int], path: str, before: int) -> int:
         return duckdb_expiry.let_go_rollups(self._con, width, twins, path, before)
+
+    def put_checkpoints(self, consumer: str, rows: pa.Table) -> None:
+        rows = rows.select(CHECKPOINT_SCHEMA.names).cast(CHECKPOINT_SCHEMA)
+        self.drop_checkpoints(consumer, rows["twin"].to_pylist(), rows["time"].to_pylist())
+        self._insert("checkpoints", rows.add_column(0, "consumer", pa.array([consumer] * len(rows), pa.string())))
+
+    def drop_checkpoints(self, consumer: str, twins: Sequence[int], times: Sequence[int]) -> None:
+        # There is no index: one would still know rows that this transaction has deleted, and refuse them.
+        pairs = "(SELECT unnest(?::INTEGER[]), unnest(?::BIGINT[]))"
+        self._con.execute(f"DELETE FROM checkpoints WHERE consumer = ? AND (twin, time) IN {pairs}", [consumer, list(twins), list(times)])
 
     def finish(self) -> None:
         """The last act: this commit's line of the log."""

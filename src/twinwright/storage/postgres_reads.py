@@ -27,7 +27,7 @@ from twinwright.storage.layout import (
 from twinwright.storage.postgres_connections import Connection, Connections
 from twinwright.storage.postgres_rows import NEWEST_RECORD, OF_EACH, catalogue, copied, fetch, retractions, tables
 from twinwright.storage.postgres_transaction import Catalogue, reading_schema
-from twinwright.storage.protocol import CELL_SCHEMA, RECORD_SCHEMA, TOUCHED_SCHEMA
+from twinwright.storage.protocol import CELL_SCHEMA, CHECKPOINT_SCHEMA, RECORD_SCHEMA, TOUCHED_SCHEMA
 from twinwright.storage.query import Query
 from twinwright.storage.records import Record
 from twinwright.storage.rows import COUNTS, LETTER, RECORD, letter, record, relationship, the_letter, the_record
@@ -215,6 +215,10 @@ class PostgresReads:
             *(status, contract, contract),
         )
         return [LetterGroup(*row) for row in rows]
+
+    def checkpoints(self, principal: Principal, consumer: str) -> pa.Table:
+        query = Query("SELECT twin, time, body FROM checkpoints WHERE consumer = %s ORDER BY twin, time", [consumer])
+        return self._arrow(principal, CHECKPOINT_SCHEMA, lambda _: query)
 
     def cells(self, principal: Principal, contract: str) -> tuple[int, pa.Table]:
         def both(connection: Connection) -> tuple[int, pa.Table]:

@@ -91,6 +91,8 @@ CREATE INDEX ON relationships (commit);
 CREATE INDEX ON relationships (source, id);
 CREATE INDEX ON records (commit);
 """,
+    f"CREATE TABLE checkpoints (consumer {_TEXT} NOT NULL, twin integer NOT NULL, time bigint NOT NULL, body bytea NOT NULL, "
+    "PRIMARY KEY (consumer, twin, time));",
 )
 _TYPES: dict[ColumnType, str] = {"DOUBLE": "double precision", "BIGINT": "bigint", "BOOLEAN": "boolean", "VARCHAR": _TEXT}
 

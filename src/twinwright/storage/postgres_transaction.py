@@ -29,7 +29,7 @@ from twinwright.storage.layout import (
 from twinwright.storage.log_line import LogLine, require_position, require_revision
 from twinwright.storage.postgres_connections import Connection
 from twinwright.storage.postgres_copy import packed
-from twinwright.storage.protocol import CELL_SCHEMA, VALUE_SCHEMA
+from twinwright.storage.protocol import CELL_SCHEMA, CHECKPOINT_SCHEMA, VALUE_SCHEMA
 from twinwright.storage.rows import counts_row, letters_table
 
 DAY = 24 * HOUR
@@ -232,6 +232,15 @@ class PostgresTransaction(LogLine):
 
     def let_go_rollups(self, width: int, twins: Sequence[int], path: str, before: int) -> int:
         return postgres_expiry.let_go_rollups(self._con, width, twins, path, before)
+
+    def put_checkpoints(self, consumer: str, rows: pa.Table) -> None:
+        rows = rows.select(CHECKPOINT_SCHEMA.names).cast(CHECKPOINT_SCHEMA)
+        self.drop_checkpoints(consumer, rows["twin"].to_pylist(), rows["time"].to_pylist())
+        self._copy("checkpoints", rows.add_column(0, "consumer", pa.array([consumer] * len(rows), pa.string())))
+
+    def drop_checkpoints(self, consumer: str, twins: Sequence[int], times: Sequence[int]) -> None:
+        pairs = "(SELECT * FROM unnest(%s::integer[], %s::bigint[]))"
+        self._con.execute(f"DELETE FROM checkpoints WHERE consumer = %s AND (twin, time) IN {pairs}", [consumer, list(twins), list(times)])
 
     def finish(self) -> None:
         """The last act: this commit's line of the log. Raises StoreError where the commit would not be durable (law 4)."""

@@ -115,6 +115,14 @@ class Transaction(Protocol):
         """Those of a width that end by a time (microseconds); how many."""
         ...
 
+    def put_checkpoints(self, consumer: str, rows: pa.Table) -> None:
+        """States of a consumer (CHECKPOINT_SCHEMA) in the place of those with the same twin and time."""
+        ...
+
+    def drop_checkpoints(self, consumer: str, twins: Sequence[int], times: Sequence[int]) -> None:
+        """Forget those of each pair of twin and time; pairs that it does not have are passed over."""
+        ...
+
     def save_cells(self, contract: str, through: int, rows: pa.Table, *, replace: bool) -> None:
         """Materialise state: cells of CELL_SCHEMA, valid through commit `through`."""
         ...
@@ -284,6 +292,10 @@ class Store(RecordStore, Protocol):
         still count as dead-lettered. How many that were; nothing is committed for none."""
         ...
 
+    def checkpoints(self, principal: Principal, consumer: str) -> pa.Table:
+        """The states that a consumer has kept, ordered by (twin, time): CHECKPOINT_SCHEMA."""
+        ...
+
     def cells(self, principal: Principal, contract: str) -> tuple[int, pa.Table]:
         """The materialised cells of a contract and the commit they are valid through (0 and none if never)."""
         ...
@@ -334,5 +346,13 @@ CELL_SCHEMA = pa.schema(
         ("num", pa.float64()),
         ("int", pa.int64()),
         ("txt", pa.string()),
+    ]
+)
+
+CHECKPOINT_SCHEMA = pa.schema(
+    [
+        ("twin", pa.int32()),
+        ("time", pa.int64()),  # the event time at which the state holds
+        ("body", pa.binary()),  # what the consumer makes of it
     ]
 )
