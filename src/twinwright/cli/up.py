@@ -112,11 +112,13 @@ def _console() -> Extension | None:
 
 @contextlib.contextmanager
 def _deriving(session: Session) -> Iterator[None]:
-    """What is derived follows what is committed."""
+    """What is derived, and the models that are shadows, follow what is committed."""
     session.derived.start()
+    session.shadows.start()
     try:
         yield
     finally:
+        session.shadows.stop()
         session.derived.stop()
 
 

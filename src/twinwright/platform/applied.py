@@ -19,6 +19,8 @@ from twinwright.errors import NotFoundError, WorkspaceError
 from twinwright.governance.principals import Principal
 from twinwright.schema import Ontology
 from twinwright.simulation.definition import ModelDefinition
+from twinwright.simulation.shadow.consumer import Bound
+from twinwright.simulation.shadow.definition import Shadow, compile_shadows
 from twinwright.storage.layout import Lifetime, Relationship
 from twinwright.storage.protocol import Store
 from twinwright.storage.records import Record
@@ -55,6 +57,8 @@ class Applied:
     bindings: Sequence[Binding]
     commit: int
     at: int
+    shadow_texts: Mapping[str, str]
+    shadows: Mapping[str, Shadow]
     retention: Mapping[str, HistoryRetention]  # by `*`, interface, path or both
     lineages: Lineages
     moved: Mapping[str, frozenset[int]]  # by migration, the lifetimes that it moved
@@ -99,6 +103,7 @@ def read_applied(store: Store, principal: Principal) -> Applied:
     contracts = compile_contracts(body["contracts"], paths_of_twins(ontology, sorted(interfaces), lineages), problems)
     plant = _plant(ontology, lifetimes, edges, lineages)
     derived = compile_folder(body.get("derived", {}), plant, problems)
+    shadows = _shadows(store, principal, body, ontology, lifetimes, problems)
     if problems:  # it was checked when it was applied: another version of Twinwright judges otherwise
         raise WorkspaceError(problems.items)
     return Applied(
@@ -118,6 +123,8 @@ def read_applied(store: Store, principal: Principal) -> Applied:
         bindings=[bind(one, plant, lifetimes) for one in derived.values()],
         commit=commit,
         at=at,
+        shadow_texts=body.get("shadows", {}),
+        shadows=shadows,
         retention=rules_from(body.get("retention", {})),
         lineages=lineages,
         moved={one.id: frozenset(one.body["moved"]) for one in store.records(principal, MOVED)},
@@ -128,6 +135,33 @@ def read_applied(store: Store, principal: Principal) -> Applied:
 def _with_versions(interfaces: Iterable[str], lineages: Lineages) -> set[str]:
     """Interfaces and the other versions of them, of which there may be twins any time."""
     return {version for dtmi in interfaces for version in (lineages.versions(dtmi) if lineages.active else (dtmi,))}
+
+
+def _shadows(
+    store: Store, principal: Principal, body: Mapping[str, Any], ontology: Ontology, lifetimes: Sequence[Lifetime], problems: Problems
+) -> dict[str, Shadow]:
+    """The applied shadows. One whose twin was deleted since follows nothing, which is no fault of what was applied."""
+    texts = body.get("shadows", {})
+    if not texts:
+        return {}
+    models = {name: read_model(store, principal, digest) for name, digest in body["models"].items()}
+    return compile_shadows(texts, models, ontology, {life.twin: life.interface for life in lifetimes}, problems)
+
+
+def followed(applied: Applied, lifetimes: Sequence[Lifetime]) -> list[Bound]:
+    """The shadows over the twins that are alive."""
+    bounds = []
+    for shadow in applied.shadows.values():
+        spec = shadow.spec
+        mine = [
+            life.number
+            for life in lifetimes
+            if life.alive
+            and life.interface in applied.ontology.interfaces
+            and (life.twin == spec.twin if spec.interface is None else applied.ontology.is_subtype(life.interface, spec.interface))
+        ]
+        bounds.append(Bound(shadow, tuple(sorted(mine))))
+    return bounds
 
 
 def documents_of(texts: Mapping[str, str], added: Mapping[str, Record]) -> list[tuple[str, Any]]:

@@ -82,6 +82,7 @@ def _changes(store: Store, principal: Principal, applied: Applied, workspace: Wo
     yield from _contract_changes(store.reading_tables(principal), applied, workspace)
     yield from _model_changes(applied, workspace)
     yield from _derived_changes(applied, workspace)
+    yield from _shadow_changes(applied, workspace)
     yield from _retention_changes(applied, workspace)
     for name, change, effect, detail in migrating.changes(applied, workspace):
         yield Change("migration", name, change, effect, detail)
@@ -225,6 +226,19 @@ def _derived_changes(applied: Applied, workspace: Workspace) -> Iterator[Change]
             yield Change("derived", name, "remove", "compatible", "what it derived is removed; reads known at an earlier commit show it")
 
 
+def _shadow_changes(applied: Applied, workspace: Workspace) -> Iterator[Change]:
+    """What a shadow says follows from history: one that is changed follows it again, and none of history is lost."""
+    for name, shadow in workspace.shadows.items():
+        old = applied.shadows.get(name)
+        if old is None:
+            yield Change("shadow", name, "add", "additive", f"model {shadow.spec.model}; follows from the beginning of history")
+        elif old.spec != shadow.spec:
+            yield Change("shadow", name, "change", "compatible", "it follows again; reads known at an earlier commit show what it said")
+    for name in applied.shadows:
+        if name not in workspace.shadows:
+            yield Change("shadow", name, "remove", "compatible", "what it said is removed; reads known at an earlier commit show it")
+
+
 def _retention_changes(applied: Applied, workspace: Workspace) -> Iterator[Change]:
     old, new = applied.retention, workspace.settings.retention.history
     for key, rule in new.items():
@@ -294,6 +308,7 @@ def _write(transaction: Transaction, store: Store, principal: Principal, applied
         "contracts": dict(workspace.contract_texts),
         "derived": dict(workspace.derived_texts),
         "migrations": dict(workspace.migration_texts),
+        "shadows": dict(workspace.shadow_texts),
         "declared": declared,
         "twins": list(workspace.graph.twins),
         "relationships": [[one.source, one.id, one.name, one.target, dict(one.properties)] for one in workspace.graph.relationships],

@@ -51,6 +51,7 @@ def _consumers(session: Session) -> list[dict[str, Any]]:
     found = []
     lags = [
         *((f"derived.{lag.name}", lag) for lag in session.derived.consumer.lags()),
+        *((f"shadow.{lag.name}", lag) for lag in session.shadows.consumer.lags()),
         *((f"{one.kind}.{one.name}", one.lag()) for one in session.sinks),
     ]
     for name, lag in lags:

@@ -71,6 +71,16 @@ class Platform(GraphSurface, Protocol):
         """`expired`: how many open ones older than that (default: `retention.dead_letters` of the settings) lost their payload."""
         ...
 
+    # shadows
+    def shadows(self) -> list[dict[str, Any]]:
+        """`name model model_version twins through commit behind error` of each: to which event time it has followed its twins, and which
+        commit it has consumed."""
+        ...
+
+    def shadow_run(self) -> list[dict[str, Any]]:
+        """Follow as fast as it goes until nothing is left; as `shadows`."""
+        ...
+
     # twins
     def state(
         self,

@@ -22,7 +22,7 @@ from twinwright.storage.archive import Archive
 from twinwright.storage.copies import Snapshot
 
 _KEPT: Final = ("runs", "reports")  # of the private folder: what the store's records speak of
-_DOCUMENTS: Final = ("schema", "contracts", "derived", "models", "scenarios", "migrations")
+_DOCUMENTS: Final = ("schema", "contracts", "derived", "models", "scenarios", "shadows", "migrations")
 _DOCUMENT_FILES: Final = (".toml", ".yaml", ".yml", ".ndjson")
 _WORKSPACE: Final = "workspace"
 

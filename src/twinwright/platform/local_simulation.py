@@ -13,7 +13,7 @@ from twinwright.documents import Problems, load, parse_text
 from twinwright.errors import ForbiddenError, InvalidError, NotFoundError, UsageError
 from twinwright.governance.principals import Principal
 from twinwright.platform.session import Session
-from twinwright.platform.shown import model_shown
+from twinwright.platform.shown import model_shown, shadows_shown
 from twinwright.simulation.scenario import Scenario, parse_scenario
 from twinwright.workspace.load import check_scenario_in
 
@@ -98,6 +98,19 @@ class LocalSimulation:
         self.principal.require_admin()
         before = self.session.clock.now() - parse_duration(older_than, where="older_than")
         return self.session.served.simulation.prune(self.principal, before=before, dry_run=dry_run)
+
+    # --- shadows -----------------------------------------------------------------------------------------------------
+
+    def shadows(self) -> list[dict[str, Any]]:
+        return shadows_shown(self.session.served.applied.shadows, self.session.shadows.consumer, self.session.store, self.principal)
+
+    def shadow_run(self) -> list[dict[str, Any]]:
+        self.principal.require_write()
+        if self.owner:
+            self.session.apply_first(self.principal)
+        self.session.pipeline.settle()
+        self.session.shadows.consumer.catch_up()
+        return self.shadows()
 
     # --- calibration -------------------------------------------------------------------------------------------------
 

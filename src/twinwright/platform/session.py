@@ -36,6 +36,8 @@ from twinwright.simulation.child import Limits
 from twinwright.simulation.definition import ModelDefinition
 from twinwright.simulation.run_migration import move_into_batches
 from twinwright.simulation.service import SimulationService
+from twinwright.simulation.shadow.consumer import ShadowConsumer
+from twinwright.simulation.shadow.runner import ShadowRunner
 from twinwright.storage.copies import Snapshot
 from twinwright.storage.layout import Commit
 from twinwright.storage.protocol import Store
@@ -108,10 +110,12 @@ class Session:
         self.graph = GraphWriter(self.store, self.state, self._world, self._settle, self.pipeline.hear, self._follow_graph)
         self.reprocessing = Reprocessing(self.store, self.state, self.pipeline)
         self.derived = DerivedRunner(DerivedConsumer(self.store, SYSTEM, self.clock, self.metrics))
+        self.shadows = ShadowRunner(ShadowConsumer(self.store, SYSTEM, self.clock))
         self._began = self.store.last_commit(SYSTEM)
         self._committed = threading.Condition()
         self.store.on_commit(self._note_commit)
         self.store.on_commit(self.derived.wake)
+        self.store.on_commit(self.shadows.wake)
         self.pipeline.renew = self.renew
         self._workspace: Workspace | None = None
         self._models: dict[str, ModelDefinition] = {}  # by the digest of their content
@@ -148,6 +152,7 @@ class Session:
             self.jobs.close()
         self.graph.close()
         self.pipeline.close()
+        self.shadows.stop()
         self._derive_what_is_left()
         with contextlib.suppress(StoreError):  # what is not materialised is folded again at the next start
             self.state.materialise()
@@ -180,6 +185,7 @@ class Session:
         evolution = applied.evolution
         self.derived.consumer.configure(applied.bindings, applied.commit, evolution)
         self.derived.wake()
+        self._follow(applied, applied.commit)
         criteria = criteria_of(applied.contracts.values())
         reads = TwinReads(self.store, self.state, applied.ontology, applied.registry, criteria, evolution)
         simulation = SimulationService(
@@ -208,7 +214,7 @@ class Session:
     def _stamp(self) -> frozenset[tuple[str, int, int]]:
         """Name, size and time of every file that a workspace is read from."""
         parts = [path for path in self.folder.iterdir() if path.suffix in (".toml", ".yaml", ".yml", ".ndjson")]
-        for part in ("schema", "contracts", "derived", "migrations", "models", "scenarios"):
+        for part in ("schema", "contracts", "derived", "migrations", "models", "scenarios", "shadows"):
             parts += (self.folder / part).rglob("*")
         found = set()
         for path in parts:
@@ -262,8 +268,17 @@ class Session:
         applied = self.served.applied
         return World(applied.ontology, applied.decommissioned, applied.registry, self.edges, self.state, applied.evolution)
 
+    def _follow(self, applied: Applied, at: int) -> None:
+        """Bind shadows to the twins there are now."""
+        lifetimes = self.store.lifetimes(SYSTEM) if applied.shadows else ()
+        self.shadows.consumer.configure(applied_documents.followed(applied, lifetimes), at)
+        self.shadows.wake()
+
     def _follow_graph(self) -> None:
         """Bind what is derived to the twins and relationships there are now."""
+        if self.served.applied.shadows:
+            with self.state.lock:
+                self._follow(self.served.applied, self.store.last_commit(SYSTEM))
         if self.served.applied.derived:
             with self.state.lock:
                 bindings = applied_documents.bindings_of(self.store, SYSTEM, self.served.applied)

@@ -41,3 +41,14 @@ def draws_numbers(definition: ModelDefinition) -> bool:
     """Whether the kind, or the definition, says that a run depends on its seed."""
     capabilities = getattr(kinds().get(definition.kind), "capabilities", None)
     return bool(capabilities and capabilities.seeded) or bool(definition.options.get("seeded"))
+
+
+def saves_state(definition: ModelDefinition) -> bool | None:
+    """Whether a state of the model can be saved and gone on from; None where only the loaded model knows. A kind whose definitions differ
+    in that says so in a static method `saves_state(definition)`."""
+    kind = kinds().get(definition.kind)
+    tell = getattr(kind, "saves_state", None)
+    if tell is not None:
+        return bool(tell(definition))
+    capabilities = getattr(kind, "capabilities", None)
+    return None if capabilities is None else bool(capabilities.save_state)

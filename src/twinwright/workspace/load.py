@@ -17,6 +17,7 @@ from twinwright.errors import Problem, SchemaError, TwinwrightError, WorkspaceEr
 from twinwright.schema import Ontology, PathInfo
 from twinwright.simulation.definition import ModelDefinition, check_model, parse_model
 from twinwright.simulation.scenario import Scenario, check_scenario, parse_scenario
+from twinwright.simulation.shadow.definition import Shadow, compile_shadows
 from twinwright.telemetry.admitted import admitted
 from twinwright.telemetry.connector import Bound, Source
 from twinwright.telemetry.contract import Contract, ContractSpec, compile_contract, parse_contract
@@ -45,6 +46,8 @@ class Workspace:
     derived_texts: Mapping[str, str] = field(default_factory=dict)
     lineages: Lineages = NO_LINEAGES
     migration_texts: Mapping[str, str] = field(default_factory=dict)
+    shadows: Mapping[str, Shadow] = field(default_factory=dict)
+    shadow_texts: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def digest(self) -> str:
@@ -54,13 +57,14 @@ class Workspace:
             *sorted(self.contract_texts.items()),
             *sorted(self.derived_texts.items()),
             *sorted(self.migration_texts.items()),
+            *sorted(self.shadow_texts.items()),
             ("twins", repr(self.graph)),
             *(("retention", repr(rule)) for rule in sorted(self.settings.retention.history.items())),
         ]
         return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
-PARTS = ("twinwright.toml", "schema", "twins.yaml", "contracts", "derived", "migrations", "models", "scenarios", ".twinwright")
+PARTS = ("twinwright.toml", "schema", "twins.yaml", "contracts", "derived", "migrations", "models", "scenarios", "shadows", ".twinwright")
 
 
 def is_workspace(folder: Path) -> bool:
@@ -100,9 +104,13 @@ def load_workspace(folder: Path) -> Workspace:
     _check_plugins("sink", settings.sinks, lambda type: find_sink(type, sinks), toml, problems)
     models = _models(folder, ontology, problems)
     scenarios = _scenarios(folder, models, graph, problems)
+    shadow_texts = _texts(folder, "shadows", (".yaml", ".yml"), problems)
+    shadows: dict[str, Shadow] = {}
+    if ontology is not None and graph is not None:
+        shadows = compile_shadows(shadow_texts, models, ontology, {twin.id: twin.interface for twin in graph.twins.values()}, problems)
     if problems or ontology is None or graph is None:
         raise WorkspaceError(problems.items)
-    texts = (schema_texts, contract_texts, derived, derived_texts, lineages, migration_texts)
+    texts = (schema_texts, contract_texts, derived, derived_texts, lineages, migration_texts, shadows, shadow_texts)
     return Workspace(folder, settings, ontology, graph, contracts, models, scenarios, *texts)
 
 

@@ -87,6 +87,11 @@ class ExecutableModel:
                 problems.add(document.problem((), f"'{name}' is a column of its own", "Give it another name", "reserved_name"))
 
     @staticmethod
+    def saves_state(definition: ModelDefinition) -> bool:
+        """With declared states the program gives back all that it remembers."""
+        return bool(definition.states)
+
+    @staticmethod
     def machine(definition: ModelDefinition) -> dict[str, str]:
         """What of the machine decides the numbers: the program that its name stands for, by the digest of its bytes."""
         program = definition.options["command"][0]
