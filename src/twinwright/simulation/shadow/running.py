@@ -39,8 +39,11 @@ def run(
         until = EVER if piece.final else int(piece.grid[-1])
         if not follower.settled:
             spans.append(Span(follower.twin, after, until, follower.cause))
-        if not follower.settled or shadow.every < shadow.horizon:
+        if not follower.settled:
             beyond.append(Span(follower.twin, after, until, follower.cause))
+        elif piece.issues:  # what the forecast before says up to the first of these holds
+            begin = int(piece.grid[0]) + (piece.issues[0][0] - piece.first) * shadow.step
+            beyond.append(Span(follower.twin, begin, until, follower.cause))
         for index, path, unit in shadow.outputs:
             values = answer["outputs"][own, index]
             fresh[follower.twin, path] = times, values
