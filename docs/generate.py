@@ -41,6 +41,7 @@ DOCUMENTS = (
     ("migrations/*.yaml", "twinwright.twins.evolution.spec:MigrationSpec"),
     ("models/*.yaml", "twinwright.simulation.declaration:ModelSpec"),
     ("scenarios/*.yaml", "twinwright.simulation.scenario:ScenarioSpec"),
+    ("shadows/*.yaml", "twinwright.simulation.shadow.definition:ShadowSpec"),
 )
 
 

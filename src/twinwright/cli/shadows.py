@@ -42,6 +42,17 @@ def shadow_run(workspace: Workspace = HERE, as_json: Json = False) -> None:
     _finish(found, as_json)
 
 
+@shadow.command("schema")
+def shadow_schema() -> None:
+    """Print the JSON Schema of shadow files, for editors."""
+    import json
+
+    from twinwright.simulation.shadow.definition import ShadowSpec
+
+    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **ShadowSpec.model_json_schema(by_alias=True)}
+    typer.echo(json.dumps(schema, indent=1))
+
+
 def _finish(found: list[dict[str, Any]], as_json: bool) -> None:
     def show(r: dict[str, Any]) -> None:
         rows = [[x["name"], x["through"], x["commit"], x["behind"], x["error"]] for x in r["shadows"]]

@@ -226,7 +226,7 @@ def _check(
             elif isinstance(value, QuantitySpec) and value.unit is not None:
                 _same(value.unit, own[name], ("parameters", name, "unit"), document, problems)
     if spec.forecast is not None:
-        for key, text in (("horizon", spec.forecast.horizon), ("every", spec.forecast.every or spec.forecast.horizon)):
+        for key, text in spec.forecast.model_dump(exclude_none=True).items():
             steps = duration_seconds(text) / model.step
             if abs(steps - round(steps)) > 1e-9 or not 1 <= round(steps) <= MAX_HORIZON_SAMPLES:
                 message = f"{text} is not a whole number of the model's steps of {model.step:g} s, from 1 to {MAX_HORIZON_SAMPLES}"
