@@ -1,0 +1,75 @@
+"""Models of other kinds as shadows: one that can't save its state, and one that fails for one twin."""
+
+from tests.simulation.shadow.line import MODEL, Line, body
+
+from twinwright.clock import SECOND
+from twinwright.documents import Problems, parse_text
+from twinwright.simulation.definition import parse_model
+
+AGENTS = """import mesa
+
+
+class Sum(mesa.Model):
+    def __init__(self, seed=None):
+        super().__init__(seed=seed)
+        self.u = self.x = 0.0
+
+    def step(self):
+        self.x += self.u
+"""
+FAILS = "def f(t, u, p):\n    return 1 / (u[0] - 2.0)\n"
+
+
+def _line(folder, text, file, code, monkeypatch, **changes):
+    folder.mkdir(exist_ok=True)
+    (folder / file).write_text(code)
+    problems = Problems()
+    made = parse_model(parse_text(text, "models/lag.yaml", problems), folder, problems)
+    assert made is not None, problems.items
+    monkeypatch.setattr("tests.simulation.shadow.line.model", lambda *given: made)
+    return Line(folder, **changes)
+
+
+def _declared(kind, artefact):
+    begin, end = MODEL.index("states:"), MODEL.index("outputs:")
+    text = MODEL[:begin] + MODEL[end : MODEL.index("parameters:")] + "step: PT10S\n"
+    return text.replace("kind: ode", f"kind: {kind}").replace("lag.py:rhs", artefact).replace("hold: HOLD", "hold: zero")
+
+
+def test_a_model_that_cannot_save_its_state_is_replayed_from_its_start(tmp_path, monkeypatch):
+    declared = _declared("agents", "agents.py:Sum")
+    one = _line(tmp_path / "one", declared, "agents.py", AGENTS, monkeypatch, replay=True)
+    other = _line(tmp_path / "other", declared, "agents.py", AGENTS, monkeypatch, replay=True)
+    told = [body(tick, 60.0 + tick, 100.0) for tick in range(0, 21, 2)]
+    one.plant.send(*told[:5])
+    one.follow()
+    one.plant.send(*told[5:8], *told[9:])
+    one.follow()
+    one.begin()
+    one.plant.send(told[8])
+    one.follow()
+    other.plant.send(*told)
+    other.follow()
+    assert one.facts() == other.facts()
+    assert len(one.facts()) == 22
+    assert not one.states()
+    one.close()
+    other.close()
+
+
+def test_a_model_that_fails_for_one_twin_is_told_and_tried_again_while_others_go_on(tmp_path, monkeypatch):
+    one = _line(tmp_path, _declared("function", "f.py:f"), "f.py", FAILS, monkeypatch)
+    one.plant.send(*(body(tick, 60.0, 1.0, twin) for tick in range(0, 11, 2) for twin in ("pump-1", "pump-2")))
+    one.follow()
+    assert len(one.facts()) == 24
+    one.plant.send(body(12, 120.0, 1.0, "pump-1"), body(12, 60.0, 1.0, "pump-2"))  # 2 l/s: a division by zero
+    one.consumer.catch_up()
+    [status] = one.consumer.status()
+    assert "1 of 2 twins" in status.error
+    assert "output 'x' is inf" in status.error
+    assert {row[0] for row in one.facts() if row[2] == max(key[2] for key in one.facts())} == {2}
+    one.plant.send(body(12, 180.0, 1.0, "pump-1"))  # of two that say otherwise of one time the greater counts
+    one.plant.clock.advance(600 * SECOND)
+    one.follow()
+    assert len(one.facts()) == 28
+    one.close()
