@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, field_validator
@@ -110,6 +111,10 @@ class ModelSpec(Spec):
         """The files that this definition names, `file` or `file:function`, by the place that names them. A kind adds its own."""
         own: dict[Location, str] = {("artefact",): self.artefact} if self.artefact else {}
         return {**own, **{("files", index): name for index, name in enumerate(self.files)}}
+
+    def further_references(self, contents: Mapping[str, bytes]) -> list[tuple[Location, str]]:  # noqa: ARG002
+        """The files that the files read so far name in turn, with the place of this definition that leads there."""
+        return []
 
     @field_validator("version", mode="before")
     @classmethod

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -20,6 +20,7 @@ from twinwright.simulation.declaration import Hold, ModelSpec, Range, duration_s
 from twinwright.simulation.protocol import SimulationModel
 from twinwright.simulation.user_code import split_reference
 
+Read = Callable[[str], bytes]
 MAX_ARTEFACT_BYTES = 64 * 1024 * 1024
 
 
@@ -150,6 +151,11 @@ class ModelDefinition:
 
 def parse_model(document: Document, folder: Path, problems: Problems) -> ModelDefinition | None:
     """The model that a document declares, its artefacts read from `folder`. What is wrong goes into `problems`."""
+    return parse_with(document, lambda name: (folder / name).read_bytes(), problems)
+
+
+def parse_with(document: Document, read: Read, problems: Problems) -> ModelDefinition | None:
+    """The same, its artefacts read by `read`, which raises OSError for a file that there is not."""
     before = len(problems)
     model_class = _kind(document, problems)
     if model_class is None:
@@ -157,7 +163,7 @@ def parse_model(document: Document, folder: Path, problems: Problems) -> ModelDe
     spec = document.parse(model_class.Spec, problems)
     if not isinstance(spec, ModelSpec):
         return None
-    artefacts = _read_artefacts(spec, folder, document, problems)
+    artefacts = _read_artefacts(spec, read, document, problems)
     resolved: dict[str, Any] = {}
     complete = getattr(model_class, "complete", None)
     if complete is not None:
@@ -286,10 +292,22 @@ def _check_units(spec: ModelSpec, document: Document, problems: Problems) -> Non
             problems.add(document.problem(place, message, "Declare units of one dimension", "unit_dimension"))
 
 
-def _read_artefacts(spec: ModelSpec, folder: Path, document: Document, problems: Problems) -> dict[str, bytes]:
-    """Every file that the definition names, by its name in the folder. Nothing outside the folder is read."""
+def _read_artefacts(spec: ModelSpec, read: Read, document: Document, problems: Problems) -> dict[str, bytes]:
+    """Every file that the definition names, and those that these name in turn, by its name in the folder. Nothing outside is read."""
     contents: dict[str, bytes] = {}
-    for place, reference in spec.references().items():
+    tried: set[str] = set()
+    named = list(spec.references().items())
+    while named:
+        _read_files([one for one in named if one[1] not in tried], read, contents, document, problems)
+        tried |= {reference for _, reference in named}
+        named = [one for one in spec.further_references(contents) if one[1] not in tried]
+    return contents
+
+
+def _read_files(
+    named: Iterable[tuple[Location, str]], read: Read, contents: dict[str, bytes], document: Document, problems: Problems
+) -> None:
+    for place, reference in named:
         name = PurePosixPath(split_reference(reference)[0]).as_posix()
         if name in contents:
             continue
@@ -299,7 +317,7 @@ def _read_artefacts(spec: ModelSpec, folder: Path, document: Document, problems:
             )
             continue
         try:
-            content = (folder / name).read_bytes()
+            content = read(name)
         except OSError as error:
             problems.add(
                 document.problem(place, f"{name} can't be read: {error.strerror}", "Put the file beside this document", "unreadable")
@@ -309,7 +327,6 @@ def _read_artefacts(spec: ModelSpec, folder: Path, document: Document, problems:
             problems.add(document.problem(place, f"{name} has {len(content)} bytes", f"At most {MAX_ARTEFACT_BYTES}", "too_large"))
             continue
         contents[name] = content
-    return contents
 
 
 def _definition(spec: ModelSpec, file: str, artefacts: dict[str, bytes], resolved: dict[str, Any]) -> ModelDefinition:

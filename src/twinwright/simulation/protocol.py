@@ -81,9 +81,10 @@ class ModelError(UsageError):
 class SimulationModel(Protocol):
     """Something that can be run from a state over a grid of times.
 
-    Two more static methods are optional. `complete(spec, document, artefacts, problems)`, called before anything is checked, gives
+    Three more static methods are optional. `complete(spec, document, artefacts, problems)`, called before anything is checked, gives
     the spec with what the artefacts say filled in (units, values), and a dict that is added to the definition's options; None
     where it found problems. `warm_up()` loads what is slow and the same for all models, once, in the process that forks.
+    `feedthrough(definition)` gives, by output, the inputs that it depends on at the same instant (left out: on all of them).
     """
 
     Spec: ClassVar[type[Spec]]

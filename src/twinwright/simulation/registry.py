@@ -52,3 +52,11 @@ def saves_state(definition: ModelDefinition) -> bool | None:
         return bool(tell(definition))
     capabilities = getattr(kind, "capabilities", None)
     return None if capabilities is None else bool(capabilities.save_state)
+
+
+def feedthrough(definition: ModelDefinition) -> Mapping[str, tuple[str, ...]]:
+    """The inputs that each output depends on at the same instant; all of them where the kind doesn't know better."""
+    tell = getattr(kinds().get(definition.kind), "feedthrough", None)
+    every = tuple(one.name for one in definition.inputs)
+    found: Mapping[str, tuple[str, ...]] = tell(definition) if tell else {}
+    return {one.name: tuple(found.get(one.name, every)) for one in definition.outputs}

@@ -223,7 +223,7 @@ def _apply(
     for name, value in values.items():
         unit = shapes[name].unit if name in shapes else None
         port, dot, what = name.partition(".")
-        if not dot:
+        if not dot or definition.parameter(name):  # a parameter of a component has a dot in its name, too
             given |= in_own_units(definition, {name: Quantity(value, unit)})
             continue
         change = changes.get(port, InputChange())

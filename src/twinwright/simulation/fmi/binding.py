@@ -5,19 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twinwright.documents import Document, Problems
 from twinwright.errors import Problem, TwinwrightError, UnitError, UsageError
 from twinwright.simulation.fmi.archive import open_archive
 from twinwright.simulation.fmi.check import check_fmu
-from twinwright.simulation.fmi.description import NUMERIC, Finding, ModelDescription, Variable
+from twinwright.simulation.fmi.description import NUMERIC, Finding, ModelDescription, Unknown, Variable
 from twinwright.simulation.fmi.grid import element_of, parse_value
 from twinwright.simulation.fmi.library import choose
 from twinwright.simulation.fmi.read import read_description
 from twinwright.simulation.fmi.unit_table import port_unit, to_variable
 from twinwright.simulation.protocol import ModelError
 from twinwright.units import Affine
+
+if TYPE_CHECKING:
+    from twinwright.simulation.definition import ModelDefinition
 
 _SECTIONS = ("inputs", "states", "outputs", "parameters")
 
@@ -75,6 +78,29 @@ def complete(spec: Any, document: Document, artefacts: Mapping[str, bytes], prob
 def as_list(bound: Bound) -> list[Any]:
     """A binding as plain data; `Bound(*data)` is it again."""
     return [bound.port, bound.variable, bound.element, bound.factor, bound.offset]
+
+
+def dependencies(definition: ModelDefinition) -> dict[str, tuple[str, ...]]:
+    """The inputs that outputs depend on at the same instant, by port. An output that the model structure does not speak of is left out."""
+    md, _ = described(definition.artefacts[definition.artefact], definition.artefact)
+    inputs: dict[str, list[str]] = {}
+    for port, variable, *_ in definition.options["bindings"]["inputs"]:
+        inputs.setdefault(variable, []).append(port)
+    states = {one.name for one in md.states()}
+    rows: dict[str, Unknown] = {}
+    for row in md.structure["outputs"]:
+        output = md.resolve(row)
+        if output is not None:
+            rows[output.name] = row
+    found: dict[str, tuple[str, ...]] = {}
+    for port, variable, *_ in definition.options["bindings"]["outputs"]:
+        named = rows.get(md.by_name[variable].alias_of or variable)
+        if variable in states:
+            found[port] = ()
+        elif named is not None and named.dependencies is not None:
+            known = [md.resolve(Unknown(reference, named.line, None, None)) for reference in named.dependencies]
+            found[port] = tuple(name for one in known if one is not None for name in inputs.get(one.name, ()))
+    return found
 
 
 class _Binder:

@@ -52,12 +52,13 @@ def _section(md: ModelDescription, section: str, causality: str, used: set[str])
     for variable in md.of_causality(causality):
         if variable.type not in NUMERIC or variable.alias_of is not None:
             continue
-        for element, label in _elements(md, variable):
+        for element, label in elements(md, variable):
             rows.append(f"  {_row(md, section, variable, element, label, used)}")
     return [f"{section}:", *rows] if rows else []
 
 
-def _elements(md: ModelDescription, variable: Variable) -> list[tuple[int, str]]:
+def elements(md: ModelDescription, variable: Variable) -> list[tuple[int, str]]:
+    """The elements of a variable, from 0, and how each is named: `u`, or `u[1]`, `u[2]` ..."""
     shape = md.shape(variable)
     places: list[tuple[int, ...]] = [()]
     for length in shape:
@@ -66,7 +67,7 @@ def _elements(md: ModelDescription, variable: Variable) -> list[tuple[int, str]]
 
 
 def _row(md: ModelDescription, section: str, variable: Variable, element: int, label: str, used: set[str]) -> str:
-    name = _port_name(label, used)
+    name = port_name(label, used)
     fields: dict[str, Any] = {}
     if name != label:
         fields["variable"] = label
@@ -88,7 +89,7 @@ def _text(value: Any) -> str:
     return json.dumps(value) if not isinstance(value, str) or not re.fullmatch(r"[A-Za-z][A-Za-z_/]*", value) else value
 
 
-def _port_name(label: str, used: set[str]) -> str:
+def port_name(label: str, used: set[str]) -> str:
     """A name for the port: the variable's own where it is one, and never one that is taken."""
     name = label if _NAME.fullmatch(label) else re.sub(r"_+", "_", re.sub(r"[^A-Za-z0-9_]", "_", label)).strip("_") or "x"
     name = name if _NAME.fullmatch(name) else f"_{name}"

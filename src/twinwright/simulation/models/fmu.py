@@ -30,7 +30,7 @@ from twinwright.simulation.declaration import (
     duration_seconds,
 )
 from twinwright.simulation.definition import ModelDefinition
-from twinwright.simulation.fmi.binding import Bound, complete, settable, setting
+from twinwright.simulation.fmi.binding import Bound, complete, dependencies, settable, setting
 from twinwright.simulation.protocol import Advance, Capabilities, Floats, ModelError, State
 from twinwright.simulation.trajectory import check_finite, initial_state
 
@@ -100,6 +100,11 @@ class FmuModel:
     @staticmethod
     def check(spec: Any, document: Document, artefacts: Mapping[str, bytes], problems: Problems) -> None:
         """Nothing beyond what `complete` has found."""
+
+    @staticmethod
+    def feedthrough(definition: ModelDefinition) -> dict[str, tuple[str, ...]]:
+        """As the model structure of the FMU has it."""
+        return dependencies(definition)
 
     @staticmethod
     def warm_up() -> None:

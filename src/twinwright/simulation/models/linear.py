@@ -80,6 +80,18 @@ class LinearModel:
         else:
             _check_matrices(spec, document, problems)
 
+    @staticmethod
+    def feedthrough(definition: ModelDefinition) -> dict[str, tuple[str, ...]]:
+        """An output depends on an input at once where D has an entry, or the numerator the degree of the denominator."""
+        names = [one.name for one in definition.inputs]
+        if definition.options["transfer"]:
+            rows = definition.options["transfer"]
+            direct = {name: [i for i, one in rows.get(name, {}).items() if len(one["num"]) == len(one["den"])] for name in rows}
+            return {one.name: tuple(direct.get(one.name, ())) for one in definition.outputs}
+        matrix = definition.options["D"] or [[0] * len(names)] * len(definition.outputs)
+        pairs = zip(definition.outputs, matrix, strict=True)
+        return {one.name: tuple(name for name, entry in zip(names, row, strict=True) if entry != 0) for one, row in pairs}
+
     def __init__(self, definition: ModelDefinition, folder: Path) -> None:  # noqa: ARG002
         self.definition = definition
         self.discrete = definition.options["time"] == "discrete"

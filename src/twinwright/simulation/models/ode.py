@@ -83,6 +83,11 @@ class OdeModel:
                 remedy = f"Add `state:` (one of {known}) or an `output:` function"
                 problems.add(document.problem(("outputs", name), message, remedy, "unknown_state"))
 
+    @staticmethod
+    def feedthrough(definition: ModelDefinition) -> dict[str, tuple[str, ...]]:
+        """Outputs that show states depend on no input; what an output function reads is not looked into."""
+        return {} if definition.options.get("output") else {one.name: () for one in definition.outputs}
+
     def __init__(self, definition: ModelDefinition, folder: Path) -> None:
         # numba is imported where it is needed: checking a workspace should not pay for it.
         from twinwright.simulation.kernels import Shape, build_kernel
