@@ -150,6 +150,9 @@ def test_a_scenario_is_run_by_name_kept_and_verified(client: TestClient, run: di
     assert ok(client.get(f"/v1/runs/{run['id']}"), answers.RunSummary)["outputs"] == run["outputs"]
     assert "outputs" not in ok(client.get(f"/v1/runs/{run['id']}", params={"outputs": "false"}))
     assert ok(client.post(f"/v1/runs/{run['id']}/verify"), answers.Verification)["verified"] is True
+    page = client.get(f"/v1/runs/{run['id']}/report")
+    assert page.status_code == 200 and run["digest"] in page.text and "sandbox" in page.headers["content-security-policy"]
+    assert client.get("/v1/runs/ffffffff/report").status_code == 404
 
 
 def test_a_scenario_given_inline_is_run(client: TestClient) -> None:

@@ -73,6 +73,21 @@ def comparison(track: Track) -> str:
     return _both_sizes(draw, f"{track.label}: observed and simulated over time")
 
 
+def trajectory(label: str, unit: str | None, times: NDArray[np.int64], values: Array, marks: Sequence[int] = ()) -> str:
+    """What one port did over time (microseconds), with a line at each of `marks`."""
+
+    def draw(figure: Figure) -> None:
+        axes = figure.subplots()
+        shown = _thin(values)
+        axes.plot(times[shown].astype("datetime64[us]"), values[shown], linewidth=1.3, color=SIMULATED)
+        for mark in marks:
+            axes.axvline(_moment(mark), color=OBSERVED, linewidth=1.0, linestyle="--")
+        axes.set_ylabel(_axis_label(label, unit))
+        _finish(figure, axes, dates=True, legend=False)
+
+    return _both_sizes(draw, f"{label} over time", height=0.75)
+
+
 def residuals(track: Track) -> str:
     """The error (simulated less observed) over time."""
 
@@ -156,7 +171,7 @@ def _finish(figure: Figure, axes: Axes, *, dates: bool, legend: bool) -> None:
     if dates:
         from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 
-        locator = AutoDateLocator(maxticks=5 if narrow else 9)  # type: ignore[no-untyped-call]
+        locator = AutoDateLocator(minticks=2, maxticks=5 if narrow else 9)  # type: ignore[no-untyped-call]
         axes.xaxis.set_major_locator(locator)
         axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
     axes.grid(True, color=GRID, linewidth=0.6)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from html import escape
-from importlib.resources import files
 from typing import Any
 
 import numpy as np
 
 from twinwright.calibration.calibrate import Calibration
+from twinwright.calibration.page import facts, listed, number, page, quantity, share, table
 from twinwright.calibration.plots import Track, figures
 from twinwright.calibration.validate import Validation
 
@@ -46,7 +46,7 @@ def calibration_report(body: Mapping[str, Any], calibration: Calibration) -> str
     outputs = body["outputs"]["holdout"] or body["outputs"]["train"]
     columns = {"Training": body["outputs"]["train"], **({"Holdout": body["outputs"]["holdout"]} if body["holdout"] else {})}
     verdict, good = _verdict(outputs, "data the fit did not see" if body["holdout"] else None)
-    return _page(
+    return page(
         title=f"Calibration of {body['model']} on {body['twin']}",
         verdict=verdict,
         good=good,
@@ -55,9 +55,9 @@ def calibration_report(body: Mapping[str, Any], calibration: Calibration) -> str
             *_figure_sections(tracks),
             ("Parameters", _parameter_table(body)),
             ("Errors", _metrics_table(columns, outputs)),
-            ("Warnings", _list(body["warnings"], "Nothing to warn of.")),
-            ("Assumptions of the model", _list(body["assumptions"], "The model declares none.")),
-            ("Where it comes from", _provenance(_set_facts(body))),
+            ("Warnings", listed(body["warnings"], "Nothing to warn of.")),
+            ("Assumptions of the model", listed(body["assumptions"], "The model declares none.")),
+            ("Where it comes from", facts(_set_facts(body))),
         ],
     )
 
@@ -72,7 +72,7 @@ def validation_report(body: Mapping[str, Any], validation: Validation, parameter
     ]
     verdict, good = _verdict(body["outputs"], "this window" if body["unseen"] else None)
     parameters = [("Parameters", _parameter_table(parameter_set))] if parameter_set else []
-    return _page(
+    return page(
         title=f"Validation of {body['model']} on {body['twin']}",
         verdict=verdict,
         good=good,
@@ -81,9 +81,9 @@ def validation_report(body: Mapping[str, Any], validation: Validation, parameter
             *_figure_sections(tracks),
             ("Errors", _metrics_table({"Window": body["outputs"]}, body["outputs"])),
             *parameters,
-            ("Warnings", _list(body["warnings"], "Nothing to warn of.")),
-            ("Assumptions of the model", _list(body["assumptions"], "The model declares none.")),
-            ("Where it comes from", _provenance(_validation_facts(body))),
+            ("Warnings", listed(body["warnings"], "Nothing to warn of.")),
+            ("Assumptions of the model", listed(body["assumptions"], "The model declares none.")),
+            ("Where it comes from", facts(_validation_facts(body))),
         ],
     )
 
@@ -92,10 +92,10 @@ def _verdict(outputs: Mapping[str, Any], where: str | None) -> tuple[str, bool]:
     """The headline in plain words, and whether it is good news: only errors on unseen data can be."""
     name, worst = min(outputs.items(), key=lambda item: -np.inf if item[1]["metrics"]["skill"] is None else item[1]["metrics"]["skill"])
     metrics, unit = worst["metrics"], worst["unit"]
-    typical = f"its typical error in {name} is {_quantity(metrics['rmse'], unit)}"
+    typical = f"its typical error in {name} is {quantity(metrics['rmse'], unit)}"
     if where is None:
         return f"Not validated: {typical}, but on data that the fit saw.", False
-    against = f"against {_quantity(worst['baseline']['rmse'], unit)} for holding the last value (skill {_number(metrics['skill'])})"
+    against = f"against {quantity(worst['baseline']['rmse'], unit)} for holding the last value (skill {number(metrics['skill'])})"
     if metrics["skill"] is None:
         return f"On {where} {typical}; the baseline has no error to compare with.", False
     if metrics["skill"] <= 0:
@@ -108,12 +108,12 @@ def _tiles(outputs: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     for name, one in outputs.items():
         metrics = one["metrics"]
         interval = metrics["rmse_interval"]
-        between = f"95 %: {_number(interval[0])} to {_number(interval[1])}" if interval else "too few for an interval"
+        between = f"95 %: {number(interval[0])} to {number(interval[1])}" if interval else "too few for an interval"
         tiles += [
-            (f"RMSE of {name}", _quantity(metrics["rmse"], one["unit"]), between),
-            (f"Skill of {name}", _number(metrics["skill"]), "0: as the baseline, 1: perfect"),
-            (f"Fit of {name}", f"{_number(metrics['fit'])} %", "100 % is perfect"),
-            (f"Inside the band, {name}", _share(metrics["coverage"]), "95 % is intended"),
+            (f"RMSE of {name}", quantity(metrics["rmse"], one["unit"]), between),
+            (f"Skill of {name}", number(metrics["skill"]), "0: as the baseline, 1: perfect"),
+            (f"Fit of {name}", f"{number(metrics['fit'])} %", "100 % is perfect"),
+            (f"Inside the band, {name}", share(metrics["coverage"]), "95 % is intended"),
         ]
     return tiles
 
@@ -139,10 +139,10 @@ def _parameter_table(body: Mapping[str, Any]) -> str:
     rows = []
     starts = {f"{name} at the start": {**one, "estimated": True} for name, one in body["initial_states"].items()}
     for name, one in {**body["parameters"], **starts}.items():
-        between = f"{_number(one['low'])} to {_number(one['high'])}" if one["low"] is not None else "none"
+        between = f"{number(one['low'])} to {number(one['high'])}" if one["low"] is not None else "none"
         how = "at its bound" if one.get("at_bound") else "estimated" if one["estimated"] else "fixed"
-        rows.append([name, _number(one["value"]), between, one["unit"] or "", how])
-    return _table(["Parameter", "Value", "95 % interval", "Unit", ""], rows, numeric={1, 2})
+        rows.append([name, number(one["value"]), between, one["unit"] or "", how])
+    return table(["Parameter", "Value", "95 % interval", "Unit", ""], rows, numeric={1, 2})
 
 
 def _metrics_table(columns: Mapping[str, Mapping[str, Any]], judged: Mapping[str, Any]) -> str:
@@ -151,23 +151,23 @@ def _metrics_table(columns: Mapping[str, Mapping[str, Any]], judged: Mapping[str
         shown = {title: column[name] for title, column in columns.items() if name in column}
         rows = [
             [f"{label} [{last['unit']}]" if with_unit and last["unit"] else label]
-            + [_number(one["metrics"][key]) for one in shown.values()]
-            + [_number(last["baseline"][key])]
+            + [number(one["metrics"][key]) for one in shown.values()]
+            + [number(last["baseline"][key])]
             for key, label, with_unit in _METRICS
         ]
         rows.append(["Observations"] + [str(one["metrics"]["count"]) for one in shown.values()] + [str(last["baseline"]["count"])])
-        table = _table([name, *shown, "Baseline"], rows, numeric=set(range(1, len(shown) + 2)))
+        errors = table([name, *shown, "Baseline"], rows, numeric=set(range(1, len(shown) + 2)))
         floor, out = last["metrics"]["mape_floor"], last["metrics"]["mape_left_out"]
         note = f"Baseline: {last['baseline']['name']}. "
-        note += f"The percentage error leaves out {out} observations nearer to zero than {_number(floor)}."
+        note += f"The percentage error leaves out {out} observations nearer to zero than {number(floor)}."
         residual = last["residuals"]
         if residual["autocorrelation"] is not None:
             note += (
-                f" Errors: autocorrelation {_number(residual['autocorrelation'])} from one to the next, "
-                f"{_number(residual['effective_count'])} independent ones of {last['metrics']['count']}, "
-                f"Ljung-Box p {_number(residual['ljung_box_p'])}."
+                f" Errors: autocorrelation {number(residual['autocorrelation'])} from one to the next, "
+                f"{number(residual['effective_count'])} independent ones of {last['metrics']['count']}, "
+                f"Ljung-Box p {number(residual['ljung_box_p'])}."
             )
-        tables.append(table + f'<p class="note">{escape(note)}</p>')
+        tables.append(errors + f'<p class="note">{escape(note)}</p>')
     return "".join(tables)
 
 
@@ -184,7 +184,7 @@ def _set_facts(body: Mapping[str, Any]) -> list[tuple[str, str]]:
         (
             "Optimiser",
             f"{optimiser['method']}; {optimiser['starts']} starts, {optimiser['starts_agreeing']} of them at this minimum, "
-            f"{optimiser['evaluations']} runs of the model in {_number(optimiser['seconds'])} s, seed {body['seed']}",
+            f"{optimiser['evaluations']} runs of the model in {number(optimiser['seconds'])} s, seed {body['seed']}",
         ),
         ("Versions", ", ".join(f"{name} {number}" for name, number in body["versions"].items())),
         ("Made", f"{body['created']} by {body['by']}"),
@@ -206,52 +206,3 @@ def _validation_facts(body: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def _times(count: int) -> str:
     return "once" if count == 1 else f"{count} times"
-
-
-def _page(*, title: str, verdict: str, good: bool, tiles: Sequence[tuple[str, str, str]], sections: Sequence[tuple[str, str]]) -> str:
-    style = files("twinwright.calibration").joinpath("report.css").read_text(encoding="utf-8")
-    cards = "".join(
-        f'<div class="tile"><div class="what">{escape(what)}</div><div class="number">{escape(number)}</div>'
-        f'<div class="note">{escape(note)}</div></div>'
-        for what, number, note in tiles
-    )
-    body = "".join(f"<section><h2>{escape(heading)}</h2>{content}</section>" for heading, content in sections)
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
-        f'<meta name="color-scheme" content="light dark"><title>{escape(title)}</title><style>{style}</style></head><body><main>'
-        f'<header><h1>{escape(title)}</h1><p class="verdict {"good" if good else "bad"}">{escape(verdict)}</p></header>'
-        f'<div class="tiles">{cards}</div>{body}</main></body></html>\n'
-    )
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]], numeric: set[int]) -> str:
-    def cell(tag: str, column: int, text: str) -> str:
-        kind = ' class="n"' if column in numeric else ""
-        return f"<{tag}{kind}>{escape(text)}</{tag}>"
-
-    header = "".join(cell("th", column, text) for column, text in enumerate(head))
-    lines = "".join("<tr>" + "".join(cell("td", column, text) for column, text in enumerate(row)) + "</tr>" for row in rows)
-    return f'<div class="scroll"><table><thead><tr>{header}</tr></thead><tbody>{lines}</tbody></table></div>'
-
-
-def _provenance(facts: Sequence[tuple[str, str]]) -> str:
-    return "<dl>" + "".join(f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in facts) + "</dl>"
-
-
-def _list(items: Sequence[str], empty: str) -> str:
-    if not items:
-        return f'<p class="note">{escape(empty)}</p>'
-    return "<ul>" + "".join(f"<li>{escape(item)}</li>" for item in items) + "</ul>"
-
-
-def _quantity(value: float | None, unit: str | None) -> str:
-    return f"{_number(value)} {unit}" if unit and value is not None else _number(value)
-
-
-def _share(value: float | None) -> str:
-    return "unknown" if value is None else f"{100 * value:.0f} %"
-
-
-def _number(value: float | None) -> str:
-    """Four significant figures; a dash where there is no number."""
-    return "–" if value is None else f"{value:.4g}"

@@ -9,6 +9,7 @@ import typer
 
 from twinwright.cli import output
 from twinwright.cli.app import HERE, From, Json, To, Workspace, app, opened
+from twinwright.errors import UsageError
 
 Model = Annotated[str, typer.Argument(metavar="MODEL", help="A model's name or the path of its file.")]
 Twin = Annotated[str, typer.Option("--twin", help="The twin whose history is used.")]
@@ -119,6 +120,27 @@ def runs_explain(id: RunId, workspace: Workspace = HERE, as_json: Json = False) 
     with opened(workspace) as platform:
         result = platform.explain_run(id)
     output.finish(result, as_json, lambda r: typer.echo("\n".join(r["sentences"])))
+
+
+@runs.command("report")
+def runs_report(
+    id: RunId,
+    file: Annotated[
+        Path | None, typer.Option("--output", metavar="FILE", help="Where to write it (default: run-ID.html here).", dir_okay=False)
+    ] = None,
+    workspace: Workspace = HERE,
+    as_json: Json = False,
+) -> None:
+    """Write a run as one HTML page: plots, constraints, assumptions, provenance."""
+    with opened(workspace) as platform:
+        full = platform.run(id, outputs=False)["id"]
+        text = platform.run_report(full)
+    target = file or Path(f"run-{full[:12]}.html")
+    try:
+        target.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"the page can't be written: {error.strerror}", where=str(target), remedy="Name another file") from None
+    output.finish({"id": full, "report": str(target.resolve())}, as_json, lambda r: typer.echo(f"report {r['report']}"))
 
 
 @runs.command("export")

@@ -216,6 +216,10 @@ class Platform(GraphSurface, Protocol):
         """`id sentences[]`: what was assumed, how old the inputs were, what lay outside validity."""
         ...
 
+    def run_report(self, id: str) -> str:
+        """One self-contained HTML page: plots, constraints, assumptions, provenance."""
+        ...
+
     def export_run(self, id: str, folder: str) -> dict[str, Any]:
         """`id folder files[]`: the run as an RO-Crate in a new or empty folder. For who has the workspace, not a client of the API."""
         ...

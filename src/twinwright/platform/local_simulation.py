@@ -89,6 +89,11 @@ class LocalSimulation:
     def explain_run(self, id: str) -> dict[str, Any]:
         return self.session.served.simulation.explain(self.principal, id)
 
+    def run_report(self, id: str) -> str:
+        from twinwright.calibration.run_report import run_report
+
+        return run_report(self.session.served.simulation.runs.load(self.principal, id))
+
     def export_run(self, id: str, folder: str) -> dict[str, Any]:
         if not self.owner:
             raise ForbiddenError("a run is not exported to a folder for a client", remedy="Fetch it: GET /v1/runs/{id}")

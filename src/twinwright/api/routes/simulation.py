@@ -79,6 +79,19 @@ async def run(asking: Asking, id: Id, outputs: Annotated[bool, Query(description
     return JsonResponse(await asking.serving.reads.run(asking.platform.run, id, outputs=outputs))
 
 
+@router.get(
+    "/runs/{id}/report",
+    response_class=HTMLResponse,
+    responses=failures(404),
+    summary="The page of a run",
+    description="One self-contained HTML page with plots, constraints, assumptions and provenance; it runs no script and loads nothing.",
+)
+async def run_report(asking: Asking, id: Id) -> Response:
+    await asking.visible()
+    text = await asking.serving.reads.run(asking.platform.run_report, id)
+    return HTMLResponse(text, headers={"content-security-policy": REPORT_POLICY})
+
+
 @router.post("/runs/{id}/verify", response_model=answers.Verification, responses=failures(404), summary="Repeat a run and compare bytes")
 async def verify(asking: Asking, id: Id) -> Response:
     return JsonResponse(await asking.serving.runs.run(asking.platform.verify_run, id))
