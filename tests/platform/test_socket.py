@@ -113,6 +113,15 @@ def test_progress_comes_through_the_socket(running: Up, tmp_path: Path) -> None:
     assert seen and seen[-1] == (size, size)
 
 
+def test_runs_are_told_through_the_socket_as_they_end(running: Up) -> None:
+    seen: list[tuple[int, int]] = []
+    platform = tw.open(running.folder)
+    answer = platform.simulate("more", progress=lambda done, total: seen.append((done, total)))
+    platform.close()
+    count = len(answer["runs"])
+    assert seen == [(index + 1, count) for index in range(count)]
+
+
 def test_relative_paths_are_those_of_the_caller(running: Up, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path, {"mine.ndjson": telemetry(5)})
     monkeypatch.chdir(tmp_path)

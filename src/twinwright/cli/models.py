@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,6 +10,7 @@ import typer
 
 from twinwright.cli import output
 from twinwright.cli.app import HERE, From, Json, To, Workspace, app, opened
+from twinwright.cli.plot import plotted
 from twinwright.errors import UsageError
 
 Model = Annotated[str, typer.Argument(metavar="MODEL", help="A model's name or the path of its file.")]
@@ -27,12 +29,16 @@ def simulate(
     scenario: Annotated[str, typer.Argument(metavar="SCENARIO", help="A scenario's name or the path of its file.")],
     executor: Annotated[str | None, typer.Option("--executor", help="Where runs are executed (default: here).")] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Run again what is stored already.")] = False,
+    plot: Annotated[
+        bool | None, typer.Option("--plot/--no-plot", help="Draw the outputs (default: where the output is a terminal).")
+    ] = None,
     workspace: Workspace = HERE,
     as_json: Json = False,
 ) -> None:
     """Run a scenario and keep the runs. Exit code 1 when a run failed."""
-    with opened(workspace) as platform:
-        result = platform.simulate(_named(scenario), executor=executor, fresh=fresh)
+    with opened(workspace) as platform, output.progress("simulating", not as_json) as bar:
+        result = platform.simulate(_named(scenario), executor=executor, fresh=fresh, progress=bar)
+    drawn = not as_json and (sys.stderr.isatty() if plot is None else plot)
 
     def show(r: dict[str, Any]) -> None:
         for run in r["runs"]:
@@ -42,6 +48,8 @@ def simulate(
             rows = [[n, o["unit"], len(o["values"]), *_ends(o["values"])] for n, o in (run["outputs"] or {}).items()]
             if rows:
                 output.table(["output", "unit", "samples", "first", "last", "min", "max"], rows, empty="")
+            if drawn:
+                typer.echo(plotted(run["outputs"] or {}), err=True)
             for constraint in run.get("constraints") or []:
                 typer.echo(_kept(constraint))
             for warning in run.get("warnings") or []:

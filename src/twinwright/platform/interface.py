@@ -197,9 +197,11 @@ class Platform(GraphSurface, Protocol):
 
     def scenarios(self) -> list[dict[str, Any]]: ...
 
-    def simulate(self, scenario: str | Mapping[str, Any], *, executor: str | None = None, fresh: bool = False) -> dict[str, Any]:
+    def simulate(
+        self, scenario: str | Mapping[str, Any], *, executor: str | None = None, fresh: bool = False, progress: Progress | None = None
+    ) -> dict[str, Any]:
         """`runs[]{id status failure digest seconds outputs}`. A mapping is a scenario given inline. A run that is stored already is
-        answered from there unless `fresh`."""
+        answered from there unless `fresh`. `progress` is told of each run that ends."""
         ...
 
     def runs(self) -> list[dict[str, Any]]: ...

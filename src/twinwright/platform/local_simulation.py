@@ -12,6 +12,7 @@ from twinwright.clock import parse_duration, time_of
 from twinwright.documents import Problems, load, parse_text
 from twinwright.errors import ForbiddenError, InvalidError, NotFoundError, UsageError
 from twinwright.governance.principals import Principal
+from twinwright.platform.interface import Progress
 from twinwright.platform.session import Session
 from twinwright.platform.shown import model_shown, shadows_shown
 from twinwright.simulation.scenario import Scenario, parse_scenario
@@ -31,13 +32,15 @@ class LocalSimulation:
     def scenarios(self) -> list[dict[str, Any]]:
         return [{"name": one.name, "model": one.model, "twin": one.twin} for one in self.session.workspace.scenarios.values()]
 
-    def simulate(self, scenario: str | Mapping[str, Any], *, executor: str | None = None, fresh: bool = False) -> dict[str, Any]:
+    def simulate(
+        self, scenario: str | Mapping[str, Any], *, executor: str | None = None, fresh: bool = False, progress: Progress | None = None
+    ) -> dict[str, Any]:
         if executor not in (None, "local"):
             raise UsageError(f"there is no executor '{executor}' yet", where="executor", remedy="Leave it out: runs use local processes")
         self._take_models()
         chosen = self._scenario(scenario)
         model = self.session.model(chosen.model)
-        answer = self.session.served.simulation.simulate(self.principal, chosen, model, fresh=fresh)
+        answer = self.session.served.simulation.simulate(self.principal, chosen, model, fresh=fresh, progress=progress)
         for run in answer["runs"]:
             run["warnings"] = [*run["warnings"], *self.session.changed_since_applied(model.name)]
             if run["reused"]:

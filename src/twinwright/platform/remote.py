@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -73,6 +73,9 @@ class RemotePlatform:
     def ingest(self, files: Sequence[str], contract: str, *, progress: Progress | None = None) -> dict[str, Any]:
         absolute = [str(Path(file).resolve()) for file in files]
         return cast(dict[str, Any], self._call("ingest", [absolute, contract], {}, progress))
+
+    def simulate(self, scenario: str | Mapping[str, Any], *, progress: Progress | None = None, **options: Any) -> dict[str, Any]:
+        return cast(dict[str, Any], self._call("simulate", [scenario], options, progress))
 
     def reconcile(self, *, against: str | None = None, contract: str | None = None, repair: bool = False) -> dict[str, Any]:
         file = None if against is None else str(Path(against).resolve())

@@ -110,8 +110,8 @@ class _Handler(socketserver.BaseRequestHandler):
         if request.method == "push":
             contract, payloads = request.args
             return self.server.platform.push(contract, [Payload(body, captures) for body, captures in payloads], **request.kwargs).as_json()
-        if request.method == "ingest":
-            return self.server.platform.ingest(*request.args, **request.kwargs, progress=self._progress)
+        if request.method in ("ingest", "simulate"):
+            return getattr(self.server.platform, request.method)(*request.args, **request.kwargs, progress=self._progress)
         return getattr(self.server.platform, request.method)(*request.args, **request.kwargs)
 
     def _progress(self, done: int, total: int) -> None:

@@ -11,11 +11,11 @@ Transactions on Automatic Control 23, 1978). A transfer function becomes its con
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 import numpy as np
 from pydantic import Field
@@ -29,6 +29,9 @@ from twinwright.simulation.definition import ModelDefinition
 from twinwright.simulation.protocol import Advance, Capabilities, Floats, ModelError, State
 from twinwright.simulation.trajectory import check_finite, initial_state
 
+KeyT = TypeVar("KeyT", bound=Hashable)
+ValueT = TypeVar("ValueT")
+MAX_KEPT = 64
 Entry = float | str
 Matrix = Annotated[list[list[Entry]], Field(max_length=1000)]
 Coefficients = Annotated[list[Entry], Field(min_length=1, max_length=64)]
@@ -97,6 +100,8 @@ class LinearModel:
         self.discrete = definition.options["time"] == "discrete"
         self.linear = np.array([port.hold == "linear" for port in definition.inputs], np.bool_)
         self.march = _marching()
+        self.systems: dict[bytes, System] = {}  # by parameters: who is run in many small parts asks for the same again and again
+        self.steps: dict[tuple[bytes, float], tuple[Floats, Floats, Floats]] = {}
         # Without declared states (transfer functions) there is nothing that derivatives could be compared with.
         derivatives = not self.discrete and bool(definition.states)
         self.capabilities = Capabilities(step=definition.step if self.discrete else None, derivatives=derivatives, thread_safe=True)
@@ -122,7 +127,8 @@ class LinearModel:
         inner[0] = start
         outputs = np.zeros((times.size, len(self.definition.outputs)))
         distinct, which = np.unique(lengths, return_inverse=True)
-        steps = [self._step(system, float(length)) for length in distinct] or [self._step(system, self.definition.step)]
+        lengths_of_steps = distinct.tolist() or [self.definition.step]
+        steps = [_kept(self.steps, (state.parameters.tobytes(), one), lambda one=one: self._step(system, one)) for one in lengths_of_steps]
         stacked = [np.ascontiguousarray(np.stack(parts)) for parts in zip(*steps, strict=True)]
         values = np.require(inputs, np.float64, ["C_CONTIGUOUS", "WRITEABLE"])
         with np.errstate(all="ignore"):
@@ -151,10 +157,24 @@ class LinearModel:
         return np.ascontiguousarray(exponential[:n, :n]), held - slope, slope
 
     def _system(self, parameters: Floats) -> System:
+        return _kept(self.systems, parameters.tobytes(), lambda: self._made(parameters))
+
+    def _made(self, parameters: Floats) -> System:
         values = dict(zip((one.name for one in self.definition.arguments), parameters.tolist(), strict=True))
         if self.definition.options["transfer"]:
             return _realised(self.definition, values)
         return _matrices(self.definition, values)
+
+
+def _kept(held: dict[KeyT, ValueT], key: KeyT, make: Callable[[], ValueT]) -> ValueT:
+    """A value that was made before, or is made now; all go where there are many. Several threads may ask."""
+    found = held.get(key)
+    if found is None:
+        found = make()
+        if len(held) >= MAX_KEPT:
+            held.clear()
+        held[key] = found
+    return found
 
 
 @cache
