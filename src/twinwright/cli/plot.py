@@ -54,9 +54,13 @@ def lines_of(values: Sequence[float | None], low: float, high: float) -> list[st
     for left, right in pairwise(points):
         if left is None or right is None:
             continue
+        before = left[1]
         for column in range(left[0], right[0] + 1):
             share = (column - left[0]) / (right[0] - left[0]) if right[0] > left[0] else 1.0
-            put(column, round(left[1] + share * (right[1] - left[1])))
+            row = round(left[1] + share * (right[1] - left[1]))
+            put(column, before)  # so that a steep line has no holes
+            put(column, row)
+            before = row
     canvas = [[0] * WIDTH for _ in range(HEIGHT)]
     for column, extent in enumerate(reached):
         if extent is not None:

@@ -127,8 +127,7 @@ class LinearModel:
         inner[0] = start
         outputs = np.zeros((times.size, len(self.definition.outputs)))
         distinct, which = np.unique(lengths, return_inverse=True)
-        lengths_of_steps = distinct.tolist() or [self.definition.step]
-        steps = [_kept(self.steps, (state.parameters.tobytes(), one), lambda one=one: self._step(system, one)) for one in lengths_of_steps]
+        steps = [self._step_of(state, system, one) for one in distinct.tolist() or [self.definition.step]]
         stacked = [np.ascontiguousarray(np.stack(parts)) for parts in zip(*steps, strict=True)]
         values = np.require(inputs, np.float64, ["C_CONTIGUOUS", "WRITEABLE"])
         with np.errstate(all="ignore"):
@@ -141,6 +140,9 @@ class LinearModel:
         last = inner[-1].copy()
         after = replace(state, time=float(times[-1]), **({"values": last} if own else {"opaque": last.tobytes()}))
         return Advance(after, outputs, inner if own else np.empty((times.size, 0)))
+
+    def _step_of(self, state: State, system: System, length: float) -> tuple[Floats, Floats, Floats]:
+        return _kept(self.steps, (state.parameters.tobytes(), length), lambda: self._step(system, length))
 
     def _step(self, system: System, length: float) -> tuple[Floats, Floats, Floats]:
         """(F, G, H) with x' = F x + G u[k] + H u[k+1]."""
