@@ -5,16 +5,21 @@ from __future__ import annotations
 from itertools import pairwise
 from textwrap import dedent
 
+import jsonschema
 import numpy as np
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.simulation.composites import FEET, FORCED, LAG, PAIR, exact, made, parsed, run
 
 from twinwright.simulation.composition.coupling import algebraic_loops, blocks, strongly_connected
+from twinwright.simulation.composition.spec import CompositeSpec
 from twinwright.simulation.conformance import Case, ModelConformance
+from twinwright.simulation.models.composite import CompositeModel
 from twinwright.simulation.protocol import ModelError
 from twinwright.simulation.registry import feedthrough
+from twinwright.units import Affine
 
 QUEUE = """
 name: queue
@@ -57,6 +62,52 @@ def test_two_coupled_lags_come_to_the_exact_solution_with_the_order_of_the_maste
     errors = [error(algorithm, step, iterate=iterate) for step in (0.125, 0.0625, 0.03125)]
     found = [np.log2(coarse / fine) for coarse, fine in pairwise(errors)]
     assert found == pytest.approx([order, order], abs=0.15), errors
+
+
+# --- broken variants, which the tests above have to notice ------------------------------------------------------------
+
+
+class Forgetful(CompositeModel):
+    """Goes on from a saved state without what the components had put out."""
+
+    def _parted(self, state):
+        states, outputs = super()._parted(state)
+        return states, {name: np.zeros_like(one) for name, one in outputs.items()}
+
+
+class Careless(CompositeModel):
+    """Takes a connected value as it is, whatever its unit."""
+
+    def _feeds(self):
+        return {name: [(source, what, Affine(1.0, 0.0)) for source, what, _ in one] for name, one in super()._feeds().items()}
+
+
+@pytest.mark.parametrize(
+    ("broken", "notices"),
+    [(Forgetful, "test_in_one_piece_equals_in_two_through_a_saved_state"), (Careless, "test_the_answer_is_the_same_in_other_units")],
+)
+def test_the_suite_notices_a_broken_composite(broken: type[CompositeModel], notices: str) -> None:
+    class Suite(TestComposite):
+        def load(self, definition, folder):
+            return broken(definition, folder)
+
+    with pytest.raises(AssertionError):
+        getattr(Suite(), notices)()
+
+
+def test_the_order_tells_whether_steps_were_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = CompositeModel._pass
+    monkeypatch.setattr(CompositeModel, "_pass", lambda *arguments: (whole(*arguments)[0], None))
+    coarse, fine = (error("gauss-seidel", step, iterate=True) for step in (0.0625, 0.03125))
+    assert np.log2(coarse / fine) < 1.2
+
+
+def test_the_json_schema_takes_what_is_taken() -> None:
+    schema = jsonschema.Draft202012Validator(CompositeSpec.model_json_schema(by_alias=True))
+    for text in (PAIR, FORCED):
+        assert schema.is_valid(yaml.safe_load(text.replace("version: 1", "version: '1'")))
+    assert not schema.is_valid(yaml.safe_load(PAIR.replace("a.x -> b.u", "a.x to b.u")))
+    assert not schema.is_valid(yaml.safe_load(PAIR.replace("components:", "parts:")))
 
 
 def test_what_is_in_no_cycle_is_exact_at_any_step() -> None:

@@ -1,8 +1,8 @@
-"""The commands about scenario files; they need no store."""
+"""The commands about scenario and model files; they need no store."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
@@ -43,4 +43,22 @@ def scenarios_schema() -> None:
     from twinwright.simulation.scenario import ScenarioSpec
 
     schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **ScenarioSpec.model_json_schema(by_alias=True)}
+    typer.echo(json.dumps(schema, indent=1))
+
+
+models = typer.Typer(help="Model files.", no_args_is_help=True)
+app.add_typer(models, name="models")
+
+
+@models.command("schema")
+def models_schema(kind: Annotated[str, typer.Argument(metavar="KIND", help="A kind of model, such as composite.")]) -> None:
+    """Print the JSON Schema of model files of one kind, for editors."""
+    import json
+
+    from twinwright.errors import UsageError
+    from twinwright.simulation.registry import kinds
+
+    if kind not in kinds():
+        raise UsageError(f"'{kind}' is not a kind of model", remedy=f"Installed kinds: {', '.join(sorted(kinds()))}")
+    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **kinds()[kind].Spec.model_json_schema(by_alias=True)}
     typer.echo(json.dumps(schema, indent=1))

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, GetJsonSchemaHandler, model_validator
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from twinwright.documents import Location, Problems, Spec, parse_text
 from twinwright.simulation import registry
@@ -46,6 +48,10 @@ class ConnectionSpec(Spec):
         if not arrow:
             raise ValueError(f"'{value}' has no arrow; write it as `a.y -> b.u`")
         return {"from": source.strip(), "to": target.strip()}
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {"anyOf": [{"type": "string", "pattern": "->"}, handler(schema)]}
 
 
 class CompositeInputSpec(InputSpec):
