@@ -25,7 +25,6 @@ def shop() -> ModelDefinition:
 
 
 def run(shop: ModelDefinition, rate: float, slowness: Floats, **parameters: float) -> dict[str, Floats]:
-    pytest.importorskip("simpy")
     model = EventsModel(shop, SERVICE / "models")
     times = np.arange(slowness.size) * 60.0
     found = model.advance(model.initial(parameters, {}), times, np.column_stack([np.full(times.size, rate), slowness]))
