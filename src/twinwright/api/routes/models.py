@@ -46,7 +46,8 @@ async def models(
     token: Continuation = None,
 ) -> Response:
     await asking.visible()
-    found = await asking.serving.reads.run(asking.platform.interface_list, dependencies_for=dependencies or ())
+    wanted = [id for listed in dependencies or () for id in listed.split(",") if id]  # stock clients repeat the name, or join by commas
+    found = await asking.serving.reads.run(asking.platform.interface_list, dependencies_for=wanted)
     shown = [_model(one, definition) for one in found]
     return JsonResponse(page(request, shown, lambda one: str(one["id"]), size, token))
 
