@@ -65,7 +65,7 @@ def error_of(response: Any, status: int) -> dict[str, Any]:
         ("GET", "/v1/history/pump-1/pressure?every=1h", 400, "InvalidArgument"),
         ("GET", "/v1/kpis?window=long", 400, "InvalidArgument"),
         ("GET", "/v1/dead-letters?limit=0", 422, "ValidationFailed"),
-        ("GET", "/v1/dead-letters/first", 422, "ValidationFailed"),
+        ("GET", "/v1/dead-letters/first", 404, "NotFound"),
         ("GET", "/v1/twins?after=-1", 422, "ValidationFailed"),
         ("POST", "/v1/scenarios", 400, "InvalidArgument"),
     ],

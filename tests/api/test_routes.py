@@ -229,7 +229,7 @@ def test_the_description_covers_every_route_with_answers_and_errors(client: Test
         assert operation["summary"], (path, method)
         if path not in ("/healthz", "/readyz"):
             for status in ("401", "403", "422", "429", "500"):
-                assert operation["responses"][status]["content"]["application/json"]["schema"]["$ref"].endswith("ErrorBody"), (path, status)
+                assert "schemas/ErrorBody" in str(operation["responses"][status]["content"]["application/json"]["schema"]), (path, status)
         for parameter in operation.get("parameters", []):
             assert parameter["schema"] and (parameter["in"] == "path" or parameter.get("description") or parameter["name"] == "code"), (
                 path,

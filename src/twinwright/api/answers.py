@@ -33,6 +33,13 @@ class ErrorBody(Answer):
     error: Error
 
 
+class WriteError(Answer):
+    """What the write endpoint of InfluxDB answers; what never reached it is answered as elsewhere."""
+
+    code: str
+    message: str
+
+
 class Health(Answer):
     status: str = Field(examples=["ok", "paused"], description="paused: reads are served, telemetry is not taken for now.")
 

@@ -16,7 +16,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from starlette.types import ASGIApp
 
-from twinwright.api import errors
+from twinwright.api import answers, errors
 from twinwright.api.boundary import Boundary
 from twinwright.api.routes import events, graph, health, influx, jobs, login, models, operations, query, simulation, telemetry, twins
 from twinwright.api.security import AllowedHosts, Guard
@@ -57,8 +57,7 @@ def create_app(
         redirect_slashes=False,
     )
     app.state.serving = serving
-    errors.register(app)
-    for router in (
+    routers = (
         health.router,
         login.router,
         twins.data_plane,
@@ -73,7 +72,9 @@ def create_app(
         simulation.router,
         operations.router,
         operations.monitoring,
-    ):
+    )
+    errors.register(app, [route for router in routers for route in router.routes])
+    for router in routers:
         app.include_router(router)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     if console is not None:
@@ -86,9 +87,10 @@ def create_monitoring(platform: Platform, *, tokens: TokenAuthority, metrics: Me
     serving = Serving(platform, tokens)
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, lifespan=_closing(serving), redirect_slashes=False)
     app.state.serving = serving
-    errors.register(app)
-    app.include_router(health.router)
-    app.include_router(operations.monitoring)
+    routers = (health.router, operations.monitoring)
+    errors.register(app, [route for router in routers for route in router.routes])
+    for router in routers:
+        app.include_router(router)
     return Boundary(Guard(app, tokens=tokens, hosts=AllowedHosts.of(())), metrics=metrics)
 
 
@@ -109,5 +111,16 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
         schema["security"] = [{"bearer": []}]
         for path in ("/healthz", "/readyz", "/login"):
             schema["paths"][path]["get"]["security"] = []
+        schema["components"]["schemas"][answers.WriteError.__name__] = answers.WriteError.model_json_schema()
+        for operations in schema["paths"].values():
+            for operation in operations.values():
+                for parameter in operation.get("parameters", ()):
+                    parameter["schema"] = _sendable(parameter["schema"])
         app.openapi_schema = schema
     return app.openapi_schema
+
+
+def _sendable(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema of a parameter without `null`: it can be left out, but nothing on the wire is null."""
+    kinds = [kind for kind in schema.get("anyOf", ()) if kind != {"type": "null"}]
+    return {**{name: told for name, told in schema.items() if name != "anyOf"}, **kinds[0]} if len(kinds) == 1 else schema

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, cast
 
 import msgspec
@@ -11,6 +11,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import BaseRoute, Match
 
 from twinwright.documents import json_path
 from twinwright.errors import BusyError, ForbiddenError, InvalidError, TwinwrightError, UsageError
@@ -69,8 +70,8 @@ def unexpected_response() -> Response:
     return _response(500, {"code": "InternalServerError", "message": message}, {})
 
 
-def register(app: FastAPI) -> None:
-    """Answer every exception that leaves a route with the error object."""
+def register(app: FastAPI, routes: Sequence[BaseRoute]) -> None:
+    """Answer every exception that leaves one of the routes with the error object."""
 
     async def told(_request: Request, error: Exception) -> Response:
         error = cast(TwinwrightError, error)
@@ -78,11 +79,14 @@ def register(app: FastAPI) -> None:
             _log.error("request_failed", code=error.code, reason=str(error))
         return error_response(error)
 
-    async def refused(_request: Request, error: Exception) -> Response:
+    async def refused(request: Request, error: Exception) -> Response:
         error = cast(HTTPException, error)
         code, remedy = _CODES.get(error.status_code, "BadRequest"), _REMEDIES.get(error.status_code)
         message = f"{error.detail}. {remedy}" if remedy else str(error.detail)
-        return _response(error.status_code, {"code": code, "message": message}, dict(error.headers or {}))
+        headers = {name.lower(): value for name, value in (error.headers or {}).items()}
+        if error.status_code == 405:
+            headers["allow"] = ", ".join(sorted(_methods(routes, request)))
+        return _response(error.status_code, {"code": code, "message": message}, headers)
 
     async def invalid(request: Request, error: Exception) -> Response:
         error = cast(RequestValidationError, error)
@@ -99,6 +103,12 @@ def register(app: FastAPI) -> None:
     app.add_exception_handler(TwinwrightError, told)
     app.add_exception_handler(HTTPException, refused)
     app.add_exception_handler(RequestValidationError, invalid)
+
+
+def _methods(routes: Sequence[BaseRoute], request: Request) -> set[str]:
+    """The methods of a resource. The router names those of the first route that has its path; there is one for each method."""
+    found = (getattr(route, "methods", None) or () for route in routes if route.matches(request.scope)[0] is not Match.NONE)
+    return {method for methods in found for method in methods}
 
 
 def _detail(problem: Mapping[str, Any]) -> dict[str, str]:

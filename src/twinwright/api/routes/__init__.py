@@ -17,6 +17,7 @@ _MEANINGS: Final = {
     421: "The Host is not one of this server.",
     422: "A parameter is not of its type or range, or an idempotency key stands for another body.",
     429: "A bounded queue is full; Retry-After says when to come back.",
+    431: "Path and query, or the headers, are past their limits.",
     500: "The platform failed; its log has the details under the correlation id.",
     503: "Not for now: ingestion is paused, or the store does not answer; nothing was taken. Retry-After says when to come back.",
 }
@@ -25,4 +26,6 @@ _MEANINGS: Final = {
 def failures(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The error answers that a route may give, beside those that any may."""
     content = {"application/json": {"schema": {"$ref": f"#/components/schemas/{ErrorBody.__name__}"}}}  # whatever a success is made of
-    return {status: {"description": _MEANINGS[status], "content": content} for status in sorted({401, 403, 421, 422, 429, 500, *statuses})}
+    return {
+        status: {"description": _MEANINGS[status], "content": content} for status in sorted({401, 403, 421, 422, 429, 431, 500, *statuses})
+    }

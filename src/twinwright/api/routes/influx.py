@@ -7,12 +7,13 @@ the next try. So 4xx is answered only where trying again can't help.
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
+from twinwright.api.answers import ErrorBody, WriteError
 from twinwright.api.bodies import read_telemetry
 from twinwright.api.errors import JsonResponse, RequestTimeoutError, headers_of
 from twinwright.api.routes import failures
@@ -34,13 +35,20 @@ _CODES: Final = {401: "unauthorized", 403: "forbidden", 404: "not found", 413: "
 router = APIRouter(prefix="/api/v2", tags=["telemetry"])
 
 
+def _refusals() -> dict[int | str, dict[str, Any]]:
+    """Refused by the guard or for its parameters, a request has the error object of the API; refused here, that of InfluxDB."""
+    shapes = [{"$ref": f"#/components/schemas/{shape.__name__}"} for shape in (ErrorBody, WriteError)]
+    content = {"application/json": {"schema": {"anyOf": shapes}}}
+    return {status: {**told, "content": content} for status, told in failures(400, 404, 413, 415, 503).items()}
+
+
 @router.post(
     "/write",
     status_code=204,
     response_class=Response,
     responses={
         204: {"description": "All is durable; the header Twinwright-Receipt has the counts, refused points among them."},
-        **failures(400, 404, 413, 415, 503),
+        **_refusals(),
     },
     summary="Push line protocol as to InfluxDB v2",
     description="The token may be sent as `Authorization: Token ...`. Errors have `code` and `message` at the top, as those of InfluxDB.",

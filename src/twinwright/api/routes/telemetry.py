@@ -44,11 +44,15 @@ _RETRY_BODY: Final = {
         "content": {
             "application/json": {
                 "schema": {
-                    "type": "object",
+                    "type": ["object", "null"],
                     "additionalProperties": False,
                     "properties": {
-                        "ids": {"type": "array", "items": {"type": "integer", "minimum": 0}, "maxItems": MAX_IDS},
-                        "contract": {"type": "string"},
+                        "ids": {
+                            "type": ["array", "null"],
+                            "items": {"type": "integer", "minimum": 0, "maximum": MAX_COMMIT},
+                            "maxItems": MAX_IDS,
+                        },
+                        "contract": {"type": ["string", "null"]},
                     },
                 }
             }
@@ -94,7 +98,7 @@ def _event_attributes(request: Request) -> dict[str, str]:
     return attributes
 
 
-@router.get("/dead-letters", response_model=answers.DeadLetters, responses=failures(404), summary="What was refused and why")
+@router.get("/dead-letters", response_model=answers.DeadLetters, responses=failures(400, 404), summary="What was refused and why")
 async def dead_letters(
     asking: Asking,
     contract: Annotated[str | None, Query(max_length=128, description="Only of this contract.")] = None,
@@ -107,7 +111,7 @@ async def dead_letters(
     return JsonResponse(await asking.serving.reads.run(asking.platform.dead_letters, contract=contract, reason=reason, limit=limit))
 
 
-@router.get("/dead-letters/{id}", response_model=answers.DeadLetter, responses=failures(404), summary="One dead letter, whole")
+@router.get("/dead-letters/{id:int}", response_model=answers.DeadLetter, responses=failures(404), summary="One dead letter, whole")
 async def dead_letter(asking: Asking, id: Annotated[int, InPath(ge=0, le=MAX_COMMIT)]) -> Response:
     await asking.visible()
     return JsonResponse(await asking.serving.reads.run(asking.platform.dead_letter, id))
