@@ -108,7 +108,7 @@ class RemotePlatform:
                     if progress is not None:
                         progress(*answer.progress)
                 elif answer.error is not None:
-                    raise _error(answer.error)
+                    raise error_of(answer.error)
                 else:
                     return answer.result
         except OSError as error:
@@ -129,7 +129,7 @@ class _RemoteError(TwinwrightError):
         return {key: value for key, value in self._data.items() if key not in ("type", "exit_code")}
 
 
-def _error(data: dict[str, Any]) -> TwinwrightError:
+def error_of(data: dict[str, Any]) -> TwinwrightError:
     """As the class it was where it happened, so that callers tell errors apart in the same way here and there."""
     kind = getattr(errors, data.get("type", ""), PlatformError)
     mirrored = type(kind.__name__, (_RemoteError, kind), {"code": data["code"], "exit_code": data.get("exit_code", 3)})
