@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -40,15 +41,20 @@ def program() -> Path:
         return Path(shutil.copy(HERE / "client.mjs", folder))
 
 
-def test_every_operation(program: Path, tmp_path: Path) -> None:
+@pytest.fixture
+def running(tmp_path: Path) -> Iterator[Up]:
     up = Up(write(tmp_path, {"twinwright.toml": "[api]\nconsole = false\n"}), "--tls", "auto")
-    token = up.headers["authorization"].removeprefix("Bearer ")
-    environment = {**os.environ, "TOKEN": token, "NODE_EXTRA_CA_CERTS": up.said["certificate"]}
-    done = subprocess.run(["node", str(program), up.url], env=environment, capture_output=True, text=True, timeout=120)
+    yield up
+    assert up.stop() == 0
+
+
+def test_every_operation(program: Path, running: Up) -> None:
+    token = running.headers["authorization"].removeprefix("Bearer ")
+    environment = {**os.environ, "TOKEN": token, "NODE_EXTRA_CA_CERTS": running.said["certificate"]}
+    done = subprocess.run(["node", str(program), running.url], env=environment, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout.splitlines()[-1])
     assert len(told["operations"]) == 24 and set(told["calls"]) == set(told["operations"])
     untrusting = {name: value for name, value in environment.items() if name != "NODE_EXTRA_CA_CERTS"}
-    refused = subprocess.run(["node", str(program), up.url], env=untrusting, capture_output=True, text=True, timeout=120)
+    refused = subprocess.run(["node", str(program), running.url], env=untrusting, capture_output=True, text=True, timeout=120)
     assert refused.returncode != 0 and "self-signed certificate" in refused.stderr
-    assert up.stop() == 0
