@@ -15,7 +15,7 @@ from twinwright.calibration.run_report import run_report
 from twinwright.clock import ManualClock, from_iso
 from twinwright.documents import Problems, parse_text
 from twinwright.governance.principals import LOCAL_ADMIN
-from twinwright.simulation.runs import StoredRun
+from twinwright.simulation.run_files import StoredRun
 from twinwright.simulation.scenario import parse_scenario
 from twinwright.simulation.service import SimulationService
 

@@ -13,7 +13,7 @@ from twinwright.calibration.plots import trajectory
 from twinwright.clock import SECOND, from_iso
 from twinwright.simulation.protocol import Floats
 from twinwright.simulation.provenance import explanation
-from twinwright.simulation.runs import StoredRun
+from twinwright.simulation.run_files import StoredRun
 
 MAX_FIGURES = 24  # of outputs, and of inputs: what is beyond is in the tables
 MAX_TILES = 8
