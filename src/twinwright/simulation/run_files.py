@@ -8,9 +8,11 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import shutil
+import threading
 import uuid
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -19,7 +21,6 @@ from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from twinwright.clock import SECOND, from_iso
@@ -66,17 +67,14 @@ def write_batch(directory: Path, id: str, runs: Sequence[StoredRun]) -> None:
 def read_run(directory: Path, batch: str, id: str) -> StoredRun:
     """One run of a batch. Raises OSError, ValueError, KeyError, pa.ArrowException."""
     folder = directory / "batches" / batch
-    catalogue = pq.read_table(folder / "runs.parquet", schema=_CATALOGUE)
-    row = pc.index(catalogue["id"], id).as_py()
-    if row < 0:
-        raise ValueError("it is not in its batch")
-    found = catalogue.slice(row, 1).to_pylist()[0]
+    found = _opened(folder / "runs.parquet").row(id)
     record = json.loads(found["record"])
     definition = _read_model(directory / "models" / record["model_snapshot"])
     times, inputs = numbers(pq.read_table(directory / "inputs" / f"{record['input_snapshot']}.parquet"))
     outputs = states = None
     if found["first"] is not None:
-        outputs, states = (_read_span(folder / name, found["first"], found["samples"]) for name in ("outputs.parquet", "states.parquet"))
+        span = found["first"], found["samples"]
+        outputs, states = (_read_span(folder / name, *span) for name in ("outputs.parquet", "states.parquet"))
         states = np.empty((times.size, 0)) if states is None else states
     record["definition"] = definition.as_data()
     return StoredRun(id, record, definition, times, inputs, outputs, states, found["log"])
@@ -191,15 +189,49 @@ def _series(stamps: Any, times: Floats, values: Floats, ports: Sequence[Port]) -
     return pa.table(arrays, schema=pa.schema(fields))
 
 
+class _File:
+    """A Parquet file of a batch and the part of it that was read last: runs of a batch are mostly asked for together."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = pq.ParquetFile(path)
+        self._ends = np.cumsum([self._file.metadata.row_group(group).num_rows for group in range(self._file.num_row_groups)])
+        self._groups: range | None = None
+        self._read: pa.Table | None = None
+        self._ids: dict[str, int] | None = None
+        self._lock = threading.Lock()
+
+    def rows(self, first: int, count: int) -> pa.Table:
+        """Some rows, of which only the row groups are read that they lie in."""
+        low, high = (int(np.searchsorted(self._ends, at, "right")) for at in (first, first + count - 1))
+        groups = range(low, high + 1)
+        with self._lock:
+            if self._read is None or groups != self._groups:
+                self._groups, self._read = groups, self._file.read_row_groups(groups)
+            return self._read.slice(first - (int(self._ends[low - 1]) if low else 0), count)
+
+    def row(self, id: str) -> dict[str, Any]:
+        """The row of the catalogue with an id. Raises ValueError where there is none."""
+        if self._ids is None:
+            self._ids = {one: index for index, one in enumerate(self._file.read(["id"])["id"].to_pylist())}
+        if id not in self._ids:
+            raise ValueError("it is not in its batch")
+        (found,) = self.rows(self._ids[id], 1).to_pylist()
+        return dict(found)
+
+
+@functools.lru_cache(maxsize=12)
+def _kept_open(path: Path, _changed: tuple[int, int]) -> _File:
+    return _File(path)
+
+
+def _opened(path: Path) -> _File:
+    status = path.stat()
+    return _kept_open(path, (status.st_mtime_ns, status.st_size))
+
+
 def _read_span(path: Path, first: int, count: int) -> Floats | None:
-    """The columns of one run, of which only the row groups are read that it lies in. None where there is no such file."""
-    if not path.exists():
-        return None
-    file = pq.ParquetFile(path)
-    ends = np.cumsum([file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)])
-    low, high = (int(np.searchsorted(ends, at, "right")) for at in (first, first + count - 1))
-    begin = int(ends[low - 1]) if low else 0
-    return numbers(file.read_row_groups(range(low, high + 1)).slice(first - begin, count))[1]
+    """The columns of one run. None where there is no such file."""
+    return numbers(_opened(path).rows(first, count))[1] if path.exists() else None
 
 
 def numbers(table: pa.Table) -> tuple[Floats, Floats]:

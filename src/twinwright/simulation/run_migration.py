@@ -6,18 +6,19 @@ import json
 import re
 import shutil
 from collections.abc import Iterator
+from itertools import groupby, islice
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from twinwright.errors import NotFoundError, StoreError
+from twinwright.errors import NotFoundError
 from twinwright.governance.principals import Principal
 from twinwright.observability.logs import get_logger
 from twinwright.simulation.definition import ModelDefinition
 from twinwright.simulation.run_files import StoredRun, numbers
-from twinwright.simulation.runs import RUN, RunStore
+from twinwright.simulation.runs import LARGEST_BATCH, RUN, RunStore
 
 _log = get_logger("simulation")
 
@@ -25,17 +26,25 @@ _log = get_logger("simulation")
 def move_into_batches(runs: RunStore, principal: Principal) -> int:
     """How many runs were moved. One that can't be read stays where it is, and is logged; killed at any instant, the next call goes on."""
     moved = 0
+    for _, group in groupby(_readable(runs, principal), lambda run: (run.definition.as_data(), run.definition.artefact_digest)):
+        while batch := list(islice(group, LARGEST_BATCH)):
+            runs.save(principal, batch)
+            for run in batch:
+                shutil.rmtree(runs.directory / run.id)
+            moved += len(batch)
+    return moved
+
+
+def _readable(runs: RunStore, principal: Principal) -> Iterator[StoredRun]:
     for folder in _old(runs.directory):
         try:
             summary = runs.records.get_record(principal, RUN, folder.name).body
-            if not summary.get("pruned") and "batch" not in summary:
-                runs.save(principal, [_read(runs.directory, folder)])
-                moved += 1
-        except (OSError, ValueError, KeyError, pa.ArrowException, StoreError, NotFoundError) as error:
+            if summary.get("pruned") or "batch" in summary:
+                shutil.rmtree(folder)
+            else:
+                yield _read(runs.directory, folder)
+        except (OSError, ValueError, KeyError, pa.ArrowException, NotFoundError) as error:
             _log.warning("run_not_moved", folder=str(folder), error=str(error))
-            continue
-        shutil.rmtree(folder)
-    return moved
 
 
 def _old(directory: Path) -> Iterator[Path]:

@@ -22,7 +22,7 @@ from twinwright.storage.records import RecordStore
 
 RUN = "run"
 MACHINE_FAILURES: frozenset[FailureKind] = frozenset({"timeout", "memory", "crashed"})
-_LARGEST_BATCH: Final = 256
+LARGEST_BATCH: Final = 256
 _MOST_BYTES: Final = 16 * 1024 * 1024
 _LONGEST_WAIT: Final = SECOND
 _SUMMARY = ("id", "digest", "status", "failure", "model", "model_version", "twin", "scenario", "sweep", "member", "started", "seconds")
@@ -50,7 +50,7 @@ class RunWriter:
         self._waiting.append(run)
         self._bytes += sum(values.nbytes for values in (run.outputs, run.states) if values is not None) + len(run.log)
         late = self._clock.monotonic() - self._since >= _LONGEST_WAIT
-        if late or len(self._waiting) >= _LARGEST_BATCH or self._bytes >= _MOST_BYTES:
+        if late or len(self._waiting) >= LARGEST_BATCH or self._bytes >= _MOST_BYTES:
             self.flush()
 
     def flush(self) -> None:
