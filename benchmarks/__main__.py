@@ -25,7 +25,13 @@ from rich.table import Table
 HERE = Path(__file__).resolve().parent
 FIRST = "ingest_vs_decode"  # the figure that everything else is read beside
 FIELDS = ("name", "ours", "rival", "ratio", "unit", "better")
-WHOLE_ONLY = ("graph_patches", "kafka_vs_consume", "query_vs_recursive", "sealed_days")  # not in the quick version unless they are named
+WHOLE_ONLY = (
+    "graph_patches",
+    "kafka_vs_consume",
+    "many_runs",
+    "query_vs_recursive",
+    "sealed_days",
+)  # not in the quick version unless they are named
 LIMIT_SECONDS = {True: 45.0, False: 1800.0}  # of one module, quick or not
 
 

@@ -291,3 +291,4 @@ class WebhookLetters(Answer):
 class WebhookRetry(Answer):
     delivered: int
     still_refused: int
+    left: int

@@ -100,6 +100,8 @@ def sinks(session: Session) -> Iterator[None]:
         yield
     finally:
         for runner in session.sinks:
+            runner.leave_off()
+        for runner in session.sinks:
             runner.stop()
 
 

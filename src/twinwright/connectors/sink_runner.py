@@ -29,6 +29,7 @@ POSITIONS: Final = "sinks/*"  # in the table of positions; no contract can have 
 KIND: Final = "sink"  # of the commits that remember a place
 BATCH: Final = 5_000  # changes of one `write`
 _REMEMBER_SECONDS: Final = 1.0  # a place is a commit of its own: not one for each batch
+_SERVED_SOON: Final = 0.05  # seconds between looks whether what was applied is served
 _REMEMBER_COMMITS: Final = 1_000  # commits that had nothing for the sink, before its place is remembered
 
 
@@ -92,10 +93,14 @@ class SinkRunner(Generic[T]):
         """There may be something to pass on: a listener of the commit log."""
         self._wake.set()
 
-    def stop(self, timeout: float = 30.0) -> bool:
-        """Stop after the batch in hand and remember the place; False if that takes longer than `timeout` s."""
+    def leave_off(self) -> None:
+        """Begin to stop, without waiting for it."""
         self._stop.set()
         self._wake.set()
+
+    def stop(self, timeout: float = 30.0) -> bool:
+        """Stop after the batch in hand and remember the place; False if that takes longer than `timeout` s."""
+        self.leave_off()
         if self._thread.is_alive():
             self._thread.join(timeout)
         return not self._thread.is_alive()
@@ -144,8 +149,9 @@ class SinkRunner(Generic[T]):
             self._succeeded()
             if self._sent and time.monotonic() - self._remembered >= _REMEMBER_SECONDS:
                 self._remember()
-            if through == self._done == self._store.last_commit(SYSTEM):
-                self._wake.wait(_REMEMBER_SECONDS if self._sent else None)
+            if through == self._done:
+                idle = through == self._store.last_commit(SYSTEM)  # else what comes next is about to be served
+                self._wake.wait((_REMEMBER_SECONDS if self._sent else None) if idle else _SERVED_SOON)
 
     def _pass_on(self, log: Log[T], through: int) -> None:
         changes = log.between(SYSTEM, self._done, through, self._lanes)

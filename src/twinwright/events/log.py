@@ -28,6 +28,7 @@ from twinwright.twins.graph.twin_writes import TELEMETRY as MESSAGE
 LANES: Final[tuple[Lane, ...]] = ("observed", "desired", "derived")  # a run that publishes is told as a run
 RANGE_READINGS: Final = 2_000
 RANGE_COMMITS: Final = 100
+_WEIGHTS: Final = {"graph": RANGE_READINGS // 20, "derived": RANGE_READINGS // 4, "shadow": RANGE_READINGS // 4}
 _KEPT: Final = 64  # commits whose events are remembered for others that follow
 _KEPT_EVENTS: Final = 20_000
 _SILENT: Final = frozenset({"sink", "materialise", "expire", "expire-history", "clock", "webhook", "simulated"})  # nothing is told of them
@@ -49,15 +50,17 @@ class _Place(NamedTuple):
 class EventLog:
     """Reads the log under one set of applied interfaces and twins."""
 
-    def __init__(self, store: Store, changes: ChangeLog, ontology: Ontology, source: str) -> None:
-        """`source` is a URI reference that names the platform."""
-        self._store, self._changes, self._ontology, self._source = store, changes, ontology, source
+    def __init__(self, store: Store, changes: ChangeLog, ontology: Ontology, source: str, served: int) -> None:
+        """`source` is a URI reference that names the platform, `served` the commit up to which it knows what is applied."""
+        self._store, self._changes, self._ontology, self._source, self._served = store, changes, ontology, source, served
         self._kept: OrderedDict[int, list[Event]] = OrderedDict()
         self._lock = threading.Lock()
 
     def through(self, principal: Principal, after: int) -> int:
         """The end of the range of commits to be read next after one."""
-        return range_end(self._store, principal, after, after + RANGE_COMMITS, RANGE_READINGS, {"graph": RANGE_READINGS // 20})
+        end = range_end(self._store, principal, after, after + RANGE_COMMITS, RANGE_READINGS, _WEIGHTS)
+        later = (one.number for one in self._store.commits(principal, first=max(after, self._served) + 1, last=end) if one.kind == "apply")
+        return min([end, *(number - 1 for number in later)])  # what an apply brings is told by who knows of it
 
     def between(self, principal: Principal, after: int, through: int, lanes: Collection[Lane] = LANES) -> Iterator[Event]:
         """What the commits after one, through another, did: by commit, and of each twin in the order in which it happened."""

@@ -19,10 +19,9 @@ class WebhookRunner(SinkRunner[Event]):
     positions = POSITIONS
     _sink: WebhookSink
 
-    def stop(self, timeout: float = 30.0) -> bool:
-        self._stop.set()
+    def leave_off(self) -> None:
+        super().leave_off()
         self._sink.interrupt()
-        return super().stop(timeout)
 
     def closed_letters(self, count: int) -> None:
         """So many of its dead letters were delivered after all."""

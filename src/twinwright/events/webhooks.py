@@ -33,6 +33,8 @@ T = TypeVar("T")
 LETTER: Final = "webhook-letter"  # the kind of record
 MOST_LETTERS: Final = 10_000  # open ones of a webhook; then it waits instead
 _GONE: Final = 410
+_GRACE: Final = 1.0  # seconds in which an answer may still come, once it is to stop
+_MOST_DRAINED: Final = 64 * 1024
 _LONGEST_WAIT: Final = 300.0  # seconds, whatever Retry-After says
 
 
@@ -74,6 +76,7 @@ class WebhookSink:
         self._stop = threading.Event()
         self._client: httpx.AsyncClient | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._task: asyncio.Task[Any] | None = None
         self._dead: list[tuple[Event, str, int]] = []
 
     def open(self) -> None:
@@ -95,11 +98,17 @@ class WebhookSink:
         if self._loop is None:
             work.close()
             raise PlatformError("it is not open", where=f"webhook '{self.name}'", remedy="Open it first")
-        return self._loop.run_until_complete(work)
+        task: asyncio.Task[T] = self._loop.create_task(work)
+        self._task = task
+        return self._loop.run_until_complete(task)
 
     def interrupt(self) -> None:
-        """Leave off waiting: the platform stops."""
+        """Leave off waiting, for a receiver too: the platform stops."""
         self._stop.set()
+        loop, task = self._loop, self._task
+        if loop is not None and task is not None:
+            with contextlib.suppress(RuntimeError):  # it is closed
+                loop.call_soon_threadsafe(lambda: loop.call_later(_GRACE, task.cancel))
 
     def write(self, batch: Sequence[Event]) -> None:
         """Deliver them, or give each up after its tries. Returns early once interrupted."""
@@ -108,7 +117,8 @@ class WebhookSink:
         by_key: dict[str, list[Event]] = {}
         for event in wanted:
             by_key.setdefault(event.key, []).append(event)
-        self.run(self._all(list(by_key.values())))
+        with contextlib.suppress(asyncio.CancelledError):
+            self.run(self._all(list(by_key.values())))
 
     def filters(self) -> list[EventFilter]:
         """Those of which one has to admit an event."""
@@ -149,7 +159,7 @@ class WebhookSink:
             await asyncio.sleep(min(left, 0.1))
 
     async def attempt(self, body: Mapping[str, Any]) -> Outcome:
-        """One try of one event, within the timeout whatever the receiver does; of its answer nothing but the head is read."""
+        """One try of one event, within the timeout whatever the receiver does; of its answer only the head counts."""
         content = msgspec.json.encode(body)
         if len(content) > self._settings.max_bytes:
             return Outcome(f"an event of {len(content)} bytes, past max_bytes", final=True)
@@ -162,16 +172,18 @@ class WebhookSink:
             "webhook-signature": signature(self._keys, id, timestamp, content),
             "user-agent": "twinwright",
         }
+        outcome = None
         try:
             async with (
                 asyncio.timeout(self._settings.timeout / SECOND),
                 self._client.stream("POST", self._settings.url, content=content, headers=headers) as answer,
             ):
-                if answer.is_success:
-                    return Outcome()
-                return Outcome(f"HTTP {answer.status_code}", _retry_after(answer), answer.status_code == _GONE)
+                failed = Outcome(f"HTTP {answer.status_code}", _retry_after(answer), answer.status_code == _GONE)
+                outcome = Outcome() if answer.is_success else failed
+                await _drain(answer)
         except (httpx.HTTPError, TimeoutError, OSError) as error:
-            return Outcome(f"{type(error).__name__}: {error}"[:500])
+            return outcome or Outcome(f"{type(error).__name__}: {error}"[:500])
+        return outcome
 
     def remember(self, transaction: Transaction, through: int) -> None:
         """With the place, what was given up before it."""
@@ -185,6 +197,15 @@ class WebhookSink:
         """That transaction is committed."""
         self.letters += len(self._dead)
         self._dead.clear()
+
+
+async def _drain(answer: httpx.Response) -> None:
+    """Read what little comes with an answer: only then can the connection serve the next event."""
+    size = 0
+    async for part in answer.aiter_raw():
+        size += len(part)
+        if size > _MOST_DRAINED:
+            break
 
 
 def _retry_after(answer: httpx.Response) -> float:

@@ -17,6 +17,7 @@ from twinwright.derived.folder import compile_folder
 from twinwright.documents import Problems
 from twinwright.errors import NotFoundError, WorkspaceError
 from twinwright.governance.principals import Principal
+from twinwright.observability.logs import get_logger
 from twinwright.schema import Ontology
 from twinwright.simulation.definition import ModelDefinition
 from twinwright.simulation.shadow.consumer import Bound
@@ -34,6 +35,9 @@ KIND, ID = "applied", "workspace"
 INTERFACE = "interface"  # the kind of record that holds one that a client added, or says that one is decommissioned, by its DTMI
 MOVED = "migration"  # the kind of record that says which lifetimes a migration moved, by its name
 MODEL = "model"  # the kind of record that holds one, by the digest of its content
+
+
+_log = get_logger("apply")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +107,7 @@ def read_applied(store: Store, principal: Principal) -> Applied:
     contracts = compile_contracts(body["contracts"], paths_of_twins(ontology, sorted(interfaces), lineages), problems)
     plant = _plant(ontology, lifetimes, edges, lineages)
     derived = compile_folder(body.get("derived", {}), plant, problems)
-    shadows = _shadows(store, principal, body, ontology, lifetimes, problems)
+    shadows = _shadows(store, principal, body, ontology, lifetimes)
     if problems:  # it was checked when it was applied: another version of Twinwright judges otherwise
         raise WorkspaceError(problems.items)
     return Applied(
@@ -138,14 +142,22 @@ def _with_versions(interfaces: Iterable[str], lineages: Lineages) -> set[str]:
 
 
 def _shadows(
-    store: Store, principal: Principal, body: Mapping[str, Any], ontology: Ontology, lifetimes: Sequence[Lifetime], problems: Problems
+    store: Store, principal: Principal, body: Mapping[str, Any], ontology: Ontology, lifetimes: Sequence[Lifetime]
 ) -> dict[str, Shadow]:
-    """The applied shadows. One whose twin was deleted since follows nothing, which is no fault of what was applied."""
+    """The applied shadows. One whose twin was deleted since, or is of another interface now, follows nothing, which is no fault of what was
+    applied, and must not keep anything else from being served."""
     texts = body.get("shadows", {})
     if not texts:
         return {}
     models = {name: read_model(store, principal, digest) for name, digest in body["models"].items()}
-    return compile_shadows(texts, models, ontology, {life.twin: life.interface for life in lifetimes}, problems)
+    twins = {life.twin: life.interface for life in lifetimes}
+    found: dict[str, Shadow] = {}
+    for file, text in texts.items():
+        problems = Problems()
+        found |= compile_shadows({file: text}, models, ontology, twins, problems)
+        for problem in problems.items:
+            _log.error("a shadow follows nothing", error=str(problem))
+    return found
 
 
 def followed(applied: Applied, lifetimes: Sequence[Lifetime]) -> list[Bound]:

@@ -80,7 +80,7 @@ def _column(path: str) -> str:
 def _observed(session: Session, principal: Principal, twin: str) -> list[str]:
     """The paths of a twin of which anything was observed."""
     numbers = tuple(life.number for life in session.served.applied.registry.lifetimes_of(twin))
-    return sorted(set(session.store.latest(principal, Selection(numbers))["path"].to_pylist()))
+    return sorted(set(session.served.applied.evolution.over(session.store).latest(principal, Selection(numbers))["path"].to_pylist()))
 
 
 def _frame(twin: str, path: str, found: dict[str, Any]) -> pl.DataFrame:

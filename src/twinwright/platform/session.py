@@ -200,7 +200,7 @@ class Session:
         calibration = CalibrationService(reads, self.store, self.clock, self.private / "reports", self.model, limits)
         changes = ChangeLog(self.store, applied.ontology, applied.registry, evolution)
         queries = Queries(self.store, self.state, applied.ontology, reads, self.clock, evolution)
-        events = EventLog(self.store, changes, applied.ontology, f"/twinwright/{quote(self.folder.resolve().name)}")
+        events = EventLog(self.store, changes, applied.ontology, f"/twinwright/{quote(self.folder.resolve().name)}", self._served_at)
         return Served(applied, reads, changes, events, simulation, calibration, queries)
 
     @property

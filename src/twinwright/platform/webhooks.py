@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Final
+from urllib.parse import urlsplit
 
 from twinwright.clock import to_iso
 from twinwright.errors import NotFoundError
@@ -19,6 +19,8 @@ from twinwright.platform.session import Session
 from twinwright.storage.records import Record
 
 _log = get_logger("webhooks")
+_RETRIED_AT_ONCE: Final = 100
+_GIVEN_UP_AFTER: Final = 5  # letters in a row that are refused
 
 
 def webhooks(session: Session) -> Iterator[WebhookRunner]:
@@ -55,8 +57,14 @@ def listed(session: Session, principal: Principal) -> list[dict[str, Any]]:
         filters = [] if given.filter is None else [given.filter]
         filters += event_routes.filters_to(session, name)
         at = session.store.position(principal, POSITIONS, name)
-        shown.append({"name": name, "url": given.url, "filters": filters, "commit": at, "dead_letters": own})
+        shown.append({"name": name, "url": _place(given.url), "filters": filters, "commit": at, "dead_letters": own})
     return shown
+
+
+def _place(url: str) -> str:
+    """Path and query of a webhook are often its secret."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}" + ("/..." if parts.path.strip("/") or parts.query else "")
 
 
 def letters(session: Session, principal: Principal, name: str, limit: int) -> list[dict[str, Any]]:
@@ -67,26 +75,33 @@ def letters(session: Session, principal: Principal, name: str, limit: int) -> li
 
 
 def retry(session: Session, principal: Principal, name: str, ids: Sequence[str] | None) -> dict[str, int]:
-    """Send dead letters once more, oldest first, each once. Raises NotFoundError, UsageError, ForbiddenError."""
+    """Send dead letters once more, oldest first, each once and only so many: `left` says how many were not tried, because there are more or
+    because several in a row failed. Raises NotFoundError, UsageError, ForbiddenError."""
     principal.require_write()
     sink = _sink(session, name, 0)
     chosen = [one for one in _open_letters(session, principal, name) if ids is None or one.body["event"]["id"] in ids]
     sink.open()
     try:
-        outcomes = sink.run(_each(sink, chosen))
+        outcomes = sink.run(_each(sink, chosen[:_RETRIED_AT_ONCE]))
     finally:
         sink.close()
-    delivered = [one for one, outcome in zip(chosen, outcomes, strict=True) if not outcome.error]
+    delivered = [one for one, outcome in zip(chosen, outcomes, strict=False) if not outcome.error]
     if delivered:
         with session.store.transaction(principal, "webhook") as transaction:
             for one in delivered:
-                transaction.put_record(LETTER, one.id, {**one.body, "status": "delivered"})
+                event = {"id": one.body["event"]["id"]}  # it is where it belongs now
+                transaction.put_record(LETTER, one.id, {**one.body, "event": event, "status": "delivered"})
     for runner in session.sinks:
         if isinstance(runner, WebhookRunner) and runner.name == name:
             runner.closed_letters(len(delivered))
-    return {"delivered": len(delivered), "still_refused": len(chosen) - len(delivered)}
+    tried = len(outcomes)
+    return {"delivered": len(delivered), "still_refused": tried - len(delivered), "left": len(chosen) - tried}
 
 
 async def _each(sink: WebhookSink, chosen: Sequence[Record]) -> list[Outcome]:
-    await asyncio.sleep(0)
-    return [await sink.attempt(one.body["event"]) for one in chosen]
+    outcomes: list[Outcome] = []
+    for one in chosen:
+        outcomes.append(await sink.attempt(one.body["event"]))
+        if len(outcomes) >= _GIVEN_UP_AFTER and all(outcome.error for outcome in outcomes[-_GIVEN_UP_AFTER:]):
+            break
+    return outcomes

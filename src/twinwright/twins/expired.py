@@ -11,6 +11,7 @@ from twinwright.governance.principals import Principal
 from twinwright.storage.layout import Selection
 from twinwright.storage.protocol import Store
 from twinwright.twins.documents import Cell
+from twinwright.twins.evolution import UNCHANGED, Evolution
 from twinwright.twins.registry import TwinRegistry
 
 KIND: Final = "expired"  # of the record of each source
@@ -19,8 +20,8 @@ KIND: Final = "expired"  # of the record of each source
 class Expired:
     """Reads the records that are written with each expiry: `INTERFACE PATH` -> the event time before which raw values are gone."""
 
-    def __init__(self, store: Store, registry: TwinRegistry) -> None:
-        self._store, self._registry = store, registry
+    def __init__(self, store: Store, registry: TwinRegistry, evolution: Evolution = UNCHANGED) -> None:
+        self._store, self._registry, self._evolution = store, registry, evolution
 
     def of_source(self, principal: Principal, source: str) -> dict[str, int]:
         """What is gone of one source, by interface and path."""
@@ -40,8 +41,15 @@ class Expired:
     def before(self, principal: Principal, twin: str, path: str) -> int | None:
         """Of one path of a twin; None: nothing is gone."""
         before = self.all(principal)
-        found = [before[key] for life in self._registry.lifetimes_of(twin) if (key := f"{life.interface} {path}") in before]
-        return max(found, default=None)
+        return max(
+            (at for life in self._registry.lifetimes_of(twin) if (at := self._gone(before, life.interface, path)) is not None), default=None
+        )
+
+    def _gone(self, before: Mapping[str, int], interface: str, path: str) -> int | None:
+        """Under whatever version and name it was let go of."""
+        names = sorted(self._evolution.stored_as(path))
+        keys = [f"{version} {name}" for version in self._evolution.lineages.versions(interface) for name in names]
+        return max((before[key] for key in keys if key in before), default=None)
 
     def require_series(self, before: int | None, start: int | None, path: str) -> None:
         """Raises RefusedError for a window that reaches to before what is left."""
@@ -67,7 +75,7 @@ class Expired:
         newest = self._store.latest(principal, Selection(selection.lifetimes, selection.paths, selection.lane))
         for row in _old(newest.to_pylist()):
             life = self._registry.lifetime(row["twin"])
-            gone = before.get(f"{life.interface} {row['path']}")
+            gone = self._gone(before, life.interface, row["path"])
             cell = found.get((row["twin"], row["path"]))
             if gone is None or (cell is not None and (cell["time"] >= gone or cell["time"] == row["time"])):
                 continue

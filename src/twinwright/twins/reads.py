@@ -51,7 +51,7 @@ class TwinReads:
         self._store = store = evolution.over(store)
         self.judged = Judged(store, registry, criteria or {}, evolution.criteria(criteria or {}))
         self._last_good = LastGood(store)
-        self.expired = Expired(store, registry)
+        self.expired = Expired(store, registry, evolution)
         self._times: dict[int, int] = {}
 
     # --- documents ---------------------------------------------------------------------------------------------------

@@ -107,7 +107,8 @@ def load_workspace(folder: Path) -> Workspace:
     shadow_texts = _texts(folder, "shadows", (".yaml", ".yml"), problems)
     shadows: dict[str, Shadow] = {}
     if ontology is not None and graph is not None:
-        shadows = compile_shadows(shadow_texts, models, ontology, {twin.id: twin.interface for twin in graph.twins.values()}, problems)
+        twins = {twin.id: twin.interface for twin in graph.twins.values()}
+        shadows = compile_shadows(shadow_texts, models, ontology, twins, problems, lineages.migrated)
     if problems or ontology is None or graph is None:
         raise WorkspaceError(problems.items)
     texts = (schema_texts, contract_texts, derived, derived_texts, lineages, migration_texts, shadows, shadow_texts)

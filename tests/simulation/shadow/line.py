@@ -64,12 +64,12 @@ def model(folder: Path, hold: str = "zero", **changes: str) -> ModelDefinition:
     return made
 
 
-def compiled(made: ModelDefinition, **changes: Any) -> tuple[dict[str, Shadow], Problems]:
+def compiled(made: ModelDefinition, migrated: frozenset[str] = frozenset(), **changes: Any) -> tuple[dict[str, Shadow], Problems]:
     """A shadow as written, with some of its fields changed, and what is wrong with it. None takes a field out."""
     problems = Problems()
     text = json.dumps({name: value for name, value in {**SHADOW, **changes}.items() if value is not None})
     ontology = schema.load([DTDL])
-    return compile_shadows({"shadows/live.yaml": text}, {made.name: made}, ontology, {"pump-1": INTERFACE}, problems), problems
+    return compile_shadows({"shadows/live.yaml": text}, {made.name: made}, ontology, {"pump-1": INTERFACE}, problems, migrated), problems
 
 
 def body(tick: int, flow: float | None, pressure: float | None = None, twin: str = "pump-1") -> dict[str, Any]:

@@ -43,6 +43,12 @@ def test_what_does_not_go_together_is_refused(tmp_path, changes, said):
     assert said in str(problems.items[0])
 
 
+@pytest.mark.parametrize("follows", [{}, {"twin": "pump-1", "interface": None}])
+def test_an_interface_with_a_migration_is_not_followed(tmp_path, follows):
+    _, problems = compiled(model(tmp_path), migrated=frozenset({INTERFACE}), **follows)
+    assert [one.code for one in problems.items] == ["migrated"]
+
+
 def test_a_model_without_states_to_save_is_refused_unless_it_is_replayed(tmp_path):
     (tmp_path / "queue.py").write_text("class Queue:\n    def __init__(self, p, rng): ...\n    def observe(self): ...\n")
     text = f"""name: lag

@@ -1,10 +1,14 @@
 """Models of other kinds as shadows: one that can't save its state, and one that fails for one twin."""
 
+from dataclasses import replace
+
 from tests.simulation.shadow.line import MODEL, Line, body
 
 from twinwright.clock import SECOND
 from twinwright.documents import Problems, parse_text
+from twinwright.governance.principals import SYSTEM
 from twinwright.simulation.definition import parse_model
+from twinwright.simulation.shadow.consumer import Bound
 
 AGENTS = """import mesa
 
@@ -55,6 +59,19 @@ def test_a_model_that_cannot_save_its_state_is_replayed_from_its_start(tmp_path,
     assert not one.states()
     one.close()
     other.close()
+
+
+def test_one_whose_parameters_are_not_there_waits_for_them_and_harms_no_other(tmp_path):
+    line = Line(tmp_path / "line")
+    other = replace(line.shadow, spec=line.shadow.spec.model_copy(update={"name": "other", "parameters": "0123456789"}))
+    line.consumer.configure([Bound(other, (1,)), Bound(line.shadow, (1, 2))], line.plant.store.last_commit(SYSTEM))
+    line.plant.send(*(body(tick, 60.0, 100.0) for tick in range(0, 9, 2)))
+    line.consumer.catch_up()
+    line.consumer.catch_up()
+    errors = {one.name: one.error for one in line.consumer.status()}
+    assert errors["live"] == "" and errors["other"] and line.consumer.pause()
+    assert any(source == "shadow:live" for _, _, _, source in line.facts())
+    line.close()
 
 
 def test_a_model_that_fails_for_one_twin_is_told_and_tried_again_while_others_go_on(tmp_path, monkeypatch):

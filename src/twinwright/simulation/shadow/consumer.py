@@ -62,6 +62,8 @@ class Progress:
     error: str = ""
     failures: int = 0
     not_before: int = 0
+    unfit: str = ""  # why it can't be followed at all
+    stale: bool = False  # what is remembered may be ahead of the store
 
     @property
     def failing(self) -> list[Follower]:
@@ -124,7 +126,18 @@ class ShadowConsumer:
         progress: dict[str, Progress] = {}
         for bound in self._bounds:
             name, before = bound.shadow.name, self._progress.get(bound.shadow.name)
-            parameters = self._parameters(bound.shadow)
+            try:
+                parameters = self._parameters(bound.shadow)
+            except TwinwrightError as error:  # its parameters are not there, or not of this model: the others go on
+                held = self._store.position(self._principal, POSITIONS, name)
+                progress[name] = Progress(name, bound, "", {}, held, held, current=False, unfit=str(error))
+                if before is not None:
+                    progress[name].failures, progress[name].not_before, progress[name].error = (
+                        before.failures,
+                        before.not_before,
+                        before.error,
+                    )
+                continue
             fingerprint = bound.shadow.fingerprint(parameters)
             if before is not None and before.bound == bound and before.fingerprint == fingerprint:
                 progress[name] = before
@@ -172,16 +185,21 @@ class ShadowConsumer:
         """One round of one shadow; whether there may be another. What fails, fails alone: it is tried again after a pause."""
         if one.not_before > self._clock.monotonic():
             return False
+        if one.unfit:
+            self._failed(one, one.unfit)
+            self._next = self._next or (self._bounds, self._configured)  # its parameters may be there by then
+            return False
         try:
+            if one.stale and one.bound is not None:  # begin with what is durable
+                self._load(one, one.bound)
+                one.position, one.stale = one.stored, False
             more = self._round(one)
         except Exception as error:  # noqa: BLE001 - whatever it is: the log goes on, and so do the other shadows
             self._failed(one, str(error) or repr(error))
             if isinstance(error, FenceError):  # another process follows too, and is further
                 self._progress.pop(one.name, None)
                 self._next = self._next or (self._bounds, self._configured)
-            elif one.bound is not None:  # what is remembered may be ahead of the store: begin with what is durable
-                self._load(one, one.bound)
-                one.position = one.stored
+            one.stale = True
             return False
         failing = one.failing
         if failing:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -147,6 +147,7 @@ def compile_shadows(
     ontology: Ontology,
     twins: Mapping[str, str],
     problems: Problems,
+    migrated: Collection[str] = (),
 ) -> dict[str, Shadow]:
     """Shadows by name, from their documents by file name, against the models and the twins (id -> interface) there are."""
     found: dict[str, Shadow] = {}
@@ -164,9 +165,23 @@ def compile_shadows(
             continue
         before = len(problems)
         _check(spec, model, ontology, twins, document, problems)
+        _refuse_migrated(spec, ontology, twins, migrated, document, problems)
         if len(problems) == before:
             found[spec.name] = _shadow(spec, model)
     return found
+
+
+def _refuse_migrated(
+    spec: ShadowSpec, ontology: Ontology, twins: Mapping[str, str], migrated: Collection[str], document: Document, problems: Problems
+) -> None:
+    """A shadow reads and writes under stored names, which are of one version only."""
+    place = "twin" if spec.interface is None else "interface"
+    mine = {twins.get(str(spec.twin), "")}
+    if spec.interface is not None:
+        mine = {one for one in migrated if ontology.is_subtype(one, spec.interface)}
+    for dtmi in sorted(one for one in mine if one in migrated):
+        remedy = "Leave the shadow out until the other version is retired and the migration is gone"
+        problems.add(document.problem((place,), f"{dtmi} has a migration, and a shadow follows one version only", remedy, "migrated"))
 
 
 def _shadow(spec: ShadowSpec, model: ModelDefinition) -> Shadow:

@@ -30,6 +30,11 @@ class Lineages:
         """Whether there is any."""
         return bool(self.migrations)
 
+    @property
+    def migrated(self) -> frozenset[str]:
+        """Every interface that a migration names."""
+        return frozenset(dtmi for one in self.migrations.values() for dtmi in (one.old, one.new))
+
     def versions(self, dtmi: str) -> tuple[str, ...]:
         """All versions of an interface, the oldest first; it alone where no migration names it."""
         if dtmi not in self._versions:
