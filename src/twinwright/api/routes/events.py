@@ -31,7 +31,7 @@ _STREAM: Final[dict[int | str, dict[str, Any]]] = {
 }
 
 
-@router.get("/v1/events", response_class=StreamingResponse, responses={**_STREAM, **failures(400)}, summary="Events as they are committed")
+@router.get("/v1/events", response_model=answers.Events, responses={**_STREAM, **failures(400)}, summary="Events as they are committed")
 async def events(
     request: Request,
     asking: Asking,
@@ -114,7 +114,9 @@ async def webhooks(asking: Asking) -> Response:
     responses=failures(400),
     summary="What it has given up",
 )
-async def letters(asking: Asking, name: Name, limit: Annotated[int, Query(ge=1, le=1_000)] = 100) -> Response:
+async def letters(
+    asking: Asking, name: Name, limit: Annotated[int, Query(ge=1, le=1_000, description="At most so many.")] = 100
+) -> Response:
     return JsonResponse({"value": await asking.serving.reads.run(asking.platform.webhook_letters, name, limit=limit)})
 
 
