@@ -114,7 +114,7 @@ class SimulationService:
 
     def list(self, principal: Principal) -> dict[str, Any]:
         """The summaries of all runs, oldest first."""
-        return {"runs": self.runs.list(principal)}
+        return {"runs": [{name: value for name, value in one.items() if name != "batch"} for one in self.runs.list(principal)]}
 
     def show(self, principal: Principal, id: str) -> dict[str, Any]:
         """The whole record of a run, with its outputs and log. Raises NotFoundError, StoreError."""
