@@ -28,7 +28,7 @@ class Following:
     def __init__(self, url, last=None, **query):
         self.events, self.last, self.begun, self.changed = [], last, threading.Event(), threading.Condition()
         headers = STREAM if last is None else {**STREAM, "last-event-id": str(last)}
-        self._client = httpx.Client(timeout=30)
+        self._client = httpx.Client(timeout=120)
         self._stream = self._client.stream("GET", f"{url}/v1/events", params=query, headers=headers)
         self._answer = self._stream.__enter__()
         assert self._answer.status_code == 200, self._answer.read()
@@ -51,7 +51,7 @@ class Following:
 
     def wait_for(self, count):
         with self.changed:
-            assert self.changed.wait_for(lambda: len(self.events) >= count, 30), self.events
+            assert self.changed.wait_for(lambda: len(self.events) >= count, 120), self.events
 
     def close(self):
         self._answer.close()

@@ -49,7 +49,7 @@ class Receiver:
             handler.send_header(name, value)
         handler.end_headers()
 
-    def wait_for(self, condition, timeout=60.0):
+    def wait_for(self, condition, timeout=120.0):
         with self.changed:
             assert self.changed.wait_for(lambda: condition(self), timeout), (len(self.events), len(self.refused))
 
