@@ -30,8 +30,7 @@ def webhooks(session: Session) -> Iterator[WebhookRunner]:
         if not sink.filters():
             remedy = f"Give it a filter, or put an event route with endpointName '{name}'"
             _log.warning("a webhook that nothing goes to", webhook=name, remedy=remedy)
-        log = lambda: session.served.events  # noqa: E731 - what is applied may change
-        yield WebhookRunner(sink, name, session.store, log, LANES, given.start, session.metrics, session.clock)
+        yield WebhookRunner(sink, name, session.store, lambda: session.served.events, LANES, given.start, session.metrics, session.clock)
 
 
 def _sink(session: Session, name: str, letters: int) -> WebhookSink:

@@ -94,8 +94,11 @@ class ShadowConsumer:
         """Run until nothing is left that does not wait for its next try. Raises StoreError."""
         with self._running:
             self._take_up()
-            while not self._stopping and any([self._contained(one) for one in list(self._progress.values())]):  # noqa: C419 - each has its turn
-                if self._next is not None:
+            more = True
+            while more and not self._stopping:
+                rounds = [self._contained(one) for one in list(self._progress.values())]  # each has its turn
+                more = any(rounds)
+                if more and self._next is not None:
                     self._take_up()
 
     def pause(self) -> int | None:
