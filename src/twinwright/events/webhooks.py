@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import concurrent.futures
 import contextlib
 import hashlib
 import hmac
@@ -76,39 +77,44 @@ class WebhookSink:
         self._stop = threading.Event()
         self._client: httpx.AsyncClient | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._task: asyncio.Task[Any] | None = None
+        self._thread: threading.Thread | None = None
+        self._work: concurrent.futures.Future[Any] | None = None
         self._dead: list[tuple[Event, str, int]] = []
 
     def open(self) -> None:
         self.close()
         self._dead.clear()  # what was not remembered is tried again
-        self._loop = asyncio.new_event_loop()
+        self._loop = asyncio.new_event_loop()  # in a thread of its own: whoever calls may have a loop that runs, as a notebook has
+        self._thread = threading.Thread(target=self._loop.run_forever, name=f"webhook-{self.name}", daemon=True)
+        self._thread.start()
         self._client = httpx.AsyncClient(timeout=self._settings.timeout / SECOND, follow_redirects=False, trust_env=False)
 
     def close(self) -> None:
         loop, client, self._loop, self._client = self._loop, self._client, None, None
-        if loop is not None:
-            if client is not None:
-                with contextlib.suppress(Exception):
-                    loop.run_until_complete(client.aclose())
-            loop.close()
+        if loop is None or self._thread is None:
+            return
+        if client is not None:
+            with contextlib.suppress(Exception):
+                asyncio.run_coroutine_threadsafe(client.aclose(), loop).result()
+        loop.call_soon_threadsafe(loop.stop)
+        self._thread.join()
+        loop.close()
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Something of it, in its loop. Raises PlatformError while it is not open."""
         if self._loop is None:
             work.close()
             raise PlatformError("it is not open", where=f"webhook '{self.name}'", remedy="Open it first")
-        task: asyncio.Task[T] = self._loop.create_task(work)
-        self._task = task
-        return self._loop.run_until_complete(task)
+        self._work = future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        return future.result()
 
     def interrupt(self) -> None:
         """Leave off waiting, for a receiver too: the platform stops."""
         self._stop.set()
-        loop, task = self._loop, self._task
-        if loop is not None and task is not None:
+        loop, work = self._loop, self._work
+        if loop is not None and work is not None:
             with contextlib.suppress(RuntimeError):  # it is closed
-                loop.call_soon_threadsafe(lambda: loop.call_later(_GRACE, task.cancel))
+                loop.call_soon_threadsafe(lambda: loop.call_later(_GRACE, work.cancel))
 
     def write(self, batch: Sequence[Event]) -> None:
         """Deliver them, or give each up after its tries. Returns early once interrupted."""
@@ -117,7 +123,7 @@ class WebhookSink:
         by_key: dict[str, list[Event]] = {}
         for event in wanted:
             by_key.setdefault(event.key, []).append(event)
-        with contextlib.suppress(asyncio.CancelledError):
+        with contextlib.suppress(concurrent.futures.CancelledError):
             self.run(self._all(list(by_key.values())))
 
     def filters(self) -> list[EventFilter]:
