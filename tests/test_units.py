@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from twinwright import units
 from twinwright.errors import UnitError
-from twinwright.units import Affine, canonical, check_dimension, compatible, convert, converter, dtdl_unit, symbol
+from twinwright.units import Affine, canonical, check_dimension, compatible, convert, converter, dtdl_unit, facts_rows, symbol, tabulate
 
 
 @pytest.mark.parametrize(
@@ -169,3 +169,15 @@ def test_symbols_are_short_and_pretty(unit: str | None, shown: str) -> None:
 def test_importing_units_does_not_load_pint() -> None:
     code = "import sys, twinwright.units as u; u.canonical(None); u.dtdl_unit('volt'); sys.exit('pint' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_table_of_units_is_what_pint_says() -> None:
+    assert facts_rows.ROWS.splitlines()[1:] == tabulate.rows()
+
+
+def test_units_that_are_met_most_are_known_without_pint() -> None:
+    code = (
+        "import sys; from twinwright import units; units.convert(1.0, 'degC', 'kelvin'); units.convert(1, 'V**0.5/s', 'V**0.5/s');"
+        "units.canonical('kilopascal'); units.symbol('m3/h'); print('pint' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"

@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.special import gammaincc
 
 from twinwright.calibration.metrics import Array
 
@@ -104,6 +103,8 @@ def ljung_box(residuals: Array, lags: int = 10) -> float | None:
     if sample.size == 1:
         return None
     statistic = n * (n + 2) * float(np.sum(sample[1:] ** 2 / (n - np.arange(1, lags + 1))))
+    from scipy.special import gammaincc  # here: a tenth of a second that only a judgement need spend
+
     return float(gammaincc(lags / 2, statistic / 2))  # the upper tail of chi-squared with `lags` degrees of freedom
 
 

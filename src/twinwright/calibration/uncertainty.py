@@ -14,8 +14,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import matmul_toeplitz
-from scipy.special import stdtrit
 
 from twinwright.calibration.estimate import FreeParameters, Optimum
 from twinwright.calibration.metrics import Array
@@ -46,6 +44,8 @@ class Uncertainty:
 
 def assess(optimum: Optimum, free: FreeParameters, blocks: Sequence[int]) -> Uncertainty:
     """The uncertainty of an optimum whose residuals are `blocks` contiguous series (one per output) of these lengths."""
+    from scipy.special import stdtrit  # here, as below: a tenth of a second that only a fit need spend
+
     held = optimum.at_bound | ~np.isfinite(optimum.jacobian).all(axis=0)
     jacobian = np.where(held, 0.0, np.where(np.isfinite(optimum.jacobian), optimum.jacobian, 0.0))
     bread, unidentifiable = _bread(jacobian)
@@ -86,6 +86,8 @@ class _Meat:
     def of(
         cls, residuals: Array, jacobian: Array, bread: Array, blocks: Sequence[slice], *, absorbed: float, whiten: bool = False
     ) -> _Meat:
+        from scipy.linalg import matmul_toeplitz
+
         matrix, taken, deviation, for_mean, for_variance = np.zeros_like(bread), 0.0, [], 0.0, 0.0
         for block in blocks:
             e, j = residuals[block], jacobian[block]

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from twinwright.errors import UnitError
 from twinwright.units.codes import FROM_QUDT, FROM_UCUM
+from twinwright.units.facts import FACTS, SPELLINGS, Facts
 from twinwright.units.vocabulary import DTDL_UNITS, OTHER_NAMES
 
 if TYPE_CHECKING:
@@ -55,6 +56,8 @@ _DEFINITIONS = (
 # Short forms that are right but would be misread, or don't survive a round trip.
 _SPELLINGS = {"a": "year", "%": "percent", "d": "day", "t": "tonne", "degC": "degC", "deg": "degree"}
 
+
+_SYMBOLS = {"percent": "%", "year": "a", "day": "d", "tonne": "t"}
 
 _FOREIGN = re.compile(r"[-\[\]'{}.]")  # in codes of UCUM and QUDT, in no name of pint
 _QUDT_PREFIX = re.compile(r"^(?:unit:|https?://qudt\.org/vocab/unit/)")
@@ -171,21 +174,12 @@ def power(unit: str | None, exponent: float) -> str | None:
 
 def is_offset(unit: str | None) -> bool:
     """Whether zero in this unit is not nothing (degC, degF), so that its values are points and no amounts. Raises UnitError."""
-    spelling = canonical(unit)
-    if spelling is None:
-        return False
-    parsed = _registry().parse_units(spelling)
-    return any(not _registry()._units[name].is_multiplicative for name in parsed._units)
+    return _facts(canonical(unit)).has_offset
 
 
 def symbol(unit: str | None) -> str:
     """A short form for people: `kPa`, `°C`, `m³/h`; empty for dimensionless. Raises UnitError."""
-    spelling = canonical(unit)
-    if spelling is None:
-        return ""
-    if spelling in ("percent", "year", "day", "tonne"):
-        return {"percent": "%", "year": "a", "day": "d", "tonne": "t"}[spelling]
-    return f"{_registry().parse_units(spelling):~P}"
+    return _facts(canonical(unit)).symbol
 
 
 class _DimensionError(UnitError):
@@ -198,12 +192,17 @@ def _canonical(text: str) -> str | None:
         raise UnitError(f"a unit of {len(text)} characters", remedy=f"At most {MAX_LENGTH} characters are read")
     if text in ("", "1"):
         return None
+    return SPELLINGS[text] if text in SPELLINGS else spelled_by_pint(text)
+
+
+def spelled_by_pint(text: str) -> str | None:
+    """The one spelling of a unit that the table does not have. Raises UnitError."""
     name = _QUDT_PREFIX.sub("", text)
     if name != text and name in FROM_QUDT:
         return DTDL_UNITS[FROM_QUDT[name]]
     if name in OTHER_NAMES:
         spelling = OTHER_NAMES[name]
-        return None if spelling is None else _canonical(spelling)
+        return None if spelling is None else spelled_by_pint(spelling)
     known = FROM_QUDT.get(name) or FROM_UCUM.get(name)
     if known is not None and _FOREIGN.search(name):
         return DTDL_UNITS[known]
@@ -277,53 +276,63 @@ def _combined(a: str | None, b: str | None, exponent: float) -> str | None:
 def _converter(source: str | None, target: str | None) -> Affine:
     if source == target:
         return _IDENTITY
-    registry = _registry()
-    a, b = (registry.parse_units(spelling or "") for spelling in (source, target))
-    if a.dimensionality != b.dimensionality or _counts(a) != _counts(b):
+    a, b = _facts(source), _facts(target)
+    if (a.dimension, a.bits) != (b.dimension, b.bits):
         raise _DimensionError(
-            f"{_called(source)} [{a.dimensionality}] can't be converted to {_called(target)} [{b.dimensionality}]",
+            f"{_called(source)} [{a.dimension}] can't be converted to {_called(target)} [{b.dimension}]",
             remedy="Use units of one dimension",
         )
-    if _cycles(a) != _cycles(b) and _turns(a) != _turns(b):
+    if a.is_cycles != b.is_cycles and a.turns != b.turns:
         raise _DimensionError(
             f"{_called(source)} can't be converted to {_called(target)}: one counts cycles, the other angle",
             remedy="Write revolutions as turn/s or rpm on both sides, or hertz on both",
         )
-    scale_a, scale_b = _kelvin_scale(a), _kelvin_scale(b)
+    scale_a, scale_b = _KELVIN.get(a.scale), _KELVIN.get(b.scale)
     if scale_a and scale_b:
         (factor_a, offset_a), (factor_b, offset_b) = scale_a, scale_b
         return Affine(float(factor_a / factor_b), float((offset_a - offset_b) / factor_b))
-    return Affine(_tidy(_root_factor(a) / _root_factor(b)), 0.0)
+    for facts, spelling in ((a, source), (b, target)):
+        if facts.has_offset and facts.scale not in _KELVIN:
+            raise _DimensionError(f"'{spelling}' has no linear conversion", remedy="Use kelvin, degC or degF, or a linear unit")
+    return Affine(_tidy(a.factor / b.factor), 0.0)
 
 
-def _kelvin_scale(unit: Any) -> tuple[Fraction, Fraction] | None:
-    """Factor and offset to kelvin of a temperature scale; None for units without an origin of their own."""
+def _facts(spelling: str | None) -> Facts:
+    known = FACTS.get(spelling or "")
+    return derived_by_pint(spelling or "") if known is None else known
+
+
+@lru_cache(maxsize=4096)
+def derived_by_pint(spelling: str) -> Facts:
+    """What pint knows of a unit in its one spelling."""
+    registry = _registry()
+    unit: Any = registry.parse_units(spelling)
     names = dict(unit._units)
-    if len(names) == 1 and set(names.values()) == {1}:
-        (name,) = names
-        if name in _KELVIN:
-            return _KELVIN[name]
-    for name in names:
-        if not _registry()._units[name].is_multiplicative:
-            raise _DimensionError(f"'{unit}' has no linear conversion", remedy="Use kelvin, degC or degF, or a linear unit")
-    return None
+    factor, root = registry.get_root_units(unit)
+    roots: dict[str, Any] = dict(root._units)
+    amount: Any = factor
+    return Facts(
+        dimension=_dimension(dict(unit.dimensionality)),
+        factor=float(amount),
+        bits=float(roots.get("bit", 0)),
+        turns=float(roots.get("radian", 0)),
+        is_cycles=any(name.endswith("hertz") for name in names),
+        has_offset=any(not registry._units[name].is_multiplicative for name in names),
+        scale=next(iter(names)) if len(names) == 1 and set(names.values()) == {1} else "",
+        symbol=_SYMBOLS.get(spelling) or f"{unit:~P}",
+    )
 
 
-def _root_factor(unit: Any) -> float:
-    factor: Any = _registry().get_root_units(unit)[0]
-    return float(factor)
+def _dimension(exponents: dict[str, float]) -> str:
+    """One text for a dimension, whatever the order in which it came about."""
 
+    def factors(sign: int) -> list[str]:
+        raised = ((name, sign * exponent) for name, exponent in sorted(exponents.items()) if sign * exponent > 0)
+        return [name if exponent == 1 else f"{name} ** {exponent:g}" for name, exponent in raised]
 
-def _counts(unit: Any) -> Any:
-    return dict(_registry().get_root_units(unit)[1]._units).get("bit", 0)
-
-
-def _turns(unit: Any) -> Any:
-    return dict(_registry().get_root_units(unit)[1]._units).get("radian", 0)
-
-
-def _cycles(unit: Any) -> bool:
-    return any(name.endswith("hertz") for name in unit._units)
+    if not exponents:
+        return "dimensionless"
+    return " / ".join([" * ".join(factors(1)) or "1", *factors(-1)])
 
 
 def _tidy(factor: float) -> float:
