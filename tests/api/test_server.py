@@ -19,13 +19,13 @@ TOKEN = "a-token-of-tests-that-is-long-enough"
 def test_it_serves_on_a_free_port_and_lets_go_of_it(app: ASGIApp) -> None:
     with Server(app, port=0) as server:
         assert server.url == f"http://127.0.0.1:{server.port}" and server.port > 0
-        assert httpx.get(f"{server.url}/healthz").json() == {"status": "ok"}
-        assert httpx.get(f"{server.url}/v1/status").status_code == 401
-        answer = httpx.get(f"{server.url}/v1/status", headers={"authorization": f"Bearer {TOKEN}"})
+        assert httpx.get(f"{server.url}/healthz", timeout=60).json() == {"status": "ok"}
+        assert httpx.get(f"{server.url}/v1/status", timeout=60).status_code == 401
+        answer = httpx.get(f"{server.url}/v1/status", headers={"authorization": f"Bearer {TOKEN}"}, timeout=60)
         assert answer.status_code == 200 and "server" not in answer.headers
-        assert httpx.get(f"{server.url}/healthz", headers={"host": f"evil.example:{server.port}"}).status_code == 421
+        assert httpx.get(f"{server.url}/healthz", headers={"host": f"evil.example:{server.port}"}, timeout=60).status_code == 421
     with pytest.raises(httpx.ConnectError):
-        httpx.get(f"{server.url}/healthz")
+        httpx.get(f"{server.url}/healthz", timeout=60)
 
 
 def test_a_taken_port_is_told(app: ASGIApp) -> None:
@@ -71,5 +71,5 @@ def test_tls_is_served_with_a_secure_cookie(tmp_path: Path, app: ASGIApp, tokens
     with Server(app, port=0, ssl_certificate=certificate, ssl_key=key) as server:
         assert server.url.startswith("https://")
         code = tokens.new_code()
-        answer = httpx.get(f"{server.url}/login", params={"code": code}, verify=str(certificate))
+        answer = httpx.get(f"{server.url}/login", params={"code": code}, verify=str(certificate), timeout=60)
         assert answer.status_code == 303 and "; Secure" in answer.headers["set-cookie"]

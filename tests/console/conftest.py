@@ -178,7 +178,7 @@ def plant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plant]:
     platform.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")  # Playwright leaves a loop that runs in this thread: no other room's tests should meet it
 def chromium() -> Iterator[Browser]:
     """The machine's Chromium, where `evil.example` means this machine too, as after a rebinding of its name."""
     program = Path("/usr/bin/chromium")

@@ -83,6 +83,7 @@ def test_new_telemetry_appears_by_itself(visitor: Visitor, plant: Plant) -> None
         f"{visitor.url}/v1/telemetry/station",
         json={"unit": "pump-1", "ts": to_iso(now), "p": 500, "t": 99.25},
         headers={"authorization": "Bearer a-token-of-tests-that-is-long-enough"},
+        timeout=60,
     ).raise_for_status()
     expect(shown).to_have_text("99.25\u00a0°C")
 

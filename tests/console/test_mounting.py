@@ -41,10 +41,10 @@ def test_the_console_is_behind_the_same_guard(plant: Any) -> None:
         "/console/_nicegui_ws/socket.io/?EIO=4&transport=polling",
     )
     for path in paths:
-        assert httpx.get(f"{url}{path}").status_code == 401, path
-        assert httpx.get(f"{url}{path}", headers={**BEARER, "host": "evil.example"}).status_code == 421, path
-    assert [httpx.get(f"{url}{path}", headers=BEARER).headers["location"] for path in paths[:2]] == ["/console/"] * 2
-    page = httpx.get(f"{url}/console/", headers=BEARER)
+        assert httpx.get(f"{url}{path}", timeout=60).status_code == 401, path
+        assert httpx.get(f"{url}{path}", headers={**BEARER, "host": "evil.example"}, timeout=60).status_code == 421, path
+    assert [httpx.get(f"{url}{path}", headers=BEARER, timeout=60).headers["location"] for path in paths[:2]] == ["/console/"] * 2
+    page = httpx.get(f"{url}/console/", headers=BEARER, timeout=60)
     policy = page.headers["content-security-policy"]
     assert page.status_code == 200 and "default-src 'none'" in policy and "frame-ancestors 'none'" in policy and "http" not in policy
     assert page.headers["x-frame-options"] == "DENY"
@@ -52,7 +52,7 @@ def test_the_console_is_behind_the_same_guard(plant: Any) -> None:
 
 def test_every_page_is_answered_and_asks_for_nothing_elsewhere(plant: Any) -> None:
     for path in ("", "dead-letters", "runs", "models"):
-        page = httpx.get(f"{plant.server.url}/console/{path}", headers=BEARER, timeout=20)
+        page = httpx.get(f"{plant.server.url}/console/{path}", headers=BEARER, timeout=60)
         assert page.status_code == 200
         assert "//cdn" not in page.text and 'src="http' not in page.text and 'href="http' not in page.text
 
@@ -87,7 +87,7 @@ def app():
 for turn in range(3):
     with Server(app(), port=0) as server:
         for path in ("", "dead-letters", "runs", "models", "assets/console.css"):
-            answer = httpx.get(f"{server.url}/console/{path}", headers={"authorization": f"Bearer {TOKEN}"}, timeout=20)
+            answer = httpx.get(f"{server.url}/console/{path}", headers={"authorization": f"Bearer {TOKEN}"}, timeout=60)
             assert answer.status_code == 200, (turn, path, answer.status_code, answer.text)
             assert "set-cookie" not in answer.headers or "path=/console" in answer.headers["set-cookie"].lower()
         try:
