@@ -51,9 +51,9 @@ def nothing(hours, rows):
 
 
 def arrays(batch):
-    """The key of a reading holds its time, so that two hours never share one."""
+    """The key of a reading holds its time, so that two hours never share one; no content is 0."""
     keys = np.array([key * 1_000 + hour + 1 for key, hour, _ in batch], np.uint64)
-    contents = np.array([content for _, _, content in batch], np.uint64)
+    contents = np.array([content + 1 for _, _, content in batch], np.uint64)
     return keys, contents, np.ones(len(batch), np.uint64), np.array([hour * HOUR for _, hour, _ in batch], np.int64)
 
 
@@ -112,6 +112,25 @@ def test_batches_that_become_visible_together_are_kept_until_then(max_places):
             assert verdict.tolist() == expected_of(plain, keys, contents, False)
 
     check()
+
+
+@quick
+@given(st.lists(st.tuples(st.integers(1, 2), st.sampled_from([1, 3]), st.lists(reading, min_size=1, max_size=40)), max_size=8))
+def test_readings_of_other_paths_or_revisions_clash_only_where_they_overlap(batches):
+    """`content` says which paths a reading has, of up to three in a batch; an hour's table widens where they differ."""
+    seen, plain = SeenReadings({}), {}
+    for revision, kinds, batch in batches:
+        keys, contents, _, time = arrays([(key, hour, content % kinds) for key, hour, content in batch])
+        paths = np.array([0b001, 0b010, 0b110], np.uint64)[contents.astype(np.int64) - 1]
+        expected = []
+        for key, content, there in zip(keys.tolist(), contents.tolist(), paths.tolist(), strict=True):
+            known = plain.setdefault(key, [])
+            duplicate = any(content == other for other, _, _ in known)
+            overlaps = any(revision == of and there & has for _, of, has in known)
+            expected.append(DUPLICATE if duplicate else CLASH if overlaps else NEW)
+            if not duplicate:
+                known.append((content, revision, there))
+        assert seen.add(keys, contents, paths, time, revision, nothing).tolist() == expected
 
 
 def test_by_order_of_ingestion_an_older_reading_does_not_become_the_newest():

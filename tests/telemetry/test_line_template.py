@@ -12,7 +12,7 @@ from twinwright.telemetry import journal, json_template, line_template
 from twinwright.telemetry.decode_json import JsonDecoder
 from twinwright.telemetry.json_reader import LineReader
 from twinwright.telemetry.line_kernels import short_number
-from twinwright.telemetry.line_template import FEWEST, Template
+from twinwright.telemetry.line_template import FEWEST, SplitLines, Template
 from twinwright.telemetry.payloads import Payload
 
 quick = settings(max_examples=60, deadline=None, derandomize=True)
@@ -46,6 +46,10 @@ def broken(line: bytes, rng: random.Random) -> bytes:
     return (text[:at] + piece + text[at + rng.randrange(3) :]).encode()
 
 
+def parts_of(split: SplitLines) -> list[bytes]:
+    return [split.column(j).tobytes() for j in range(split.template.columns)] + [split.others().tobytes()]
+
+
 def lines_of(form: str, seed: int, share: float) -> list[bytes]:
     rng = random.Random(seed)
     lines = [filled(form, rng) for _ in range(FEWEST + 40)]
@@ -62,7 +66,7 @@ def test_lines_come_together_again_whatever_they_are(form: str, seed: int, share
         assert found is not None
         assert found.matched.mean() > 0.5
     if found is not None:
-        parts = [part.tobytes() for part in found.parts()]
+        parts = parts_of(found)
         assert line_template.join(found.template, parts, found.matched, len(whole)) == whole
         assert found.starts.tolist() == np.cumsum([0, *(len(line) + 1 for line in lines)]).tolist()
     assert [one.body for one in journal.unpack(journal.pack([Payload(line) for line in lines]))] == lines
@@ -166,7 +170,7 @@ def test_parts_that_do_not_make_up_the_lines_are_refused() -> None:
     lines = b"".join(b"a=%d b=%d\n" % (i, i * 7) for i in range(FEWEST))
     found = line_template.split(lines, FEWEST)
     assert found is not None
-    parts = [part.tobytes() for part in found.parts()]
+    parts = parts_of(found)
     for number in range(len(parts)):
         cut = [part[:-1] if at == number else part for at, part in enumerate(parts)]
         with pytest.raises(ValueError, match="lines"):

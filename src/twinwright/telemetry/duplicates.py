@@ -1,6 +1,6 @@
 """Which readings have been seen: exact, bounded in memory, and independent of how much history there is.
 
-A reading's key (twin, event time, correction) and its content (paths, values, units) are hashed to 64 bits each; both together
+A reading's key (twin, event time, correction) is hashed to 64 bits and its content (paths, values, units) to 63; both together
 identify it. The hashes of each hour of event time that is being written to are held in an open-addressing table of its own, which is
 dropped when the hour has been quiet for longest. What arrives for an hour that is not held is looked up in the store by its keys, or
 the hour is read back whole when so much arrives that this is less work. Hashes are never stored: they can change with a version.
@@ -21,11 +21,13 @@ from numpy.typing import NDArray
 from twinwright.clock import HOUR
 from twinwright.storage.layout import MASK_BITS, ReadingColumn
 
-MAX_PLACES = 1 << 23  # of 32 bytes, for all hours together: 268 MB, and only a busy fleet gets there
+MAX_PLACES = 1 << 23  # of at most 32 bytes, for all hours together: 268 MB, and only a busy fleet gets there
 _SMALLEST = 1 << 6
 _READ_WHOLE = 2_000  # in an hour with fewer readings keys are not worth looking up
 _SHARE = 4  # nor in one of which a quarter has been asked for
 _TAKEN_OVER = 8  # a table that was let go of serves an hour that needs an eighth of it
+
+_NARROW, _WIDE = 2, 4  # words of a place: key, content; and paths, revision
 
 NEW, DUPLICATE, CLASH, REPLACES, OLDER = 0, 1, 2, 3, 4
 
@@ -100,7 +102,7 @@ def _fingerprint(
                     total += _mix(seeds[j] ^ np.uint64(0xA0761D6478BD642F))
                 else:
                     total += _mix(_mix(words[j, row] + np.uint64(0xE7037ED1A0B428DB)) ^ seeds[j])
-        content[row] = total
+        content[row] = total | np.uint64(1)  # no content is 0: that is a free place
         paths[row] = there
 
 
@@ -177,7 +179,7 @@ class SeenReadings:
         known, looked_up = {}, set(by_key)
         for number in spans:
             kept = self._held if number in self._held else self._partly
-            hour = known[number] = kept.pop(number) if number in kept else _Hour(self._tables)
+            hour = known[number] = kept.pop(number) if number in kept else _Hour(self._tables, wide=self._latest_only)
             if number not in looked_up:
                 self._held[number] = hour
             elif self._keep:
@@ -232,32 +234,34 @@ class _Tables:
     go of is kept, and taken over by the next hour that is about to become large."""
 
     def __init__(self) -> None:
-        self._kept = np.zeros((0, 4), np.uint64)
+        self._kept = np.zeros(0, np.uint64)
 
     @property
     def places(self) -> int:
-        return len(self._kept)
+        return len(self._kept) // _WIDE
 
-    def take(self, places: int) -> NDArray[np.uint64]:
+    def take(self, places: int, width: int) -> NDArray[np.uint64]:
         """An empty table of at least so many places."""
-        if not places <= len(self._kept) <= places * _TAKEN_OVER:
-            return np.zeros((places, 4), np.uint64)
-        table, self._kept = self._kept, np.zeros((0, 4), np.uint64)
+        if not places * width <= len(self._kept) <= places * width * _TAKEN_OVER:
+            return np.zeros((places, width), np.uint64)
+        table, self._kept = self._kept.reshape(-1, width), np.zeros(0, np.uint64)
         table.fill(0)
         return table
 
     def give(self, table: NDArray[np.uint64]) -> None:
-        if len(table) > len(self._kept):
-            self._kept = table
+        if table.size > len(self._kept):
+            self._kept = table.reshape(-1)
 
 
 class _Hour:
-    """The readings of one hour of event time: an open-addressing table."""
+    """The readings of one hour of event time: an open-addressing table of keys and contents. Mostly all are of the same paths and
+    revision; where they are not, or their order counts, it is `wide` and has these too."""
 
-    def __init__(self, tables: _Tables) -> None:
+    def __init__(self, tables: _Tables, *, wide: bool) -> None:
         self._tables = tables
         self._count = 0
-        self.table = tables.take(_SMALLEST)  # key, content, paths, revision: half a cache line; 0 in the last: free
+        self._alike: tuple[int, int] | None = None  # paths and revision
+        self.table = tables.take(_SMALLEST, _WIDE if wide else _NARROW)  # the last word of a free place is 0
 
     @property
     def places(self) -> int:
@@ -265,13 +269,28 @@ class _Hour:
 
     def insert(self, rows: SeenReadings.Rows, verdict: NDArray[np.uint8], latest_only: bool) -> int:
         """How many were new."""
+        alike = _alike(rows) if self.table.shape[1] == _NARROW else None
+        width = _WIDE if alike is None or self._alike not in (None, alike) else _NARROW
         needed = _places(self._count + len(verdict))
-        if needed > len(self.table):
-            old, self.table = self.table, self._tables.take(needed)
-            _move(old, self.table)
-        added = int(_insert(self.table, *rows[:4], verdict, latest_only))
+        if needed > len(self.table) or width > self.table.shape[1]:
+            old, self.table = self.table, self._tables.take(max(needed, len(self.table)), width)
+            paths, revision = self._alike or (0, 0)
+            _move(old, self.table, np.uint64(paths), np.uint64(revision))
+        key, content, paths_of, revisions, _ = rows
+        if width == _NARROW:
+            self._alike = alike
+            added = int(_insert_alike(self.table, key, content, verdict))
+        else:
+            added = int(_insert(self.table, key, content, paths_of, revisions, verdict, latest_only))
         self._count += added
         return added
+
+
+def _alike(rows: SeenReadings.Rows) -> tuple[int, int] | None:
+    """The paths and the revision that all rows have in common, and some paths there are."""
+    _, _, paths, revision, _ = rows
+    same = len(paths) > 0 and paths[0] != 0 and bool((paths == paths[0]).all()) and bool((revision == revision[0]).all())
+    return (int(paths[0]), int(revision[0])) if same else None
 
 
 def _places(count: int) -> int:
@@ -291,17 +310,42 @@ def _spans(hours: NDArray[np.int32]) -> dict[int, tuple[int, int]]:
 
 
 @numba.njit(cache=True, nogil=True)
-def _move(old: Any, table: Any) -> None:
-    """In the order of the old table, so that what shares a run keeps its order, and neighbours stay near."""
+def _move(old: Any, table: Any, paths: Any, revision: Any) -> None:
+    """In the order of the old table, so that what shares a run keeps its order, and neighbours stay near. `paths` and `revision` are
+    those of what comes from a narrow table into a wide one."""
     mask = np.uint64(len(table) - 1)
+    had, has = old.shape[1], table.shape[1]
     for place in range(len(old)):
-        if old[place, 3] == 0:
+        if old[place, had - 1] == 0:
             continue
         at = _mix(old[place, 0]) & mask
-        while table[at, 3] != 0:
+        while table[at, has - 1] != 0:
             at = (at + np.uint64(1)) & mask
-        for word in range(4):
-            table[at, word] = old[place, word]
+        table[at, 0], table[at, 1] = old[place, 0], old[place, 1]
+        if has == _WIDE:
+            table[at, 2], table[at, 3] = (old[place, 2], old[place, 3]) if had == _WIDE else (paths, revision)
+
+
+@numba.njit(cache=True, nogil=True)
+def _insert_alike(table: Any, key: Any, content: Any, verdict: Any) -> int:
+    """As `_insert`, where all readings are of the same paths and revision."""
+    mask = np.uint64(len(table) - 1)
+    added = 0
+    for row in range(len(key)):
+        at = _mix(key[row]) & mask
+        answer = NEW
+        while table[at, 1] != 0:
+            if table[at, 0] == key[row]:
+                if table[at, 1] == content[row]:
+                    answer = DUPLICATE
+                    break
+                answer = CLASH
+            at = (at + np.uint64(1)) & mask
+        verdict[row] = answer
+        if answer != DUPLICATE:
+            table[at, 0], table[at, 1] = key[row], content[row]
+            added += 1
+    return added
 
 
 @numba.njit(cache=True, nogil=True)

@@ -126,10 +126,14 @@ class LineReader:
     def _columns(self, split: SplitLines, plan: Plan, values: _Values) -> None:
         values.good[:] = split.matched
         numbers = {name: j for j, (name, _) in enumerate(self._fields)}
-        for column, segment, begin, end in zip(plan.columns, split.template.segments[1:], split.begins, split.ends, strict=True):
+        for number, column in enumerate(plan.columns):
+            segment, begin, end = split.template.segments[number + 1], split.begins[number], split.ends[number]
             split.buffer[end] = 10  # no text is read past it; columns have room to spare
             j = -1 if column.field is None else numbers[column.field]
             kind = self._kinds[j] if j >= 0 else np.int8(-1)
+            known = split.numbers(number) if kind == NUMBER and not column.in_quotes else None
+            if known is not None and known.fill(values.words[j].view(np.float64), values.state[j], split.matched, VALUE):
+                continue
             read_column(
                 split.buffer, begin, segment[0], column.in_quotes, kind, j, split.matched, *values.places, values.good
             )  # fmt: skip

@@ -177,22 +177,23 @@ def join(columns: Any, places: Any, ends: Any, segments: Any, bounds: Any, match
 
 
 @njit
-def short_number(data: Any, at: Any, delimiter: Any, numbers: Any, j: Any, row: Any) -> Any:
-    """How long the number at `at` is, which is put to `numbers[j, row]`: some digits, and perhaps a point and more, in seven bytes with the
-    delimiter behind them. 0 for any other. The digits are taken together at once (Lemire 2018, "Quickly parsing eight digits")."""
+def short_digits(data: Any, at: Any, delimiter: Any) -> Any:
+    """(length, digits, decimals) of the number at `at`: some digits, and perhaps a point and more, in seven bytes with the delimiter behind
+    them. Length 0 for any other. The digits are taken together at once (Lemire 2018, "Quickly parsing eight digits")."""
+    none = np.int64(0), np.int64(0), np.uint64(0)
     if at > len(data) - WORD:
-        return np.int64(0)
+        return none
     word = load(data, at)
     found = _zeros(word ^ (np.uint64(delimiter) * ONES))
     if found == 0:
-        return np.int64(0)
+        return none
     length = _trailing_zeros(found) >> np.uint64(3)
     used = (np.uint64(1) << (np.uint64(8) * length)) - np.uint64(1)
     points = _zeros(word ^ _POINTS) & used
     whole = length if points == 0 else _trailing_zeros(points) >> np.uint64(3)
     digits = length if points == 0 else length - np.uint64(1)
     if whole == 0 or (points != 0 and whole == digits) or (whole > 1 and word & np.uint64(0xFF) == 48):
-        return np.int64(0)
+        return none
     before = (np.uint64(1) << (np.uint64(8) * whole)) - np.uint64(1)
     packed = word & used
     if points != 0:
@@ -200,9 +201,17 @@ def short_number(data: Any, at: Any, delimiter: Any, numbers: Any, j: Any, row: 
     shift = np.uint64(8) * (np.uint64(WORD) - digits)
     packed = (packed << shift) | (_NOUGHTS & ((np.uint64(1) << shift) - np.uint64(1)))
     if ((packed & _UPPER) | (((packed + np.uint64(0x0606060606060606)) & _UPPER) >> np.uint64(4))) != np.uint64(0x3333333333333333):
-        return np.int64(0)
+        return none
     packed = (packed & np.uint64(0x0F0F0F0F0F0F0F0F)) * np.uint64(2561) >> np.uint64(8)
     packed = (packed & np.uint64(0x00FF00FF00FF00FF)) * np.uint64(6553601) >> np.uint64(16)
     packed = (packed & np.uint64(0x0000FFFF0000FFFF)) * np.uint64(42949672960001) >> np.uint64(32)
-    numbers[j, row] = float(np.int64(packed)) / TEN[digits - whole]
-    return np.int64(length)
+    return np.int64(length), np.int64(packed), digits - whole
+
+
+@njit
+def short_number(data: Any, at: Any, delimiter: Any, numbers: Any, j: Any, row: Any) -> Any:
+    """How long the number at `at` is, which is put to `numbers[j, row]`; 0 where `short_digits` does not take it."""
+    length, digits, decimals = short_digits(data, at, delimiter)
+    if length > 0:
+        numbers[j, row] = float(digits) / TEN[decimals]
+    return length

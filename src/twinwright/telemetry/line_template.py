@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from twinwright.telemetry import line_kernels
+from twinwright.telemetry import line_kernels, number_columns
 from twinwright.telemetry.line_kernels import LITTLE, ONES, WORD
+from twinwright.telemetry.number_columns import Numbers
 
 FEWEST = 256  # lines that are worth it
 _SAMPLES = 64
@@ -50,11 +51,22 @@ class SplitLines:
     rest: tuple[int, int]
     starts: NDArray[np.int64]
     matched: NDArray[np.bool_]
+    _numbers: dict[int, Numbers | None] = field(default_factory=dict)  # who reads the lines and who keeps them both ask
 
-    def parts(self) -> list[NDArray[np.uint8]]:
-        """The columns, and the rest."""
-        spans = [*zip(self.begins.tolist(), self.ends.tolist(), strict=True), self.rest]
-        return [self.buffer[begin:end] for begin, end in spans]
+    def column(self, j: int) -> NDArray[np.uint8]:
+        """The texts of column j, each with the byte that ends it."""
+        return self.buffer[self.begins[j] : self.ends[j]]
+
+    def numbers(self, j: int) -> Numbers | None:
+        """Column j as numbers, where most of its texts are some."""
+        if j not in self._numbers:
+            delimiter, count = self.template.segments[j + 1][0], int(np.count_nonzero(self.matched))
+            self._numbers[j] = number_columns.numbers(self.buffer, int(self.begins[j]), int(self.ends[j]), delimiter, count)
+        return self._numbers[j]
+
+    def others(self) -> NDArray[np.uint8]:
+        """The lines that do not fit."""
+        return self.buffer[slice(*self.rest)]
 
 
 def split(lines: bytes, count: int) -> SplitLines | None:
@@ -84,6 +96,9 @@ def join(template: Template, parts: Sequence[bytes], matched: NDArray[np.bool_],
     lengths = [len(part) for part in parts[:-1]]
     ends = np.cumsum(lengths, dtype=np.int64)
     bounds = np.cumsum([0, *(len(segment) for segment in template.segments)], dtype=np.int64)
+    own = int(bounds[-1]) - template.columns  # of each line: what ends a value is in its column
+    if size != sum(map(len, parts)) + own * int(np.count_nonzero(matched)):
+        raise ValueError("the parts of lines do not make up what they were")
     out = np.empty(size, np.uint8)
     columns, segments, rest = (np.frombuffer(part, np.uint8) for part in (b"".join(parts[:-1]), b"".join(template.segments), parts[-1]))
     written = line_kernels.join(columns, ends - np.array(lengths, np.int64), ends, segments, bounds, matched, rest, out)
