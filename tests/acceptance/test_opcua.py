@@ -92,6 +92,14 @@ def test_an_imported_address_space_brings_live_values(plant: PlantServer, tmp_pa
     series = twinwright("history", "Halle_Süd.Pump_1", "Temperature", workspace=folder).good
     assert series["quality"].count("bad") == 1
 
+    plant.write("ns=2;s=p1.Temperature", 24.5)  # while nobody listens
+    contract = next(name.removeprefix("contracts/").removesuffix(".yaml") for name in answer["files"] if "Pump_Type" in name)
+    differs = twinwright("reconcile", "--against", "source", "--contract", contract, workspace=folder)
+    assert differs.code == 1
+    assert [(one["path"], one["theirs"]) for one in differs.json["items"] if one["kind"] == "missing"] == [("Temperature", 24.5)]
+    assert twinwright("reconcile", "--against", "source", "--contract", contract, "--repair", workspace=folder).json["repaired"] == 1
+    assert state("Halle_Süd.Pump_1")["Temperature"] == 24.5
+
 
 def test_the_same_address_space_gives_the_same_files_and_nothing_is_overwritten(plant: PlantServer, tmp_path: Path) -> None:
     once, again = (imported(plant, tmp_path / name).good for name in ("once", "again"))

@@ -33,7 +33,11 @@ JUDGED = {
     "spike": {"window": 5, "threshold": 2, "least": 0.5},
     "gap": "PT30M",
 }
-OBSERVED = [{"path": "pressure", "field": "p", "unit": "kPa", **JUDGED}, {"path": "mode", "field": "m", "stuck": "PT10M"}]
+OBSERVED = [
+    {"path": "pressure", "field": "p", "unit": "kPa", **JUDGED},
+    {"path": "mode", "field": "m", "stuck": "PT10M"},
+    {"path": "starts", "field": "n", "sequence": {"wrap": 5}},
+]
 law = settings(
     derandomize=True, database=None, max_examples=15, deadline=None, report_multiple_bugs=False, phases=(Phase.explicit, Phase.generate)
 )
@@ -67,7 +71,7 @@ def plant() -> Iterator[Plant]:
 def send(plant: Plant, sent: Sequence[Sent]) -> None:
     for source in dict.fromkeys(one[0] for one in sent):
         mine = [one for one in sent if one[0] == source]
-        bodies = [{"id": twin, "ts": to_iso(NOW - ago * 60 * SECOND), "p": p, "m": m} for _, twin, ago, p, m in mine]
+        bodies = [{"id": twin, "ts": to_iso(NOW - ago * 60 * SECOND), "p": p, "m": m, "n": ago % 7} for _, twin, ago, p, m in mine]
         plant.send(*(json.dumps(body).encode() for body in bodies), to=source)
 
 
@@ -87,7 +91,7 @@ def marks(plant: Plant, path: str, start: int | None = None, end: int | None = N
 
 
 def everything(plant: Plant) -> Marks:
-    return marks(plant, "pressure") | marks(plant, "mode")
+    return marks(plant, "pressure") | marks(plant, "mode") | marks(plant, "starts")
 
 
 def check_any_order() -> None:
@@ -130,7 +134,7 @@ def check_windows() -> None:
             for pair in windows:
                 start, end = (NOW - ago * 60 * SECOND for ago in (max(pair), min(pair)))
                 inside = {key: word for key, word in whole.items() if start <= key[2] < end}
-                assert marks(one, "pressure", start, end) | marks(one, "mode", start, end) == inside
+                assert marks(one, "pressure", start, end) | marks(one, "mode", start, end) | marks(one, "starts", start, end) == inside
             for cell in one.latest():
                 word = judged(one).of_cells(SYSTEM, [cell], None).get((cell["twin"], cell["path"]), "good")
                 assert cell["kind"] == 0 or word == whole[cell["twin"], cell["path"], cell["time"], cell["source"]]

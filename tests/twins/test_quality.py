@@ -20,6 +20,7 @@ criteria = st.builds(
     stuck=st.none() | st.integers(1, 200),
     spike=st.none() | st.builds(Spike, st.sampled_from([3, 5, 7]), st.sampled_from([0.5, 3.0]), st.sampled_from([0.0, 0.6])),
     gap=st.none() | st.integers(1, 60),
+    sequence=st.none() | st.sampled_from([0, 3, 91]),
 )
 
 
@@ -47,6 +48,12 @@ def by_the_definitions(times, values, good, criteria):
                 while begun and values[kept[begun - 1]] == values[at]:
                     begun -= 1
                 bits |= STUCK * (times[at] - times[kept[begun]] >= criteria.stuck)
+            if criteria.sequence is not None and before is not None:
+                follows = {int(values[before]), int(values[before]) + 1}  # the same again is no gap
+                if criteria.sequence:
+                    follows = {number % criteria.sequence for number in follows}
+                number = int(values[at]) % criteria.sequence if criteria.sequence else int(values[at])
+                bits |= GAP * (number not in follows)
             if criteria.spike is not None:
                 reach = criteria.spike.reach
                 window = [values[one] for one in kept[max(0, place - reach) : place + reach + 1]]

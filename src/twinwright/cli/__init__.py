@@ -7,6 +7,7 @@ from twinwright.cli import keeping as _keeping  # noqa: F401 - registers its com
 from twinwright.cli import models as _models  # noqa: F401 - registers its commands
 from twinwright.cli import new as _new  # noqa: F401 - registers its commands
 from twinwright.cli import processes as _processes  # noqa: F401 - registers its commands
+from twinwright.cli import reconciling as _reconciling  # noqa: F401 - registers its commands
 from twinwright.cli import scenarios as _scenarios  # noqa: F401 - registers its commands
 from twinwright.cli import schemas as _schemas  # noqa: F401 - registers its commands
 from twinwright.cli import shadows as _shadows  # noqa: F401 - registers its commands

@@ -329,27 +329,6 @@ def history(
 
 
 @app.command()
-def reconcile(
-    against: Annotated[Path | None, typer.Option("--against", help="A snapshot that the source gives of itself.")] = None,
-    contract: Annotated[str | None, typer.Option("--contract", help="The contract that reads the snapshot.")] = None,
-    repair: Annotated[bool, typer.Option("--repair", help="Ingest what is missing.")] = False,
-    workspace: Workspace = HERE,
-    as_json: Json = False,
-) -> None:
-    """Recompute state from history, compare, repair; or compare history with a snapshot, exit code 1 where they differ."""
-    with opened(workspace) as platform:
-        result = platform.reconcile(against=None if against is None else str(against), contract=contract, repair=repair)
-    show = output.fields if against is None else _show_differences
-    output.finish(result, as_json, show, good=result["inconsistent"] == result["repaired"])
-
-
-def _show_differences(result: dict[str, Any]) -> None:
-    rows = [[i["kind"], i["twin"], i["path"], i["unit"], i["theirs"], i["theirs_at"], i["ours"], i["ours_at"]] for i in result["items"]]
-    output.table(["what", "twin", "path", "unit", "theirs", "at", "ours", "at"], rows, empty="no differences")
-    output.fields({name: value for name, value in result.items() if name != "items"})
-
-
-@app.command()
 def kpi(
     window: Annotated[str, typer.Option("--window", help="How far back shares are taken.")] = "PT1H",
     workspace: Workspace = HERE,

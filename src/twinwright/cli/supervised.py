@@ -106,12 +106,12 @@ def sinks(session: Session) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def regularly(what: str, work: Callable[[threading.Event], object]) -> Iterator[None]:
-    """Something that is done every ten minutes in a thread of its own, and is told when to leave off."""
+def regularly(what: str, work: Callable[[threading.Event], object], every: float = _EVERY_SECONDS) -> Iterator[None]:
+    """Something that is done every ten minutes (or so many seconds) in a thread of its own, and is told when to leave off."""
     stop = threading.Event()
 
     def run() -> None:
-        while not stop.wait(_EVERY_SECONDS):
+        while not stop.wait(every):
             try:
                 work(stop)
             except TwinwrightError as error:

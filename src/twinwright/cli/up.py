@@ -18,6 +18,7 @@ from twinwright.cli.supervised import regularly, sinks, sources, until_told
 from twinwright.errors import MissingExtraError, PlatformError
 from twinwright.governance.principals import LOCAL_ADMIN
 from twinwright.observability import logs
+from twinwright.platform import reconciling
 from twinwright.platform.local import LocalPlatform
 from twinwright.platform.remote import running_platform
 from twinwright.platform.retention import expire_history
@@ -27,6 +28,7 @@ from twinwright.platform.session import Session
 from twinwright.workspace.settings import Settings
 
 _log = logs.get_logger("up")
+_COMPARED_SECONDS = 5.0  # how often it is looked what is due to be compared
 
 
 def run(folder: Path, *, host: str | None, port: int | None, own_tls: bool, as_json: bool) -> None:
@@ -48,6 +50,7 @@ def run(folder: Path, *, host: str | None, port: int | None, own_tls: bool, as_j
             sinks(session),
             sources(session, lambda: session.workspace.settings.connectors),
             regularly("housekeeping", lambda _: _keep_house(session)),
+            regularly("reconciliation", lambda stop: reconciling.run_due(session, stop), _COMPARED_SECONDS),
             regularly("retention", lambda stop: _keep_history(session, stop)),
         ):
             platform.resume_jobs()

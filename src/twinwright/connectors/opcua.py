@@ -33,6 +33,7 @@ from twinwright.telemetry.payloads import Delivery, Receipt
 class OpcuaSource:
     """A subscription to one server; see the module. One connection lives from `open` to `close`, the backlog as long as this."""
 
+    tells_present: ClassVar[bool] = True
     Settings: ClassVar[type[Spec]] = OpcuaSettings
     Binding: ClassVar[type[Spec]] = OpcuaBinding
 

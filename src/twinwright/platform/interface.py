@@ -138,10 +138,24 @@ class Platform(GraphSurface, Protocol):
         """`path kind type unit` of everything the twin's interface lets be observed."""
         ...
 
+    def gaps(self, contract: str | None = None, *, start: str | None = None, end: str | None = None) -> dict[str, Any]:
+        """Where history has holes by a contract's `gap` and `sequence` (default: of all contracts, the last day):
+        `checked inconsistent repaired missing items[]{twin path source from to missing}`, the first 1,000."""
+        ...
+
+    def reconciliations(self) -> list[dict[str, Any]]:
+        """`name every_seconds against contract repair last` of each `[reconcile.NAME]`; `last` is its last result."""
+        ...
+
+    def run_reconciliation(self, name: str) -> dict[str, Any]:
+        """One of them now: as `reconcile`, with `name` and `outcome` (`equal`, `differs`, `failed` with an `error`)."""
+        ...
+
     def reconcile(self, *, against: str | None = None, contract: str | None = None, repair: bool = False) -> dict[str, Any]:
         """Recompute state from history and compare: `checked inconsistent repaired`.
 
-        `against` a snapshot file of a source, read through its contract: `missing different extra refused{} items[]` as well; with
+        `against` a snapshot of a source, read through its contract: a file, a URL, or `source` for what the contract's own connector
+        can tell of the present: `missing different extra refused{} items[]` as well; with
         `repair` what is missing is ingested.
         """
         ...

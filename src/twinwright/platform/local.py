@@ -11,7 +11,8 @@ from typing import Any
 from twinwright.clock import parse_duration, time_of, to_iso
 from twinwright.errors import UsageError
 from twinwright.governance.principals import LOCAL_ADMIN, Principal
-from twinwright.platform import health, keeping, retention, series_file
+from twinwright.platform import health, keeping, reconciling, retention, series_file
+from twinwright.platform.gaps import find_gaps
 from twinwright.platform.ingest import ingest_files
 from twinwright.platform.interface import Progress
 from twinwright.platform.local_graph import LocalGraph
@@ -214,10 +215,21 @@ class LocalPlatform(LocalGraph, LocalSimulation):
             for info in infos.values()
         ]
 
+    def gaps(self, contract: str | None = None, *, start: str | None = None, end: str | None = None) -> dict[str, Any]:
+        return find_gaps(self.session, self.principal, contract, start, end)
+
+    def reconciliations(self) -> list[dict[str, Any]]:
+        return reconciling.listed(self.session, self.principal)
+
+    def run_reconciliation(self, name: str) -> dict[str, Any]:
+        return reconciling.run(self.session, self.principal, name)
+
     def reconcile(self, *, against: str | None = None, contract: str | None = None, repair: bool = False) -> dict[str, Any]:
         if against is None:
             if contract is not None or repair:
-                raise UsageError("there is no snapshot to compare with", where="against", remedy="Name its file: --against FILE")
+                raise UsageError(
+                    "there is no snapshot to compare with", where="against", remedy="Say where it is: --against FILE, a URL, or source"
+                )
             return reconcile_state(self.session, self.principal)
         if contract is None:
             raise UsageError("nobody says how the snapshot is read", where="contract", remedy="Name the contract: --contract NAME")

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Final
 
 from twinwright.clock import to_iso
-from twinwright.connectors.chunks import Chunking, read_chunks
-from twinwright.errors import NotFoundError
 from twinwright.governance.principals import SYSTEM, Principal
+from twinwright.platform import snapshots
 from twinwright.platform.session import Session
 from twinwright.telemetry.payloads import Delivery, Payload, Receipt
 from twinwright.telemetry.snapshot import Comparison, Difference, Snapshot, missing_elements
@@ -27,19 +25,19 @@ def reconcile_state(session: Session, principal: Principal) -> dict[str, Any]:
     return {"checked": checked, "inconsistent": inconsistent, "repaired": inconsistent}
 
 
-def reconcile_against(session: Session, principal: Principal, file: str, contract: str, *, repair: bool) -> dict[str, Any]:
+def reconcile_against(
+    session: Session, principal: Principal, against: str, contract: str, *, repair: bool, token: str | None = None
+) -> dict[str, Any]:
     """`checked inconsistent repaired missing different extra refused{reason:n} items[]`; with `repair` a `token` too.
 
-    Raises NotFoundError, UsageError for a file that can't be read, ClockSuspectError.
+    Raises what `snapshots.payloads` does, and ClockSuspectError.
     """
     if repair:
         principal.require_write()
     pipeline = session.pipeline
-    applied, path = pipeline.contract(contract), Path(file)
-    if not path.is_file():
-        raise NotFoundError(f"there is no file {path}", remedy="Check the path")
+    applied = pipeline.contract(contract)
     snapshot = Snapshot(applied)
-    for payload, _ in read_chunks(path, applied.spec.format, how=Chunking(delimiter=applied.spec.delimiter)):
+    for payload in snapshots.payloads(session, applied, against, token=token):
         snapshot.add(payload, pipeline.registry, pipeline.guard.now())
     comparison = Comparison(session.store, principal)
     found = comparison.differences(snapshot)

@@ -15,6 +15,7 @@ from twinwright.governance.principals import Principal
 from twinwright.observability.logs import current_correlation
 from twinwright.platform.interface import Platform, Progress
 from twinwright.platform.server import is_ours, receipt_of, socket_path
+from twinwright.platform.snapshots import place_of
 from twinwright.platform.wire import FOLDER, METHODS, Answer, Request, receive, send
 from twinwright.telemetry.payloads import Payload, Receipt
 
@@ -78,8 +79,9 @@ class RemotePlatform:
         return cast(dict[str, Any], self._call("simulate", [scenario], options, progress))
 
     def reconcile(self, *, against: str | None = None, contract: str | None = None, repair: bool = False) -> dict[str, Any]:
-        file = None if against is None else str(Path(against).resolve())
-        answer = self._call("reconcile", [], {"against": file, "contract": contract, "repair": repair}, None)
+        answer = self._call(
+            "reconcile", [], {"against": None if against is None else place_of(against), "contract": contract, "repair": repair}, None
+        )
         return cast(dict[str, Any], answer)
 
     def backup(self, to: str) -> dict[str, Any]:

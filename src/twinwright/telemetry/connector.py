@@ -29,7 +29,9 @@ class Source(Protocol):
     """A source yields deliveries and is told when each is durable.
 
     One whose class says `shareable = True` may be read by several processes into one store at once: what it reads from is shared out among
-    them, and its deliveries carry positions, so that the store's fence refuses whoever was thought dead and comes back.
+    them, and its deliveries carry positions, so that the store's fence refuses whoever was thought dead and comes back. One whose class
+    says `tells_present = True` gives, opened anew beside itself, the present value of all that is bound, and takes nothing away:
+    history is compared with that.
     """
 
     Settings: ClassVar[type[Spec]]

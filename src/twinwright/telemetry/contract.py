@@ -303,6 +303,9 @@ def _column(spec: ContractSpec, index: int, paths: Mapping[str, PathInfo], docum
     if kind not in ("DOUBLE", "BIGINT") and (observation.range or observation.max_rate or observation.spike):
         message = f"'{observation.path}' is not a number: it has no range, rate or spike"
         problems.add(document.problem(place, message, "Remove it", "bad_range"))
+    if kind not in ("DOUBLE", "BIGINT") and observation.sequence:
+        message = f"'{observation.path}' is not a number: it can't count"
+        problems.add(document.problem((*place, "sequence"), message, "Observe the counter on a path of its own", "bad_sequence"))
     check_map(observation.map or {}, ReadingColumn(observation.path, kind, unit), info.schema, place, document, problems)
     if kind not in ("DOUBLE", "BIGINT") and (observation.is_linear or isinstance(observation.unit, MessageUnitSpec)):
         message = f"'{observation.path}' is not a number: it has no scale, offset, sign or unit"

@@ -17,7 +17,7 @@ WHY: Mapping[Effect, str] = {
     "facts": "the same payload means something else; `replay` brings history in step",
     "breaking": "nothing more is written where something was",
 }
-_OF_QUALITY = frozenset({"max_rate", "stuck", "spike", "gap", "clock_drift"})
+_OF_QUALITY = frozenset({"max_rate", "stuck", "spike", "gap", "sequence", "clock_drift"})
 _OF_OPERATION = ("freshness", "lateness", "journal", "examples", "source", "skew")
 
 

@@ -130,6 +130,8 @@ def _rules(one: ObservationSpec) -> str:
         rules.append(f"{one.range[0]:g} to {one.range[1]:g}, else {'refused' if one.reject or one.required else 'bad'}")
     if one.max_rate is not None:
         rules.append(f"at most {one.max_rate.value:g} per {one.max_rate.per}")
+    if one.sequence is not None:
+        rules.append("a sequence number" + (f" up to {one.sequence.wrap - 1}" if one.sequence.wrap else ""))
     return "; ".join(rules) or "-"
 
 

@@ -20,7 +20,7 @@ def criteria_of(contracts: Iterable[Contract]) -> AllCriteria:
         (contract.source, one.path): _criteria(one, column, contract.spec.gap)
         for contract in contracts
         for one, column in zip(contract.spec.observations, contract.columns, strict=True)
-        if one.max_rate or one.stuck or one.spike or one.gap or contract.spec.gap
+        if one.max_rate or one.stuck or one.spike or one.gap or one.sequence or contract.spec.gap
     }
 
 
@@ -32,4 +32,5 @@ def _criteria(spec: ObservationSpec, column: ReadingColumn, gap: str | None) -> 
         stuck=parse_duration(spec.stuck) if spec.stuck else None,
         spike=Spike(spec.spike.window, spec.spike.threshold, spec.spike.least) if spec.spike else None,
         gap=parse_duration(gap) if gap else None,
+        sequence=(spec.sequence.wrap or 0) if spec.sequence else None,
     )

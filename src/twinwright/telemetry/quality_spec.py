@@ -40,11 +40,20 @@ class SpikeSpec(Spec):
         return self
 
 
+class SequenceSpec(Spec):
+    """The value counts what the source sends, one by one: where a number is left out, something did not arrive."""
+
+    wrap: int | None = Field(None, ge=2, le=2**53, description="the counter begins anew at 0 after `wrap` - 1; without it it never does")
+
+
 class QualitySpec(Spec):
     """How one observation is judged beside its neighbours: the values of one source in the order of event time."""
 
     stuck: str | None = Field(None, description="a value that is unchanged for so long is marked `stuck`")
     spike: SpikeSpec | None = Field(None, description="an outlier among its neighbours is marked `spike`")
     gap: str | None = Field(None, description="a value that comes longer than this after the one before it is marked `gap`")
+    sequence: SequenceSpec | None = Field(
+        None, description="the value is a sequence number: one that does not follow the one before it is marked `gap`"
+    )
 
     _check_lengths = field_validator("stuck", "gap", mode="before")(positive_duration)

@@ -169,7 +169,7 @@ def _of_one_series(rows: pa.Table, criteria: Criteria) -> Bits:
     types = set(pc.unique(rows["type"]).to_pylist())
     if "VARCHAR" in types:  # judged by equality alone
         codes = pc.dictionary_encode(rows["txt"].combine_chunks(), null_encoding="encode").indices.to_numpy().astype(np.int64)
-        return judge(times, codes.astype(np.float64), good, replace(criteria, rate=None, spike=None), codes)
+        return judge(times, codes.astype(np.float64), good, replace(criteria, rate=None, spike=None, sequence=None), codes)
     values, _ = numbers(rows, criteria.unit, rows["path"][0].as_py())
     whole = types <= {"BIGINT", "BOOLEAN"} and len(pc.unique(rows["unit"])) == 1
     return judge(times, values, good, criteria, pc.fill_null(rows["int"], 0).to_numpy() if whole else None)

@@ -9,7 +9,8 @@ Nothing here knows when a value arrived. A value is marked, never changed and ne
   Hampel's (The influence curve and its role in robust estimation, J. Am. Stat. Assoc. 69, 1974, 383-393), the filter as Pearson has it
   (Outliers in process modeling and identification, IEEE Trans. Control Syst. Technol. 10, 2002, 55-63). At an end of the series the
   window is cut off, so the newest values are judged again when later ones are there.
-- *gap*: longer after the record before it, good or bad, than the source's rhythm allows.
+- *gap*: longer after the record before it, good or bad, than the source's rhythm allows; or a sequence number that is neither the
+  number after the good one before it nor the same again.
 """
 
 from __future__ import annotations
@@ -55,11 +56,13 @@ class Criteria:
     stuck: int | None = None
     spike: Spike | None = None
     gap: int | None = None
+    sequence: int | None = None  # after how many numbers the counter begins anew; 0: never
 
     @property
     def good_before(self) -> int:
         """How many good values before a value can decide its marks (more where it must be older, for `stuck`)."""
-        return max(int(self.rate is not None or self.stuck is not None), self.spike.reach if self.spike else 0)
+        before = self.rate is not None or self.stuck is not None or self.sequence is not None
+        return max(int(before), self.spike.reach if self.spike else 0)
 
     @property
     def good_after(self) -> int:
@@ -90,9 +93,20 @@ def judge(
         bits[index[1:][np.abs(np.diff(v)) / np.diff(t) * per > limit]] |= RATE
     if criteria.stuck is not None:
         bits[index[_unchanged(t, v if identity is None else identity[index]) >= criteria.stuck]] |= STUCK
+    if criteria.sequence is not None:
+        bits[index[1:][left_out(v if identity is None else identity[index], criteria.sequence) != 0]] |= GAP
     if criteria.spike is not None:
         bits[index[spikes(v, criteria.spike)]] |= SPIKE
     return bits
+
+
+def left_out(counts: NDArray[np.int64] | NDArray[np.float64], wrap: int) -> NDArray[np.int64]:
+    """How many numbers are missing before each sequence number but the first; -1 where the counter has begun anew, so that nobody knows."""
+    whole = counts.astype(np.int64)
+    steps = whole[1:] - whole[:-1]
+    if wrap:
+        steps %= wrap
+    return np.where(steps < 0, -1, np.maximum(steps - 1, 0))
 
 
 def _unchanged(times: NDArray[np.int64], values: NDArray[np.int64] | NDArray[np.float64]) -> NDArray[np.int64]:

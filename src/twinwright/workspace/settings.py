@@ -21,6 +21,7 @@ from twinwright.events.settings import WebhookSettings
 from twinwright.storage.layout import Lane
 from twinwright.storage.registry import Engine, find_engine
 from twinwright.telemetry.quality_spec import positive_duration
+from twinwright.workspace.reconciling import ReconcileSettings
 from twinwright.workspace.retention import HistoryRetention
 
 _TABLE = re.compile(r"^\s*\[\s*([A-Za-z0-9_.\-\"' ]+?)\s*\]")
@@ -101,6 +102,7 @@ class Settings(Spec):
     retention: RetentionSettings = Field(default=RetentionSettings(), description="how long things are kept")
     connectors: dict[str, ConnectorSettings] = Field(default_factory=dict, description="sources of telemetry by name")
     sinks: dict[str, SinkSettings] = Field(default_factory=dict, description="where changes of twins go, by name")
+    reconcile: dict[str, ReconcileSettings] = Field(default_factory=dict, description="what is compared at regular times, by name")
     webhooks: dict[str, WebhookSettings] = Field(default_factory=dict, description="where events go, by name")
 
 
