@@ -11,15 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from twinwright.connectors.chunks import Chunking, read_chunks
-from twinwright.connectors.registry import find_connector, load_connectors
 from twinwright.errors import NotFoundError, PlatformError, UsageError
-from twinwright.telemetry.contract import Contract
 from twinwright.telemetry.payloads import Payload, Receipt
-from twinwright.workspace.load import bindings
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # a command that speaks to a running platform names a place, and loads none of what reads it
     from twinwright.platform.session import Session
+    from twinwright.telemetry.contract import Contract
 
 SOURCE: Final = "source"
 MAX_BYTES: Final = 256 * 1024 * 1024  # of an answer
@@ -80,6 +77,8 @@ def _is_loopback(host: str) -> bool:
 
 
 def _of_file(path: Path, contract: Contract) -> Iterator[Payload]:
+    from twinwright.connectors.chunks import Chunking, read_chunks
+
     for payload, _ in read_chunks(path, contract.spec.format, how=Chunking(delimiter=contract.spec.delimiter)):
         yield payload
 
@@ -115,6 +114,9 @@ def _fetched(address: str, token: str | None) -> Iterator[Path]:
 
 def _told(session: Session, contract: Contract) -> Iterator[Payload]:
     """What a connector says of the present when it is opened anew; nothing is acknowledged to it."""
+    from twinwright.connectors.registry import find_connector, load_connectors
+    from twinwright.workspace.load import bindings
+
     source = contract.spec.source
     name = None if source is None else source.connector
     settings = session.workspace.settings.connectors.get(name or "")
