@@ -235,6 +235,64 @@ class Validations(Answer):
     value: list[dict[str, Any]]
 
 
+class Validation(Answer):
+    id: str
+    metrics: dict[str, Any]
+    baseline: dict[str, Any] = Field(description="The errors of what would be said without a model, and its name.")
+
+
+class SimulationModels(Answer):
+    value: list[dict[str, Any]]
+
+
+class Promotion(Answer):
+    promoted: bool
+    reason: str
+
+
+class Explanation(Answer):
+    id: str
+    sentences: list[str]
+
+
+class Comparison(Answer):
+    same: bool
+    first_difference: Any
+
+
+class Replayed(Receipt):
+    superseded: int
+    retracted: int
+
+
+class Reconciled(Answer):
+    checked: int
+    inconsistent: int
+    repaired: int
+
+
+class Expired(Answer):
+    expired: int
+    before: str
+
+
+class Pruned(Answer):
+    removed: int
+    bytes: int
+
+
+class Shadows(Answer):
+    value: list[dict[str, Any]]
+
+
+class States(Answer):
+    value: list[TwinDocument]
+
+
+class RelationshipList(Answer):
+    value: list[Relationship]
+
+
 class ClockStatus(Answer):
     suspect: bool = Field(description="Ingestion is paused: pushes are answered 503 with Retry-After, nothing is taken.")
     step_seconds: float

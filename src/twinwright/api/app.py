@@ -18,7 +18,22 @@ from starlette.types import ASGIApp
 
 from twinwright.api import answers, errors
 from twinwright.api.boundary import Boundary
-from twinwright.api.routes import events, graph, health, influx, jobs, login, models, operations, query, simulation, telemetry, twins
+from twinwright.api.routes import (
+    calibration,
+    events,
+    graph,
+    health,
+    influx,
+    jobs,
+    login,
+    models,
+    operations,
+    query,
+    simulation,
+    telemetry,
+    twins,
+    upkeep,
+)
 from twinwright.api.security import AllowedHosts, Guard
 from twinwright.api.serving import Serving
 from twinwright.api.tokens import TokenAuthority
@@ -70,6 +85,8 @@ def create_app(
         telemetry.router,
         influx.router,
         simulation.router,
+        calibration.router,
+        upkeep.router,
         operations.router,
         operations.monitoring,
     )

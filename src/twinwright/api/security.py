@@ -133,10 +133,7 @@ class Guard:
     def _principal(self, scope: Scope, headers: Headers) -> Principal:
         authorization = headers.one(b"authorization")
         if authorization is not None:
-            scheme, _, token = authorization.partition(" ")
-            if scheme.lower() not in _SCHEMES or not token.strip():
-                raise UnauthorisedError("the Authorization header is not `Bearer <token>`", remedy="Send the token of .twinwright/token so")
-            return self._tokens.authenticate(token.strip())
+            return principal_of(self._tokens, authorization)
         session = self._session(scope, headers)
         if session is None:
             raise UnauthorisedError(
@@ -164,6 +161,14 @@ class Guard:
             return message
 
         return checked
+
+
+def principal_of(tokens: TokenAuthority, authorization: str) -> Principal:
+    """Whom `Bearer <token>` stands for. Raises UnauthorisedError."""
+    scheme, _, token = authorization.partition(" ")
+    if scheme.lower() not in _SCHEMES or not token.strip():
+        raise UnauthorisedError("the Authorization header is not `Bearer <token>`", remedy="Send the token of .twinwright/token so")
+    return tokens.authenticate(token.strip())
 
 
 def http_scheme(scope: Scope) -> str:

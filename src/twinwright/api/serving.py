@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Annotated, Final, cast
 
@@ -18,6 +20,7 @@ from twinwright.platform.interface import Platform
 
 MAX_COMMIT: Final = 2**63 - 1
 MOST_STREAMS: Final = 64
+MOST_UPLOADS: Final = 4
 WAIT_SECONDS: Final = 5.0
 _POLL_SECONDS: Final = 0.05
 
@@ -34,13 +37,36 @@ class Serving:
     graph: Workers = field(default_factory=lambda: Workers("graph", threads=64, waiting=448))  # they wait for one commit together
     runs: Workers = field(default_factory=lambda: Workers("runs", threads=2, waiting=6, retry_after=5.0))
 
-    streams: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MOST_STREAMS))  # of events
+    streams: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(MOST_STREAMS))  # whatever loop they are on
+    uploads: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(MOST_UPLOADS))  # each fills a disk
     closing: threading.Event = field(default_factory=threading.Event)  # streams end
+
+    @contextlib.contextmanager
+    def stream(self) -> Iterator[None]:
+        """A place among the streams. Raises BusyError where MOST_STREAMS are open."""
+        with _place(self.streams, f"{MOST_STREAMS} streams are open already"):
+            yield
+
+    @contextlib.contextmanager
+    def upload(self) -> Iterator[None]:
+        """A place among the files that come in. Raises BusyError where MOST_UPLOADS do."""
+        with _place(self.uploads, f"{MOST_UPLOADS} files come in already"):
+            yield
 
     def close(self) -> None:
         self.closing.set()
         for workers in (self.reads, self.telemetry, self.graph, self.runs):
             workers.close()
+
+
+@contextlib.contextmanager
+def _place(among: threading.Semaphore, otherwise: str) -> Iterator[None]:
+    if not among.acquire(blocking=False):
+        raise BusyError(otherwise, retry_after=5.0)
+    try:
+        yield
+    finally:
+        among.release()
 
 
 @dataclass(frozen=True, slots=True)

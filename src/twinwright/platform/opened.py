@@ -40,9 +40,7 @@ class Opened(_Surface):
 
     def history(self, twin: str, path: str, **options: Any) -> pa.Table:
         """`times values quality source` of `Platform.history`, which names the options. The table's metadata name twin and path."""
-        found = self._platform.history(twin, path, **options)
-        texts = {name: pa.array(found[name], pa.string()) for name in ("quality", "source")}
-        return _series(found, texts).replace_schema_metadata({"twin": twin, "path": path})
+        return history_table(self._platform.history(twin, path, **options))
 
     def simulate(self, scenario: str | Mapping[str, Any], **options: Any) -> dict[str, Any]:
         """As `Platform.simulate`; each of `outputs` is a table of `times values`."""
@@ -51,6 +49,12 @@ class Opened(_Surface):
     def run(self, id: str, **options: Any) -> dict[str, Any]:
         """As `Platform.run`; each of `outputs` is a table of `times values`."""
         return _with_tables(self._platform.run(id, **options))
+
+
+def history_table(found: Mapping[str, Any]) -> pa.Table:
+    """What `Platform.history` answers as a table of `times values quality source`; its metadata name twin and path."""
+    texts = {name: pa.array(found[name], pa.string()) for name in ("quality", "source")}
+    return _series(found, texts).replace_schema_metadata({"twin": found["twin"], "path": found["path"]})
 
 
 def _with_tables(run: dict[str, Any]) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -129,6 +129,18 @@ class _RemoteError(TwinwrightError):
 
     def as_json(self) -> dict[str, Any]:
         return {key: value for key, value in self._data.items() if key not in ("type", "exit_code")}
+
+
+def kind_of(code: str) -> type[TwinwrightError]:
+    """The class of `twinwright.errors` that has a code; PlatformError where none has."""
+    return next((one for one in _kinds(TwinwrightError) if one.code == code), PlatformError)
+
+
+def _kinds(kind: type[TwinwrightError]) -> Iterator[type[TwinwrightError]]:
+    for one in kind.__subclasses__():
+        if hasattr(errors, one.__name__):
+            yield one
+        yield from _kinds(one)
 
 
 def error_of(data: dict[str, Any]) -> TwinwrightError:

@@ -9,15 +9,17 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Annotated, Any, Final
 
-import msgspec
 from fastapi import APIRouter, Header, Query, Request
 from fastapi import Path as InPath
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from twinwright.api import answers
+from twinwright.api.bodies import fields, read_document
 from twinwright.api.errors import JsonResponse
 from twinwright.api.routes import failures
-from twinwright.api.serving import MAX_COMMIT, MOST_STREAMS, Asking, Caller, serving_of
+from twinwright.api.routes.graph import body
+from twinwright.api.serving import MAX_COMMIT, Asking, Caller
+from twinwright.api.streaming import EVENTS, SIGN_OF_LIFE, accepts, error_text, event_text, server_sent
 from twinwright.errors import BusyError, TwinwrightError, UsageError
 from twinwright.events.filter import MOST_CHARACTERS, filter_of
 
@@ -25,7 +27,6 @@ router = APIRouter(tags=["events"])
 Filter = Annotated[str | None, Query(min_length=1, max_length=MOST_CHARACTERS, description="Which, as in event routes; default: all.")]
 Name = Annotated[str, InPath(min_length=1, max_length=128, description="The webhook's name.")]
 _LOOK_SECONDS: Final = 0.2
-_SIGN_OF_LIFE: Final = 15.0  # seconds
 _STREAM: Final[dict[int | str, dict[str, Any]]] = {
     200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}, "description": "A page, or events until either side goes away."}
 }
@@ -51,12 +52,10 @@ async def events(
     if after is not None and after > first["last"]:
         what = f"there is no commit {after} yet"
         raise UsageError(what, where="Last-Event-ID", remedy=f"The newest is {first['last']}")
-    if "text/event-stream" not in request.headers.get("accept", ""):
+    if not accepts(request, EVENTS):
         return JsonResponse(first)
-    if serving_of(request).streams.locked():
-        raise BusyError(f"{MOST_STREAMS} clients follow events already", retry_after=5.0)
-    headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
-    return StreamingResponse(_stream(asking, first, filter), media_type="text/event-stream", headers=headers)
+    with asking.serving.stream():  # a status tells it; from there on it is an event
+        return server_sent(_stream(asking, first, filter))
 
 
 def _commit(last: str) -> int:
@@ -68,16 +67,16 @@ def _commit(last: str) -> int:
 async def _stream(asking: Caller, page: dict[str, Any], filter: str | None) -> AsyncIterator[bytes]:
     """Page by page; the next is read when the client has taken this one."""
     serving = asking.serving
-    async with serving.streams:
+    with serving.stream():
         quiet, told = 0.0, -1
         yield b": twinwright\n\n"
         while not serving.closing.is_set():
             for text in _lines(page["events"]):
                 yield text
-            if page["events"] or (quiet >= _SIGN_OF_LIFE and page["through"] != told):
+            if page["events"] or (quiet >= SIGN_OF_LIFE and page["through"] != told):
                 told, quiet = page["through"], 0.0
                 yield f"id: {told}\n\n".encode()  # a place without an event: commits that had none for this filter are not read again
-            elif quiet >= _SIGN_OF_LIFE:
+            elif quiet >= SIGN_OF_LIFE:
                 quiet = 0.0
                 yield b": still here\n\n"
             if page["through"] >= page["last"]:
@@ -89,7 +88,7 @@ async def _stream(asking: Caller, page: dict[str, Any], filter: str | None) -> A
                 await asyncio.sleep(1.0)
                 page = {**page, "events": []}
             except TwinwrightError as error:  # it can't be a status any more: the client comes again where it was
-                yield f"event: error\ndata: {msgspec.json.encode(error.as_json()).decode()}\n\n".encode()
+                yield error_text(error)
                 return
 
 
@@ -98,8 +97,7 @@ def _lines(events: list[dict[str, Any]]) -> list[bytes]:
     texts = []
     for at, one in enumerate(events):
         ends = at + 1 == len(events) or events[at + 1]["commit"] != one["commit"]
-        id = f"id: {one['commit']}\n" if ends else ""
-        texts.append(f"{id}event: {one['event']['type']}\ndata: {msgspec.json.encode(one['event']).decode()}\n\n".encode())
+        texts.append(event_text(one["event"]["type"], one["event"], one["commit"] if ends else None))
     return texts
 
 
@@ -120,11 +118,21 @@ async def letters(
     return JsonResponse({"value": await asking.serving.reads.run(asking.platform.webhook_letters, name, limit=limit)})
 
 
+_IDS: Final = body(
+    "application/json",
+    {"type": ["object", "null"], "properties": {"ids": {"type": ["array", "null"], "items": {"type": "string"}}}},
+    "Which ones; without a body all.",
+)
+_IDS["requestBody"]["required"] = False
+
+
 @router.post(
     "/v1/webhooks/{name}/retry",
     response_model=answers.WebhookRetry,
-    responses=failures(400, 404),
+    responses=failures(400, 404, 408, 413, 415),
     summary="Send that once more",
+    openapi_extra=_IDS,
 )
-async def retry(asking: Asking, name: Name) -> Response:
-    return JsonResponse(await asking.serving.runs.run(asking.platform.retry_webhook_letters, name))
+async def retry(request: Request, asking: Asking, name: Name) -> Response:
+    ids = fields(await read_document(request), {"ids": list}).get("ids")
+    return JsonResponse(await asking.serving.runs.run(asking.platform.retry_webhook_letters, name, ids))

@@ -14,11 +14,13 @@ from twinwright.api.bodies import read_document
 from twinwright.api.errors import JsonResponse
 from twinwright.api.routes import failures
 from twinwright.api.serving import Asking
+from twinwright.api.streaming import EVENTS, accepts, server_sent, with_progress
 from twinwright.errors import NotFoundError, UsageError
 
 REPORT_POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'; base-uri 'none'; sandbox"
 Id = Annotated[str, InPath(min_length=1, max_length=128, description="Its id, or a unique prefix of it.")]
 router = APIRouter(prefix="/v1", tags=["simulation"])
+_PROGRESS: Final[dict[int | str, dict[str, Any]]] = {200: {"content": {EVENTS: {"schema": {"type": "string"}}}}}
 _SCENARIO_BODY: Final = {
     "requestBody": {
         "required": True,
@@ -46,19 +48,28 @@ async def scenarios(asking: Asking) -> Response:
 @router.post(
     "/scenarios",
     response_model=answers.RunAnswers,
-    responses=failures(400, 404, 408, 413, 415),
+    responses={**_PROGRESS, **failures(400, 404, 408, 413, 415)},
     summary="Run a scenario",
-    description="Answers when all its runs have ended. A run that fails is an answer, not an error.",
+    description=(
+        "Answers when all its runs have ended. A run that fails is an answer, not an error. Who accepts `text/event-stream` is told of "
+        "each run that ends, as `progress` (`done`, `total`), and at the end `done` with the answer, or `error`."
+    ),
     openapi_extra=_SCENARIO_BODY,
 )
-async def simulate(request: Request, asking: Asking) -> Response:
+async def simulate(
+    request: Request,
+    asking: Asking,
+    fresh: Annotated[bool, Query(description="Run it, even where an equal run is stored.")] = False,
+) -> Response:
     scenario = _scenario(await read_document(request))
     await asking.visible()
     if isinstance(scenario, str):
         known = sorted(one["name"] for one in await asking.serving.reads.run(asking.platform.scenarios))
         if scenario not in known:  # the platform takes the path of a file too: not from here
             raise NotFoundError(f"there is no scenario '{scenario}'", remedy=f"There are: {', '.join(known) or 'none'}")
-    return JsonResponse(await asking.serving.runs.run(asking.platform.simulate, scenario))
+    if not accepts(request, EVENTS):
+        return JsonResponse(await asking.serving.runs.run(asking.platform.simulate, scenario, fresh=fresh))
+    return server_sent(with_progress(lambda told: asking.serving.runs.run(asking.platform.simulate, scenario, fresh=fresh, progress=told)))
 
 
 @router.get("/runs", response_model=answers.Runs, responses=failures(), summary="All runs, oldest first, without outputs")
@@ -95,6 +106,20 @@ async def run_report(asking: Asking, id: Id) -> Response:
 @router.post("/runs/{id}/verify", response_model=answers.Verification, responses=failures(404), summary="Repeat a run and compare bytes")
 async def verify(asking: Asking, id: Id) -> Response:
     return JsonResponse(await asking.serving.runs.run(asking.platform.verify_run, id))
+
+
+@router.get("/runs/{id}/explanation", response_model=answers.Explanation, responses=failures(404), summary="A run in words")
+async def explain(asking: Asking, id: Id) -> Response:
+    await asking.visible()
+    return JsonResponse(await asking.serving.reads.run(asking.platform.explain_run, id))
+
+
+@router.get(
+    "/runs/{id}/comparison/{other}", response_model=answers.Comparison, responses=failures(404), summary="Where two runs first differ"
+)
+async def compare(asking: Asking, id: Id, other: Id) -> Response:
+    await asking.visible()
+    return JsonResponse(await asking.serving.reads.run(asking.platform.compare_runs, id, other))
 
 
 @router.get("/parameter-sets", response_model=answers.ParameterSets, responses=failures(404), summary="All parameter sets")

@@ -10,7 +10,7 @@ from fastapi import Path as InPath
 from starlette.responses import Response
 
 from twinwright.api import answers
-from twinwright.api.bodies import TELEMETRY_TYPES, read_document, read_telemetry
+from twinwright.api.bodies import TELEMETRY_TYPES, read_document, read_telemetry, uploaded
 from twinwright.api.errors import JsonResponse
 from twinwright.api.routes import failures
 from twinwright.api.serving import MAX_COMMIT, Asking
@@ -53,6 +53,7 @@ _RETRY_BODY: Final = {
                             "maxItems": MAX_IDS,
                         },
                         "contract": {"type": ["string", "null"]},
+                        "dry_run": {"type": "boolean", "description": "Change nothing, and say what would become of them."},
                     },
                 }
             }
@@ -82,6 +83,23 @@ async def push(
     body = await read_telemetry(request)
     receipt = await asking.serving.telemetry.run(asking.platform.push, contract, [Payload(body, captures)], key=key)
     return JsonResponse(receipt.as_json())
+
+
+@router.post(
+    "/ingest/{contract}",
+    response_model=answers.Receipt,
+    responses=failures(400, 404, 408, 413, 415, 503),
+    summary="Load a file of a contract",
+    description=(
+        "As the command `ingest` does: a large file is read in parts, each durable by itself; sent again after an interruption it goes on "
+        "where it was, and sent again when finished it is all duplicates. At most 1 GiB."
+    ),
+    openapi_extra=_PUSH_BODY,
+)
+async def ingest(request: Request, asking: Asking, contract: Annotated[str, InPath(max_length=128)]) -> Response:
+    with asking.serving.upload():
+        async with uploaded(request) as file:
+            return JsonResponse(await asking.serving.telemetry.run(asking.platform.ingest, [str(file)], contract))
 
 
 def _event_attributes(request: Request) -> dict[str, str]:
@@ -125,22 +143,26 @@ async def dead_letter(asking: Asking, id: Annotated[int, InPath(ge=0, le=MAX_COM
     openapi_extra=_RETRY_BODY,
 )
 async def retry(request: Request, asking: Asking) -> Response:
-    ids, contract = _chosen(await read_document(request))
-    return JsonResponse(await asking.serving.telemetry.run(asking.platform.retry_dead_letters, ids, contract=contract))
+    ids, contract, dry_run = _chosen(await read_document(request))
+    again = asking.platform.retry_dead_letters
+    return JsonResponse(await asking.serving.telemetry.run(again, ids, contract=contract, dry_run=dry_run))
 
 
-def _chosen(document: Any) -> tuple[list[int] | None, str | None]:
-    """`ids` and `contract` of a retry. Raises UsageError."""
+def _chosen(document: Any) -> tuple[list[int] | None, str | None, bool]:
+    """`ids`, `contract` and `dry_run` of a retry. Raises UsageError."""
     if document is None:
-        return None, None
-    if not isinstance(document, dict) or not document.keys() <= {"ids", "contract"}:
+        return None, None, False
+    if not isinstance(document, dict) or not document.keys() <= {"ids", "contract", "dry_run"}:
         raise UsageError("the body is not an object of `ids` and `contract`", where="body", remedy='Send {"ids": [1, 2]}, or no body')
+    dry_run = document.get("dry_run", False)
+    if not isinstance(dry_run, bool):
+        raise UsageError("`dry_run` is neither true nor false", where="$.dry_run", remedy="Send true to change nothing, or leave it out")
     ids, contract = document.get("ids"), document.get("contract")
     if ids is not None and not (isinstance(ids, list) and len(ids) <= MAX_IDS and all(_is_id(one) for one in ids)):
         raise UsageError("`ids` is not a list of ids", where="$.ids", remedy=f"List at most {MAX_IDS} ids of dead letters")
     if contract is not None and not isinstance(contract, str):
         raise UsageError("`contract` is not text", where="$.contract", remedy="Name one contract, or leave it out")
-    return ids, contract
+    return ids, contract, dry_run
 
 
 def _is_id(value: Any) -> bool:

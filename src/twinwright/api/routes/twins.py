@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Query, Request
 from fastapi import Path as InPath
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
 from twinwright.api import answers
 from twinwright.api.errors import JsonResponse
 from twinwright.api.routes import failures
 from twinwright.api.serving import Asking
+from twinwright.api.streaming import ARROW, accepts, arrow
+from twinwright.platform.opened import history_table
 
 TwinId = Annotated[str, InPath(min_length=1, max_length=128, description="The $dtId of the twin.")]
 AsOf = Annotated[str | None, Query(max_length=40, description="An event time: the state of the world then.")]
 KnownAt = Annotated[str | None, Query(max_length=40, description="A time or commit number: what was believed then.")]
 Lane = Annotated[Literal["observed", "desired", "derived", "simulated"], Query(description="Which lane to show.")]
+Facts = Annotated[bool, Query(description="Only what payloads alone decide: no commits, no times of receipt.")]
 Interface = Annotated[str | None, Query(max_length=2048, description="The version of its interface that is meant: dtmi:example:Pump;1")]
+_TABLE: Final[dict[int | str, dict[str, Any]]] = {200: {"content": {ARROW: {"schema": {"type": "string", "format": "binary"}}}}}
 Aggregate = Literal["mean", "min", "max", "sum", "count", "first", "last"]
 
 
@@ -50,6 +54,44 @@ async def twins(asking: Asking) -> Response:
     return JsonResponse({"value": await asking.serving.reads.run(asking.platform.twins)})
 
 
+@router.get("/v1/state", response_model=answers.States, responses=failures(400, 404), summary="The documents of all twins")
+async def states(
+    asking: Asking, as_of: AsOf = None, known_at: KnownAt = None, lane: Lane = "observed", facts: Facts = False, interface: Interface = None
+) -> Response:
+    await asking.visible()
+    read = asking.platform.state
+    return JsonResponse(await asking.serving.reads.run(read, as_of=as_of, known_at=known_at, lane=lane, facts=facts, interface=interface))
+
+
+@router.get("/v1/state/{id}", response_model=answers.TwinDocument, responses=failures(400, 404), summary="The document of a twin")
+async def state(
+    asking: Asking,
+    id: TwinId,
+    as_of: AsOf = None,
+    known_at: KnownAt = None,
+    lane: Lane = "observed",
+    facts: Facts = False,
+    interface: Interface = None,
+) -> Response:
+    await asking.visible()
+    read = asking.platform.state
+    return JsonResponse(
+        await asking.serving.reads.run(read, id, as_of=as_of, known_at=known_at, lane=lane, facts=facts, interface=interface)
+    )
+
+
+@router.get("/v1/relationships", response_model=answers.RelationshipList, responses=failures(400, 404), summary="Relationships")
+async def relationships(
+    asking: Asking,
+    twin: Annotated[str | None, Query(min_length=1, max_length=128, description="Only those that begin at this twin.")] = None,
+    as_of: AsOf = None,
+    known_at: KnownAt = None,
+) -> Response:
+    await asking.visible()
+    read = asking.platform.relationships
+    return JsonResponse({"value": await asking.serving.reads.run(read, twin, as_of=as_of, known_at=known_at)})
+
+
 @router.get("/v1/twins/{id}/paths", response_model=answers.Paths, responses=failures(404), summary="What can be observed of a twin")
 async def paths(asking: Asking, id: TwinId) -> Response:
     await asking.visible()
@@ -57,9 +99,14 @@ async def paths(asking: Asking, id: TwinId) -> Response:
 
 
 @router.get(
-    "/v1/history/{twin}/{path:path}", response_model=answers.History, responses=failures(400, 404), summary="The history of one path"
+    "/v1/history/{twin}/{path:path}",
+    response_model=answers.History,
+    responses={**_TABLE, **failures(400, 404)},
+    summary="The history of one path",
+    description="Arrays of JSON, or for who accepts it an Arrow IPC stream of `times values quality source`.",
 )
 async def history(
+    request: Request,
     asking: Asking,
     twin: TwinId,
     path: Annotated[str, InPath(min_length=1, max_length=512, description="`pressure`, or through a component `motor/speed`.")],
@@ -76,4 +123,9 @@ async def history(
     read = asking.platform.history
     options: dict[str, Any] = {"start": start, "end": end, "every": every, "agg": agg, "unit": unit, "known_at": known_at, "lane": lane}
     options["interface"] = interface
-    return JsonResponse(await asking.serving.reads.run(read, twin, path, **options))
+    found = await asking.serving.reads.run(read, twin, path, **options)
+    if not accepts(request, ARROW):
+        return JsonResponse(found)
+    with asking.serving.stream():
+        table = await asking.serving.reads.run(history_table, found)
+        return StreamingResponse(arrow(asking.serving, table), media_type=ARROW)

@@ -1,0 +1,91 @@
+"""What whoever looks after a platform does from elsewhere: read the journal again, compare, follow, and let go of what is old."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from twinwright.api import answers
+from twinwright.api.bodies import fields, read_document
+from twinwright.api.errors import JsonResponse
+from twinwright.api.routes import failures
+from twinwright.api.routes.graph import body
+from twinwright.api.serving import Asking
+
+router = APIRouter(prefix="/v1", tags=["operations"])
+_TEXT: Final = {"type": ["string", "null"]}
+_FLAG: Final = {"type": "boolean"}
+_REPLAY: Final = body(
+    "application/json",
+    {"type": ["object", "null"], "properties": {"from": _TEXT, "to": _TEXT, "contract": _TEXT}},
+    "A window of receive times, and a contract; without them everything.",
+)
+_REPLAY["requestBody"]["required"] = False
+_EXPIRE: Final = body(
+    "application/json",
+    {"type": ["object", "null"], "properties": {"older_than": _TEXT}},
+    "An ISO 8601 duration; default: as the settings say.",
+)
+_EXPIRE["requestBody"]["required"] = False
+_PRUNE: Final = body(
+    "application/json",
+    {"type": "object", "required": ["older_than"], "properties": {"older_than": {"type": "string"}, "dry_run": _FLAG}},
+    "An ISO 8601 duration.",
+)
+
+
+@router.post(
+    "/replay",
+    response_model=answers.Replayed,
+    responses=failures(400, 404, 408, 409, 413, 415, 503),
+    summary="Read the journal again under the contracts applied now",
+    openapi_extra=_REPLAY,
+)
+async def replay(request: Request, asking: Asking) -> Response:
+    asked = fields(await read_document(request), {"from": str, "to": str, "contract": str})
+    options = {{"from": "start", "to": "end"}.get(name, name): value for name, value in asked.items()}
+    return JsonResponse(await asking.serving.runs.run(asking.platform.replay, **options))
+
+
+@router.post(
+    "/reconcile", response_model=answers.Reconciled, responses=failures(400), summary="Recompute the state from history, and compare"
+)
+async def reconcile(asking: Asking) -> Response:
+    return JsonResponse(await asking.serving.runs.run(asking.platform.reconcile))
+
+
+@router.post(
+    "/dead-letters/expire",
+    response_model=answers.Expired,
+    responses=failures(400, 408, 413, 415),
+    summary="Let go of the payloads of old dead letters",
+    openapi_extra=_EXPIRE,
+)
+async def expire(request: Request, asking: Asking) -> Response:
+    asked = fields(await read_document(request), {"older_than": str})
+    return JsonResponse(await asking.serving.graph.run(asking.platform.expire_dead_letters, **asked))
+
+
+@router.post(
+    "/runs/prune",
+    response_model=answers.Pruned,
+    responses=failures(400, 408, 413, 415),
+    summary="Remove runs that began long ago",
+    openapi_extra=_PRUNE,
+)
+async def prune(request: Request, asking: Asking) -> Response:
+    asked = fields(await read_document(request), {"older_than": str, "dry_run": bool}, required=("older_than",))
+    return JsonResponse(await asking.serving.runs.run(asking.platform.prune_runs, **asked))
+
+
+@router.get("/shadows", response_model=answers.Shadows, responses=failures(), summary="How far each shadow has followed its twins")
+async def shadows(asking: Asking) -> Response:
+    await asking.visible()
+    return JsonResponse({"value": await asking.serving.reads.run(asking.platform.shadows)})
+
+
+@router.post("/shadows/run", response_model=answers.Shadows, responses=failures(400), summary="Follow until nothing is left")
+async def shadow_run(asking: Asking) -> Response:
+    return JsonResponse({"value": await asking.serving.runs.run(asking.platform.shadow_run)})
