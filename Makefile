@@ -12,7 +12,7 @@ PORT ?= 8080
 FMUS ?= build/fmus
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest --generate-hashes --no-header --no-annotate
 
-.PHONY: help setup demo up test bench bench-quick fmus soak lint format docs lock
+.PHONY: help proto setup demo up test bench bench-quick fmus soak lint format docs lock
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
@@ -67,6 +67,9 @@ format: setup  ## put the code into its form
 
 docs: setup  ## regenerate docs/reference
 	@$(BIN)/python docs/generate.py
+
+proto: setup  ## the Python code of the gRPC service, from its .proto
+	@$(BIN)/python src/twinwright/api/rpc/generate.py
 
 lock: setup  ## resolve the dependencies afresh
 	@$(COMPILE) --upgrade --all-extras --output-file requirements/dev.txt pyproject.toml

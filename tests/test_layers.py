@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-HEAVY = ("numba", "numpy", "scipy", "nicegui", "matplotlib", "pint", "polars", "pyarrow", "duckdb", "pydantic", "fastapi")
+HEAVY = ("numba", "numpy", "scipy", "nicegui", "matplotlib", "pint", "polars", "pyarrow", "duckdb", "pydantic", "fastapi", "grpc", "google")
 
 
 def loaded_by(module: str) -> set[str]:

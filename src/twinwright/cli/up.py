@@ -7,8 +7,10 @@ import json
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
+from starlette.types import ASGIApp
 
 from twinwright.api.app import Extension, create_app
 from twinwright.api.certificates import CERTIFICATE, own_certificate
@@ -26,6 +28,9 @@ from twinwright.platform.sealing import seal
 from twinwright.platform.server import CommandServer, socket_path
 from twinwright.platform.session import Session
 from twinwright.workspace.settings import Settings
+
+if TYPE_CHECKING:
+    from twinwright.api.rpc.server import RpcServer
 
 _log = logs.get_logger("up")
 _COMPARED_SECONDS = 5.0  # how often it is looked what is due to be compared
@@ -45,7 +50,7 @@ def run(folder: Path, *, host: str | None, port: int | None, own_tls: bool, as_j
         platform = LocalPlatform(session)
         with (
             _commands(platform, session),
-            _server(platform, session, settings, host, port, own_tls=own_tls) as (server, tokens),
+            _server(platform, session, settings, host, port, own_tls=own_tls) as (server, tokens, rpc),
             _deriving(session),
             sinks(session),
             sources(session, lambda: session.workspace.settings.connectors),
@@ -55,17 +60,20 @@ def run(folder: Path, *, host: str | None, port: int | None, own_tls: bool, as_j
         ):
             platform.resume_jobs()
             login = f"{server.url}/login?code={tokens.new_code()}"
-            _tell(server, login, session.private / CERTIFICATE if own_tls else None, as_json=as_json)
+            _tell(server, rpc, login, session.private / CERTIFICATE if own_tls else None, as_json=as_json)
             wait()
 
 
-def _tell(server: Server, login: str, certificate: Path | None, *, as_json: bool) -> None:
+def _tell(server: Server, rpc: str | None, login: str, certificate: Path | None, *, as_json: bool) -> None:
     """The first line is where to go; the next one, what clients are to trust."""
     if as_json:
         trusted = {} if certificate is None else {"certificate": str(certificate.resolve())}
-        typer.echo(json.dumps({"url": server.url, "login": login, **trusted}))
+        also = {} if rpc is None else {"grpc": rpc}
+        typer.echo(json.dumps({"url": server.url, "login": login, **also, **trusted}))
         return
     typer.echo(login)
+    if rpc is not None:
+        typer.echo(f"gRPC on {rpc}")
     if certificate is not None:
         typer.echo(f"clients trust {certificate.resolve()}")
 
@@ -88,7 +96,8 @@ def _commands(platform: LocalPlatform, session: Session) -> Iterator[None]:
 @contextlib.contextmanager
 def _server(
     platform: LocalPlatform, session: Session, settings: Settings, host: str | None, port: int | None, *, own_tls: bool
-) -> Iterator[tuple[Server, TokenAuthority]]:
+) -> Iterator[tuple[Server, TokenAuthority, str | None]]:
+    """REST, and gRPC where the settings have a port for it: its address."""
     api = settings.api
     tokens = TokenAuthority.of_workspace(session.private, clock=session.clock)
     app = create_app(
@@ -100,7 +109,20 @@ def _server(
         certificate, key = own_certificate(session.private, [name for name in named if name not in ("0.0.0.0", "::")])  # noqa: S104
     server = Server(app, host or api.host, api.port if port is None else port, ssl_certificate=certificate, ssl_key=key)
     with server:
-        yield server, tokens
+        if api.grpc_port is None:
+            yield server, tokens, None
+            return
+        with _rpc_server(app, host or api.host, api.grpc_port, tokens, certificate, key) as rpc:
+            yield server, tokens, rpc.address
+
+
+def _rpc_server(app: ASGIApp, host: str, port: int, tokens: TokenAuthority, certificate: Path | None, key: Path | None) -> RpcServer:
+    """Raises MissingExtraError where its extra is not installed."""
+    try:
+        from twinwright.api.rpc.server import RpcServer
+    except ImportError:
+        raise MissingExtraError("grpc", "grpc_port of [api]") from None
+    return RpcServer(app, host, port, tokens=tokens, ssl_certificate=certificate, ssl_key=key)
 
 
 def _console() -> Extension | None:

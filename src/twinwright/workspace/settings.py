@@ -59,6 +59,9 @@ class ApiSettings(Spec):
 
     host: str = Field(default="127.0.0.1", description="loopback unless told otherwise; anything else needs TLS")
     port: int = Field(default=8420, ge=0, le=65_535, description="0 takes a free one")
+    grpc_port: int | None = Field(
+        default=None, ge=0, le=65_535, description="serve gRPC too, on this port; 0 takes a free one; off unless given"
+    )
     allowed_hosts: list[str] = Field(default_factory=list, description="further names by which browsers may call this host")
     console: bool = Field(default=True, description="serve the web console under /console")
     tls_certificate: str | None = Field(default=None, description="PEM file of the certificate chain")

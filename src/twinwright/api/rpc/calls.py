@@ -1,0 +1,163 @@
+"""The handlers of the service: each asks REST by the bridge, and ends with its answer or with the status that it stands for.
+
+What streams reads on when the client has taken the part before; a client that takes nothing for STALLED_SECONDS is let go of.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from typing import Any, Final
+
+import grpc
+import msgspec
+
+from twinwright.api.rpc import v1_pb2
+from twinwright.api.rpc.bridge import Answered, Bridge
+from twinwright.api.rpc.messages import RPCS, SERVICE, Rpc, message_of
+from twinwright.api.rpc.statuses import Refused, refused, refused_by, refused_in_stream
+from twinwright.api.streaming import ARROW, EVENTS
+from twinwright.errors import PlatformError, TwinwrightError
+from twinwright.observability.logs import get_logger
+
+STALLED_SECONDS: Final = 60.0
+PART_BYTES: Final = 1024 * 1024  # clients take messages of 4 MiB unless they say otherwise
+_CARRIED: Final = ("authorization", "x-correlation-id")
+_log = get_logger("grpc")
+
+
+class StalledError(PlatformError):
+    """A client that follows a stream and takes nothing of it."""
+
+    code = "Stalled"
+    http_status = 408
+
+
+class Calls:
+    """The handlers, by the name of their rpc. `stalled` is in seconds."""
+
+    def __init__(self, bridge: Bridge, *, stalled: float = STALLED_SECONDS) -> None:
+        self._bridge, self._stalled = bridge, stalled
+
+    def handlers(self) -> grpc.GenericRpcHandler:
+        """All of them, as a server takes them."""
+        return grpc.method_handlers_generic_handler(SERVICE.full_name, {name: self._handler(rpc) for name, rpc in RPCS.items()})
+
+    def _handler(self, rpc: Rpc) -> grpc.RpcMethodHandler:
+        codec = {"request_deserializer": rpc.request.FromString, "response_serializer": rpc.response.SerializeToString}
+        if rpc.method.client_streaming:
+            return grpc.stream_stream_rpc_method_handler(self._each(rpc), **codec)
+        if rpc.method.server_streaming:
+            return grpc.unary_stream_rpc_method_handler(self._parts(rpc), **codec)
+        return grpc.unary_unary_rpc_method_handler(self._one(rpc), **codec)
+
+    def _one(self, rpc: Rpc) -> Callable[[Any, Any], Awaitable[Any]]:
+        async def handle(request: Any, context: Any) -> Any:
+            return await _told(context, self._answer(rpc, request, context))
+
+        return handle
+
+    def _each(self, rpc: Rpc) -> Callable[[AsyncIterator[Any], Any], Awaitable[None]]:
+        async def handle(requests: AsyncIterator[Any], context: Any) -> None:
+            async def all() -> None:
+                async for request in requests:  # the next is taken from the wire when this one is durable
+                    await self._write(context, await self._answer(rpc, request, context))
+
+            await _told(context, all())
+
+        return handle
+
+    def _parts(self, rpc: Rpc) -> Callable[[Any, Any], Awaitable[None]]:
+        stream = {"History": self._history, "Simulate": self._simulate, "Events": self._events}[rpc.name]
+
+        async def handle(request: Any, context: Any) -> None:
+            await _told(context, stream(rpc, request, context))
+
+        return handle
+
+    async def _answer(self, rpc: Rpc, request: Any, context: Any) -> Any:
+        answer = await self._bridge.ask(rpc.asked(request), carried(context.invocation_metadata()))
+        if answer.status != 200:
+            raise refused(answer)
+        return message_of(rpc.response, msgspec.json.decode(answer.body))
+
+    async def _history(self, rpc: Rpc, request: Any, context: Any) -> None:
+        async def take(part: bytes) -> None:
+            for start in range(0, len(part), PART_BYTES):
+                await self._write(context, v1_pb2.HistoryPart(arrow=part[start : start + PART_BYTES]))
+
+        _check(await self._bridge.ask(rpc.asked(request, ARROW), carried(context.invocation_metadata()), take))
+
+    async def _simulate(self, rpc: Rpc, request: Any, context: Any) -> None:
+        async def take(name: str, data: Any, _id: str) -> None:
+            if name == "progress":
+                await self._write(context, v1_pb2.SimulateUpdate(progress=message_of(v1_pb2.Progress, data)))
+            elif name == "done":
+                await self._write(context, v1_pb2.SimulateUpdate(done=message_of(v1_pb2.Runs, {"value": data["runs"]})))
+
+        await self._sent(rpc, request, context, take)
+
+    async def _events(self, rpc: Rpc, request: Any, context: Any) -> None:
+        async def take(name: str, data: Any, id: str) -> None:
+            place = {"position": int(id)} if id else {}
+            text = "" if data is None else msgspec.json.encode(data).decode()
+            await self._write(context, v1_pb2.Event(type=name, json=text, **place))
+
+        await self._sent(rpc, request, context, take)
+
+    async def _sent(self, rpc: Rpc, request: Any, context: Any, take: Callable[[str, Any, str], Awaitable[None]]) -> None:
+        """Follow the Server-Sent Events of a resource."""
+        rest = b""
+
+        async def part(data: bytes) -> None:
+            nonlocal rest
+            *whole, rest = (rest + data).split(b"\n\n")
+            for text in whole:
+                name, value, id = _event(text)
+                if name == "error":
+                    raise refused_in_stream(value)
+                if name or id:
+                    await take(name, value, id)
+
+        _check(await self._bridge.ask(rpc.asked(request, EVENTS), carried(context.invocation_metadata()), part))
+
+    async def _write(self, context: Any, message: Any) -> None:
+        try:
+            async with asyncio.timeout(self._stalled):
+                await context.write(message)
+        except TimeoutError:
+            what = f"nothing was taken of the stream for {self._stalled:g} s"
+            raise StalledError(what, remedy="Read faster, or ask for less") from None
+
+
+def carried(metadata: Iterable[tuple[str, str | bytes]] | None) -> list[tuple[bytes, bytes]]:
+    """What of the metadata goes on to REST: the credential and the correlation id, and nothing else that could be sent."""
+    found = ((name, value) for name, value in metadata or () if name in _CARRIED)
+    return [(name.encode(), value if isinstance(value, bytes) else value.encode("latin-1", "replace")) for name, value in found]
+
+
+async def _told(context: Any, work: Awaitable[Any]) -> Any:
+    """Do it, and end the rpc with the status of what it raises."""
+    try:
+        return await work
+    except Refused as answer:
+        await answer.tell(context)
+    except TwinwrightError as error:
+        await refused_by(error).tell(context)
+    except asyncio.CancelledError:
+        raise
+    except Exception as error:  # noqa: BLE001 - the last place where it can be told to the client
+        _log.error("request_failed", exc_info=error)
+        await refused_by(PlatformError("the platform failed", remedy="Its log has the details")).tell(context)
+
+
+def _check(answer: Answered) -> None:
+    if answer.status != 200:
+        raise refused(answer)
+
+
+def _event(text: bytes) -> tuple[str, Any, str]:
+    """Name, data and id of an event as REST sends it, each on one line."""
+    lines = dict(line.split(b": ", 1) for line in text.split(b"\n") if not line.startswith(b":"))
+    data = lines.get(b"data")
+    return lines.get(b"event", b"").decode(), None if data is None else msgspec.json.decode(data), lines.get(b"id", b"").decode()

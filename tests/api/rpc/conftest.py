@@ -1,0 +1,46 @@
+"""The plant of the API's tests, served over gRPC, and a client with its token."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import grpc
+import pytest
+from starlette.types import ASGIApp
+from tests.api.conftest import TOKEN, app, platform, tokens
+
+from twinwright.api.rpc import v1_pb2_grpc
+from twinwright.api.rpc.server import RpcServer
+from twinwright.api.tokens import TokenAuthority
+
+__all__ = ["app", "platform", "tokens"]
+SEEN = (("authorization", f"Bearer {TOKEN}"),)
+LONG = 120.0  # seconds that a call may take on a machine that is busy
+
+
+@pytest.fixture(scope="module")
+def served(app: ASGIApp, tokens: TokenAuthority) -> Iterator[RpcServer]:
+    with RpcServer(app, tokens=tokens) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def channel(served: RpcServer) -> Iterator[grpc.Channel]:
+    with grpc.insecure_channel(served.address) as channel:
+        yield channel
+
+
+class Client:
+    """The stub, with the token and a long deadline unless told otherwise."""
+
+    def __init__(self, channel: grpc.Channel) -> None:
+        self._stub = v1_pb2_grpc.TwinwrightStub(channel)
+
+    def __getattr__(self, name: str):
+        call = getattr(self._stub, name)
+        return lambda request, **options: call(request, **{"metadata": SEEN, "timeout": LONG, **options})
+
+
+@pytest.fixture(scope="module")
+def client(channel: grpc.Channel) -> Client:
+    return Client(channel)
