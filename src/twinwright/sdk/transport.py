@@ -1,0 +1,123 @@
+"""Requests and their answers: what failed becomes the error that it was there, and what is safe is sent again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Final
+from urllib.parse import parse_qs, quote, urlsplit
+
+import httpx
+
+from twinwright.errors import PlatformError, TwinwrightError
+from twinwright.platform.remote import error_of, kind_of
+
+NOT_TAKEN: Final = frozenset({429, 503})  # nothing of the request was taken: any may be sent again
+MOST_WAIT: Final = 10.0  # seconds, whatever Retry-After says
+_FIRST_WAIT: Final = 0.2
+LONG: Final = httpx.Timeout(30.0, read=None)  # of what answers when it has ended: runs, calibrations, files
+
+
+class Transport:
+    """Asks one platform. `retries` is how often a request is sent again, `sleep` how the time until then goes by."""
+
+    def __init__(self, client: httpx.Client, *, retries: int = 4, sleep: Callable[[float], None] = time.sleep) -> None:
+        self._client, self._retries, self._sleep = client, retries, sleep
+
+    def close(self) -> None:
+        """Let go of the connections; the platform goes on."""
+        self._client.close()
+
+    def ask(self, verb: str, path: str, *, safe: bool | None = None, again: bool = True, **options: Any) -> httpx.Response:
+        """The answer, a success. `safe`: it may have been done already and be sent again (default: reads); `again`: its body is still
+        there to be sent again.
+
+        Raises what the platform raised, and PlatformError where it did not answer.
+        """
+        safe = verb == "GET" if safe is None else safe
+        for left in range(self._retries if again else 0, -1, -1):
+            try:
+                answer = self._client.request(verb, path, **options)
+            except httpx.HTTPError as error:
+                never_sent = isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout))
+                if left and (safe or never_sent) and not _is_distrust(error):
+                    self._wait(left, None)
+                    continue
+                raise self._silence(error) from error
+            if answer.is_success:
+                return answer
+            if not left or answer.status_code not in NOT_TAKEN:
+                raise told(answer)
+            self._wait(left, answer.headers.get("retry-after"))
+        raise AssertionError("the last attempt returns or raises")
+
+    @contextmanager
+    def stream(self, verb: str, path: str, **options: Any) -> Iterator[httpx.Response]:
+        """An answer that is read as it comes. Raises as `ask`; nothing is sent again."""
+        try:
+            with self._client.stream(verb, path, **options) as answer:
+                if not answer.is_success:
+                    answer.read()
+                    raise told(answer)
+                yield answer
+        except httpx.HTTPError as error:
+            raise self._silence(error) from error
+
+    def json(self, verb: str, path: str, **options: Any) -> Any:
+        """The JSON of an answer."""
+        return self.ask(verb, path, **options).json()
+
+    def all(self, path: str, params: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
+        """The items of every page of a list."""
+        found: list[dict[str, Any]] = []
+        token: dict[str, str] = {}
+        while True:
+            page = self.json("GET", path, params={**(params or {}), **token})
+            found += page["value"]
+            if not page.get("nextLink"):
+                return found
+            token = {"continuationToken": parse_qs(urlsplit(page["nextLink"]).query)["continuationToken"][0]}
+
+    def _wait(self, left: int, retry_after: str | None) -> None:
+        told = float(retry_after) if retry_after and retry_after.isdigit() else 0.0
+        self._sleep(min(MOST_WAIT, max(told, _FIRST_WAIT * 2 ** (self._retries - left))))
+
+    def _silence(self, error: httpx.HTTPError) -> PlatformError:
+        remedy = "See whether it is up, whether its certificate is trusted (`ca`), and the address"
+        return PlatformError(f"the platform did not answer: {error}", where=str(self._client.base_url), remedy=remedy)
+
+
+def told(answer: httpx.Response) -> TwinwrightError:
+    """The error that an answer tells, as the class that it was there."""
+    try:
+        error = answer.json()["error"]
+        code, message = str(error["code"]), str(error["message"])
+    except (ValueError, KeyError, TypeError):
+        return PlatformError(f"it answered {answer.status_code}", where=str(answer.url), remedy="Is it a platform?")
+    problems = [
+        {"message": str(one["message"]), "remedy": "", "path": one.get("target"), "code": str(one["code"])}
+        for one in error.get("details") or ()
+    ]
+    return error_like(code, message, errors=problems, correlation_id=error.get("correlation_id"))
+
+
+def error_like(code: str, message: str, **more: Any) -> TwinwrightError:
+    """An error of a code, saying what was said there."""
+    kind = kind_of(code)
+    return error_of({"type": kind.__name__, "code": code, "message": message, "what": message, "exit_code": kind.exit_code, **more})
+
+
+def part(text: str, safe: str = "") -> str:
+    """A text as one part of a path."""
+    return quote(str(text), safe=safe)
+
+
+def given(**options: Any) -> dict[str, Any]:
+    """Those that are not None; in a query truth is written small."""
+    return {name: str(value).lower() if isinstance(value, bool) else value for name, value in options.items() if value is not None}
+
+
+def _is_distrust(error: httpx.HTTPError) -> bool:
+    """Whether the certificate is not trusted, which waiting does not mend."""
+    return "CERTIFICATE_VERIFY_FAILED" in str(error)
