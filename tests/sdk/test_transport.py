@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from typing import Any
 
 import httpx
 import pytest
@@ -21,10 +22,10 @@ outcomes = st.lists(st.sampled_from([200, 400, 429, 500, 503, LOST, DOWN]), min_
 class Server:
     """Answers what it is told, one after the other, and counts the requests that reached it."""
 
-    def __init__(self, *outcomes: int | str) -> None:
+    def __init__(self, *outcomes: int | str, kind: type[Transport] = Transport) -> None:
         self.outcomes, self.reached, self.asked, self.waited = list(outcomes), 0, 0, []
         client = httpx.Client(base_url="http://127.0.0.1", transport=httpx.MockTransport(self._answer))
-        self.transport = Transport(client, retries=4, sleep=self.waited.append)
+        self.transport = kind(client, retries=4, sleep=self.waited.append)
 
     def _answer(self, request: httpx.Request) -> httpx.Response:
         outcome = self.outcomes[min(self.asked, len(self.outcomes) - 1)]
@@ -39,14 +40,27 @@ class Server:
         return httpx.Response(outcome, json=body, headers={"retry-after": "3"} if outcome in NOT_TAKEN else {})
 
 
+class Careless(Transport):
+    """Sends everything again: the broken variant."""
+
+    def ask(self, verb: str, path: str, **options: Any) -> httpx.Response:
+        return super().ask(verb, path, safe=True, **options)
+
+
 @given(outcomes)
-def test_what_may_have_been_done_is_never_done_twice(outcomes: list[int | str]) -> None:
-    server = Server(*outcomes)
+def never_twice(kind: type[Transport], outcomes: list[int | str]) -> None:
+    server = Server(*outcomes, kind=kind)
     with contextlib.suppress(TwinwrightError):
         server.transport.ask("POST", "/x")
     seen = server.outcomes[: server.asked]
     assert all(one in (*NOT_TAKEN, DOWN) for one in seen[:-1]), "only what was not taken was sent again"
     assert server.asked <= 5 and all(0 < wait <= MOST_WAIT for wait in server.waited)
+
+
+def test_what_may_have_been_done_is_never_done_twice() -> None:
+    never_twice(Transport)
+    with pytest.raises(AssertionError, match="was sent again"):
+        never_twice(Careless)
 
 
 @given(outcomes)

@@ -318,7 +318,9 @@ def test_a_reader_who_takes_nothing_is_let_go_of_and_hinders_nobody(app: ASGIApp
         assert client.ListTwins(v1_pb2.ListTwinsRequest()).twins, "others are served meanwhile"
         until(lambda: places._value == before)
         for one in slow:
-            one.cancel()
+            with pytest.raises(grpc.RpcError) as caught:
+                list(one)
+            assert caught.value.code() == Codes.DEADLINE_EXCEEDED
 
 
 def until(true: Any) -> None:

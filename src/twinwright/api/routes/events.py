@@ -6,6 +6,7 @@ A stream reads the log for itself at the pace of its client: nothing is queued f
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from typing import Annotated, Any, Final
 
@@ -67,7 +68,13 @@ def _commit(last: str) -> int:
 async def _stream(asking: Caller, page: dict[str, Any], filter: str | None) -> AsyncIterator[bytes]:
     """Page by page; the next is read when the client has taken this one."""
     serving = asking.serving
-    with serving.stream():
+    try:
+        place = contextlib.ExitStack()
+        place.enter_context(serving.stream())
+    except BusyError as error:  # others came in between
+        yield error_text(error)
+        return
+    with place:
         quiet, told = 0.0, -1
         yield b": twinwright\n\n"
         while not serving.closing.is_set():

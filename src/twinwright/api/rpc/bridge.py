@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, cast
 from urllib.parse import urlencode
 
 from starlette.types import ASGIApp, Message
@@ -34,6 +34,10 @@ class Answered:
     body: bytes = b""
 
 
+class _EndedError(BaseException):
+    """Whoever takes the parts wants no more, because of its cause. Nothing on the way takes it for a failure of its own."""
+
+
 class Bridge:
     """Asks an app. `port` is what the server of the rpc listens on: its Host."""
 
@@ -41,7 +45,10 @@ class Bridge:
         self._app, self._port = app, port
 
     async def ask(self, asked: Asked, metadata: list[tuple[bytes, bytes]], take: Taker | None = None) -> Answered:
-        """Ask with the credential of the metadata. `take` is given the parts of a 200 as they come; the next is made when it returns."""
+        """Ask with the credential of the metadata. `take` is given the parts of a 200 as they come; the next is made when it returns.
+
+        Raises what `take` raises.
+        """
         answer = Answered()
         body = bytearray()
         begun = False
@@ -59,11 +66,17 @@ class Bridge:
                 answer.headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in message["headers"]}
             elif message["type"] == "http.response.body" and (part := message.get("body", b"")):
                 if take is not None and answer.status == 200:
-                    await take(bytes(part))
+                    try:
+                        await take(bytes(part))
+                    except Exception as error:
+                        raise _EndedError from error
                 else:
                     body.extend(part)
 
-        await self._app(self._scope(asked, metadata), receive, send)
+        try:
+            await self._app(self._scope(asked, metadata), receive, send)
+        except _EndedError as ended:
+            raise cast(Exception, ended.__cause__) from None
         answer.body = bytes(body)
         return answer
 

@@ -23,7 +23,7 @@ _LOOK_SECONDS: Final = 1.0
 _Status = health_pb2.HealthCheckResponse
 
 
-class Door(grpc.aio.ServerInterceptor):
+class Door(grpc.aio.ServerInterceptor):  # type: ignore[misc]
     """Refuses what comes without a valid `authorization: Bearer <token>` in its metadata."""
 
     def __init__(self, tokens: TokenAuthority) -> None:
