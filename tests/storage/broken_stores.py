@@ -108,6 +108,10 @@ def _forgets_before(sound, principal, table, *, hours=None, after=None, without=
     return sound.readings(principal, table, hours=hours, after=None if after is None else after - 1, without=without)
 
 
+def _known_now(sound, principal, table, *, known_at=None, **named):
+    return sound.readings(principal, table, through=known_at, **named)
+
+
 def _any_hour(sound, principal, table, *, hours=None, after=None, without=None):
     return sound.readings(principal, table, after=after, without=without)
 
@@ -233,6 +237,7 @@ BROKEN = {
     ),
     "retraction forgotten": Broken(MACHINE, transaction={"retract": lambda *given: None}),
     "after includes": Broken("a_retraction_hides_by_range_and_revision_from_its_commit_on", {"readings": _forgets_before}),
+    "known at ignored": Broken("a_retraction_hides_by_range_and_revision_from_its_commit_on", {"readings": _known_now}),
     "without ignored": Broken("a_retraction_hides_by_range_and_revision_from_its_commit_on", {"readings": _hides_nothing_more}),
     "hours ignored": Broken("hours_are_found_and_read_by_themselves", {"readings": _any_hour}),
     "hours truncated": Broken("hours_are_found_and_read_by_themselves", {"hours": _truncating_hours}),

@@ -144,11 +144,12 @@ class DuckDBReads:
         after: int | None = None,
         through: int | None = None,
         without: Retraction | None = None,
+        known_at: int | None = None,
     ) -> pa.Table:
         also = [without] if without else []
         return self._consistent(
             principal,
-            lambda known: duckdb_sql.readings(table, known.tables, [*known.retractions, *also], hours, at, (after, through)),
+            lambda known: duckdb_sql.readings(table, known.tables, [*known.retractions, *also], hours, at, (after, through), known_at),
         )
 
     def touched(self, principal: Principal, after: int, through: int) -> pa.Table:

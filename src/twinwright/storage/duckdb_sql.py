@@ -260,6 +260,7 @@ def readings(
     hours: Sequence[int] | None,
     at: tuple[NDArray[np.int32], NDArray[np.int64]] | None,
     commits: tuple[int | None, int | None],
+    known_at: int | None = None,
 ) -> Query:
     """Visible wide rows of one table, in commit order; sightings too where a retraction may have hidden the first one."""
     query = Query()
@@ -270,7 +271,7 @@ def readings(
         if at is not None:
             wanted = "(SELECT unnest(?::INTEGER[]) AS twin, unnest(?::BIGINT[]) AS time)"
             query.add(f" SEMI JOIN {wanted} USING (twin, time)", at[0].tolist(), at[1].tolist())
-        visible(table, retractions, None, query)
+        visible(table, retractions, known_at, query)
         after, through = commits
         if after is not None:
             query.add(" AND commit > ?", after)

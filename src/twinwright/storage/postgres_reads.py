@@ -121,11 +121,12 @@ class PostgresReads:
         after: int | None = None,
         through: int | None = None,
         without: Retraction | None = None,
+        known_at: int | None = None,
     ) -> pa.Table:
         also = [without] if without else []
 
         def query(known: Catalogue) -> Query:
-            return postgres_sql.readings(table, known.tables, [*known.retractions, *also], hours, at, (after, through))
+            return postgres_sql.readings(table, known.tables, [*known.retractions, *also], hours, at, (after, through), known_at)
 
         return self._arrow(principal, reading_schema(table), query)
 

@@ -266,6 +266,7 @@ def readings(
     hours: Sequence[int] | None,
     at: tuple[NDArray[np.int32], NDArray[np.int64]] | None,
     commits: tuple[int | None, int | None],
+    known_at: int | None = None,
 ) -> Query:
     """Visible wide rows of one table, in commit order; sightings too where a retraction may have hidden the first one."""
     query = Query()
@@ -273,7 +274,7 @@ def readings(
     for index, prefix in enumerate(prefixes):
         query.add(" UNION ALL " if index else "")
         query.add(f"SELECT {', '.join(table.names)} FROM {prefix}_{table.number}")
-        visible(table, retractions, None, query)
+        visible(table, retractions, known_at, query)
         if at is not None:
             query.add(" AND (twin, time) IN (SELECT * FROM unnest(%s::integer[], %s::bigint[]))", at[0].tolist(), at[1].tolist())
         after, through = commits
