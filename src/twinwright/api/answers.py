@@ -215,6 +215,33 @@ class RetryReceipt(Answer):
     token: int
 
 
+class Fork(Answer):
+    name: str
+    commit: int = Field(description="The one that it forks.")
+    created: str
+    by: str
+
+
+class Forks(Answer):
+    value: list[Fork]
+
+
+class ForkDiff(Answer):
+    fork: str
+    base: int = Field(description="The commit that it forks.")
+    commit: int = Field(description="The fork's newest.")
+    against: str
+    counts: dict[str, int] = Field(description="Twins, relationships and values that differ, those that are not listed too.")
+    readings: dict[str, int] = Field(description="What was taken in in the fork.")
+    twins: list[dict[str, Any]] = Field(description="Those that were added, removed or changed.")
+    relationships: list[dict[str, Any]] = Field(description="The same of relationships.")
+    values: list[dict[str, Any]] = Field(description="Current values by twin, path and lane: before, and in the fork.")
+
+
+class Dropped(Answer):
+    dropped: str
+
+
 class Kpis(Answer):
     counts: dict[str, int] = Field(description="received, accepted, duplicate and dead_lettered since creation.")
 

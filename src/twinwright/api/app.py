@@ -21,6 +21,7 @@ from twinwright.api.boundary import Boundary
 from twinwright.api.routes import (
     calibration,
     events,
+    forks,
     graph,
     health,
     influx,
@@ -82,6 +83,7 @@ def create_app(
         jobs.router,
         twins.router,
         query.router,
+        forks.router,
         telemetry.router,
         influx.router,
         simulation.router,

@@ -76,13 +76,14 @@ class Caller:
     serving: Serving
     platform: Platform
     after: int | None
+    fork: str | None = None
 
     async def visible(self) -> None:
         """Wait until reads see the commit that the request names, without holding a thread meanwhile.
 
         Raises BusyError for one that does not come within WAIT_SECONDS.
         """
-        if self.after is None:
+        if self.after is None or self.fork is not None:  # a fork's own commits are seen at once
             return
         deadline = time.monotonic() + WAIT_SECONDS
         while (await self.serving.reads.run(self.platform.status))["commit"] < self.after:
@@ -102,11 +103,16 @@ def caller(
         Header(alias="Twinwright-After", ge=0, le=MAX_COMMIT, description="A receipt's token: the answer sees at least that commit."),
     ] = None,
     after: Annotated[int | None, Query(ge=0, le=MAX_COMMIT, description="The same as the header Twinwright-After.")] = None,
+    fork: Annotated[
+        str | None,
+        Header(alias="Twinwright-Fork", max_length=63, description="The fork in which it is done. Default: the workspace itself."),
+    ] = None,
 ) -> Caller:
-    """The dependency of every route: who asks, and what he must be shown at least."""
+    """The dependency of every route: who asks, of what, and what he must be shown at least. Raises NotFoundError, RefusedError."""
     serving = serving_of(request)
     given = [one for one in (header, after) if one is not None]
-    return Caller(serving, serving.platform.as_principal(request.scope[PRINCIPAL]), max(given, default=None))
+    platform = serving.platform.as_principal(request.scope[PRINCIPAL])
+    return Caller(serving, platform if fork is None else platform.fork(fork), max(given, default=None), fork)
 
 
 Asking = Annotated[Caller, Depends(caller)]

@@ -32,19 +32,20 @@ From = Annotated[str | None, typer.Option("--from", help="Included; ISO 8601 wit
 To = Annotated[str | None, typer.Option("--to", help="Not included; ISO 8601 with Z or an offset.")]
 After = Annotated[int | None, typer.Option("--after", help="A receipt's token: wait until its batch can be seen.")]
 Version = Annotated[str | None, typer.Option("--interface", metavar="DTMI", help="As a twin of this version of its interface.")]
+Fork = Annotated[str | None, typer.Option("--fork", metavar="NAME", help="In this fork of the workspace.")]
 KnownAt = Annotated[str | None, typer.Option("--known-at", help="As known at a commit number, or at a time.")]
 Lane = Annotated[str, typer.Option("--lane", help="observed, desired, derived or simulated.")]
 HERE = Path()
 
 
 @contextmanager
-def opened(workspace: Path) -> Iterator[Platform]:
-    """The platform of a workspace for one command: the running one, or the store opened here."""
+def opened(workspace: Path, fork: str | None = None) -> Iterator[Platform]:
+    """The platform of a workspace, or a fork of it, for one command: the running one, or the store opened here."""
     from twinwright.platform.remote import connect
 
     platform = connect(workspace)
     try:
-        yield platform
+        yield platform if fork is None else platform.fork(fork)
     finally:
         platform.close()
 
@@ -127,11 +128,12 @@ def _show_changes(result: dict[str, Any]) -> None:
 def ingest(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Files of the contract's format.")],
     contract: Annotated[str, typer.Option("--contract", help="The contract that reads them.")],
+    fork: Fork = None,
     workspace: Workspace = HERE,
     as_json: Json = False,
 ) -> None:
     """Load files; an interrupted load resumes."""
-    with opened(workspace) as platform, output.progress("ingesting", not as_json) as bar:
+    with opened(workspace, fork) as platform, output.progress("ingesting", not as_json) as bar:
         result = platform.ingest([str(file) for file in files], contract, progress=bar)
     output.finish(result, as_json, output.receipt)
 
@@ -234,11 +236,12 @@ def state(
     facts: Annotated[bool, typer.Option("--facts", help="Leave out what depends on how the data arrived.")] = False,
     after: After = None,
     interface: Version = None,
+    fork: Fork = None,
     workspace: Workspace = HERE,
     as_json: Json = False,
 ) -> None:
     """The state of twins: now, as of a time, as known at a commit."""
-    with opened(workspace) as platform:
+    with opened(workspace, fork) as platform:
         result = platform.state(twin, as_of=as_of, known_at=known_at, lane=lane, facts=facts, after=after, interface=interface)
     output.finish(result, as_json, lambda r: _show_state([r] if twin else r["value"]))
 
@@ -267,11 +270,12 @@ def _state_rows(twin: str, prefix: str, owner: dict[str, Any], rows: list[list[A
 def query(
     text: Annotated[str, typer.Argument(metavar="QUERY", help='"SELECT * FROM DIGITALTWINS T WHERE T.temperature > 20"')],
     after: After = None,
+    fork: Fork = None,
     workspace: Workspace = HERE,
     as_json: Json = False,
 ) -> None:
     """Ask the graph, its values and their history in the query language."""
-    with opened(workspace) as platform:
+    with opened(workspace, fork) as platform:
         result = platform.query(text, after=after)
     output.finish(result, as_json, _show_rows)
 
@@ -307,11 +311,12 @@ def history(
     lane: Lane = "observed",
     after: After = None,
     interface: Version = None,
+    fork: Fork = None,
     workspace: Workspace = HERE,
     as_json: Json = False,
 ) -> None:
     """A series of one path of one twin."""
-    with opened(workspace) as platform:
+    with opened(workspace, fork) as platform:
         options: dict[str, Any] = {"every": every, "agg": agg, "unit": unit, "known_at": known_at, "lane": lane, "after": after}
         options["interface"] = interface
         result = platform.history(twin, path, start=start, end=end, **options)

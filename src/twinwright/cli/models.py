@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from twinwright.cli import output
-from twinwright.cli.app import HERE, From, Json, To, Workspace, app, opened
+from twinwright.cli.app import HERE, Fork, From, Json, To, Workspace, app, opened
 from twinwright.cli.plot import plotted
 from twinwright.errors import UsageError
 
@@ -32,11 +32,12 @@ def simulate(
     plot: Annotated[
         bool | None, typer.Option("--plot/--no-plot", help="Draw the outputs (default: where the output is a terminal).")
     ] = None,
+    fork: Fork = None,
     workspace: Workspace = HERE,
     as_json: Json = False,
 ) -> None:
     """Run a scenario and keep the runs. Exit code 1 when a run failed."""
-    with opened(workspace) as platform, output.progress("simulating", not as_json) as bar:
+    with opened(workspace, fork) as platform, output.progress("simulating", not as_json) as bar:
         result = platform.simulate(_named(scenario), executor=executor, fresh=fresh, progress=bar)
     drawn = not as_json and (sys.stderr.isatty() if plot is None else plot)
 
@@ -81,9 +82,9 @@ RunId = Annotated[str, typer.Argument(metavar="ID", help="An id or its beginning
 
 
 @runs.command("list")
-def runs_list(workspace: Workspace = HERE, as_json: Json = False) -> None:
+def runs_list(fork: Fork = None, workspace: Workspace = HERE, as_json: Json = False) -> None:
     """All runs, oldest first."""
-    with opened(workspace) as platform:
+    with opened(workspace, fork) as platform:
         found = platform.runs()
 
     def show(r: dict[str, Any]) -> None:
@@ -94,17 +95,17 @@ def runs_list(workspace: Workspace = HERE, as_json: Json = False) -> None:
 
 
 @runs.command("show")
-def runs_show(id: RunId, workspace: Workspace = HERE, as_json: Json = False) -> None:
+def runs_show(id: RunId, fork: Fork = None, workspace: Workspace = HERE, as_json: Json = False) -> None:
     """A run's whole record, with outputs and log."""
-    with opened(workspace) as platform:
+    with opened(workspace, fork) as platform:
         result = platform.run(id)
     output.finish(result, as_json, lambda r: output.fields({k: v for k, v in r.items() if k != "outputs"}))
 
 
 @runs.command("verify")
-def runs_verify(id: RunId, workspace: Workspace = HERE, as_json: Json = False) -> None:
+def runs_verify(id: RunId, fork: Fork = None, workspace: Workspace = HERE, as_json: Json = False) -> None:
     """Repeat a run and compare bytes. Exit code 1 when they differ."""
-    with opened(workspace) as platform:
+    with opened(workspace, fork) as platform:
         result = platform.verify_run(id)
     output.finish(result, as_json, output.fields, good=bool(result["verified"]))
 
@@ -123,9 +124,9 @@ def runs_compare(
 
 
 @runs.command("explain")
-def runs_explain(id: RunId, workspace: Workspace = HERE, as_json: Json = False) -> None:
+def runs_explain(id: RunId, fork: Fork = None, workspace: Workspace = HERE, as_json: Json = False) -> None:
     """Say in words what a run assumed, how old its inputs were and what lay outside validity."""
-    with opened(workspace) as platform:
+    with opened(workspace, fork) as platform:
         result = platform.explain_run(id)
     output.finish(result, as_json, lambda r: typer.echo("\n".join(r["sentences"])))
 

@@ -206,6 +206,29 @@ class Platform(GraphSurface, Protocol):
         """An administrator says that the clock is right: ingestion goes on. As `clock`, plus `token`; audited."""
         ...
 
+    # forks
+    def fork(self, name: str) -> Platform:
+        """The same platform in a fork: what is read is what was known at its commit and what was written in it since, what is written stays
+        in it. What is not sound in one raises RefusedError. Closing it leaves the fork as it is."""
+        ...
+
+    def forks(self) -> list[dict[str, Any]]:
+        """`name commit created by` of each; `commit` is the one that it forks."""
+        ...
+
+    def create_fork(self, name: str, *, at: str | None = None) -> dict[str, Any]:
+        """Fork the workspace as known at a time or commit number (the newest unless given); as one of `forks`. Nothing is copied."""
+        ...
+
+    def fork_diff(self, name: str, *, against: str = "base", limit: int = 1000) -> dict[str, Any]:
+        """`fork base commit against counts{twins relationships values} readings{}` and of `twins[] relationships[] values[]{twin path lane
+        before fork}` at most `limit` each: where it differs from the commit that it forks, or (`live`) from the workspace now."""
+        ...
+
+    def drop_fork(self, name: str) -> dict[str, Any]:
+        """`dropped`: all that is in it is gone."""
+        ...
+
     # simulation
     def models(self) -> list[dict[str, Any]]: ...
 

@@ -15,7 +15,7 @@ from twinwright.platform import health, keeping, reconciling, retention, series_
 from twinwright.platform.gaps import find_gaps
 from twinwright.platform.ingest import ingest_files
 from twinwright.platform.interface import Progress
-from twinwright.platform.local_graph import LocalGraph
+from twinwright.platform.local_forks import LocalForks
 from twinwright.platform.local_simulation import LocalSimulation
 from twinwright.platform.reconcile import reconcile_against, reconcile_state
 from twinwright.platform.session import Session
@@ -28,7 +28,7 @@ from twinwright.workspace import contracts
 _PAYLOAD_SHOWN = 4_000
 
 
-class LocalPlatform(LocalGraph, LocalSimulation):
+class LocalPlatform(LocalForks, LocalSimulation):
     """Every method of `Platform`, acting as `principal`; `owner`: who has the folder asks, and not a client of the API."""
 
     def __init__(self, session: Session, principal: Principal = LOCAL_ADMIN, *, owner: bool = True) -> None:

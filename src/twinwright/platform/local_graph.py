@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
 
-from twinwright.clock import from_iso, parse_duration, time_of, to_iso
-from twinwright.errors import ComponentNotFoundError, RefusedError, UsageError
+from twinwright.clock import from_iso, time_of
+from twinwright.errors import ComponentNotFoundError, UsageError
 from twinwright.events.filter import filter_of
 from twinwright.governance.principals import Principal
 from twinwright.platform import event_routes, interfaces, jobs, retiring, webhooks
+from twinwright.platform.horizon import require_horizon
 from twinwright.platform.session import Session
 from twinwright.storage.layout import Relationship
 from twinwright.twins.graph import bodies, relationship_writes, twin_patch, twin_writes
@@ -93,19 +94,11 @@ class LocalGraph:
             if number > last:  # what it will make known is not known yet: the answer could not be given again
                 raise UsageError(f"there is no commit {number} yet", where="known-at", remedy=f"The newest is {last}")
             following = self.session.store.commit_times(self.principal, {number + 1}).get(number + 1)
-            self._require_horizon(following)
+            require_horizon(self.session, following, where="known-at")
             return number
         at = from_iso(known_at, where="known-at")
-        self._require_horizon(at)
+        require_horizon(self.session, at, where="known-at")
         return self.session.store.commit_at(self.principal, at)
-
-    def _require_horizon(self, at: int | None) -> None:
-        """What was known until `at` (None: is still known) can be told. Raises RefusedError beyond the horizon."""
-        kept = self.session.workspace.settings.retention.known_at
-        horizon = self.session.clock.now() - parse_duration(kept)
-        if at is not None and at < horizon:
-            remedy = f"Ask for a later one, or set known_at in [retention] (now {kept})"
-            raise RefusedError(f"what was known before {to_iso(horizon)} is not kept", where="known-at", remedy=remedy)
 
     def relationship(self, twin: str, id: str) -> dict[str, Any]:
         self.session.served.applied.registry.current(twin)

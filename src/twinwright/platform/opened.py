@@ -38,6 +38,10 @@ class Opened(_Surface):
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._platform.close()
 
+    def fork(self, name: str) -> Self:
+        """As `Platform.fork`, with series as tables."""
+        return self.over(self._platform.fork(name))
+
     def history(self, twin: str, path: str, **options: Any) -> pa.Table:
         """`times values quality source` of `Platform.history`, which names the options. The table's metadata name twin and path."""
         return history_table(self._platform.history(twin, path, **options))

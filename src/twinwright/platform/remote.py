@@ -54,12 +54,19 @@ def _reach(path: Path) -> socket.socket | None:
 class RemotePlatform:
     """Sends every method of `Platform` through the socket; errors come back as what they were there."""
 
-    def __init__(self, connection: socket.socket) -> None:
-        self._connection = connection
+    def __init__(self, connection: socket.socket, fork: str = "") -> None:
+        self._connection, self._fork = connection, fork
 
     def close(self) -> None:
         """Let go of the running platform, which goes on."""
-        self._connection.close()
+        if not self._fork:  # a fork speaks through the connection of what it was asked of
+            self._connection.close()
+
+    def fork(self, name: str) -> RemotePlatform:
+        """The same in a fork."""
+        if self._fork:
+            raise errors.RefusedError(f"'{self._fork}' is a fork already", where=name, remedy="Fork the workspace: leave the fork out")
+        return RemotePlatform(self._connection, name)
 
     def as_principal(self, principal: Principal) -> RemotePlatform:
         """The socket is its owner's: nobody else can act through it."""
@@ -103,7 +110,7 @@ class RemotePlatform:
 
     def _call(self, method: str, args: list[Any], kwargs: dict[str, Any], progress: Progress | None) -> Any:
         try:
-            send(self._connection, Request(method, args, kwargs, current_correlation() or ""))
+            send(self._connection, Request(method, args, kwargs, current_correlation() or "", self._fork))
             while (frame := receive(self._connection)) is not None:
                 answer = msgspec.msgpack.decode(frame, type=Answer)
                 if answer.progress is not None:

@@ -20,7 +20,7 @@ from twinwright.clock import HOUR, to_iso
 from twinwright.governance.principals import SYSTEM, Principal
 from twinwright.observability.logs import get_logger
 from twinwright.platform.session import Session
-from twinwright.storage.expiry import ROLLUP_SCHEMA, Expiry
+from twinwright.storage.expiry import EXPIRE_HISTORY, ROLLUP_SCHEMA, Expiry
 from twinwright.storage.layout import ReadingTable, Selection
 from twinwright.storage.protocol import Transaction
 from twinwright.storage.sealing import DAY
@@ -157,7 +157,7 @@ def _expire(session: Session, group: _Group, start: int, end: int, kept: Kept) -
         return 0
     before = session.served.reads.expired.of_source(SYSTEM, group.source)
     fresh = [path for path, key in zip(group.paths, group.keys, strict=True) if start >= before.get(key, _NEVER)]
-    with store.transaction(SYSTEM, "expire-history") as transaction:
+    with store.transaction(SYSTEM, EXPIRE_HISTORY) as transaction:
         rolled = sum(_roll_up(session, transaction, group, path, start, end) for path in fresh)
         gone = sum(transaction.let_go(expiry) for expiry in expiries)
         body = {"by": SYSTEM.name, "source": group.source, "interface": group.interface, "paths": list(group.paths), "readings": gone}
@@ -194,6 +194,6 @@ def _expire_rollups(session: Session) -> None:
                     if ((old["width"].to_numpy() == width) & (old["time"].to_numpy() + width <= limit)).any():
                         wanted.append((width, group.twins, path, limit))
     if wanted:
-        with session.store.transaction(SYSTEM, "expire-history") as transaction:
+        with session.store.transaction(SYSTEM, EXPIRE_HISTORY) as transaction:
             gone = sum(transaction.let_go_rollups(*one) for one in wanted)
             transaction.put_record("audit", f"expire-{transaction.commit}", {"by": SYSTEM.name, "rollups": gone})

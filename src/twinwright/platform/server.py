@@ -107,12 +107,13 @@ class _Handler(socketserver.BaseRequestHandler):
     def _call(self, request: Request) -> Any:
         if request.method not in METHODS:
             raise UsageError(f"there is no method '{request.method}'", remedy="Both sides must be of one version")
+        platform = self.server.platform.fork(request.fork) if request.fork else self.server.platform
         if request.method == "push":
             contract, payloads = request.args
-            return self.server.platform.push(contract, [Payload(body, captures) for body, captures in payloads], **request.kwargs).as_json()
+            return platform.push(contract, [Payload(body, captures) for body, captures in payloads], **request.kwargs).as_json()
         if request.method in ("ingest", "simulate"):
-            return getattr(self.server.platform, request.method)(*request.args, **request.kwargs, progress=self._progress)
-        return getattr(self.server.platform, request.method)(*request.args, **request.kwargs)
+            return getattr(platform, request.method)(*request.args, **request.kwargs, progress=self._progress)
+        return getattr(platform, request.method)(*request.args, **request.kwargs)
 
     def _progress(self, done: int, total: int) -> None:
         send(self.request, Answer(progress=(done, total)))

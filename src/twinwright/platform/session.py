@@ -58,6 +58,7 @@ from twinwright.workspace.load import is_workspace
 from twinwright.workspace.settings import load_store_settings
 
 if TYPE_CHECKING:
+    from twinwright.platform.forks import Forks
     from twinwright.platform.jobs import Jobs
 
 _log = get_logger("platform")
@@ -82,12 +83,14 @@ class Session:
     """Opens the store of a workspace folder; `close` leaves everything durable and materialised.
 
     One platform at a time. A `worker` is opened beside it where the store has room for several: it takes in, and derives and applies
-    nothing. Raises UsageError where the store has not.
+    nothing. Raises UsageError where the store has not. A fork is opened as a worker over a `store` of its own, with a `private` folder.
     """
 
-    def __init__(self, folder: Path, clock: Clock | None = None, *, worker: bool = False) -> None:
+    def __init__(
+        self, folder: Path, clock: Clock | None = None, *, worker: bool = False, store: Store | None = None, private: Path | None = None
+    ) -> None:
         self.folder = folder
-        self.private = folder / FOLDER
+        self.private = private or folder / FOLDER
         if not is_workspace(folder):  # a command given in the wrong place leaves nothing there
             raise NotFoundError(f"there is no workspace at {folder.resolve()}", remedy="Make one with: twinwright init DIR")
         _make_private(self.private)
@@ -95,7 +98,7 @@ class Session:
         self.started = self.clock.monotonic()
         self.worker = worker
         self.metrics = Metrics.create()
-        self.store = self._open_store()
+        self.store = store or self._open_store()
         self.state = StateCache(self.store, SYSTEM)
         self._anchor = AnchorFile(self.private / "clock.json")
         guard = ClockGuard(self.clock, self.metrics, self._anchor.read() or last_commit_seen(self.store, SYSTEM))
@@ -105,6 +108,7 @@ class Session:
         self.sinks: list[SinkRunner[Any]] = []  # webhooks as well
         self.on_apply: list[Callable[[], None]] = []
         self.jobs: Jobs | None = None  # once there are any
+        self.forks: Forks | None = None
         self.changing = threading.RLock()  # which interfaces there are
         self.edges = Edges(self.store, SYSTEM)
         self.graph = GraphWriter(self.store, self.state, self._world, self._settle, self.pipeline.hear, self._follow_graph)
@@ -148,6 +152,8 @@ class Session:
         atexit.unregister(self.close)
         for source in self.sources:
             source.stop()
+        if self.forks is not None:
+            self.forks.close()
         if self.jobs is not None:
             self.jobs.close()
         self.graph.close()

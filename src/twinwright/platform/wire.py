@@ -17,7 +17,11 @@ MAX_FRAME = 1 << 30
 _LENGTH = struct.Struct(">I")
 
 _SURFACE = {**vars(GraphSurface), **vars(Platform)}
-METHODS = frozenset(name for name, member in _SURFACE.items() if callable(member) and not name.startswith("_")) - {"as_principal", "close"}
+METHODS = frozenset(name for name, member in _SURFACE.items() if callable(member) and not name.startswith("_")) - {
+    "as_principal",
+    "close",
+    "fork",
+}
 
 
 class Request(msgspec.Struct):
@@ -27,6 +31,7 @@ class Request(msgspec.Struct):
     args: list[Any]
     kwargs: dict[str, Any]
     correlation: str = ""
+    fork: str = ""  # the fork in which it is done
 
 
 class Answer(msgspec.Struct):

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from twinwright.storage.layout import MASK_BITS, ReadingTable
 
+EXPIRE_HISTORY: Final = "expire-history"  # the kind of commit that lets go of raw values or of roll-ups
 ROLLUP_SCHEMA: Final = pa.schema(
     [
         ("width", pa.int64()),  # microseconds of event time; a roll-up begins at a multiple of it

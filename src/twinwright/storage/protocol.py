@@ -238,7 +238,8 @@ class Store(RecordStore, Protocol):
         known_at: int | None = None,
     ) -> pa.Table:
         """Visible rows of one reading table, of some hours of event time, of some twins each at a time, of later commits than `after`
-        and no later than `through`, or as they would be if `without` had been retracted as well; those that counted as known at a commit."""
+        and no later than `through`, or as they would be if `without` had been retracted as well; of those
+        that counted as known at a commit."""
         ...
 
     def touched(self, principal: Principal, after: int, through: int) -> pa.Table:

@@ -1,0 +1,184 @@
+"""The forks of a workspace: each is a folder with what it forks, a store of its own and its runs. Nothing of them is in the store."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import threading
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from difflib import get_close_matches
+from typing import Any, Final
+
+from twinwright.clock import to_iso
+from twinwright.errors import NotFoundError, RefusedError, StoreError, UsageError
+from twinwright.governance.principals import SYSTEM, Principal
+from twinwright.observability.logs import get_logger
+from twinwright.platform.horizon import require_horizon
+from twinwright.platform.session import Session
+from twinwright.simulation.runs import RUN
+from twinwright.storage.forked import Beginning, ForkedStore
+from twinwright.storage.registry import open_store
+
+MOST: Final = 100
+_NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+_FILE: Final = "fork.json"
+_log = get_logger("forks")
+
+
+@dataclass(frozen=True, slots=True)
+class Fork:
+    """`commit` is the one that it forks, made at `at`; `tables` are the numbers of the reading tables that there were. Microseconds."""
+
+    name: str
+    commit: int
+    at: int
+    tables: tuple[int, ...]
+    created: int
+    by: str
+
+
+class Forks:
+    """Those of one session. One is opened when it is first asked for, and stays open until it is dropped or the session is closed."""
+
+    def __init__(self, session: Session) -> None:
+        self._session, self._folder = session, session.private / "forks"
+        self._lock = threading.RLock()
+        self._opened: dict[str, Session] = {}
+
+    def create(self, principal: Principal, name: str, at: int | None) -> Fork:
+        """Fork the workspace at a commit (None: the newest). Raises UsageError, RefusedError, ForbiddenError."""
+        principal.require_write()
+        if not _NAME.fullmatch(name):
+            remedy = "Use 1 to 63 of a-z, 0-9, - and _, and begin with a letter or digit"
+            raise UsageError(f"'{name[:80]}' is no name of a fork", where="name", remedy=remedy)
+        with self._lock:
+            if (self._folder / name).exists():
+                remedy = f"Take another name, or drop it: twinwright fork drop {name}"
+                raise RefusedError(f"there is a fork '{name}' already", where="name", remedy=remedy)
+            if len(self._names()) >= MOST:
+                raise RefusedError(f"there are {MOST} forks", where="name", remedy="Drop one: twinwright fork drop NAME")
+            commit, tables = self._begun(at)
+            made = self._session.store.commit_times(SYSTEM, {commit})[commit]
+            fork = Fork(name, commit, made, tables, self._session.clock.now(), principal.name)
+            self._write(fork)
+        _log.info("forked", fork=name, commit=commit, by=principal.name)
+        return fork
+
+    def _begun(self, at: int | None) -> tuple[int, tuple[int, ...]]:
+        """The commit to fork, and the reading tables that there are by then."""
+        store = self._session.store
+        commit = store.last_commit(SYSTEM) if at is None else at
+        tables = tuple(table.number for table in store.reading_tables(SYSTEM))
+        applies = store.commits(SYSTEM, kind="apply")
+        if not any(one.number <= commit for one in applies):  # none of what was applied is read: it grows with the twins
+            remedy = "Run `twinwright apply` first" if at is None else "Fork a later commit"
+            raise RefusedError(f"nothing was applied by commit {commit}", where="at", remedy=remedy)
+        self._require_kept(commit)
+        newest = applies[-1].number
+        if newest > commit:  # which tables it made is not told
+            what = f"the workspace was applied at commit {newest}, after commit {commit}"
+            raise RefusedError(what, where="at", remedy=f"Fork commit {newest} or a later one")
+        return commit, tables
+
+    def _require_kept(self, commit: int) -> None:
+        following = self._session.store.commit_times(SYSTEM, {commit + 1}).get(commit + 1)
+        require_horizon(self._session, following, where="fork", otherwise="Fork a later commit")
+
+    def _write(self, fork: Fork) -> None:
+        """Whole or not at all."""
+        fresh = self._folder / f".{fork.name}.new"
+        shutil.rmtree(fresh, ignore_errors=True)  # of one that was stopped here
+        try:
+            fresh.mkdir(mode=0o700, parents=True)
+            with (fresh / _FILE).open("w", encoding="utf-8") as file:
+                json.dump(asdict(fork), file)
+                file.flush()
+                os.fsync(file.fileno())
+            fresh.rename(self._folder / fork.name)
+        except OSError as error:
+            raise StoreError(
+                f"the fork can't be kept: {error.strerror}", where=str(self._folder), remedy="Check space and permissions"
+            ) from error
+
+    def _names(self) -> list[str]:
+        found = self._folder.iterdir() if self._folder.is_dir() else ()
+        return sorted(path.name for path in found if _NAME.fullmatch(path.name))
+
+    def list(self, principal: Principal) -> list[Fork]:
+        """All of them, by name."""
+        principal.require_read()
+        with self._lock:
+            return [self.one(name) for name in self._names()]
+
+    def one(self, name: str) -> Fork:
+        """Raises NotFoundError naming the nearest, StoreError for one that is damaged."""
+        path = self._folder / name / _FILE
+        if not _NAME.fullmatch(name) or not path.parent.is_dir():
+            names = self._names()
+            near = get_close_matches(name, names, 1)
+            remedy = f"Did you mean '{near[0]}'?" if near else f"There are: {', '.join(names[:20]) or 'none'}"
+            raise NotFoundError(f"there is no fork '{name[:80]}'", where="fork", remedy=remedy)
+        try:
+            found: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            return Fork(name, int(found["commit"]), int(found["at"]), tuple(found["tables"]), int(found["created"]), str(found["by"]))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise StoreError(f"it can't be read: {error}", where=str(path), remedy=f"Drop it: twinwright fork drop {name}") from error
+
+    def session(self, name: str) -> Session:
+        """A fork, opened. Raises NotFoundError, RefusedError where what it forks is not kept any more, StoreError."""
+        with self._lock:
+            fork = self.one(name)
+            self._require_kept(fork.commit)
+            if name not in self._opened:
+                self._opened[name] = self._open(fork)
+            return self._opened[name]
+
+    def _open(self, fork: Fork) -> Session:
+        live, folder = self._session, self._folder / fork.name
+        lines = live.store.commits(SYSTEM, first=fork.commit, last=fork.commit)
+        if [line.at for line in lines] != [fork.at]:
+            what = f"the store has another commit {fork.commit} than the one that '{fork.name}' forks"
+            raise RefusedError(what, where="fork", remedy=f"Bring that store back, or drop it: twinwright fork drop {fork.name}")
+        own = open_store("duckdb", {}, folder, live.clock)
+        try:
+            if not own.last_commit(SYSTEM):
+                tables = [table for table in live.store.reading_tables(SYSTEM) if table.number in fork.tables]
+                own.load(SYSTEM, Beginning(lines[0], tables))
+            store = ForkedStore(live.store, fork.commit, own, apart=(RUN,))
+            return Session(live.folder, live.clock, worker=True, store=store, private=folder)
+        except BaseException:
+            own.close()
+            raise
+
+    def drop(self, principal: Principal, name: str) -> None:
+        """Forget a fork and all that is in it. Raises NotFoundError, ForbiddenError, StoreError."""
+        principal.require_write()
+        with self._lock:
+            path = self._folder / name
+            if not _NAME.fullmatch(name) or not path.is_dir():
+                self.one(name)
+            opened = self._opened.pop(name, None)
+            if opened is not None:
+                opened.close()
+            gone = self._folder / f".{name}.dropped"
+            try:
+                shutil.rmtree(gone, ignore_errors=True)
+                path.rename(gone)
+                shutil.rmtree(gone)
+            except OSError as error:
+                raise StoreError(f"it can't be removed: {error.strerror}", where=str(path), remedy="Check permissions") from error
+        _log.info("dropped a fork", fork=name, by=principal.name)
+
+    def close(self) -> None:
+        """Commit what was sent to each, and close it."""
+        with self._lock:
+            while self._opened:
+                self._opened.popitem()[1].close()
+
+
+def fork_shown(fork: Fork) -> dict[str, Any]:
+    """What the surface says of one."""
+    return {"name": fork.name, "commit": fork.commit, "created": to_iso(fork.created), "by": fork.by}

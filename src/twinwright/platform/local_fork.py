@@ -1,0 +1,98 @@
+"""A fork as a platform: what is sound in one is done as in the workspace itself, over the fork's store; the rest is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from twinwright.errors import RefusedError
+from twinwright.governance.principals import Principal
+from twinwright.platform.ingest import ingest_files
+from twinwright.platform.interface import Progress
+from twinwright.platform.local import LocalPlatform
+from twinwright.platform.session import Session
+from twinwright.platform.wire import METHODS
+from twinwright.storage.layout import Lane
+
+IN_A_FORK: Final = frozenset(
+    {
+        *("state", "twins", "history", "query", "relationships", "interfaces", "paths", "scenarios", "models"),
+        *("ingest", "push", "dead_letters", "dead_letter", "simulate", "runs", "run", "verify_run", "compare_runs", "explain_run"),
+        *("run_report", "export_run", "parameter_sets", "parameter_set"),
+        *("put_twin", "patch_twin", "delete_twin", "component", "send_telemetry", "relationship", "incoming_relationships"),
+        *("put_relationship", "patch_relationship", "delete_relationship", "interface_list", "interface"),
+    }
+)
+_WHY: Final[Mapping[str, str]] = {
+    **dict.fromkeys(("calibrate", "validate", "promote"), "each look at a holdout has to be counted in the workspace"),
+    **dict.fromkeys(("plan", "apply", "add_interfaces", "delete_interface"), "a fork keeps what was applied when it was made"),
+    **dict.fromkeys(("forks", "create_fork", "fork_diff", "drop_fork"), "forks are the workspace's"),
+}
+
+
+class LocalFork(LocalPlatform):
+    """Over a session of the fork's own. Closing it closes nothing: the workspace does."""
+
+    def __init__(self, session: Session, principal: Principal, *, owner: bool, name: str) -> None:
+        super().__init__(session, principal, owner=owner)
+        self._name = name
+
+    def as_principal(self, principal: Principal) -> LocalFork:
+        return LocalFork(self.session, principal, owner=False, name=self._name)
+
+    def close(self) -> None:
+        pass
+
+    def fork(self, name: str) -> LocalFork:
+        raise RefusedError(f"'{self._name}' is a fork already", where=name, remedy="Fork the workspace: leave the fork out")
+
+    # --- telemetry and twins -----------------------------------------------------------------------------------------
+
+    def ingest(self, files: Sequence[str], contract: str, *, progress: Progress | None = None) -> dict[str, Any]:
+        self.principal.require_write()
+        return ingest_files(self.session, self.principal, files, contract, progress).as_json()
+
+    def state(self, twin: str | None = None, **options: Any) -> dict[str, Any]:
+        if options.get("known_at") is None and options.get("as_of") is None:  # of what is asked for alone, not of all that the base has
+            self.session.wait_for(self.principal, options.get("after"))
+            options["known_at"] = str(self.session.store.last_commit(self.principal))
+        return super().state(twin, **options)
+
+    def _lane(self, lane: str, after: int | None) -> Lane:
+        chosen = super()._lane("observed" if lane == "derived" else lane, after)
+        if lane == "derived":
+            remedy = "Ask for it without the fork, or drop the definition's inputs into a copy of the workspace"
+            raise RefusedError("what is derived does not follow a fork", where="lane", remedy=remedy)
+        return chosen
+
+    # --- simulation --------------------------------------------------------------------------------------------------
+
+    def _take_models(self) -> None:
+        """Those that were applied when it was made: nothing is applied in a fork."""
+
+    def simulate(
+        self, scenario: str | Mapping[str, Any], *, executor: str | None = None, fresh: bool = False, progress: Progress | None = None
+    ) -> dict[str, Any]:
+        answer = super().simulate(scenario, executor=executor, fresh=fresh, progress=progress)
+        return {**answer, "runs": [self._marked(run) for run in answer["runs"]]}
+
+    def runs(self) -> list[dict[str, Any]]:
+        return [self._marked(run) for run in super().runs()]
+
+    def run(self, id: str, *, outputs: bool = True) -> dict[str, Any]:
+        return self._marked(super().run(id, outputs=outputs))
+
+    def _marked(self, run: Mapping[str, Any]) -> dict[str, Any]:
+        return {**run, "fork": self._name}
+
+
+def _refusing(method: str) -> Callable[..., Any]:
+    def refuse(self: LocalFork, *_given: Any, **_named: Any) -> Any:  # noqa: ARG001
+        why = _WHY.get(method, "it would reach beyond it")
+        raise RefusedError(f"{method} is not done in a fork: {why}", where="fork", remedy="Leave the fork out")
+
+    return refuse
+
+
+for _method in METHODS - IN_A_FORK:
+    setattr(LocalFork, _method, _refusing(_method))

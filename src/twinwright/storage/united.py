@@ -1,0 +1,118 @@
+"""What two halves of one history say together, where each was asked by itself: by laws 1 and 2, as the engines' SQL has them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final, TypeVar
+
+import polars as pl
+import pyarrow as pa
+
+from twinwright.storage.layout import Lifetime, Relationship
+from twinwright.storage.protocol import GOOD, RECORD_SCHEMA, REMOVED, TOUCHED_SCHEMA
+
+Version = TypeVar("Version", Lifetime, Relationship)
+_KEY: Final = ["twin", "path", "time", "source"]
+_VERSION: Final = ["correction", "revision", "kind", "num", "int", "txt"]  # the greatest counts
+_CELL: Final = ["twin", "path"]
+
+
+def history(theirs: pa.Table, own: pa.Table, *, good_only: bool) -> pa.Table:
+    """The current record of each key of two tables of RECORD_SCHEMA, in order."""
+    found = _current(pl.concat([_frame(theirs), _frame(own)]))
+    return _table(found.filter(pl.col("kind") == GOOD) if good_only else found)
+
+
+def latest(theirs: pa.Table, own: pa.Table) -> pa.Table:
+    """Of each (twin, path) the record greatest in (time, source); each half has its own greatest."""
+    return _table(_newest(pl.concat([_frame(theirs), _frame(own)])))
+
+
+def latest_good(theirs: pa.Table, before: pa.Table, own: pa.Table) -> pa.Table:
+    """The last good record of each (twin, path) since a removal. `theirs` are those of the one half, `before` its whole history where
+    `own` says something."""
+    said = _frame(own)
+    mine = said.select(_CELL).unique()
+    known = _current(pl.concat([_frame(before).join(mine, on=_CELL, how="semi"), said]))
+    removed = known.filter(pl.col("kind") == REMOVED).group_by(_CELL).agg(pl.col("time").max().alias("removed"))
+    left = known.join(removed, on=_CELL, how="left").filter(
+        (pl.col("kind") == GOOD) & (pl.col("removed").is_null() | (pl.col("time") > pl.col("removed")))
+    )
+    return _table(pl.concat([_frame(theirs).join(mine, on=_CELL, how="anti"), _newest(left.drop("removed"))]).sort(_CELL))
+
+
+def touched(theirs: pa.Table, own: pa.Table) -> pa.Table:
+    """TOUCHED_SCHEMA of two ranges of commits."""
+    both = pl.concat([pl.DataFrame(pl.from_arrow(theirs)), pl.DataFrame(pl.from_arrow(own))])
+    key = [name for name in TOUCHED_SCHEMA.names if name != "commit"]
+    return both.group_by(key).agg(pl.col("commit").max()).select(TOUCHED_SCHEMA.names).to_arrow().cast(TOUCHED_SCHEMA)
+
+
+def lifetimes(theirs: Iterable[Lifetime], own: Iterable[Lifetime]) -> list[Lifetime]:
+    """The newest version of each, by number."""
+    found = {life.number: life for life in theirs}
+    for life in own:
+        held = found.get(life.number)
+        found[life.number] = life if held is None or _order(held) < _order(life) else held
+    return [found[number] for number in sorted(found)]
+
+
+def edges(theirs: Iterable[Relationship], own: Iterable[Relationship]) -> list[Relationship]:
+    """The newest version of each, removed ones included; by (source, id)."""
+    found: dict[tuple[str, str], Relationship] = {}
+    for edge in (*theirs, *own):
+        held = found.get((edge.source, edge.id))
+        if held is None or _order(held) < _order(edge):
+            found[edge.source, edge.id] = edge
+    return [found[key] for key in sorted(found)]
+
+
+def life_versions(theirs: Iterable[Lifetime], own: Iterable[Lifetime], after: int) -> list[Lifetime]:
+    """The versions of commits after one, and of each of these lifetimes the newest before; by (number, commit, changed_at)."""
+    every = {(life.number, *_order(life)): life for life in (*theirs, *own)}.values()
+    fresh = [life for life in every if life.commit > after]
+    before = lifetimes((), [life for life in every if life.commit <= after])
+    known = {life.number for life in fresh}
+    found = [*fresh, *(life for life in before if life.number in known)]
+    return sorted(found, key=lambda life: (life.number, life.commit, _time(life)))
+
+
+def edge_versions(theirs: Iterable[Relationship], own: Iterable[Relationship], after: int) -> list[Relationship]:
+    """The same of edges; by (source, id, commit, changed_at)."""
+    every = {(edge.source, edge.id, *_order(edge)): edge for edge in (*theirs, *own)}.values()
+    fresh = [edge for edge in every if edge.commit > after]
+    before = edges((), [edge for edge in every if edge.commit <= after])
+    known = {(edge.source, edge.id) for edge in fresh}
+    found = [*fresh, *(edge for edge in before if (edge.source, edge.id) in known)]
+    return sorted(found, key=lambda edge: (edge.source, edge.id, edge.commit, _time(edge)))
+
+
+def _time(version: Lifetime | Relationship) -> tuple[bool, int]:
+    """A version that always held comes first."""
+    return version.changed_at is not None, version.changed_at or 0
+
+
+def _order(version: Lifetime | Relationship) -> tuple[bool, int, int]:
+    return *_time(version), version.commit
+
+
+def _frame(rows: pa.Table) -> pl.DataFrame:
+    return pl.DataFrame(pl.from_arrow(rows))
+
+
+def _table(rows: pl.DataFrame) -> pa.Table:
+    return rows.select(RECORD_SCHEMA.names).to_arrow().cast(RECORD_SCHEMA)
+
+
+def _current(rows: pl.DataFrame) -> pl.DataFrame:
+    """Law 1: of each key the greatest version; value bytes decide only a true conflict."""
+    descending = [False] * len(_KEY) + [True] * len(_VERSION) + [False]
+    ordered = rows.sort([*_KEY, *_VERSION, "commit"], descending=descending, nulls_last=True)
+    return ordered.unique(_KEY, keep="first", maintain_order=True)
+
+
+def _newest(rows: pl.DataFrame) -> pl.DataFrame:
+    """Law 2: of each (twin, path) the key greatest in (time, source), in its greatest version."""
+    by = [*_CELL, "time", "source", *_VERSION, "commit"]
+    descending = [False] * len(_CELL) + [True] * (2 + len(_VERSION)) + [False]
+    return rows.sort(by, descending=descending, nulls_last=True).unique(_CELL, keep="first", maintain_order=True)
