@@ -26,6 +26,7 @@ HERE = Path(__file__).resolve().parent
 FIRST = "ingest_vs_decode"  # the figure that everything else is read beside
 FIELDS = ("name", "ours", "rival", "ratio", "unit", "better")
 WHOLE_ONLY = (
+    "fork_creation",
     "graph_patches",
     "kafka_vs_consume",
     "many_runs",

@@ -119,6 +119,14 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "contract differences": ("contracts", "diff"),
     "contract of a sample": ("contracts", "infer", "{folder}/logger.csv"),
     "contract documents": ("contracts", "docs", "--out", "{folder}/contract-docs"),
+    "a fork": ("fork", "create", "what-if"),
+    "a fork again": ("fork", "create", "what-if"),
+    "forks": ("fork", "list"),
+    "ingest in a fork": ("ingest", "{folder}/more.ndjson", "--contract", "pump", "--fork", "what-if"),
+    "state in a fork": ("state", "--facts", "--fork", "what-if"),
+    "what a fork differs in": ("fork", "diff", "what-if"),
+    "state in no fork": ("state", "--fork", "what-of"),
+    "fork dropped": ("fork", "drop", "what-if"),
     "kpi at the end": ("kpi",),
     "reconcile at the end": ("reconcile",),
 }
@@ -266,6 +274,7 @@ def test_the_table_covers_what_the_socket_answers() -> None:
         "validate",
         "promote",
     }
+    reached |= {"forks", "create_fork", "fork_diff", "drop_fork"}
     theirs = {"push", "twins", "relationships", "interfaces", "paths", "status", "metrics", "models", "scenarios", "report"}
     theirs |= {"parameter_sets", "parameter_set", "validations"}
     theirs |= {"query"}

@@ -68,6 +68,7 @@ READS: dict[str, Call] = {
     "report": lambda one, _, kept: one.report(kept["set"]),
     "event_routes": lambda one, _, __: one.event_routes(),
     "events": lambda one, _, __: one.events(after=0, filter="type = 'Microsoft.DigitalTwins.Twin.Create'"),
+    "forks": lambda one, _, __: one.forks(),
     "webhooks": lambda one, _, __: one.webhooks(),
     "webhook_letters": lambda one, _, __: one.webhook_letters("none"),
     "import_jobs": lambda one, _, __: one.import_jobs(),
@@ -99,6 +100,9 @@ WRITES: dict[str, Call] = {
     "expire_dead_letters": lambda one, _, __: one.expire_dead_letters(older_than="P1D")["expired"],
     "replay": lambda one, _, __: one.replay(contract="logger"),
     "reconcile": lambda one, _, __: one.reconcile(),
+    "create_fork": lambda one, which, _: one.create_fork(which)["commit"] > 0,
+    "fork_diff": lambda one, which, _: one.fork_diff(which, limit=5)["counts"],
+    "drop_fork": lambda one, which, _: one.drop_fork(which),
     "trust_clock": lambda one, _, __: one.trust_clock(),
     "shadow_run": lambda one, _, __: one.shadow_run(),
     "prune_runs": lambda one, _, __: one.prune_runs(older_than="P30D", dry_run=True),
@@ -182,6 +186,19 @@ def test_what_writes_answers_as_twinwright_open_does(remote: Opened, local: Open
         if plain(there) != plain(here):
             wrong[method] = plain(there), plain(here)
     assert wrong == {}
+
+
+def test_a_fork_is_used_as_where_it_is_kept(running: Up, remote: Opened) -> None:
+    assert remote.create_fork("far")["name"] == "far"
+    fork = remote.fork("far")
+    receipt = fork.push("pump", [Payload(reading(1_800, 555.0))])
+    assert fork.history("pump-1", "pressure", after=receipt.token)["values"].to_pylist()[-1] == 555.0
+    assert 555.0 not in remote.history("pump-1", "pressure")["values"].to_pylist()
+    with twinwright.open(running.folder) as here:
+        assert here.fork("far").state("pump-1") == fork.state("pump-1")
+        assert here.fork_diff("far") == remote.fork_diff("far")
+    assert remote.drop_fork("far") == {"dropped": "far"}
+    assert remote.forks() == []
 
 
 @pytest.mark.parametrize("method", REFUSED)

@@ -46,7 +46,8 @@ _TITLE: Final = "Twinwright"
 _DESCRIPTION: Final = (
     "Digital twins you can trust. Twins and models have the shape of Azure Digital Twins' data plane, everything else is under `/v1`. "
     'Every answer that is not a success is `{"error": {"code", "message"}}`. Times are ISO 8601 with a zone, durations ISO 8601, values in '
-    "the unit named beside them."
+    "the unit named beside them. Any request can be made in a fork of the workspace that the header `Twinwright-Fork` names: 404 where "
+    "there is none, 409 for what is not done in one."
 )
 
 

@@ -22,6 +22,7 @@ MAX_COMMIT: Final = 2**63 - 1
 MOST_STREAMS: Final = 64
 MOST_UPLOADS: Final = 4
 WAIT_SECONDS: Final = 5.0
+FORK_HEADER: Final = "Twinwright-Fork"
 _POLL_SECONDS: Final = 0.05
 
 
@@ -103,10 +104,7 @@ def caller(
         Header(alias="Twinwright-After", ge=0, le=MAX_COMMIT, description="A receipt's token: the answer sees at least that commit."),
     ] = None,
     after: Annotated[int | None, Query(ge=0, le=MAX_COMMIT, description="The same as the header Twinwright-After.")] = None,
-    fork: Annotated[
-        str | None,
-        Header(alias="Twinwright-Fork", max_length=63, description="The fork in which it is done. Default: the workspace itself."),
-    ] = None,
+    fork: Annotated[str | None, Header(alias=FORK_HEADER, include_in_schema=False)] = None,  # of every route: described once, for all
 ) -> Caller:
     """The dependency of every route: who asks, of what, and what he must be shown at least. Raises NotFoundError, RefusedError."""
     serving = serving_of(request)

@@ -18,6 +18,7 @@ from twinwright.telemetry.payloads import Payload, Receipt
 
 _FOLDER: Final = "it changes the workspace from its folder, which only who has it may do"
 _FILES: Final = "it reads or writes files where the platform is"
+_SOURCES: Final = "history is compared with its sources where these can be reached"
 ABSENT: Final[Mapping[str, str]] = {
     "plan": _FOLDER,
     "apply": _FOLDER,
@@ -28,6 +29,9 @@ ABSENT: Final[Mapping[str, str]] = {
     "export": _FILES,
     "import_": _FILES,
     "export_run": _FILES,
+    "gaps": _SOURCES,
+    "reconciliations": _SOURCES,
+    "run_reconciliation": _SOURCES,
 }
 """Methods of `twinwright.open` that have no place in the API, and why."""
 _PART_BYTES: Final = 1024 * 1024
@@ -44,6 +48,24 @@ class RestPlatform(RestGraph):
         if name in ABSENT:
             raise AttributeError(f"the API has no place for '{name}': {ABSENT[name]}. Use the command, or `twinwright.open`")
         raise AttributeError(f"there is no method '{name}'" + (" here yet" if name in METHODS else ""))
+
+    # --- forks -------------------------------------------------------------------------------------------------------
+
+    def forks(self) -> list[Found]:
+        return self._list("/v1/forks")
+
+    def fork(self, name: str) -> RestPlatform:
+        """The same in a fork."""
+        return RestPlatform(self._http.inside(name))
+
+    def create_fork(self, name: str, *, at: str | None = None) -> Found:
+        return cast(Found, self._http.json("PUT", f"/v1/forks/{part(name)}", params=given(at=at)))
+
+    def drop_fork(self, name: str) -> Found:
+        return cast(Found, self._http.json("DELETE", f"/v1/forks/{part(name)}"))
+
+    def fork_diff(self, name: str, *, against: str = "base", limit: int = 1000) -> Found:
+        return self._get(f"/v1/forks/{part(name)}/diff", against=against, limit=limit)
 
     # --- telemetry ---------------------------------------------------------------------------------------------------
 

@@ -16,18 +16,30 @@ from twinwright.platform.remote import error_of, kind_of
 NOT_TAKEN: Final = frozenset({429, 503})  # nothing of the request was taken: any may be sent again
 MOST_WAIT: Final = 10.0  # seconds, whatever Retry-After says
 _FIRST_WAIT: Final = 0.2
+FORK_HEADER: Final = "twinwright-fork"
 LONG: Final = httpx.Timeout(30.0, read=None)  # of what answers when it has ended: runs, calibrations, files
 
 
 class Transport:
-    """Asks one platform. `retries` is how often a request is sent again, `sleep` how the time until then goes by."""
+    """Asks one platform. `retries` is how often a request is sent again, `sleep` how the time until then goes by, `fork` where in it."""
 
-    def __init__(self, client: httpx.Client, *, retries: int = 4, sleep: Callable[[float], None] = time.sleep) -> None:
-        self._client, self._retries, self._sleep = client, retries, sleep
+    def __init__(
+        self, client: httpx.Client, *, retries: int = 4, sleep: Callable[[float], None] = time.sleep, fork: str | None = None
+    ) -> None:
+        self._client, self._retries, self._sleep, self._fork = client, retries, sleep, fork
 
     def close(self) -> None:
         """Let go of the connections; the platform goes on."""
-        self._client.close()
+        if self._fork is None:  # a fork speaks through those of what it was asked of
+            self._client.close()
+
+    def inside(self, fork: str) -> Transport:
+        """The same platform, in a fork."""
+        return Transport(self._client, retries=self._retries, sleep=self._sleep, fork=fork)
+
+    def _headers(self, options: Mapping[str, Any]) -> dict[str, str]:
+        mine = {} if self._fork is None else {FORK_HEADER: self._fork}
+        return {**options.get("headers", {}), **mine}
 
     def ask(self, verb: str, path: str, *, safe: bool | None = None, again: bool = True, **options: Any) -> httpx.Response:
         """The answer, a success. `safe`: it may have been done already and be sent again (default: reads); `again`: its body is still
@@ -36,6 +48,7 @@ class Transport:
         Raises what the platform raised, and PlatformError where it did not answer.
         """
         safe = verb == "GET" if safe is None else safe
+        options["headers"] = self._headers(options)
         for left in range(self._retries if again else 0, -1, -1):
             try:
                 answer = self._client.request(verb, path, **options)
@@ -56,7 +69,7 @@ class Transport:
     def stream(self, verb: str, path: str, **options: Any) -> Iterator[httpx.Response]:
         """An answer that is read as it comes. Raises as `ask`; nothing is sent again."""
         try:
-            with self._client.stream(verb, path, **options) as answer:
+            with self._client.stream(verb, path, **{**options, "headers": self._headers(options)}) as answer:
                 if not answer.is_success:
                     answer.read()
                     raise told(answer)
