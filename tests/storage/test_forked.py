@@ -22,6 +22,7 @@ from twinwright.storage.duckdb import DuckDBStore
 from twinwright.storage.expiry import EXPIRE_HISTORY, Expiry
 from twinwright.storage.forked import Beginning, ForkedStore
 from twinwright.storage.layout import Lifetime, Relationship, Selection
+from twinwright.storage.postgres import PostgresStore
 from twinwright.storage.protocol import BAD, GOOD, REMOVED
 
 law = settings(
@@ -80,9 +81,10 @@ def replay(store, first, count):
 class Worlds:
     """A store that is forked, the fork, and a copy to which the same was done."""
 
-    def __init__(self, folder, stack, kind=ForkedStore):
+    def __init__(self, folder, stack, kind=ForkedStore, base=None):
         self.clock, self.folder, self.stack, self.kind = ManualClock(NOW), folder, stack, kind
-        self.base, self.copy = self.opened("base"), self.opened("copy")
+        self.base = self.opened("base") if base is None else stack.enter_context(closing(base(self.clock)))
+        self.copy = self.opened("copy")
         for store in (self.base, self.copy):
             self.tables = [table(store), table(store, revision=2)]
 
@@ -160,12 +162,12 @@ def asked_now(store):
     return found
 
 
-def check_a_fork_is_a_copy_with_what_was_added(kind=ForkedStore):
-    @law
+def check_a_fork_is_a_copy_with_what_was_added(kind=ForkedStore, base=None, examples=8):
+    @settings(law, max_examples=examples)
     @given(transactions, replays, transactions, transactions, st.tuples(st.integers(1, 9), st.integers(0, 9)))
     def check(before, replayed, inside, later, replayed_later):
         with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
-            worlds = Worlds(Path(folder), stack, kind)
+            worlds = Worlds(Path(folder), stack, kind, base)
             for acts in before:
                 worlds.both(worlds.base, worlds.copy, acts=acts)
             if replayed is not None:
@@ -189,6 +191,10 @@ def check_a_fork_is_a_copy_with_what_was_added(kind=ForkedStore):
 
 def test_a_fork_is_a_copy_with_what_was_added():
     check_a_fork_is_a_copy_with_what_was_added()
+
+
+def test_a_fork_of_a_store_in_postgresql_is_one_too(postgres):
+    check_a_fork_is_a_copy_with_what_was_added(base=lambda clock: PostgresStore(postgres.dsn(), postgres.schema(), clock), examples=3)
 
 
 class ReadsLaterCommits(ForkedStore):

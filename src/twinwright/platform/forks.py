@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import re
@@ -107,7 +108,7 @@ class Forks:
         found = self._folder.iterdir() if self._folder.is_dir() else ()
         return sorted(path.name for path in found if _NAME.fullmatch(path.name))
 
-    def list(self, principal: Principal) -> list[Fork]:
+    def all(self, principal: Principal) -> list[Fork]:
         """All of them, by name."""
         principal.require_read()
         with self._lock:
@@ -148,10 +149,12 @@ class Forks:
                 tables = [table for table in live.store.reading_tables(SYSTEM) if table.number in fork.tables]
                 own.load(SYSTEM, Beginning(lines[0], tables))
             store = ForkedStore(live.store, fork.commit, own, apart=(RUN,))
-            return Session(live.folder, live.clock, worker=True, store=store, private=folder)
+            opened = Session(live.folder, live.clock, worker=True, store=store, private=folder)
         except BaseException:
             own.close()
             raise
+        atexit.unregister(opened.close)  # what it forks closes it
+        return opened
 
     def drop(self, principal: Principal, name: str) -> None:
         """Forget a fork and all that is in it. Raises NotFoundError, ForbiddenError, StoreError."""

@@ -20,7 +20,7 @@ class LocalForks(LocalGraph):
     owner: bool
 
     def forks(self) -> list[dict[str, Any]]:
-        return [fork_shown(one) for one in self._forks.list(self.principal)]
+        return [fork_shown(one) for one in self._forks.all(self.principal)]
 
     def create_fork(self, name: str, *, at: str | None = None) -> dict[str, Any]:
         commit = None if at is None else self._commit(at)

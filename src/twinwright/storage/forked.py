@@ -181,8 +181,6 @@ class ForkedStore:
         if after >= self._at:
             return own
         theirs = self._base.touched(principal, after, min(through, self._at))
-        mine = self._tables | {0}  # a table that was made in the base later has no readings of that range
-        theirs = theirs.filter(pa.array([number in mine for number in theirs["table"].to_pylist()], pa.bool_()))
         return united.touched(theirs, own)
 
     def hours(self, principal: Principal, contract: str) -> dict[int, int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final, TypeVar
+from typing import Final
 
 import polars as pl
 import pyarrow as pa
@@ -11,7 +11,6 @@ import pyarrow as pa
 from twinwright.storage.layout import Lifetime, Relationship
 from twinwright.storage.protocol import GOOD, RECORD_SCHEMA, REMOVED, TOUCHED_SCHEMA
 
-Version = TypeVar("Version", Lifetime, Relationship)
 _KEY: Final = ["twin", "path", "time", "source"]
 _VERSION: Final = ["correction", "revision", "kind", "num", "int", "txt"]  # the greatest counts
 _CELL: Final = ["twin", "path"]
