@@ -11,7 +11,7 @@ import pytest
 from tests.acceptance.plant import telemetry, workspace
 from tests.acceptance.running import write
 
-from twinwright.clock import DAY, ManualClock, from_iso
+from twinwright.clock import HOUR, ManualClock, from_iso
 from twinwright.errors import ForbiddenError, NotFoundError, RefusedError, StoreError, TwinwrightError, UsageError
 from twinwright.governance.principals import SYSTEM, Principal
 from twinwright.platform.local import LocalPlatform
@@ -169,7 +169,7 @@ def test_a_fork_outlives_its_platform_and_is_refused_when_its_commit_is_not_kept
         assert opened.fork("first").state("pump-1")["site"] == "south"
         assert opened.state("pump-1")["site"] == "north"
         opened.put_twin("pump-8", {"$metadata": {"$model": "dtmi:test:Pump;1"}})
-        clock.advance(91 * DAY)
+        clock.advance(91 * 24 * HOUR)
         with pytest.raises(RefusedError, match="is not kept"):
             opened.fork("first")
         kept = folder / ".twinwright" / "forks" / "first" / "fork.json"

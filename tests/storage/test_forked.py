@@ -5,6 +5,7 @@ Both laws are shown to catch forks that break one thing each.
 
 import tempfile
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -26,9 +27,16 @@ from twinwright.storage.postgres import PostgresStore
 from twinwright.storage.protocol import BAD, GOOD, REMOVED
 
 law = settings(
-    derandomize=True, database=None, max_examples=8, deadline=None, report_multiple_bugs=False, phases=(Phase.explicit, Phase.generate)
+    derandomize=True, database=None, max_examples=6, deadline=None, report_multiple_bugs=False, phases=(Phase.explicit, Phase.generate)
 )
 READ = ("observed", "desired")
+READS = {  # by name, which begins with that of the method
+    "history": Selection(),
+    "history of desired": Selection(lane="desired"),
+    "history of good": Selection(good_only=True, start=1),
+    "latest": Selection(end=2),
+    "latest good": Selection(good_only=True),
+}
 PUMP, VALVE = "dtmi:t:Pump;1", "dtmi:t:Valve;1"
 times, moments = st.integers(0, 2), st.sampled_from([None, 1, 2])
 readings = st.tuples(
@@ -123,26 +131,21 @@ def edge(one):
 
 
 def answers(store, tables, at, last, *, now=True):
-    """Every read of a store around the commit that is forked and as known at another; and of what it knows now."""
+    """What a store says of a commit around which it is forked, and of what it knows now."""
     found = {"tables": store.reading_tables(SYSTEM)}
-    for known in [*sorted({at // 2, at, min(at + 1, last), last}), *([None] if now else [])]:
-        for lane in READ:
-            found[known, lane, "history"] = store.history(SYSTEM, Selection(lane=lane, known_at=known)).to_pylist()
-            found[known, lane, "latest"] = store.latest(SYSTEM, Selection(lane=lane, known_at=known, end=2)).to_pylist()
-        for read in ("history", "latest"):
-            found[known, read, "good"] = getattr(store, read)(SYSTEM, Selection(good_only=True, known_at=known)).to_pylist()
-        for made in tables:
-            found[known, made.number] = row(store.readings(SYSTEM, made, known_at=known))
+    for known in [at, *([min(at + 1, last), None] if now else [])]:
+        for read, selection in READS.items():
+            found[known, read] = getattr(store, read.split()[0])(SYSTEM, replace(selection, known_at=known)).to_pylist()
+        found[known, "readings"] = row(store.readings(SYSTEM, tables[0], known_at=known))
         for as_of in (None, 1):
             found[known, as_of, "lives"] = [life(one) for one in store.lifetimes(SYSTEM, as_of=as_of, known_at=known)]
             found[known, as_of, "edges"] = [edge(one) for one in store.relationships(SYSTEM, as_of=as_of, known_at=known)]
-        found[known, "one"] = [life(one) for one in store.lifetimes(SYSTEM, twin="t1", known_at=known)]
-    for after in sorted({0, at - 1, min(at, last - 1), last - 1}):
+    for after in sorted({at - 1, min(at, last - 1)}):
         found[after, "touched"] = row(store.touched(SYSTEM, after, last))
         found[after, "lives"] = [life(one) for one in store.lifetime_versions(SYSTEM, after, last)]
         found[after, "edges"] = [edge(one) for one in store.relationship_versions(SYSTEM, after, last)]
         found[after, "records"] = store.record_versions(SYSTEM, ["k", "l"], after, last)
-        found[after, "since"] = row(store.readings(SYSTEM, tables[0], after=after, known_at=last))
+        found[after, "since"] = row(store.readings(SYSTEM, tables[1], after=after, known_at=last))
     return found
 
 
@@ -162,39 +165,55 @@ def asked_now(store):
     return found
 
 
-def check_a_fork_is_a_copy_with_what_was_added(kind=ForkedStore, base=None, examples=8):
-    @settings(law, max_examples=examples)
-    @given(transactions, replays, transactions, transactions, st.tuples(st.integers(1, 9), st.integers(0, 9)))
-    def check(before, replayed, inside, later, replayed_later):
-        with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
-            worlds = Worlds(Path(folder), stack, kind, base)
-            for acts in before:
-                worlds.both(worlds.base, worlds.copy, acts=acts)
-            if replayed is not None:
-                worlds.both(worlds.base, worlds.copy, replayed=replayed)
-            fork = worlds.forked()
-            known = answers(worlds.base, worlds.tables, worlds.at, worlds.at, now=False)
-            for at, acts in enumerate(inside):
-                worlds.both(fork, worlds.copy, acts=acts)
-                if at < len(later):
-                    do(worlds.base, worlds.tables, later[at])
-            live = worlds.base.last_commit(SYSTEM)
-            assert live == worlds.at + min(len(inside), len(later))
-            replay(worlds.base, *replayed_later)
-            last = worlds.copy.last_commit(SYSTEM)
-            assert answers(fork, worlds.tables, worlds.at, last) == answers(worlds.copy, worlds.tables, worlds.at, last)
-            assert asked_now(fork) == asked_now(worlds.copy)
-            assert answers(worlds.base, worlds.tables, worlds.at, worlds.at, now=False) == known
-
-    check()
+def check(before, replayed, inside, later, replayed_later, kind=ForkedStore, base=None):
+    """A fork that is made after `before`, in which `inside` is done, while `later` and a replay are done to what it forks."""
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        worlds = Worlds(Path(folder), stack, kind, base)
+        for acts in before:
+            worlds.both(worlds.base, worlds.copy, acts=acts)
+        if replayed is not None:
+            worlds.both(worlds.base, worlds.copy, replayed=replayed)
+        fork = worlds.forked()
+        known = answers(worlds.base, worlds.tables, worlds.at, worlds.at, now=False)
+        for at, acts in enumerate(inside):
+            worlds.both(fork, worlds.copy, acts=acts)
+            if at < len(later):
+                do(worlds.base, worlds.tables, later[at])
+        assert worlds.base.last_commit(SYSTEM) == worlds.at + min(len(inside), len(later))
+        replay(worlds.base, *replayed_later)
+        last = worlds.copy.last_commit(SYSTEM)
+        assert answers(fork, worlds.tables, worlds.at, last) == answers(worlds.copy, worlds.tables, worlds.at, last)
+        assert asked_now(fork) == asked_now(worlds.copy)
+        assert answers(worlds.base, worlds.tables, worlds.at, worlds.at, now=False) == known
 
 
-def test_a_fork_is_a_copy_with_what_was_added():
-    check_a_fork_is_a_copy_with_what_was_added()
+@law
+@given(transactions, replays, transactions, transactions, st.tuples(st.integers(1, 9), st.integers(0, 9)))
+def test_a_fork_is_a_copy_with_what_was_added(before, replayed, inside, later, replayed_later):
+    check(before, replayed, inside, later, replayed_later)
+
+
+RICH = (
+    [
+        [("reading", 0, False, [(1, 0, 0, 1.0), (2, 1, 1, 2.0)]), ("value", 1, "q", 1, GOOD, 2, "observed"), ("life", 1, PUMP, None, None)],
+        [("edge", "r", 0, False, None), ("edge", "r", 0, True, 2), ("record", "k", "ab", 1)],
+    ],
+    None,
+    [
+        [("value", 1, "q", 1, GOOD, 0, "observed"), ("value", 1, "q", 2, REMOVED, 0, "observed"), ("reading", 0, False, [(1, 0, 1, 2.0)])],
+        [("edge", "r", 1, False, 1), ("life", 1, VALVE, 2, 2), ("record", "k", "ab", 2), ("reading", 0, True, [(2, 1, 1, 2.0)])],
+    ],
+    [[("reading", 0, False, [(1, 2, 0, 1.0)]), ("life", 2, PUMP, None, None), ("record", "k", "ac", 1), ("edge", "s", 1, False, None)]],
+    (1, 9),
+)
+
+
+def test_a_fork_in_which_halves_have_to_be_weighed_is_one_too():
+    check(*RICH)
 
 
 def test_a_fork_of_a_store_in_postgresql_is_one_too(postgres):
-    check_a_fork_is_a_copy_with_what_was_added(base=lambda clock: PostgresStore(postgres.dsn(), postgres.schema(), clock), examples=3)
+    check(*RICH, base=lambda clock: PostgresStore(postgres.dsn(), postgres.schema(), clock))
 
 
 class ReadsLaterCommits(ForkedStore):
@@ -254,8 +273,8 @@ class NumbersOfItsOwn(ForkedStore):
     ],
 )
 def test_a_broken_fork_is_caught(kind):
-    with pytest.raises((AssertionError, pa.ArrowInvalid)):
-        check_a_fork_is_a_copy_with_what_was_added(kind)
+    with pytest.raises(AssertionError):
+        check(*RICH, kind=kind)
 
 
 def furnished(folder, stack):
