@@ -360,6 +360,16 @@ class BusyError(TwinwrightError):
         self.retry_after = retry_after
 
 
+class QueueFullError(BusyError):
+    """As many requests for runs wait as may; this one was not taken. `retry_after` is in seconds."""
+
+    code = "QueueFull"
+
+    def __init__(self, what: str, *, retry_after: float = 10.0) -> None:
+        super().__init__(what, retry_after=retry_after)
+        self.remedy = "Wait until one is done, cancel one (`twinwright runs cancel`), or raise `queue` in [simulation] of twinwright.toml"
+
+
 class ClockSuspectError(BusyError):
     """Ingestion is paused because the platform's clock is suspect; nothing of what was sent was taken. `retry_after` is in seconds."""
 

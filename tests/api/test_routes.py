@@ -142,6 +142,39 @@ def test_an_unknown_reason_is_told_the_known_ones(client: TestClient) -> None:
     assert response.status_code == 400 and "missing_field" in response.json()["error"]["message"]
 
 
+def test_a_submitted_scenario_is_watched_fetched_and_not_cancelled_any_more(client: TestClient, platform: LocalPlatform) -> None:
+    taken = client.post("/v1/runs", params={"priority": "low"}, json={"scenario": "step"})
+    assert taken.status_code == 202, taken.text
+    request = answers.RunRequest.model_validate(taken.json())
+    assert (request.status, request.priority, request.total) == ("waiting", -10, 1)
+    place = taken.headers["location"]
+    assert client.get(f"{place}/results").status_code == 409
+    platform.watch_request(request.id)
+    assert ok(client.get(place), answers.RunRequest)["status"] == "done"
+    assert request.id in {one["id"] for one in ok(client.get("/v1/run-requests"), answers.RunRequests)["value"]}
+    csv = client.get(f"{place}/results", params={"format": "csv"})
+    assert csv.headers["content-type"].startswith("text/csv") and csv.text.startswith('"run","twin","member","time","y [kPa]"')
+    assert client.get(f"{place}/results").content[:4] == b"PAR1"
+    assert client.post(f"{place}/cancel").status_code == 409
+    other = client.post("/v1/runs", json={"scenario": "step"}).json()
+    assert ok(client.post(f"/v1/run-requests/{other['id']}/cancel"), answers.RunRequest)["status"] == "cancelled"
+
+
+@pytest.mark.parametrize(
+    ("ask", "code"),
+    [
+        (lambda client: client.post("/v1/runs", params={"priority": "urgent"}, json={"scenario": "step"}), 400),
+        (lambda client: client.post("/v1/runs", json={"scenario": "no"}), 404),
+        (lambda client: client.post("/v1/runs", json={"name": "x", "inputs": {"u": {"series": "/etc/passwd"}}}), 400),
+        (lambda client: client.get("/v1/run-requests/none"), 404),
+        (lambda client: client.post("/v1/run-requests/none/cancel"), 404),
+        (lambda client: client.get("/v1/run-requests/none/results", params={"format": "xls"}), 422),
+    ],
+)
+def test_a_wrong_request_for_runs_is_refused(client: TestClient, ask: Callable[[TestClient], Any], code: int) -> None:
+    assert ask(client).status_code == code
+
+
 def test_a_scenario_is_run_by_name_kept_and_verified(client: TestClient, run: dict[str, Any]) -> None:
     assert run["status"] == "ok"
     assert run["outputs"]["y"]["unit"] == "kPa" and run["outputs"]["y"]["values"][-1] == pytest.approx(299.5, abs=0.1)

@@ -36,6 +36,8 @@ VOLATILE = {
     "before",
     "oldest",
     "newest",
+    "submitted",
+    "finished",
 }
 FROM, TO = "2026-03-01T08:00:00Z", "2026-03-01T08:20:00Z"
 
@@ -102,6 +104,14 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "verify": ("runs", "verify", "{run}"),
     "compare": ("runs", "compare", "{run}", "{run}"),
     "no run": ("runs", "show", "zzzz"),
+    "submit": ("runs", "submit", "more", "--priority", "high"),
+    "watch": ("runs", "watch", "{request}"),
+    "queue": ("runs", "queue"),
+    "fetch": ("runs", "fetch", "{request}", "--output", "{folder}/more.csv"),
+    "cancel too late": ("runs", "cancel", "{request}"),
+    "submit nothing": ("runs", "submit", "less"),
+    "submit at no priority": ("runs", "submit", "more", "--priority", "urgent"),
+    "watch nothing": ("runs", "watch", "zzzz"),
     "calibrate": ("calibrate", "lag", "--twin", "pump-1", "--from", FROM, "--to", TO),
     "calibrate no model": ("calibrate", "leg", "--twin", "pump-1"),
     "promote too early": ("promote", "lag", "{set}"),
@@ -166,6 +176,8 @@ class Copies:
             self.names[which].setdefault("letter", str(answer.json["items"][0]["id"]))
         if line[0] == "simulate" and answer.code == 0:
             self.names[which].setdefault("run", answer.json["runs"][0]["id"])
+        if line[:2] == ["runs", "submit"]:
+            self.names[which]["request"] = answer.json["id"]
         if line[0] == "calibrate":
             self.names[which]["set"] = answer.json["id"]
 
@@ -261,6 +273,11 @@ def test_the_table_covers_what_the_socket_answers() -> None:
     }
     reached |= {
         "simulate",
+        "submit_run",
+        "watch_request",
+        "run_requests",
+        "request_results",
+        "cancel_request",
         "runs",
         "run",
         "verify_run",
@@ -278,6 +295,7 @@ def test_the_table_covers_what_the_socket_answers() -> None:
     theirs = {"push", "twins", "relationships", "interfaces", "paths", "status", "metrics", "models", "scenarios", "report"}
     theirs |= {"parameter_sets", "parameter_set", "validations"}
     theirs |= {"query"}
+    theirs |= {"run_request"}  # what `watch` gives in the end
     theirs |= {"run_report"}  # a file for people, in test_run_report.py
     theirs |= {"backup", "restore", "export", "import_"}  # in test_keeping.py
     theirs |= {name for name in vars(GraphSurface) if not name.startswith("_")}

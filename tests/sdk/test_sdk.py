@@ -68,6 +68,7 @@ READS: dict[str, Call] = {
     "report": lambda one, _, kept: one.report(kept["set"]),
     "event_routes": lambda one, _, __: one.event_routes(),
     "events": lambda one, _, __: one.events(after=0, filter="type = 'Microsoft.DigitalTwins.Twin.Create'"),
+    "run_requests": lambda one, _, __: one.run_requests(),
     "forks": lambda one, _, __: one.forks(),
     "webhooks": lambda one, _, __: one.webhooks(),
     "webhook_letters": lambda one, _, __: one.webhook_letters("none"),
@@ -107,12 +108,17 @@ WRITES: dict[str, Call] = {
     "shadow_run": lambda one, _, __: one.shadow_run(),
     "prune_runs": lambda one, _, __: one.prune_runs(older_than="P30D", dry_run=True),
     "simulate": lambda one, _, __: one.simulate("step")["runs"][0],
+    "submit_run": lambda one, _, __: {**one.submit_run("step"), "status": "", "done": 0, "ok": 0, "runs": []},
     "calibrate": lambda one, _, __: one.calibrate("lag", twin="pump-1", only=["tau"], holdout=0.4, **WINDOW),
     "validate": lambda one, _, __: one.validate("lag", twin="pump-1", **WINDOW)["metrics"],
     "promote": lambda one, _, kept: one.promote("lag", kept["set"]),
 }
 REFUSED: dict[str, tuple[Call, type[Exception]]] = {
     "patch_relationship": (lambda one, _, __: one.patch_relationship("pump-1", "none", [], if_match="*"), UsageError),
+    "run_request": (lambda one, _, __: one.run_request("none"), NotFoundError),
+    "watch_request": (lambda one, _, __: one.watch_request("none"), NotFoundError),
+    "cancel_request": (lambda one, _, __: one.cancel_request("none"), NotFoundError),
+    "request_results": (lambda one, _, __: one.request_results("none"), NotFoundError),
     "component": (lambda one, _, __: one.component("pump-1", "none"), NotFoundError),
     "retry_webhook_letters": (lambda one, _, __: one.retry_webhook_letters("none", ["1"]), NotFoundError),
     "import_job": (lambda one, _, __: one.import_job("none"), NotFoundError),
@@ -199,6 +205,17 @@ def test_a_fork_is_used_as_where_it_is_kept(running: Up, remote: Opened) -> None
         assert here.fork_diff("far") == remote.fork_diff("far")
     assert remote.drop_fork("far") == {"dropped": "far"}
     assert remote.forks() == []
+
+
+def test_what_is_submitted_is_watched_and_fetched(remote: Opened, kept: dict[str, Any]) -> None:
+    taken = remote.submit_run("step", priority=3)
+    told: list[tuple[int, int]] = []
+    assert remote.watch_request(taken["id"], progress=lambda *far: told.append(far))["status"] == "done"
+    assert told[-1] == (1, 1) and remote.run_request(taken["id"])["ok"] == 1
+    assert taken["id"] in [one["id"] for one in remote.run_requests()]
+    assert remote.request_results(taken["id"])[:4] == b"PAR1"
+    with pytest.raises(RefusedError):
+        remote.cancel_request(taken["id"])
 
 
 @pytest.mark.parametrize("method", REFUSED)

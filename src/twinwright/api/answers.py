@@ -185,6 +185,23 @@ class RunAnswers(Answer):
     runs: list[RunSummary]
 
 
+class RunRequest(Answer):
+    id: str
+    status: str = Field(examples=["waiting", "running", "done", "failed", "cancelled"])
+    priority: int = Field(description="The higher, the sooner.")
+    ahead: int | None = Field(description="How many requests come before it; null for one that is finished.")
+    total: int = Field(description="How many runs it asks for.")
+    done: int | None = Field(description="How many of them are answered.")
+    eta_seconds: float | None = Field(description="How long it will take at the pace of the last runs.")
+    ok: int | None
+    failed: int | None
+    error: dict[str, Any] | None = Field(description="Why the whole request failed.")
+
+
+class RunRequests(Answer):
+    value: list[RunRequest]
+
+
 class Verification(Answer):
     id: str
     verified: bool

@@ -34,6 +34,10 @@ from twinwright.api.routes import (
     telemetry,
     twins,
     upkeep,
+    run_requests,
+    simulation,
+    telemetry,
+    twins,
 )
 from twinwright.api.security import AllowedHosts, Guard
 from twinwright.api.serving import Serving
@@ -90,6 +94,7 @@ def create_app(
         simulation.router,
         calibration.router,
         upkeep.router,
+        run_requests.router,
         operations.router,
         operations.monitoring,
     )

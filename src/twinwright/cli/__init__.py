@@ -9,6 +9,7 @@ from twinwright.cli import models as _models  # noqa: F401 - registers its comma
 from twinwright.cli import new as _new  # noqa: F401 - registers its commands
 from twinwright.cli import processes as _processes  # noqa: F401 - registers its commands
 from twinwright.cli import reconciling as _reconciling  # noqa: F401 - registers its commands
+from twinwright.cli import requests as _requests  # noqa: F401 - registers its commands
 from twinwright.cli import scenarios as _scenarios  # noqa: F401 - registers its commands
 from twinwright.cli import schemas as _schemas  # noqa: F401 - registers its commands
 from twinwright.cli import shadows as _shadows  # noqa: F401 - registers its commands

@@ -18,7 +18,7 @@ Twin = Annotated[str, typer.Option("--twin", help="The twin whose history is use
 Parameters = Annotated[str | None, typer.Option("--parameters", help="The id of a parameter set (default: the promoted one).")]
 
 
-def _named(text: str) -> str:
+def named(text: str) -> str:
     """A name as it is; the path of a file from where the command was given, which a running platform does not know."""
     path = Path(text)
     return str(path.resolve()) if path.suffix in (".yaml", ".yml") and path.is_file() else text
@@ -38,7 +38,7 @@ def simulate(
 ) -> None:
     """Run a scenario and keep the runs. Exit code 1 when a run failed."""
     with opened(workspace, fork) as platform, output.progress("simulating", not as_json) as bar:
-        result = platform.simulate(_named(scenario), executor=executor, fresh=fresh, progress=bar)
+        result = platform.simulate(named(scenario), executor=executor, fresh=fresh, progress=bar)
     drawn = not as_json and (sys.stderr.isatty() if plot is None else plot)
 
     def show(r: dict[str, Any]) -> None:
@@ -195,7 +195,7 @@ def calibrate(
     """Fit a model to a twin's history, judged on a holdout."""
     names = [name.strip() for name in only.split(",")] if only else None
     with opened(workspace) as platform:
-        result = platform.calibrate(_named(model), twin=twin, start=start, end=end, holdout=holdout, only=names, parameters=parameters)
+        result = platform.calibrate(named(model), twin=twin, start=start, end=end, holdout=holdout, only=names, parameters=parameters)
 
     def show(r: dict[str, Any]) -> None:
         typer.echo(f"parameter set {r['id'][:12]}")
@@ -219,7 +219,7 @@ def validate(
 ) -> None:
     """Judge a model on a window of a twin's history."""
     with opened(workspace) as platform:
-        result = platform.validate(_named(model), twin=twin, start=start, end=end, parameters=parameters)
+        result = platform.validate(named(model), twin=twin, start=start, end=end, parameters=parameters)
 
     def show(r: dict[str, Any]) -> None:
         typer.echo(f"validation {r['id'][:12]}")
@@ -252,5 +252,5 @@ def promote(
 ) -> None:
     """Make a parameter set the promoted one, if the gate lets it pass. Exit code 1 when it does not."""
     with opened(workspace) as platform:
-        result = platform.promote(_named(model), id)
+        result = platform.promote(named(model), id)
     output.finish(result, as_json, output.fields, good=bool(result["promoted"]))

@@ -59,6 +59,7 @@ def run(folder: Path, *, host: str | None, port: int | None, own_tls: bool, as_j
             regularly("retention", lambda stop: _keep_history(session, stop)),
         ):
             platform.resume_jobs()
+            platform.resume_runs()
             login = f"{server.url}/login?code={tokens.new_code()}"
             _tell(server, rpc, login, session.private / CERTIFICATE if own_tls else None, as_json=as_json)
             wait()

@@ -241,6 +241,39 @@ class Platform(GraphSurface, Protocol):
         answered from there unless `fresh`. `progress` is told of each run that ends."""
         ...
 
+    def submit_run(
+        self, scenario: str | Mapping[str, Any], *, priority: str | int = "normal", executor: str | None = None, fresh: bool = False
+    ) -> dict[str, Any]:
+        """Have a scenario run in the background of a running platform: `id status priority ahead total ...`, as `run_request`.
+
+        Remembered when this returns, over restarts too. `priority` is `low`, `normal`, `high` or a whole number. Raises as `simulate`, and
+        QueueFullError.
+        """
+        ...
+
+    def run_requests(self) -> list[dict[str, Any]]:
+        """What was submitted: first what runs and waits, in its turn, then what was finished last."""
+        ...
+
+    def run_request(self, id: str) -> dict[str, Any]:
+        """`id status priority scenario model executor submitted finished total ok failed error ahead done eta_seconds`.
+
+        `status` is waiting, running, done, failed or cancelled; `ahead` how many requests come before it.
+        """
+        ...
+
+    def watch_request(self, id: str, *, progress: Progress | None = None) -> dict[str, Any]:
+        """As `run_request`, once it is finished. Without a running platform it is run here, after what is before it."""
+        ...
+
+    def cancel_request(self, id: str) -> dict[str, Any]:
+        """Run no more of it; runs that had ended are kept. Raises RefusedError for one that is finished."""
+        ...
+
+    def request_results(self, id: str, *, format: str = "parquet") -> bytes:
+        """The outputs of all runs of a request that is done, as one file (`parquet`, `csv` or `arrow`)."""
+        ...
+
     def runs(self) -> list[dict[str, Any]]: ...
 
     def run(self, id: str, *, outputs: bool = True) -> dict[str, Any]: ...

@@ -9,10 +9,11 @@ from typing import Any, cast
 import yaml
 
 from twinwright.clock import parse_duration, time_of
-from twinwright.documents import Problems, load, parse_text
+from twinwright.documents import Document, Problems, load, parse_text
 from twinwright.errors import ForbiddenError, InvalidError, NotFoundError, UsageError
 from twinwright.governance.principals import Principal
 from twinwright.platform.interface import Progress
+from twinwright.platform.run_queue import count_runs
 from twinwright.platform.session import Session
 from twinwright.platform.shown import model_shown, shadows_shown
 from twinwright.simulation.scenario import Scenario, parse_scenario
@@ -35,25 +36,56 @@ class LocalSimulation:
     def simulate(
         self, scenario: str | Mapping[str, Any], *, executor: str | None = None, fresh: bool = False, progress: Progress | None = None
     ) -> dict[str, Any]:
-        if executor not in (None, "local"):
-            raise UsageError(f"there is no executor '{executor}' yet", where="executor", remedy="Leave it out: runs use local processes")
+        self._check_executor(executor)
         self._take_models()
-        chosen = self._scenario(scenario)
+        chosen, _, _ = self._scenario(scenario)
         model = self.session.model(chosen.model)
         answer = self.session.served.simulation.simulate(self.principal, chosen, model, fresh=fresh, progress=progress)
         for run in answer["runs"]:
             run["warnings"] = [*run["warnings"], *self.session.changed_since_applied(model.name)]
-            if run["reused"]:
-                continue
-            self.session.metrics.runs.labels(status=run["status"], kind=model.kind).inc()
-            self.session.metrics.run_seconds.labels(kind=model.kind).observe(run["seconds"])
+        count_runs(self.session, answer["runs"], model.kind)
         return answer
+
+    def submit_run(
+        self, scenario: str | Mapping[str, Any], *, priority: str | int = "normal", executor: str | None = None, fresh: bool = False
+    ) -> dict[str, Any]:
+        self._check_executor(executor)
+        self._take_models()
+        chosen, document, folder = self._scenario(scenario)
+        return self.session.queue.submit(self.principal, chosen, document, folder, priority=priority, executor=executor, fresh=fresh)
+
+    def run_requests(self) -> list[dict[str, Any]]:
+        return self.session.queue.listed(self.principal)
+
+    def run_request(self, id: str) -> dict[str, Any]:
+        return self.session.queue.get(self.principal, id)
+
+    def watch_request(self, id: str, *, progress: Progress | None = None) -> dict[str, Any]:
+        return self.session.queue.watch(self.principal, id, progress)
+
+    def cancel_request(self, id: str) -> dict[str, Any]:
+        return self.session.queue.cancel(self.principal, id)
+
+    def request_results(self, id: str, *, format: str = "parquet") -> bytes:
+        from twinwright.simulation.results import results
+
+        runs = self.session.served.simulation.runs
+        return results((runs.load(self.principal, one) for one in self.session.queue.runs(self.principal, id)), format)
+
+    def resume_runs(self) -> None:
+        """Run what was submitted, in the background."""
+        self.session.queue.start()
+
+    def _check_executor(self, executor: str | None) -> None:
+        if executor not in (None, "local"):
+            raise UsageError(f"there is no executor '{executor}' yet", where="executor", remedy="Leave it out: runs use local processes")
 
     def _take_models(self) -> None:
         if self.owner:
             self.session.apply_models(self.principal)
 
-    def _scenario(self, scenario: str | Mapping[str, Any]) -> Scenario:
+    def _scenario(self, scenario: str | Mapping[str, Any]) -> tuple[Scenario, Document, Path]:
+        """A scenario in order, its document, and the folder that its series are in."""
         problems = Problems()
         if isinstance(scenario, str):
             named = self.session.workspace.scenarios.get(scenario)
@@ -72,9 +104,9 @@ class LocalSimulation:
                 problems.add(document.problem(("model",), f"there is no model '{parsed.model}'", remedy, "unknown_model"))
             else:
                 check_scenario_in(parsed, models, dict.fromkeys(registry.twins), document, problems)
-        if parsed is None or problems:
+        if document is None or parsed is None or problems:
             raise InvalidError(problems.items)
-        return parsed
+        return parsed, document, folder
 
     def runs(self) -> list[dict[str, Any]]:
         return cast(list[dict[str, Any]], self.session.served.simulation.list(self.principal)["runs"])

@@ -31,6 +31,7 @@ from twinwright.platform.applied import Applied
 from twinwright.platform.clock_anchor import AnchorFile, last_commit_seen
 from twinwright.platform.publishing import LanePublisher
 from twinwright.platform.querying import Queries
+from twinwright.platform.run_queue import RunQueue
 from twinwright.platform.wire import FOLDER
 from twinwright.simulation.child import Limits
 from twinwright.simulation.definition import ModelDefinition
@@ -109,6 +110,7 @@ class Session:
         self.on_apply: list[Callable[[], None]] = []
         self.jobs: Jobs | None = None  # once there are any
         self.forks: Forks | None = None
+        self.queue = RunQueue(self)
         self.changing = threading.RLock()  # which interfaces there are
         self.edges = Edges(self.store, SYSTEM)
         self.graph = GraphWriter(self.store, self.state, self._world, self._settle, self.pipeline.hear, self._follow_graph)
@@ -156,6 +158,7 @@ class Session:
             self.forks.close()
         if self.jobs is not None:
             self.jobs.close()
+        self.queue.close()
         self.graph.close()
         self.pipeline.close()
         self.shadows.stop()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, cast
@@ -34,6 +35,7 @@ ABSENT: Final[Mapping[str, str]] = {
     "run_reconciliation": _SOURCES,
 }
 """Methods of `twinwright.open` that have no place in the API, and why."""
+_WATCH_SECONDS: Final = 0.5
 _PART_BYTES: Final = 1024 * 1024
 
 
@@ -216,6 +218,31 @@ class RestPlatform(RestGraph):
 
     def run(self, id: str, *, outputs: bool = True) -> Found:
         return self._get(f"/v1/runs/{part(id)}", outputs=outputs)
+
+    def submit_run(self, scenario: str | Mapping[str, Any], *, priority: str | int = "normal", fresh: bool = False) -> Found:
+        asked = {"scenario": scenario} if isinstance(scenario, str) else dict(scenario)
+        return self._post("/v1/runs", asked, params=given(priority=str(priority), fresh=fresh))
+
+    def run_requests(self) -> list[Found]:
+        return self._list("/v1/run-requests")
+
+    def run_request(self, id: str) -> Found:
+        return self._get(f"/v1/run-requests/{part(id)}")
+
+    def watch_request(self, id: str, *, progress: Progress | None = None) -> Found:
+        while True:
+            found = self.run_request(id)
+            if progress is not None:
+                progress(found["done"] or 0, found["total"])
+            if found["status"] not in ("waiting", "running"):
+                return found
+            time.sleep(_WATCH_SECONDS)
+
+    def cancel_request(self, id: str) -> Found:
+        return self._post(f"/v1/run-requests/{part(id)}/cancel", None)
+
+    def request_results(self, id: str, *, format: str = "parquet") -> bytes:
+        return self._http.ask("GET", f"/v1/run-requests/{part(id)}/results", params={"format": format}).content
 
     def verify_run(self, id: str) -> Found:
         return self._post(f"/v1/runs/{part(id)}/verify", None, timeout=LONG)

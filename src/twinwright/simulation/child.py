@@ -8,7 +8,7 @@ import threading
 from collections.abc import Mapping
 from typing import Any
 
-from twinwright.simulation.outcomes import Cost, Failure, Limits, Outcome, Success
+from twinwright.simulation.outcomes import Cancel, Cost, Failure, Limits, Outcome, Success
 from twinwright.simulation.sandbox import Sandbox
 
 __all__ = ["Cost", "Failure", "Limits", "Outcome", "Sandbox", "Success", "run_in_child", "shared_sandbox"]
@@ -35,14 +35,15 @@ def run_in_child(
     files: Mapping[str, bytes] | None = None,
     prepare: str = "twinwright.simulation.fork_server:no_preparation",
     prepare_payload: Any = None,
+    cancel: Cancel | None = None,
 ) -> Outcome:
     """Call `entry` ("module:function" of this installation) as `function(payload, folder)` in a child process.
 
     `payload` and what comes back are plain data (None, bool, int, float, str, bytes, list, dict with text keys) and NumPy
     arrays. `files` (relative name -> content) are the artefacts, put into `folder`. `prepare`, called once as
     `function(prepare_payload, folder)` in a template process from which runs with the same files and preparation are
-    forked, is where slow loading and compiling go. Never raises for what the model does: that is a Failure.
+    forked, is where slow loading and compiling go. Never raises for what the model does: that is a Failure. Raises Cancelled once
+    `cancel` is set: the child is killed.
     """
-    return shared_sandbox().run(
-        entry, payload, limits=limits or Limits(), files=files or {}, prepare=prepare, prepare_payload=prepare_payload
-    )
+    given: dict[str, Any] = {"limits": limits or Limits(), "files": files or {}, "prepare": prepare, "prepare_payload": prepare_payload}
+    return shared_sandbox().run(entry, payload, **given, cancel=cancel)

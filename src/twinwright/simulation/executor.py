@@ -8,6 +8,7 @@ failed, a child that was gone without having run, is tried once more.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from collections.abc import Iterator, Sequence
@@ -19,6 +20,7 @@ import numpy as np
 
 from twinwright.simulation.child import Failure, Limits, Outcome, Success, run_in_child
 from twinwright.simulation.definition import ModelDefinition
+from twinwright.simulation.outcomes import Cancel, Cancelled
 
 _ENTRY, _BATCH = "twinwright.simulation.worker:run", "twinwright.simulation.worker:run_batch"
 _PREPARE = "twinwright.simulation.worker:prepare"
@@ -29,27 +31,25 @@ _GONE = "the process that had loaded the model is gone"
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """One run: the payload of `worker.run`, and what it may use."""
+    """One run: the payload of `worker.run`, what it may use, and whether it is still wanted."""
 
     definition: ModelDefinition
     payload: dict[str, Any]
     limits: Limits
-
-
-class Cancelled(Exception):  # noqa: N818 -- no error: it was asked for
-    """The rest was not run, because that was asked for."""
+    cancel: Cancel | None = None
 
 
 def run_one(work: Work) -> Outcome:
-    """One run in a child of its own. Whatever the model does, that is an outcome."""
+    """One run in a child of its own. Whatever the model does, that is an outcome. Raises Cancelled."""
     outcome = _once(work)
     if isinstance(outcome, Failure) and outcome.message == _GONE:
         outcome = _once(work)
     return outcome
 
 
-def run_all(work: Sequence[Work], workers: int | None = None, cancel: threading.Event | None = None) -> Iterator[tuple[int, Outcome]]:
-    """Every run of one model, as they end, each with its index. Raises Cancelled once `cancel` is set and what had begun has ended."""
+def run_all(work: Sequence[Work], workers: int | None = None, cancel: Cancel | None = None) -> Iterator[tuple[int, Outcome]]:
+    """Every run of one model, as they end, each with its index. Raises Cancelled once `cancel` is set and what had begun has ended: by
+    itself, or at once where the run knows of it (`Work.cancel`)."""
     count = min(workers or len(os.sched_getaffinity(0)), len(work))
     if count <= 1 and len(work) <= 1:
         yield from ((index, run_one(one)) for index, one in enumerate(work))
@@ -67,7 +67,8 @@ def run_all(work: Sequence[Work], workers: int | None = None, cancel: threading.
                 break
             done, running = wait(running, return_when=FIRST_COMPLETED)
             for one in done:
-                yield from one.result()
+                with contextlib.suppress(Cancelled):  # told at the end: others may have ended well meanwhile
+                    yield from one.result()
     if cancel is not None and cancel.is_set():
         raise Cancelled
 
@@ -138,7 +139,15 @@ def _once(work: Work) -> Outcome:
 
 def _child(entry: str, payload: dict[str, Any], work: Work) -> Outcome:
     model = {"model": payload["model"]}
-    return run_in_child(entry, payload, limits=work.limits, files=work.definition.artefacts, prepare=_PREPARE, prepare_payload=model)
+    return run_in_child(
+        entry,
+        payload,
+        limits=work.limits,
+        files=work.definition.artefacts,
+        prepare=_PREPARE,
+        prepare_payload=model,
+        cancel=work.cancel,
+    )
 
 
 def _checked(outcome: Outcome, work: Work) -> Outcome:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from twinwright.simulation.protocol import FailureKind
 
@@ -15,6 +15,16 @@ class Limits:
     wall_seconds: float = 300.0
     memory_bytes: int = 1 << 30
     output_bytes: int = 256 << 20
+
+
+class Cancel(Protocol):
+    """Says whether something is not wanted any more; a `threading.Event` does."""
+
+    def is_set(self) -> bool: ...
+
+
+class Cancelled(Exception):  # noqa: N818 -- no error: it was asked for
+    """The rest was not run, because that was asked for."""
 
 
 @dataclass(frozen=True, slots=True)

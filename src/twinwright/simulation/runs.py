@@ -92,11 +92,11 @@ class RunStore:
         summaries = {run.id: {"batch": batch, **{name: run.record[name] for name in _SUMMARY}} for run in runs}
         self.records.put_records(principal, RUN, summaries)
 
-    def by_digest(self, principal: Principal) -> dict[str, list[str]]:
-        """The ids of the runs whose answers may be given again, newest first, by digest."""
+    def by_digest(self, principal: Principal, since: int | None = None) -> dict[str, list[str]]:
+        """The ids of the runs whose answers may be given again, newest first, by digest; only those begun at or after a time."""
         found: dict[str, list[str]] = {}
         for body in self.list(principal):
-            if reusable(body):
+            if reusable(body) and (since is None or from_iso(body["started"]) >= since):
                 found.setdefault(body["digest"], []).insert(0, body["id"])
         return found
 

@@ -25,12 +25,13 @@ import msgspec
 from twinwright.errors import PlatformError, UsageError
 from twinwright.simulation import plain_data
 from twinwright.simulation.fork_server import LOG, REQUEST, RESULT, Report, Request
-from twinwright.simulation.outcomes import Cost, Failure, Limits, Outcome, Success
+from twinwright.simulation.outcomes import Cancel, Cancelled, Cost, Failure, Limits, Outcome, Success
 
 MAX_TEMPLATES = 8
 MAX_LOG_BYTES = 64 * 1024
 _START_SECONDS = 120.0  # for the libraries to be imported, on a machine that is busy
 _KILL_SECONDS = 10.0
+_LOOK_SECONDS = 0.2  # how soon it is seen that a run is not wanted any more
 _FAILURES = frozenset({"raised", "exited", "crashed", "timeout", "memory", "output", "nan", "refused"})
 
 # One thread each: a forked process must have been single-threaded, and sums must not depend on how many cores there are.
@@ -67,6 +68,7 @@ class Sandbox:
         files: Mapping[str, bytes],
         prepare: str,
         prepare_payload: Any,
+        cancel: Cancel | None = None,
     ) -> Outcome:
         """See `run_in_child`."""
         deadline = time.monotonic() + limits.wall_seconds
@@ -78,7 +80,7 @@ class Sandbox:
             if failure:
                 self._discard(template)
                 return failure
-            outcome = template.run(entry, payload, limits, deadline)
+            outcome = template.run(entry, payload, limits, deadline, cancel)
         finally:
             with self._lock:
                 template.users -= 1
@@ -200,13 +202,21 @@ class _Job:
                 ours.shutdown(socket.SHUT_RDWR)  # the server is gone: what follows reads as a crash
         return job
 
-    def report(self, deadline: float) -> Report | None:
-        """How the child ended; None if it had not by the deadline (TimeoutError) or its server is gone."""
-        self.status.settimeout(max(deadline - time.monotonic(), 0.001))
-        try:
-            packet = self.status.recv(4096)
-        except ConnectionError:
-            return None
+    def report(self, deadline: float, cancel: Cancel | None = None) -> Report | None:
+        """How the child ended; None if its server is gone. Raises TimeoutError past the deadline, Cancelled once `cancel` is set."""
+        while True:
+            left = max(deadline - time.monotonic(), 0.001)
+            self.status.settimeout(left if cancel is None else min(left, _LOOK_SECONDS))
+            try:
+                packet = self.status.recv(4096)
+                break
+            except ConnectionError:
+                return None
+            except TimeoutError:
+                if cancel is not None and cancel.is_set():
+                    raise Cancelled from None
+                if time.monotonic() >= deadline:
+                    raise
         return msgspec.msgpack.decode(packet, type=Report) if packet else None
 
     def kill(self) -> Report | None:
@@ -292,7 +302,7 @@ class _Template:
                 )
             return self._failure
 
-    def run(self, entry: str, payload: Any, limits: Limits, deadline: float) -> Outcome:
+    def run(self, entry: str, payload: Any, limits: Limits, deadline: float, cancel: Cancel | None) -> Outcome:
         body = plain_data.encode(payload)
         with self._lock:
             work = self.root.new_directory("run")
@@ -301,10 +311,13 @@ class _Template:
         timed_out = False
         try:
             try:
-                report = job.report(deadline)
+                report = job.report(deadline, cancel)
             except TimeoutError:
                 timed_out = True
                 report = job.kill()
+            except Cancelled:
+                job.kill()
+                raise
             # Without a report the template itself is broken or hostile: it ends, and its runs with it.
             self.dead = self.dead or report is None
             return job.outcome(report, limits, timed_out=timed_out)

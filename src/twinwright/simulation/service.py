@@ -27,6 +27,7 @@ from twinwright.simulation.protocol import Floats
 from twinwright.simulation.provenance import explanation, findings, record_of
 from twinwright.simulation.resolve import ResolvedRun, resolve, run_digest
 from twinwright.simulation.run_files import StoredRun
+from twinwright.simulation.run_requests import Pinned
 from twinwright.simulation.runs import RunStore, RunWriter
 from twinwright.simulation.scenario import MAX_RUNS, Scenario, scope_of
 from twinwright.storage.records import RecordStore
@@ -34,6 +35,7 @@ from twinwright.twins.series import SeriesReader
 
 _ANSWERED: tuple[str, ...] = ("id", "status", "failure", "digest", "seconds", "constraints", "warnings", "events", "happened")
 _ANSWERED += ("sweep", "member", "seed", "parameters", "twin")
+_NEVER = -1
 _MOST_REPEATS = 20  # a run is repeated for each condition that comes to hold
 
 Publisher = Callable[[Principal, dict[str, Any], ModelDefinition, Any, Floats], None]
@@ -70,26 +72,40 @@ class SimulationService:
         *,
         known_at: int | None = None,
         fresh: bool = False,
+        pinned: Pinned | None = None,
+        outputs: bool = True,
         progress: Callable[[int, int], None] | None = None,
         cancel: threading.Event | None = None,
     ) -> dict[str, Any]:
         """Run a scenario and keep every run: `runs[]` with id, status, failure, digest, seconds, outputs, constraints, warnings.
 
-        A run that is stored already is answered from there, `reused`, unless `fresh`. `progress(done, total)` is called as runs end;
-        `cancel` ends the request after what has begun. Raises UsageError, NotFoundError, UnitError where the request can't be resolved,
-        ForbiddenError, StoreError, Cancelled. A failed run is not an error.
+        A run that is stored already is answered from there, `reused`, unless `fresh`. `progress(done, total)` is called as runs are kept;
+        `cancel` ends the request at once: what had ended is kept. What a waiting request has fixed is `pinned`. Raises
+        UsageError, NotFoundError, UnitError where the request can't be resolved, ForbiddenError, StoreError, Cancelled. A failed run is
+        not an error.
         """
         principal.require_write()
         resolved: list[ResolvedRun] = []
-        now = self.clock.now()
-        for twin in self._twins(scenario):
+        now, parameters_for = self.clock.now(), self.parameters_for
+        if pinned is not None:
+            now, known_at, parameters_for = pinned.now, pinned.known_at, pinned.parameters(parameters_for)
+        for twin in pinned.twins if pinned else self.twins(scenario):
             observed = Observed(self.reader, principal, twin, known_at)
-            resolved += resolve(replace(scenario, twin=twin), definition, observed, self.parameters_for, now)
+            resolved += resolve(replace(scenario, twin=twin), definition, observed, parameters_for, now)
         if len(resolved) > MAX_RUNS:
             raise TooLargeError(f"{len(resolved)} runs", where=scenario.file, remedy=f"At most {MAX_RUNS}: ask about fewer twins or points")
-        return {"runs": Request(self, principal, resolved, fresh=fresh, progress=progress, cancel=cancel).answers()}
+        since = self._fresh_since(fresh, pinned)
+        return {"runs": Request(self, principal, resolved, since=since, outputs=outputs, progress=progress, cancel=cancel).answers()}
 
-    def _twins(self, scenario: Scenario) -> Sequence[str]:
+    @staticmethod
+    def _fresh_since(fresh: bool, pinned: Pinned | None) -> int | None:
+        """From when on (microseconds) a stored run may be the answer; None: whenever it was made."""
+        if pinned is not None:
+            return pinned.fresh_since
+        return _NEVER if fresh else None
+
+    def twins(self, scenario: Scenario) -> Sequence[str]:
+        """The twins that a scenario asks about now. Raises NotFoundError where there are none."""
         if scenario.of_interface is None:
             return scenario.twins or (scenario.twin,)
         found = self.twins_of(scenario.of_interface) if self.twins_of else ()
@@ -162,13 +178,14 @@ class Request:
         principal: Principal,
         runs: Sequence[ResolvedRun],
         *,
-        fresh: bool,
+        since: int | None,
+        outputs: bool,
         progress: Callable[[int, int], None] | None,
         cancel: threading.Event | None,
     ) -> None:
         self.service, self.principal, self.runs = service, principal, list(runs)
-        self.progress, self.cancel = progress, cancel
-        self.stored = {} if fresh else service.runs.by_digest(principal)
+        self.outputs, self.progress, self.cancel = outputs, progress, cancel
+        self.stored = {} if since == _NEVER else service.runs.by_digest(principal, since)
         self.answered: dict[int, dict[str, Any]] = {}
         self.ending: dict[str, int] = {}  # which run an id is of, until it is kept
 
@@ -186,7 +203,7 @@ class Request:
         """Those that have to be repeated, because a condition came to hold."""
         again = []
         began = {"at": self.service.clock.now(), "from": self.service.clock.monotonic()}
-        work = [Work(run.definition, run.payload(), run.scenario.limits) for run in (self.runs[index] for index in indices)]
+        work = [Work(run.definition, run.payload(), run.scenario.limits, self.cancel) for run in (self.runs[index] for index in indices)]
         with RunWriter(self.service.runs, self.principal, self.service.clock, self._kept) as writer:
             for position, outcome in run_all(work, self.service.workers, self.cancel):
                 index = indices[position]
@@ -247,7 +264,8 @@ class Request:
     def _answer(self, index: int, record: dict[str, Any], outputs: Floats | None, *, reused: bool) -> None:
         run = self.runs[index]
         shown = {name: record[name] for name in _ANSWERED}
-        self.answered[index] = {**shown, "reused": reused, "outputs": _outputs(run.definition, run.grid, outputs)}
+        numbers = {"outputs": _outputs(run.definition, run.grid, outputs)} if self.outputs else {}
+        self.answered[index] = {**shown, "reused": reused, **numbers}
         if self.progress:
             self.progress(len(self.answered), len(self.runs))
 

@@ -28,7 +28,7 @@ _TABLE = re.compile(r"^\s*\[\s*([A-Za-z0-9_.\-\"' ]+?)\s*\]")
 _KEY = re.compile(r"^\s*([A-Za-z0-9_\-]+|\"[^\"]+\")\s*=")
 _PASSWORD = re.compile(r"://[^/@\s]*:[^/@\s]+@|\bpassword\s*=\s*\S", re.IGNORECASE)
 _PREFIX = "TWINWRIGHT_"
-SECTIONS = ("store", "api", "retention")
+SECTIONS = ("store", "api", "retention", "simulation")
 
 
 class _OpenSettings(Spec):
@@ -81,6 +81,12 @@ class RetentionSettings(Spec):
     _check = field_validator("dead_letters", "known_at", mode="before")(positive_duration)
 
 
+class SimulationSettings(Spec):
+    """How runs are executed."""
+
+    queue: int = Field(default=100, ge=1, le=10_000, description="how many submitted requests for runs may wait")
+
+
 class ConnectorSettings(PluginSettings):
     """One `[connectors.NAME]`. What else is in it belongs to the connector's type."""
 
@@ -103,6 +109,7 @@ class Settings(Spec):
     store: StoreSettings = Field(default=StoreSettings(), description="where history is kept")
     api: ApiSettings = Field(default=ApiSettings(), description="what `up` serves")
     retention: RetentionSettings = Field(default=RetentionSettings(), description="how long things are kept")
+    simulation: SimulationSettings = Field(default=SimulationSettings(), description="how runs are executed")
     connectors: dict[str, ConnectorSettings] = Field(default_factory=dict, description="sources of telemetry by name")
     sinks: dict[str, SinkSettings] = Field(default_factory=dict, description="where changes of twins go, by name")
     reconcile: dict[str, ReconcileSettings] = Field(default_factory=dict, description="what is compared at regular times, by name")

@@ -13,7 +13,7 @@ from twinwright.api import answers
 from twinwright.api.bodies import read_document
 from twinwright.api.errors import JsonResponse
 from twinwright.api.routes import failures
-from twinwright.api.serving import Asking
+from twinwright.api.serving import Asking, Caller
 from twinwright.api.streaming import EVENTS, accepts, server_sent, with_progress
 from twinwright.errors import NotFoundError, UsageError
 
@@ -21,7 +21,7 @@ REPORT_POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; img-src d
 Id = Annotated[str, InPath(min_length=1, max_length=128, description="Its id, or a unique prefix of it.")]
 router = APIRouter(prefix="/v1", tags=["simulation"])
 _PROGRESS: Final[dict[int | str, dict[str, Any]]] = {200: {"content": {EVENTS: {"schema": {"type": "string"}}}}}
-_SCENARIO_BODY: Final = {
+SCENARIO_BODY: Final = {
     "requestBody": {
         "required": True,
         "description": 'A scenario: by name as {"scenario": "name"}, or given inline with the fields of a scenario file.',
@@ -54,19 +54,14 @@ async def scenarios(asking: Asking) -> Response:
         "Answers when all its runs have ended. A run that fails is an answer, not an error. Who accepts `text/event-stream` is told of "
         "each run that ends, as `progress` (`done`, `total`), and at the end `done` with the answer, or `error`."
     ),
-    openapi_extra=_SCENARIO_BODY,
+    openapi_extra=SCENARIO_BODY,
 )
 async def simulate(
     request: Request,
     asking: Asking,
     fresh: Annotated[bool, Query(description="Run it, even where an equal run is stored.")] = False,
 ) -> Response:
-    scenario = _scenario(await read_document(request))
-    await asking.visible()
-    if isinstance(scenario, str):
-        known = sorted(one["name"] for one in await asking.serving.reads.run(asking.platform.scenarios))
-        if scenario not in known:  # the platform takes the path of a file too: not from here
-            raise NotFoundError(f"there is no scenario '{scenario}'", remedy=f"There are: {', '.join(known) or 'none'}")
+    scenario = await scenario_of(request, asking)
     if not accepts(request, EVENTS):
         return JsonResponse(await asking.serving.runs.run(asking.platform.simulate, scenario, fresh=fresh))
     return server_sent(with_progress(lambda told: asking.serving.runs.run(asking.platform.simulate, scenario, fresh=fresh, progress=told)))
@@ -153,6 +148,17 @@ async def report(asking: Asking, id: Id) -> Response:
     await asking.visible()
     text = await asking.serving.reads.run(asking.platform.report, id)
     return HTMLResponse(text, headers={"content-security-policy": REPORT_POLICY})
+
+
+async def scenario_of(request: Request, asking: Caller) -> str | Mapping[str, Any]:
+    """The scenario that a request names or gives. Raises UsageError, NotFoundError."""
+    scenario = _scenario(await read_document(request))
+    await asking.visible()
+    if isinstance(scenario, str):
+        known = sorted(one["name"] for one in await asking.serving.reads.run(asking.platform.scenarios))
+        if scenario not in known:  # the platform takes the path of a file too: not from here
+            raise NotFoundError(f"there is no scenario '{scenario}'", remedy=f"There are: {', '.join(known) or 'none'}")
+    return scenario
 
 
 def _scenario(document: Any) -> str | Mapping[str, Any]:
