@@ -27,7 +27,7 @@ def named(text: str) -> str:
 @app.command()
 def simulate(
     scenario: Annotated[str, typer.Argument(metavar="SCENARIO", help="A scenario's name or the path of its file.")],
-    executor: Annotated[str | None, typer.Option("--executor", help="Where runs are executed (default: here).")] = None,
+    executor: Annotated[str | None, typer.Option("--executor", help="dask://127.0.0.1:8786, tls://HOST:8786, or local.")] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Run again what is stored already.")] = False,
     plot: Annotated[
         bool | None, typer.Option("--plot/--no-plot", help="Draw the outputs (default: where the output is a terminal).")

@@ -19,7 +19,7 @@ RequestId = Annotated[str, typer.Argument(metavar="REQUEST", help="An id or its 
 def runs_submit(
     scenario: Annotated[str, typer.Argument(metavar="SCENARIO", help="A scenario's name or the path of its file.")],
     priority: Annotated[str, typer.Option("--priority", help="low, normal, high, or a number: the higher, the sooner.")] = "normal",
-    executor: Annotated[str | None, typer.Option("--executor", help="Where runs are executed (default: here).")] = None,
+    executor: Annotated[str | None, typer.Option("--executor", help="dask://127.0.0.1:8786, tls://HOST:8786, or local.")] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Run again what is stored already.")] = False,
     workspace: Workspace = HERE,
     as_json: Json = False,

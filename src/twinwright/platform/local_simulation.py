@@ -10,8 +10,9 @@ import yaml
 
 from twinwright.clock import parse_duration, time_of
 from twinwright.documents import Document, Problems, load, parse_text
-from twinwright.errors import ForbiddenError, InvalidError, NotFoundError, UsageError
+from twinwright.errors import ForbiddenError, InvalidError, NotFoundError
 from twinwright.governance.principals import Principal
+from twinwright.platform.executing import chosen_executor
 from twinwright.platform.interface import Progress
 from twinwright.platform.run_queue import count_runs
 from twinwright.platform.session import Session
@@ -36,11 +37,11 @@ class LocalSimulation:
     def simulate(
         self, scenario: str | Mapping[str, Any], *, executor: str | None = None, fresh: bool = False, progress: Progress | None = None
     ) -> dict[str, Any]:
-        self._check_executor(executor)
+        place = chosen_executor(self.session, executor, owner=self.owner)
         self._take_models()
         chosen, _, _ = self._scenario(scenario)
         model = self.session.model(chosen.model)
-        answer = self.session.served.simulation.simulate(self.principal, chosen, model, fresh=fresh, progress=progress)
+        answer = self.session.served.simulation.simulate(self.principal, chosen, model, fresh=fresh, executor=place, progress=progress)
         for run in answer["runs"]:
             run["warnings"] = [*run["warnings"], *self.session.changed_since_applied(model.name)]
         count_runs(self.session, answer["runs"], model.kind)
@@ -49,7 +50,7 @@ class LocalSimulation:
     def submit_run(
         self, scenario: str | Mapping[str, Any], *, priority: str | int = "normal", executor: str | None = None, fresh: bool = False
     ) -> dict[str, Any]:
-        self._check_executor(executor)
+        chosen_executor(self.session, executor, owner=self.owner)
         self._take_models()
         chosen, document, folder = self._scenario(scenario)
         return self.session.queue.submit(self.principal, chosen, document, folder, priority=priority, executor=executor, fresh=fresh)
@@ -75,10 +76,6 @@ class LocalSimulation:
     def resume_runs(self) -> None:
         """Run what was submitted, in the background."""
         self.session.queue.start()
-
-    def _check_executor(self, executor: str | None) -> None:
-        if executor not in (None, "local"):
-            raise UsageError(f"there is no executor '{executor}' yet", where="executor", remedy="Leave it out: runs use local processes")
 
     def _take_models(self) -> None:
         if self.owner:

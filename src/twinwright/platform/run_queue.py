@@ -23,6 +23,7 @@ from twinwright.errors import InvalidError, PlatformError, RefusedError, TooLarg
 from twinwright.governance.principals import SYSTEM, Principal
 from twinwright.observability.logs import get_logger
 from twinwright.platform import applied as applied_documents
+from twinwright.platform.executing import chosen_executor
 from twinwright.simulation.outcomes import Cancelled
 from twinwright.simulation.run_requests import MOST_LIVES, WAITING, Pinned, RequestStore, count_of, in_turn, priority_of, shown
 from twinwright.simulation.scenario import Scenario, parse_scenario
@@ -283,7 +284,14 @@ class RunQueue:
         asker = body["principal"]
         principal = Principal(asker["name"], frozenset(asker["roles"]), asker["tenant"])
         answer = session.served.simulation.simulate(
-            principal, scenario, definition, pinned=pinned, outputs=False, progress=told, cancel=running.cancel
+            principal,
+            scenario,
+            definition,
+            pinned=pinned,
+            outputs=False,
+            executor=chosen_executor(session, body["executor"], owner=True),
+            progress=told,
+            cancel=running.cancel,
         )
         count_runs(session, answer["runs"], definition.kind)
         return list(answer["runs"])

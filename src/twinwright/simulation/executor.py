@@ -1,4 +1,5 @@
-"""Where runs are executed: in children of this process, as many at a time as there are cores, several short ones in one child.
+"""Where runs are executed unless told otherwise: in children of this process, as many at a time as there are cores, several short ones in
+one child.
 
 Runs of one model differ in numbers only, and a child costs more than a short run. So where nothing that a model keeps can reach the next
 run (compiled equations, linear systems: `thread_safe`), one child takes a batch of them. Whatever ends a child ends the whole batch, and
@@ -14,7 +15,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -26,7 +27,7 @@ _ENTRY, _BATCH = "twinwright.simulation.worker:run", "twinwright.simulation.work
 _PREPARE = "twinwright.simulation.worker:prepare"
 _BATCH_SECONDS = 0.5  # how long a batch should take: long beside what a child costs, short beside a wait
 _LARGEST_BATCH = 256
-_GONE = "the process that had loaded the model is gone"
+GONE = "the process that had loaded the model is gone"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +40,18 @@ class Work:
     cancel: Cancel | None = None
 
 
+class Executor(Protocol):
+    """Where else runs can be executed."""
+
+    def run_all(self, work: Sequence[Work], cancel: Cancel | None = None) -> Iterator[tuple[int, Outcome]]:
+        """As the function `run_all`. Raises PlatformError where that place is not there."""
+        ...
+
+
 def run_one(work: Work) -> Outcome:
     """One run in a child of its own. Whatever the model does, that is an outcome. Raises Cancelled."""
     outcome = _once(work)
-    if isinstance(outcome, Failure) and outcome.message == _GONE:
+    if isinstance(outcome, Failure) and outcome.message == GONE:
         outcome = _once(work)
     return outcome
 
@@ -54,13 +63,13 @@ def run_all(work: Sequence[Work], workers: int | None = None, cancel: Cancel | N
     if count <= 1 and len(work) <= 1:
         yield from ((index, run_one(one)) for index, one in enumerate(work))
         return
-    queue = _Queue(len(work), count)
+    sizes = BatchSizes(len(work), count)
     with ThreadPoolExecutor(count) as pool:
         running: set[Future[list[tuple[int, Outcome]]]] = set()
         while True:
             stopped = cancel is not None and cancel.is_set()
-            while not stopped and len(running) < 2 * count and (batch := queue.take()):
-                running.add(pool.submit(_batch, work, batch, queue))
+            while not stopped and len(running) < 2 * count and (batch := sizes.take()):
+                running.add(pool.submit(run_batch, work, batch, sizes))
             if stopped:
                 running = {one for one in running if not one.cancel()}
             if not running:
@@ -73,7 +82,7 @@ def run_all(work: Sequence[Work], workers: int | None = None, cancel: Cancel | N
         raise Cancelled
 
 
-class _Queue:
+class BatchSizes:
     """Hands out runs in order, in batches whose size follows how long runs have taken."""
 
     def __init__(self, total: int, workers: int) -> None:
@@ -98,21 +107,22 @@ class _Queue:
             self.size = int(max(1, min(_LARGEST_BATCH, target, 8 * self.size)))
 
 
-def _batch(work: Sequence[Work], indices: list[int], queue: _Queue) -> list[tuple[int, Outcome]]:
-    if not queue.batching:
+def run_batch(work: Sequence[Work], indices: list[int], sizes: BatchSizes) -> list[tuple[int, Outcome]]:
+    """Some runs in one child, each by itself where it has to be; `sizes` learns from it. Raises Cancelled."""
+    if not sizes.batching:
         return [(index, run_one(work[index])) for index in indices]
     first = work[indices[0]]
     payload = {"model": first.payload["model"], "members": [_own(work[index].payload) for index in indices]}
     outcome = _child(_BATCH, payload, first)
     if isinstance(outcome, Failure):  # of a batch it is not known whose: each by itself
-        if len(indices) == 1 and outcome.message != _GONE:
+        if len(indices) == 1 and outcome.message != GONE:
             return [(indices[0], outcome)]
-        queue.learn(outcome.cost.wall_seconds, len(indices), batching=True)
+        sizes.learn(outcome.cost.wall_seconds, len(indices), batching=True)
         return [(index, run_one(work[index])) for index in indices]
     answers = outcome.result if isinstance(outcome.result, dict) else {}
     given = answers.get("members")
     members: list[Any] = given if isinstance(given, list) else []
-    queue.learn(outcome.cost.wall_seconds, max(len(members), 1), batching=answers.get("batching") is True)
+    sizes.learn(outcome.cost.wall_seconds, max(len(members), 1), batching=answers.get("batching") is True)
     told = [(index, _member(one, work[index], outcome, len(members))) for index, one in zip(indices, members, strict=False)]
     return told + [(index, run_one(work[index])) for index in indices[len(members) :]]
 
@@ -130,11 +140,11 @@ def _member(answer: Any, work: Work, batch: Success, count: int) -> Outcome:
     log = (batch.log if count == 1 else "") + str(answer.get("log", ""))
     if "failure" in answer:
         return Failure(answer["failure"], str(answer.get("message")), log, cost)
-    return _checked(Success(answer, log, cost), work)
+    return checked(Success(answer, log, cost), work)
 
 
 def _once(work: Work) -> Outcome:
-    return _checked(_child(_ENTRY, work.payload, work), work)
+    return checked(_child(_ENTRY, work.payload, work), work)
 
 
 def _child(entry: str, payload: dict[str, Any], work: Work) -> Outcome:
@@ -150,7 +160,8 @@ def _child(entry: str, payload: dict[str, Any], work: Work) -> Outcome:
     )
 
 
-def _checked(outcome: Outcome, work: Work) -> Outcome:
+def checked(outcome: Outcome, work: Work) -> Outcome:
+    """The outcome, where its answer has the shape of the model's outputs; else a failure. Whoever ran it, it is not trusted."""
     if isinstance(outcome, Success) and not _has_shape(outcome.result, work.definition, len(work.payload["times"])):
         return Failure("refused", "the answer has not the shape of the model's outputs", outcome.log, outcome.cost)
     return outcome

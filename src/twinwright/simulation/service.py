@@ -17,7 +17,7 @@ from twinwright.governance.principals import Principal
 from twinwright.simulation.definition import ModelDefinition
 from twinwright.simulation.digest import engine_versions, platform_tag
 from twinwright.simulation.disturbances import disturbed, triggered
-from twinwright.simulation.executor import Work, run_all, run_one
+from twinwright.simulation.executor import Executor, Work, run_all, run_one
 from twinwright.simulation.export import export_run
 from twinwright.simulation.findings import columns
 from twinwright.simulation.observed_inputs import Observed
@@ -74,15 +74,16 @@ class SimulationService:
         fresh: bool = False,
         pinned: Pinned | None = None,
         outputs: bool = True,
+        executor: Executor | None = None,
         progress: Callable[[int, int], None] | None = None,
         cancel: threading.Event | None = None,
     ) -> dict[str, Any]:
         """Run a scenario and keep every run: `runs[]` with id, status, failure, digest, seconds, outputs, constraints, warnings.
 
         A run that is stored already is answered from there, `reused`, unless `fresh`. `progress(done, total)` is called as runs are kept;
-        `cancel` ends the request at once: what had ended is kept. What a waiting request has fixed is `pinned`. Raises
-        UsageError, NotFoundError, UnitError where the request can't be resolved, ForbiddenError, StoreError, Cancelled. A failed run is
-        not an error.
+        `cancel` ends the request at once: what had ended is kept. What a waiting request has fixed is `pinned`; `executor` runs
+        elsewhere than in children of this process. Raises UsageError, NotFoundError, UnitError where the request can't be
+        resolved, ForbiddenError, StoreError, Cancelled. A failed run is not an error.
         """
         principal.require_write()
         resolved: list[ResolvedRun] = []
@@ -95,7 +96,8 @@ class SimulationService:
         if len(resolved) > MAX_RUNS:
             raise TooLargeError(f"{len(resolved)} runs", where=scenario.file, remedy=f"At most {MAX_RUNS}: ask about fewer twins or points")
         since = self._fresh_since(fresh, pinned)
-        return {"runs": Request(self, principal, resolved, since=since, outputs=outputs, progress=progress, cancel=cancel).answers()}
+        told: dict[str, Any] = {"progress": progress, "cancel": cancel}
+        return {"runs": Request(self, principal, resolved, since=since, outputs=outputs, executor=executor, **told).answers()}
 
     @staticmethod
     def _fresh_since(fresh: bool, pinned: Pinned | None) -> int | None:
@@ -180,11 +182,12 @@ class Request:
         *,
         since: int | None,
         outputs: bool,
+        executor: Executor | None,
         progress: Callable[[int, int], None] | None,
         cancel: threading.Event | None,
     ) -> None:
         self.service, self.principal, self.runs = service, principal, list(runs)
-        self.outputs, self.progress, self.cancel = outputs, progress, cancel
+        self.outputs, self.executor, self.progress, self.cancel = outputs, executor, progress, cancel
         self.stored = {} if since == _NEVER else service.runs.by_digest(principal, since)
         self.answered: dict[int, dict[str, Any]] = {}
         self.ending: dict[str, int] = {}  # which run an id is of, until it is kept
@@ -205,7 +208,8 @@ class Request:
         began = {"at": self.service.clock.now(), "from": self.service.clock.monotonic()}
         work = [Work(run.definition, run.payload(), run.scenario.limits, self.cancel) for run in (self.runs[index] for index in indices)]
         with RunWriter(self.service.runs, self.principal, self.service.clock, self._kept) as writer:
-            for position, outcome in run_all(work, self.service.workers, self.cancel):
+            elsewhere = self.executor.run_all(work, self.cancel) if self.executor else run_all(work, self.service.workers, self.cancel)
+            for position, outcome in elsewhere:
                 index = indices[position]
                 if isinstance(outcome, Success) and self._disturbed(index, outcome.result["outputs"]):
                     again.append(index)

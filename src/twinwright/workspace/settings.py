@@ -85,6 +85,13 @@ class SimulationSettings(Spec):
     """How runs are executed."""
 
     queue: int = Field(default=100, ge=1, le=10_000, description="how many submitted requests for runs may wait")
+    executor: str | None = Field(
+        default=None,
+        description="where runs are executed unless told otherwise: `dask://127.0.0.1:8786`, `tls://HOST:8786`; here by default",
+    )
+    dask_ca: str | None = Field(default=None, description="PEM file of the authority that signed the scheduler's certificate")
+    dask_certificate: str | None = Field(default=None, description="PEM file of the platform's certificate for `tls://`")
+    dask_key: str | None = Field(default=None, description="PEM file of its private key")
 
 
 class ConnectorSettings(PluginSettings):
