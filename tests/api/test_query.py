@@ -137,3 +137,12 @@ def test_the_graph_that_clients_write_is_asked_at_once_and_as_it_was(client, pla
     assert client.delete("/digitaltwins/pump-new/relationships/n1").status_code == 204
     assert client.delete("/digitaltwins/pump-new").status_code == 204
     assert value(client, "SELECT COUNT() FROM DIGITALTWINS T WHERE T.$dtId = 'pump-new'") == [{"COUNT": 0}]
+
+
+def test_the_graph_of_two_instants_is_compared(client):
+    page = client.get("/v1/graph/diff", params={"from": "1", "kind": "twin"}, headers={"max-items-per-page": "1"})
+    assert page.status_code == 200, page.text
+    answers.GraphDiff.model_validate(page.json())
+    assert page.json()["from"] == {"commit": 1, "as_of": None} and page.json()["to"]["commit"] > 1
+    wrong = client.get("/v1/graph/diff", params={"from": "noon"})
+    assert wrong.status_code == 400 and wrong.json()["error"]["code"]

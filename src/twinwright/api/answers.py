@@ -165,6 +165,26 @@ class QueryPage(Answer):
     continuation_token: str | None = Field(None, alias="continuationToken", description="Asks for the next page; null on the last.")
 
 
+class GraphDifference(Answer):
+    kind: str = Field(description="interface, twin or relationship.")
+    change: str = Field(description="added, removed or changed.")
+    id: str
+    interface: str | None = Field(None, description="Of a twin.")
+    source: str | None = Field(None, description="The twin that a relationship begins at.")
+    name: str | None = Field(None, description="Of a relationship.")
+    properties: dict[str, dict[str, Any]] = Field(description="By name: `before` and `after`; one that is left out was not there.")
+
+
+class GraphDiff(Answer):
+    """A page of what is different, and the instants that were compared."""
+
+    value: list[GraphDifference]
+    counts: dict[str, dict[str, int]] = Field(description="Of all pages.")
+    first: dict[str, Any] = Field(alias="from", description="`commit` and, where it was asked for, `as_of`.")
+    second: dict[str, Any] = Field(alias="to")
+    continuation_token: str | None = Field(None, alias="continuationToken", description="Asks for the next page; null on the last.")
+
+
 class Scenarios(Answer):
     value: list[dict[str, Any]]
 

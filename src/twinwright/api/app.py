@@ -23,6 +23,7 @@ from twinwright.api.routes import (
     events,
     forks,
     graph,
+    graph_changes,
     health,
     influx,
     jobs,
@@ -30,14 +31,11 @@ from twinwright.api.routes import (
     models,
     operations,
     query,
-    simulation,
-    telemetry,
-    twins,
-    upkeep,
     run_requests,
     simulation,
     telemetry,
     twins,
+    upkeep,
 )
 from twinwright.api.security import AllowedHosts, Guard
 from twinwright.api.serving import Serving
@@ -83,6 +81,7 @@ def create_app(
         login.router,
         twins.data_plane,
         graph.router,
+        graph_changes.router,
         models.router,
         events.router,
         jobs.router,

@@ -54,6 +54,24 @@ class GraphSurface(Protocol):
         """`token`."""
         ...
 
+    # what is different
+    def graph_diff(
+        self,
+        start: str,
+        end: str | None = None,
+        *,
+        event_time: bool = False,
+        as_of: str | None = None,
+        known_at: str | None = None,
+        kind: str | None = None,
+        continuation: str | None = None,
+        max_items: int | None = None,
+    ) -> dict[str, Any]:
+        """`value[]{kind change id properties{}}` from one instant to another (None: now), a page of it, `counts` of all, `from`, `to`,
+        `continuationToken`. Instants are commits, or times: what was known then, of the world at `as_of`; with `event_time` times of the
+        world, as known at `known_at`. Raises UsageError."""
+        ...
+
     # interfaces
     def interface_list(self, *, dependencies_for: Sequence[str] = ()) -> list[dict[str, Any]]:
         """`id displayName description uploadTime decommissioned model` of all, or of some with all that they extend and contain."""

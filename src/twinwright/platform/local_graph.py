@@ -10,7 +10,7 @@ from twinwright.clock import from_iso, time_of
 from twinwright.errors import ComponentNotFoundError, UsageError
 from twinwright.events.filter import filter_of
 from twinwright.governance.principals import Principal
-from twinwright.platform import event_routes, interfaces, jobs, retiring, webhooks
+from twinwright.platform import event_routes, graph_diff, interfaces, jobs, retiring, webhooks
 from twinwright.platform.horizon import require_horizon
 from twinwright.platform.session import Session
 from twinwright.storage.layout import Relationship
@@ -129,6 +129,23 @@ class LocalGraph:
     def delete_relationship(self, twin: str, id: str, *, if_match: str | None = None) -> dict[str, Any]:
         done = self.session.graph.submit(self.principal, lambda draft: relationship_writes.delete_relationship(draft, twin, id, if_match))
         return {"token": done.token}
+
+    # --- what is different -------------------------------------------------------------------------------------------
+
+    def graph_diff(
+        self,
+        start: str,
+        end: str | None = None,
+        *,
+        event_time: bool = False,
+        as_of: str | None = None,
+        known_at: str | None = None,
+        kind: str | None = None,
+        continuation: str | None = None,
+        max_items: int | None = None,
+    ) -> dict[str, Any]:
+        asked = graph_diff.Asked(start, end, event_time, as_of, known_at, kind)
+        return graph_diff.page(self.session, self.principal, asked, self._commit, continuation, max_items)
 
     # --- interfaces --------------------------------------------------------------------------------------------------
 

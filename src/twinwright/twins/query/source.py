@@ -70,9 +70,18 @@ class GraphSource:
             )
         return self._shown(principal, _winners(found), "observed", None)
 
-    def past(self, principal: Principal, lane: Lane, *, as_of: int | None = None, known_at: int | None = None) -> pa.Table:
-        """The values of a lane that documents show as of a time, as known at a commit: VALUE_FIELDS."""
-        selection = Selection(lane=lane, end=None if as_of is None else as_of + 1, known_at=known_at)
+    def past(
+        self,
+        principal: Principal,
+        lane: Lane,
+        *,
+        as_of: int | None = None,
+        known_at: int | None = None,
+        twins: Sequence[int] | None = None,
+    ) -> pa.Table:
+        """The values of a lane that documents show as of a time, as known at a commit, of some lifetimes or all: VALUE_FIELDS."""
+        lifetimes = None if twins is None else tuple(twins)
+        selection = Selection(lifetimes=lifetimes, lane=lane, end=None if as_of is None else as_of + 1, known_at=known_at)
         latest = self._evolution.over(self._store).latest(principal, selection)
         return self._shown(principal, _winners([latest.select(_FIELDS)]), lane, known_at)
 
