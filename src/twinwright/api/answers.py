@@ -185,6 +185,20 @@ class GraphDiff(Answer):
     continuation_token: str | None = Field(None, alias="continuationToken", description="Asks for the next page; null on the last.")
 
 
+class GraphUpdate(Answer):
+    id: str | None = Field(description="Of the update in the audit; null where nothing was written.")
+    matched: int
+    changed: int
+    unchanged: int
+    deleted: int
+    relationships: int = Field(description="That went with deleted twins.")
+    refused: int = Field(description="Twins that others had changed meanwhile so that it fits no more; of a dry run, all that do not fit.")
+    missing: int = Field(description="Twins that others had deleted meanwhile.")
+    commits: int
+    token: int
+    problems: list[dict[str, Any]]
+
+
 class Scenarios(Answer):
     value: list[dict[str, Any]]
 

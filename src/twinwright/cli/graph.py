@@ -1,13 +1,15 @@
-"""`graph`: what is different between the graph of one instant and that of another."""
+"""`graph`: what is different between the graph of one instant and that of another. `update`: many twins changed at once."""
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Any
 
 import typer
 
 from twinwright.cli import output
-from twinwright.cli.app import HERE, Json, Workspace, app, opened
+from twinwright.cli.app import HERE, After, Json, Workspace, app, opened
+from twinwright.errors import UsageError
 
 _NO_VALUE = "(none)"
 
@@ -48,3 +50,73 @@ def _show_differences(result: dict[str, Any]) -> None:
     typer.echo("; ".join(counts))
     if result["continuationToken"]:
         typer.echo(f"there are more: --continuation {result['continuationToken']}")
+
+
+@app.command()
+def update(
+    query: Annotated[str | None, typer.Argument(metavar="[QUERY]", help="\"SELECT T FROM DIGITALTWINS T WHERE T.site = 'north'\"")] = None,
+    set: Annotated[list[str] | None, typer.Option("--set", metavar="PATH=VALUE", help="pressure='3 bar', motor/mode=auto.")] = None,
+    remove: Annotated[list[str] | None, typer.Option("--remove", metavar="PATH", help="Is to have no value.")] = None,
+    patch: Annotated[str | None, typer.Option("--patch", metavar="JSON", help="Further steps, as JSON Patch (RFC 6902).")] = None,
+    delete: Annotated[bool, typer.Option("--delete", help="Delete the twins.")] = False,
+    with_relationships: Annotated[bool, typer.Option("--with-relationships", help="And the relationships they have.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check, count and show what would change; write nothing.")] = False,
+    unfinished: Annotated[bool, typer.Option("--unfinished", help="Go on with updates that were interrupted.")] = False,
+    after: After = None,
+    workspace: Workspace = HERE,
+    as_json: Json = False,
+) -> None:
+    """Change every twin that a query selects. All are checked before any is written; exit code 1 where some were refused."""
+    if unfinished == (query is not None):
+        raise UsageError("there is no query", where="QUERY", remedy="Give one, or --unfinished alone")
+    with opened(workspace) as platform:
+        if query is None:
+            found = platform.resume_updates()
+            output.finish(found, as_json, _show_updates, good=not any(one["refused"] for one in found))
+            return
+        options: dict[str, Any] = {"set": _given(set or []), "remove": remove or [], "patch": _steps(patch)}
+        options |= {"delete": delete, "with_relationships": with_relationships, "dry_run": dry_run, "after": after}
+        result = platform.update(query, **options)
+    output.finish(result, as_json, lambda r: _show_updates([r]), good=not result["refused"])
+
+
+def _given(pairs: list[str]) -> dict[str, Any]:
+    """`PATH=VALUE`, with values as JSON; what is none is text. Raises UsageError."""
+    found: dict[str, Any] = {}
+    for pair in pairs:
+        path, sign, text = pair.partition("=")
+        if not sign or not path or path in found:
+            what = "is given twice" if path in found else "is no PATH=VALUE"
+            raise UsageError(f"'{pair[:60]}' {what}", where="--set", remedy="Write --set pressure='3 bar'")
+        try:
+            found[path] = json.loads(text)
+        except ValueError:
+            found[path] = text
+    return found
+
+
+def _steps(patch: str | None) -> list[Any]:
+    try:
+        steps = [] if patch is None else json.loads(patch)
+    except ValueError as error:
+        raise UsageError(f"it is not JSON: {error}", where="--patch", remedy='Write [{"op": "add", "path": "/name", "value": 1}]') from None
+    return steps if isinstance(steps, list) else [steps]
+
+
+def _show_updates(found: list[dict[str, Any]]) -> None:
+    for result in found:
+        rows = [
+            [one["id"], name, *(sides.get(side, _NO_VALUE) for side in ("before", "after"))]
+            for one in result.get("preview", [])
+            for name, sides in one["properties"].items()
+        ]
+        if rows:
+            output.table(["twin", "property", "before", "after"], rows, empty="")
+        for problem in result["problems"]:
+            where = f" at {problem['path']}" if problem["path"] else ""
+            typer.echo(f"refused: {problem['message']}{where}. {problem['remedy']}")
+        names = ("matched", "changed", "unchanged", "deleted", "relationships", "refused", "missing")
+        typer.echo(", ".join(f"{name} {result[name]}" for name in names))
+        typer.echo("dry run: nothing was changed" if result.get("dry_run") else f"commits {result['commits']}, token {result['token']}")
+    if not found:
+        typer.echo("no update was interrupted")

@@ -5,7 +5,8 @@ Documents are in that data plane's shape. Whatever writes returns once it is dur
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Protocol
 
 
@@ -52,6 +53,28 @@ class GraphSurface(Protocol):
 
     def delete_relationship(self, twin: str, id: str, *, if_match: str | None = None) -> dict[str, Any]:
         """`token`."""
+        ...
+
+    # many at once
+    def update(
+        self,
+        query: str,
+        *,
+        set: Mapping[str, Any] = MappingProxyType({}),
+        remove: Sequence[str] = (),
+        patch: Sequence[Any] = (),
+        delete: bool = False,
+        with_relationships: bool = False,
+        dry_run: bool = False,
+        after: int | None = None,
+    ) -> dict[str, Any]:
+        """Change every twin that a query selects: values by path (numbers with units: `"3 bar"`), paths to empty, a JSON Patch, deletion.
+        `id matched changed unchanged deleted relationships refused missing commits token problems[]`; a dry run changes nothing, and has
+        a `preview[]`. Raises InvalidTwinError, with nothing written, where any twin can't be changed so; QueryError, BusyError."""
+        ...
+
+    def resume_updates(self) -> list[dict[str, Any]]:
+        """Go on with updates that were interrupted: what each came to, as `update`."""
         ...
 
     # what is different

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote
 
@@ -10,7 +11,7 @@ from twinwright.clock import from_iso, time_of
 from twinwright.errors import ComponentNotFoundError, UsageError
 from twinwright.events.filter import filter_of
 from twinwright.governance.principals import Principal
-from twinwright.platform import event_routes, graph_diff, interfaces, jobs, retiring, webhooks
+from twinwright.platform import event_routes, graph_diff, interfaces, jobs, retiring, updating, webhooks
 from twinwright.platform.horizon import require_horizon
 from twinwright.platform.session import Session
 from twinwright.storage.layout import Relationship
@@ -129,6 +130,28 @@ class LocalGraph:
     def delete_relationship(self, twin: str, id: str, *, if_match: str | None = None) -> dict[str, Any]:
         done = self.session.graph.submit(self.principal, lambda draft: relationship_writes.delete_relationship(draft, twin, id, if_match))
         return {"token": done.token}
+
+    # --- many at once ------------------------------------------------------------------------------------------------
+
+    def update(
+        self,
+        query: str,
+        *,
+        set: Mapping[str, Any] = MappingProxyType({}),
+        remove: Sequence[str] = (),
+        patch: Sequence[Any] = (),
+        delete: bool = False,
+        with_relationships: bool = False,
+        dry_run: bool = False,
+        after: int | None = None,
+    ) -> dict[str, Any]:
+        asked = {"set": set, "remove": remove, "patch": patch, "delete": delete, "with_relationships": with_relationships}
+        change = updating.change_of(asked)
+        self.session.wait_for(self.principal, after)
+        return updating.update(self.session, self.principal, query, change, dry_run=dry_run)
+
+    def resume_updates(self) -> list[dict[str, Any]]:
+        return updating.resumed(self.session, self.principal)
 
     # --- what is different -------------------------------------------------------------------------------------------
 

@@ -44,12 +44,18 @@ class Queries:
         """`value[] continuationToken charge`. Raises QueryError, UsageError."""
         if max_items is not None and not 1 <= max_items <= MOST_ROWS:
             raise UsageError(f"a page of {max_items} items", where="max-items-per-page", remedy=f"Ask for 1 to {MOST_ROWS}")
+        now = self._clock.now()
+        answer = self._service().query(principal, text, now=now, commit_of=commit_of, continuation=continuation, most=max_items)
+        return {"value": answer.value, "continuationToken": answer.continuation, "charge": answer.charge}
+
+    def twin_ids(self, principal: Principal, text: str, most: int) -> list[str]:
+        """The twins that a query selects. Raises QueryError, TooLargeError."""
+        return self._service().twin_ids(principal, text, now=self._clock.now(), most=most)
+
+    def _service(self) -> QueryService:
         if self._graphs is None:
             self._graphs = Graphs(self._store, self._state, Catalogue(self._ontology), self._evolution)
-        service = QueryService(self._evolution.over(self._store), self._graphs, self._documents)
-        now = self._clock.now()
-        answer = service.query(principal, text, now=now, commit_of=commit_of, continuation=continuation, most=max_items)
-        return {"value": answer.value, "continuationToken": answer.continuation, "charge": answer.charge}
+        return QueryService(self._evolution.over(self._store), self._graphs, self._documents)
 
     def _documents(self, ids: list[str], as_of: int | None, known_at: int | None) -> Mapping[str, dict[str, Any]]:
         now = self._clock.now()

@@ -50,7 +50,7 @@ from twinwright.telemetry.pipeline import Pipeline
 from twinwright.telemetry.replay import Reprocessing
 from twinwright.twins.changes import ChangeLog
 from twinwright.twins.graph.current import Edges
-from twinwright.twins.graph.draft import World
+from twinwright.twins.graph.draft import Draft, World
 from twinwright.twins.graph.writer import GraphWriter
 from twinwright.twins.reads import TwinReads
 from twinwright.twins.state import SERVED, StateCache
@@ -112,6 +112,7 @@ class Session:
         self.forks: Forks | None = None
         self.queue = RunQueue(self)
         self.changing = threading.RLock()  # which interfaces there are
+        self.updating = threading.Lock()  # held by the one update by query that runs
         self.edges = Edges(self.store, SYSTEM)
         self.graph = GraphWriter(self.store, self.state, self._world, self._settle, self.pipeline.hear, self._follow_graph)
         self.reprocessing = Reprocessing(self.store, self.state, self.pipeline)
@@ -276,6 +277,10 @@ class Session:
     def _world(self) -> World:
         applied = self.served.applied
         return World(applied.ontology, applied.decommissioned, applied.registry, self.edges, self.state, applied.evolution)
+
+    def trial(self) -> Draft:
+        """A draft to find out what a write would do; nothing of it is written. Call with the lock of the state held."""
+        return Draft(self._world(), self.clock.now(), self.store.last_commit(SYSTEM) + 1)
 
     def _follow(self, applied: Applied, at: int) -> None:
         """Bind shadows to the twins there are now."""

@@ -57,6 +57,28 @@ class RestGraph:
     def delete_relationship(self, twin: str, id: str, *, if_match: str | None = None) -> Found:
         return _done(self._http.ask("DELETE", _edge(twin, id), headers=_if(if_match)))
 
+    # --- the graph as a whole ----------------------------------------------------------------------------------------
+
+    def graph_diff(
+        self,
+        start: str,
+        end: str | None = None,
+        *,
+        event_time: bool = False,
+        as_of: str | None = None,
+        known_at: str | None = None,
+        kind: str | None = None,
+        continuation: str | None = None,
+        max_items: int | None = None,
+    ) -> Found:
+        options = {"event_time": event_time, "as_of": as_of, "known_at": known_at, "kind": kind, "continuationToken": continuation}
+        headers = {} if max_items is None else {"max-items-per-page": str(max_items)}
+        asked = given(**{"from": start, "to": end}, **options)
+        return cast(Found, self._http.json("GET", "/v1/graph/diff", params=asked, headers=headers))
+
+    def update(self, query: str, *, after: int | None = None, **change: Any) -> Found:
+        return cast(Found, self._http.json("POST", "/v1/graph/update", json={"query": query, **change}, params=given(after=after)))
+
     # --- interfaces --------------------------------------------------------------------------------------------------
 
     def interface_list(self, *, dependencies_for: Sequence[str] = ()) -> list[Found]:

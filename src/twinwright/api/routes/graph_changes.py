@@ -1,20 +1,42 @@
-"""What has no place in the data plane's shape: what changed between two instants of the graph."""
+"""What has no place in the data plane's shape: what changed between two instants of the graph, and many twins changed at once."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from twinwright.api import answers
+from twinwright.api.bodies import read_document
 from twinwright.api.errors import JsonResponse
 from twinwright.api.paging import MaxItems
 from twinwright.api.routes import failures
+from twinwright.api.routes.graph import body
 from twinwright.api.routes.twins import AsOf, KnownAt
 from twinwright.api.serving import Asking
+from twinwright.errors import UsageError
 
 router = APIRouter(tags=["graph"])
+_PATHS: Final = {"type": "array", "items": {"type": "string"}}
+_UPDATE: Final = body(
+    "application/json",
+    {
+        "type": "object",
+        "required": ["query"],
+        "properties": {
+            "query": {"type": "string", "maxLength": 8000, "description": "Selects twins alone: SELECT T FROM ..."},
+            "set": {"type": "object", "description": "Values by path; a number may be a text with its unit, such as `3 bar`."},
+            "remove": {**_PATHS, "description": "Paths that are to have no value."},
+            "patch": {"type": "array", "items": {"type": "object"}, "description": "Further steps, as JSON Patch."},
+            "delete": {"type": "boolean"},
+            "with_relationships": {"type": "boolean", "description": "Relationships of deleted twins go as well."},
+            "dry_run": {"type": "boolean", "description": "Check, count and show what would change; write nothing."},
+        },
+        "additionalProperties": False,
+    },
+    "Which twins, and what of them.",
+)
 
 
 @router.get("/v1/graph/diff", response_model=answers.GraphDiff, responses=failures(400, 409), summary="What changed between two instants")
@@ -33,3 +55,24 @@ async def diff(
     options: dict[str, Any] = {"event_time": event_time, "as_of": as_of, "known_at": known_at, "kind": kind}
     ask = asking.platform.graph_diff
     return JsonResponse(await asking.serving.reads.run(ask, start, end, **options, continuation=token, max_items=size))
+
+
+@router.post(
+    "/v1/graph/update",
+    response_model=answers.GraphUpdate,
+    responses=failures(400, 404, 408, 413, 415, 503),
+    openapi_extra=_UPDATE,
+    summary="Change every twin that a query selects",
+)
+async def update(request: Request, asking: Asking) -> Response:
+    given = await read_document(request)
+    if not isinstance(given, dict) or not isinstance(given.get("query"), str):
+        raise UsageError("there is no query", where="$.query", remedy='Send {"query": "SELECT T FROM DIGITALTWINS T", "set": {...}}')
+    unknown = sorted(given.keys() - {"query", "set", "remove", "patch", "delete", "with_relationships", "dry_run"})
+    if unknown or not isinstance(given.get("dry_run", False), bool):
+        what = f"'{unknown[0][:40]}' means nothing here" if unknown else "`dry_run` is true or false"
+        raise UsageError(what, where=f"$.{unknown[0][:40] if unknown else 'dry_run'}", remedy="See /openapi.json")
+    await asking.visible()
+    query = given.pop("query")
+    answer = await asking.serving.graph.run(asking.platform.update, query, **given)
+    return JsonResponse(answer, headers={"twinwright-token": str(answer["token"])})

@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 
 from twinwright.clock import from_iso
-from twinwright.errors import UsageError
+from twinwright.errors import TooLargeError, UsageError
 from twinwright.governance.principals import Principal
 from twinwright.storage.protocol import Store
 from twinwright.twins.query.adjacency import Ints
@@ -81,6 +81,26 @@ class QueryService:
         more = len(rows) > left and (query.top is None or offset + left < query.top)
         value = self._shown(plan_, rows[:left], as_of, known_at, graph)
         return Answer(value, _token(query, offset + left) if more else None, _spent(started))
+
+    def twin_ids(self, principal: Principal, text: str, *, now: int, most: int) -> list[str]:
+        """The ids of the twins that a query selects, in its order, each once.
+
+        Raises QueryError for one that selects anything but twins, or those of the past; TooLargeError for more than `most`.
+        """
+        query = parse(text)
+        if query.explain or query.as_of is not None or query.known_at is not None:
+            query.fail(0, "it is not about the twins there are now", "Leave out EXPLAIN, AS OF and KNOWN AT")
+        with self._planned(principal, query, None, None) as (plan_, graph, reader), self._limited(query, reader):
+            (column, *others) = plan_.columns
+            if others or column.what != "twin" or column.steps:
+                query.fail(0, "it does not select twins alone", "Write SELECT T, with the name that FROM or MATCH gives them")
+            run = _Run(self._store, principal, plan_, graph, reader, now, None)
+            limit = most + 1 if query.top is None else min(query.top, most + 1)
+            numbers = list(dict.fromkeys(row[column.first] for row in run.rows(limit, 0)))
+            if len(numbers) > most:
+                raise TooLargeError(f"more than {most} twins", where="query", remedy="Select fewer of them at a time")
+            ids = graph.ids(numbers)
+            return [ids[number] for number in numbers if number in ids]
 
     @contextmanager
     def _planned(

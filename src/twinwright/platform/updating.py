@@ -1,0 +1,155 @@
+"""Twins changed by a query: all of them checked against their interfaces before any is written, then written in pieces.
+
+How far an update has come is a record that is written with what it did, in one commit, so one that was interrupted goes on where it
+was: nothing is done twice and nothing left out. The records name who updated what, by which query.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any, Final
+
+from twinwright.clock import to_iso
+from twinwright.errors import BusyError, InvalidError, InvalidTwinError, NotFoundError, Problem, TwinwrightError, UsageError
+from twinwright.governance.principals import SYSTEM, Principal
+from twinwright.platform.session import Session
+from twinwright.twins.graph.current import Key
+from twinwright.twins.graph.diff import compared
+from twinwright.twins.graph.draft import Draft
+from twinwright.twins.graph.update import Change, change_twin
+
+MOST: Final = 100_000  # twins of one update
+PIECE: Final = 1_000  # of one commit
+UPDATE: Final = "update"  # the kind of record that says what an update is, by its id: written once
+PROGRESS: Final = "update-progress"  # the kind that says how far it is: written with each piece
+_TOLD: Final = 100  # problems that are told one by one
+_SHOWN: Final = 20  # twins of which a dry run shows what would change
+_COUNTED: Final = ("changed", "unchanged", "deleted", "relationships", "refused", "missing")
+Body = dict[str, Any]
+
+
+def change_of(given: Any) -> Change:
+    """What was asked for. Raises UsageError."""
+    fields: dict[str, Any] = dict(given)
+    texts = (str, bytes)
+    lists = {name: isinstance(fields.get(name), Sequence) and not isinstance(fields[name], texts) for name in ("remove", "patch")}
+    flags = {name: isinstance(fields.get(name), bool) for name in ("delete", "with_relationships")}
+    good = {"set": isinstance(fields.get("set"), Mapping), **lists, **flags}
+    for name, is_good in good.items():
+        if not is_good:
+            right = '{"path": value}' if name == "set" else "a list" if name in lists else "true or false"
+            raise UsageError(f"`{name}` is not of its kind", where=name, remedy=f"Give {right}")
+    if not all(isinstance(one, str) for one in (*fields["set"], *fields["remove"])):
+        raise UsageError("a path is text", where="set", remedy="Write it as pressure or motor/speed")
+    plain = {"set": dict(fields["set"]), "remove": list(fields["remove"]), "patch": list(fields["patch"])}
+    change = Change(**{**fields, **plain})
+    change.require_sound()
+    return change
+
+
+def update(session: Session, principal: Principal, query: str, change: Change, *, dry_run: bool) -> Body:
+    """Raises QueryError, UsageError, TooLargeError, BusyError; InvalidTwinError, with nothing written, where any twin can't be changed."""
+    principal.require_write()
+    twins = session.served.queries.twin_ids(principal, query, MOST)
+    checked = _checked(session, twins, change)
+    if dry_run or not twins:
+        return {**checked, "dry_run": dry_run}
+    if checked["refused"]:
+        left = checked["refused"] - len(checked["problems"])
+        told = [Problem(f"and {left} more", "Mend these first")] if left > 0 else []
+        raise InvalidTwinError([*(Problem(**one) for one in checked["problems"]), *told])
+    body = {"id": uuid.uuid4().hex, "query": query, "change": asdict(change), "twins": twins}
+    progress: Body = {"id": body["id"], "status": "running", "done": 0, "matched": len(twins), **dict.fromkeys(_COUNTED, 0)}
+    progress |= {"commits": 0, "first_commit": None, "last_commit": None, "problems": []}
+    return _carried_out(session, principal, body, progress)
+
+
+def resumed(session: Session, principal: Principal) -> list[Body]:
+    """Every update that was interrupted, carried out to its end. Raises BusyError while one is running."""
+    principal.require_write()
+    found = []
+    for record in session.store.records(principal, PROGRESS):
+        if record.body["status"] == "running":
+            body = session.store.get_record(principal, UPDATE, record.id).body
+            found.append(_carried_out(session, principal, body, record.body))
+    return found
+
+
+# --- checking --------------------------------------------------------------------------------------------------------
+
+
+def _checked(session: Session, twins: Sequence[str], change: Change) -> Body:
+    """What would become of them, found with drafts that are never written."""
+    counts = dict.fromkeys(_COUNTED, 0)
+    problems: list[Body] = []
+    preview: list[Body] = []
+    gone: set[Key] = set()  # relationships: drafts of different pieces each let go of one between them
+    for first in range(0, len(twins), PIECE):
+        with session.state.lock:  # let go in between: telemetry goes on
+            draft = session.trial()
+            for id in twins[first : first + PIECE]:
+                refused = _one(draft, id, change, counts, gone, preview)
+                problems += refused[: _TOLD - len(problems)]
+    shown = {"id": None, "dry_run": True, "matched": len(twins), **counts}
+    return {**shown, "commits": 0, "token": session.store.last_commit(SYSTEM), "problems": problems, "preview": preview}
+
+
+def _one(draft: Draft, id: str, change: Change, counts: dict[str, int], gone: set[Key], preview: list[Body] | None) -> list[Body]:
+    """A twin changed in a draft, and counted; why it was refused."""
+    try:
+        done = change_twin(draft, id, change)
+    except NotFoundError:  # deleted since the query looked
+        counts["missing"] += 1
+        return []
+    except TwinwrightError as error:
+        counts["refused"] += 1
+        problems = error.problems if isinstance(error, InvalidError) else [Problem(error.what, error.remedy or "", path=error.where)]
+        return [asdict(Problem(f"twin '{id}': {one.message}", one.remedy, path=one.path, code=one.code)) for one in problems]
+    counts["deleted" if done.changed and change.delete else "changed" if done.changed else "unchanged"] += 1
+    counts["relationships"] += len(done.relationships - gone)
+    gone |= done.relationships
+    if preview is not None and done.changed and len(preview) < _SHOWN:
+        difference = compared("twin", done.before, None if change.delete else done.after, id=id)
+        preview.append({"id": id, "properties": difference.as_json()["properties"] if difference is not None else {}})
+    return []
+
+
+# --- writing ---------------------------------------------------------------------------------------------------------
+
+
+def _carried_out(session: Session, principal: Principal, body: Body, progress: Body) -> Body:
+    """From where it is to its end, one commit for each piece."""
+    if not session.updating.acquire(blocking=False):
+        raise BusyError("another update is running")
+    try:
+        change, twins = Change(**body["change"]), body["twins"]
+        while progress["status"] == "running":
+            progress = _piece(session, principal, body, progress, change, twins)
+    finally:
+        session.updating.release()
+    return {**{name: value for name, value in progress.items() if name not in ("status", "done")}, "token": progress["last_commit"]}
+
+
+def _piece(session: Session, principal: Principal, body: Body, before: Body, change: Change, twins: Sequence[str]) -> Body:
+    first = before["done"]
+    piece = twins[first : first + PIECE]
+
+    def write(draft: Draft) -> Body:
+        progress = {**before, "done": first + len(piece), "commits": before["commits"] + 1, "last_commit": draft.commit}
+        progress["first_commit"] = before["first_commit"] or draft.commit
+        counts = {name: before[name] for name in _COUNTED}
+        problems = list(before["problems"])
+        for id in piece:
+            refused = _one(draft, id, change, counts, set(), None)
+            problems += refused[: _TOLD - len(problems)]
+        progress |= {**counts, "problems": problems}
+        if progress["done"] >= len(twins):
+            progress |= {"status": "done", "finished": to_iso(draft.now)}
+        if first == 0:
+            draft.put_record(UPDATE, body["id"], body)
+        draft.put_record(PROGRESS, body["id"], progress)
+        return progress
+
+    return session.graph.submit(principal, write).value

@@ -1,0 +1,130 @@
+"""One change of many twins: what it means for each, in the unit of its property, and whether anything changes at all."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from twinwright import units
+from twinwright.errors import JsonPatchError, RelationshipsNotDeletedError, UnitError, UsageError
+from twinwright.schema import Ontology, PathInfo, Primitive
+from twinwright.storage.layout import Lifetime
+from twinwright.storage.protocol import GOOD
+from twinwright.twins.documents import value_of
+from twinwright.twins.graph.current import Key
+from twinwright.twins.graph.draft import Draft
+from twinwright.twins.graph.json_patch import same
+from twinwright.twins.graph.relationship_writes import delete_relationship
+from twinwright.twins.graph.twin_patch import patch_twin
+from twinwright.twins.graph.twin_writes import delete_twin, visible
+
+_MEASURED: Final = re.compile(r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*(\S.*?)?\s*")
+_WHOLE: Final = frozenset(["integer", "long", "byte", "short", "unsignedByte", "unsignedShort", "unsignedInteger", "unsignedLong"])
+_NUMBERS: Final = _WHOLE | {"double", "float"}
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Values by path, paths that are to have none, further steps as JSON Patch; or that twins are deleted, with their relationships if
+    that is said. A number may be given with a unit: `"3 bar"`, or `{"value": 3, "unit": "bar"}`."""
+
+    set: Mapping[str, Any] = field(default_factory=dict)
+    remove: Sequence[str] = ()
+    patch: Sequence[Any] = ()
+    delete: bool = False
+    with_relationships: bool = False
+
+    def require_sound(self) -> None:
+        """Raises UsageError for one that says nothing, or two things at once."""
+        if self.delete and (self.set or self.remove or self.patch):
+            raise UsageError("twins can't be changed and deleted", where="delete", remedy="Do one of both")
+        if not (self.delete or self.set or self.remove or self.patch):
+            raise UsageError("it says no change", where="set", remedy="Give values to set, paths to remove, or delete")
+        if self.with_relationships and not self.delete:
+            raise UsageError("relationships go with twins that are deleted", where="with_relationships", remedy="Give delete as well")
+        both = sorted(set(self.set) & set(self.remove))
+        if both:
+            raise UsageError(f"'{both[0]}' is set and removed", where="set", remedy="Do one of both")
+        for path in (*self.set, *self.remove):
+            if not path or path.startswith("/"):
+                raise UsageError(f"'{path[:60]}' is no path", where="set", remedy="Write it as pressure or motor/speed")
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What a change did to one twin: its properties before and after, and which relationships went."""
+
+    changed: bool
+    before: Mapping[str, Any] = field(default_factory=dict)
+    after: Mapping[str, Any] = field(default_factory=dict)
+    relationships: frozenset[Key] = frozenset()
+
+
+def change_twin(draft: Draft, id: str, change: Change) -> Done:
+    """Raises DigitalTwinNotFoundError, JsonPatchError, InvalidTwinError, RelationshipsNotDeletedError, ModelDecommissionedError: then
+    nothing was added to the draft."""
+    life = draft.current(id)
+    if change.delete:
+        return _deleted(draft, life, with_relationships=change.with_relationships)
+    before = _values(draft, life)
+    operations = _operations(draft.world.ontology, life, before, change)
+    if not operations:
+        return Done(False)
+    done = patch_twin(draft, id, operations, None)
+    return Done(True, {"$model": life.interface, **before}, {"$model": done.life.interface, **_values(draft, done.life)})
+
+
+def _deleted(draft: Draft, life: Lifetime, *, with_relationships: bool) -> Done:
+    edges = list(draft.touches(life.twin))
+    if edges and not with_relationships:
+        remedy = f"Such as '{edges[0].id}' of '{edges[0].source}': delete them as well (with_relationships)"
+        raise RelationshipsNotDeletedError(f"'{life.twin}' has {len(edges)} relationship(s)", remedy=remedy)
+    before = _values(draft, life)
+    for edge in edges:
+        delete_relationship(draft, edge.source, edge.id, None)
+    delete_twin(draft, life.twin, None)
+    return Done(True, {"$model": life.interface, **before}, {}, frozenset((edge.source, edge.id) for edge in edges))
+
+
+def _values(draft: Draft, life: Lifetime) -> dict[str, Any]:
+    paths = draft.world.ontology.paths(life.interface)
+    return {path: value_of(cell, paths[path]) for path, cell in visible(draft, life).items() if cell["kind"] == GOOD}
+
+
+def _operations(ontology: Ontology, life: Lifetime, before: Mapping[str, Any], change: Change) -> list[Any]:
+    """The JSON Patch of one twin, without what would change nothing."""
+    paths, found = ontology.paths(life.interface), []
+    for path, given in change.set.items():
+        value = _converted(given, paths.get(path), path)
+        if path in before and same(before[path], value):
+            continue
+        model = path == "$metadata/$model"
+        if model and value == life.interface:
+            continue
+        found.append({"op": "replace" if model else "add", "path": f"/{path}", "value": value})
+    # what an interface does not have is the patch's to refuse
+    gone = [{"op": "remove", "path": f"/{path}"} for path in change.remove if path in before or path not in paths]
+    return [*found, *gone, *change.patch]
+
+
+def _converted(value: Any, info: PathInfo | None, path: str) -> Any:
+    """A number that was given with a unit, in that of its property; all else as it is. Raises JsonPatchError."""
+    schema = None if info is None else info.schema
+    if info is None or not isinstance(schema, Primitive) or schema.name not in _NUMBERS:
+        return value
+    if isinstance(value, str):
+        measured = _MEASURED.fullmatch(value)
+        if measured is None:
+            return value  # its schema refuses it
+        number, unit = float(measured[1]), measured[2]
+    elif isinstance(value, Mapping) and value.keys() == {"value", "unit"} and type(value["value"]) in (int, float):
+        number, unit = float(value["value"]), value["unit"]
+    else:
+        return value
+    try:
+        number = number if unit is None else units.converter(str(unit), info.unit).apply(number)
+    except UnitError as error:
+        raise JsonPatchError(error.what, where=path, remedy=error.remedy or f"Give it in {info.unit or 'no unit'}") from error
+    return int(number) if schema.name in _WHOLE and number.is_integer() else number
