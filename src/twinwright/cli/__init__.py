@@ -4,6 +4,7 @@ from twinwright.cli import contracts as _contracts  # noqa: F401 - registers its
 from twinwright.cli import fmu as _fmu  # noqa: F401 - registers its commands
 from twinwright.cli import forks as _forks  # noqa: F401 - registers its commands
 from twinwright.cli import graph as _graph  # noqa: F401 - registers its commands
+from twinwright.cli import graph_imports as _graph_imports  # noqa: F401 - registers its commands
 from twinwright.cli import imports as _imports  # noqa: F401 - registers its commands
 from twinwright.cli import keeping as _keeping  # noqa: F401 - registers its commands
 from twinwright.cli import models as _models  # noqa: F401 - registers its commands

@@ -6,14 +6,14 @@ Times are ISO 8601 texts in and out; results are plain data with the fixed field
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from twinwright.governance.principals import Principal
-from twinwright.platform.interface_graph import GraphSurface
+from twinwright.platform.interface_graph import GraphSurface, Progress
 from twinwright.telemetry.payloads import Payload, Receipt
 
-Progress = Callable[[int, int], None]  # done, total
+__all__ = ["Platform", "Progress"]
 
 
 class Platform(GraphSurface, Protocol):

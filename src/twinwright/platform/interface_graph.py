@@ -5,9 +5,11 @@ Documents are in that data plane's shape. Whatever writes returns once it is dur
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Protocol
+
+Progress = Callable[[int, int], None]  # done, total
 
 
 class GraphSurface(Protocol):
@@ -75,6 +77,26 @@ class GraphSurface(Protocol):
 
     def resume_updates(self) -> list[dict[str, Any]]:
         """Go on with updates that were interrupted: what each came to, as `update`."""
+        ...
+
+    def import_graph(self, files: Sequence[str], *, dry_run: bool = False, progress: Progress | None = None) -> dict[str, Any]:
+        """Models, twins and relationships of files: NDJSON of Azure Digital Twins, graphs of its Explorer, DTDL, folders of these. All
+        is checked first: `models twins relationships unchanged refused commits token problems[]`. Raises InvalidTwinError, and writes
+        nothing."""
+        ...
+
+    def import_table(
+        self,
+        files: Sequence[str],
+        interface: str,
+        *,
+        id: str = "$dtId",
+        map: Mapping[str, str] = MappingProxyType({}),
+        delimiter: str = ",",
+        dry_run: bool = False,
+        progress: Progress | None = None,
+    ) -> dict[str, Any]:
+        """Twins of one interface, a row of CSV each; `map` is the path (or relationship) of columns called otherwise. As `import_graph`."""
         ...
 
     # what is different

@@ -8,11 +8,12 @@ from typing import Any
 from urllib.parse import quote
 
 from twinwright.clock import from_iso, time_of
-from twinwright.errors import ComponentNotFoundError, UsageError
+from twinwright.errors import ComponentNotFoundError, Problem, UsageError
 from twinwright.events.filter import filter_of
 from twinwright.governance.principals import Principal
-from twinwright.platform import event_routes, graph_diff, interfaces, jobs, retiring, updating, webhooks
+from twinwright.platform import event_routes, graph_diff, graph_files, importing, interfaces, jobs, retiring, updating, webhooks
 from twinwright.platform.horizon import require_horizon
+from twinwright.platform.interface_graph import Progress
 from twinwright.platform.session import Session
 from twinwright.storage.layout import Relationship
 from twinwright.twins.graph import bodies, relationship_writes, twin_patch, twin_writes
@@ -152,6 +153,27 @@ class LocalGraph:
 
     def resume_updates(self) -> list[dict[str, Any]]:
         return updating.resumed(self.session, self.principal)
+
+    def import_graph(self, files: Sequence[str], *, dry_run: bool = False, progress: Progress | None = None) -> dict[str, Any]:
+        problems: list[Problem] = []
+        items = graph_files.read_adt(files, problems)
+        return importing.import_items(self.session, self.principal, items, problems, dry_run=dry_run, progress=progress)
+
+    def import_table(
+        self,
+        files: Sequence[str],
+        interface: str,
+        *,
+        id: str = "$dtId",
+        map: Mapping[str, str] = MappingProxyType({}),
+        delimiter: str = ",",
+        dry_run: bool = False,
+        progress: Progress | None = None,
+    ) -> dict[str, Any]:
+        problems: list[Problem] = []
+        table = graph_files.Table(interface, id, dict(map), delimiter)
+        items = graph_files.read_csv(files, table, self.session.served.applied.ontology, problems)
+        return importing.import_items(self.session, self.principal, items, problems, dry_run=dry_run, progress=progress)
 
     # --- what is different -------------------------------------------------------------------------------------------
 

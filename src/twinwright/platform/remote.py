@@ -79,8 +79,13 @@ class RemotePlatform:
         return receipt_of(data)
 
     def ingest(self, files: Sequence[str], contract: str, *, progress: Progress | None = None) -> dict[str, Any]:
-        absolute = [str(Path(file).resolve()) for file in files]
-        return cast(dict[str, Any], self._call("ingest", [absolute, contract], {}, progress))
+        return cast(dict[str, Any], self._call("ingest", [_absolute(files), contract], {}, progress))
+
+    def import_graph(self, files: Sequence[str], *, progress: Progress | None = None, **options: Any) -> dict[str, Any]:
+        return cast(dict[str, Any], self._call("import_graph", [_absolute(files)], options, progress))
+
+    def import_table(self, files: Sequence[str], interface: str, *, progress: Progress | None = None, **options: Any) -> dict[str, Any]:
+        return cast(dict[str, Any], self._call("import_table", [_absolute(files), interface], options, progress))
 
     def simulate(self, scenario: str | Mapping[str, Any], *, progress: Progress | None = None, **options: Any) -> dict[str, Any]:
         return cast(dict[str, Any], self._call("simulate", [scenario], options, progress))
@@ -126,6 +131,11 @@ class RemotePlatform:
         except OSError as error:
             raise PlatformError(f"the platform did not answer: {error}", remedy="See whether `twinwright up` is still running") from error
         raise PlatformError("the platform went away before it answered", remedy="See whether `twinwright up` is still running")
+
+
+def _absolute(files: Sequence[str]) -> list[str]:
+    """Files as the running platform finds them, wherever it was started."""
+    return [str(Path(file).resolve()) for file in files]
 
 
 class _RemoteError(TwinwrightError):

@@ -7,7 +7,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -33,6 +33,7 @@ from twinwright.platform.publishing import LanePublisher
 from twinwright.platform.querying import Queries
 from twinwright.platform.run_queue import RunQueue
 from twinwright.platform.wire import FOLDER
+from twinwright.schema import Ontology
 from twinwright.simulation.child import Limits
 from twinwright.simulation.definition import ModelDefinition
 from twinwright.simulation.run_migration import move_into_batches
@@ -278,9 +279,11 @@ class Session:
         applied = self.served.applied
         return World(applied.ontology, applied.decommissioned, applied.registry, self.edges, self.state, applied.evolution)
 
-    def trial(self) -> Draft:
-        """A draft to find out what a write would do; nothing of it is written. Call with the lock of the state held."""
-        return Draft(self._world(), self.clock.now(), self.store.last_commit(SYSTEM) + 1)
+    def trial(self, ontology: Ontology | None = None) -> Draft:
+        """A draft to find out what a write would do, with other interfaces if some are given; nothing of it is written. Call with the lock
+        of the state held."""
+        world = self._world() if ontology is None else replace(self._world(), ontology=ontology)
+        return Draft(world, self.clock.now(), self.store.last_commit(SYSTEM) + 1)
 
     def _follow(self, applied: Applied, at: int) -> None:
         """Bind shadows to the twins there are now."""

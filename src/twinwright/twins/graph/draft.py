@@ -49,6 +49,7 @@ class Draft:
     records: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)
     _lives: dict[str, Lifetime] = field(default_factory=dict)
     _edges: dict[Key, Relationship] = field(default_factory=dict)
+    _by_source: dict[str, dict[str, Relationship]] = field(default_factory=dict)
     _cells: dict[int, dict[str, Cell]] = field(default_factory=dict)
     _added: int = 0
 
@@ -74,11 +75,10 @@ class Draft:
     def outgoing(self, twin: str) -> dict[str, Relationship]:
         """By id."""
         found = dict(self.world.edges.outgoing(twin))
-        for (source, id), edge in self._edges.items():
-            if source == twin:
-                found.pop(id, None)
-                if not edge.removed:
-                    found[id] = edge
+        for id, edge in self._by_source.get(twin, {}).items():
+            found.pop(id, None)
+            if not edge.removed:
+                found[id] = edge
         return found
 
     def touches(self, twin: str) -> Iterator[Relationship]:
@@ -136,7 +136,7 @@ class Draft:
         before = self._edges[key].changed_at if key in self._edges else self.world.edges.changed_at(key)
         dated = replace(edge, changed_at=self._after(before), commit=self.commit)
         self.edges.append(dated)
-        self._edges[key] = dated
+        self._edges[key] = self._by_source.setdefault(edge.source, {})[edge.id] = dated
         return dated
 
     def set_value(self, life: Lifetime, path: str, value: Any, at: int | None = None) -> None:

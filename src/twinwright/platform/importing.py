@@ -1,0 +1,173 @@
+"""Parts of a graph taken in from files: all that is in them is checked together first, then written in pieces.
+
+What is there already as it is in the files is left alone, so an import that was interrupted is simply given again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from twinwright import schema
+from twinwright.errors import InvalidError, InvalidTwinError, Problem, SchemaError, TwinwrightError
+from twinwright.governance.principals import SYSTEM, Principal
+from twinwright.platform import interfaces
+from twinwright.platform.applied import documents_of
+from twinwright.platform.graph_files import Item
+from twinwright.platform.session import Session
+from twinwright.schema import Ontology
+from twinwright.storage.protocol import GOOD
+from twinwright.twins.documents import value_of
+from twinwright.twins.graph import bodies
+from twinwright.twins.graph.draft import Draft
+from twinwright.twins.graph.json_patch import same
+from twinwright.twins.graph.relationship_writes import put_relationship
+from twinwright.twins.graph.twin_writes import put_twin, visible
+
+PIECE: Final = 1_000  # documents of one commit
+MOST_TOLD: Final = 1_000  # problems that are told one by one
+Progress = Callable[[int, int], None]
+_KINDS: Final = ("model", "twin", "relationship")
+_COUNTED: Final = ("models", "twins", "relationships", "unchanged", "refused")
+
+
+def import_items(
+    session: Session, principal: Principal, items: Iterable[Item], problems: list[Problem], *, dry_run: bool, progress: Progress | None
+) -> dict[str, Any]:
+    """`problems` are those that reading the items finds. Raises InvalidTwinError, with nothing written, where there are any."""
+    principal.require_admin()
+    by_kind: dict[str, list[Item]] = {kind: [] for kind in _KINDS}
+    for item in items:
+        by_kind[item.kind].append(item)
+    fresh, ontology = _models(session, by_kind["model"], problems)
+    written = [*by_kind["twin"], *by_kind["relationship"]]
+    counts = {"models": len(fresh), "twins": 0, "relationships": 0, "unchanged": len(by_kind["model"]) - len(fresh), "refused": 0}
+    if ontology is not None:
+        _check(session, ontology, written, counts, problems)
+    told = _bounded(problems)
+    if dry_run:
+        shown = {**counts, "refused": len(problems), "problems": [one.as_json() for one in told]}
+        return {"dry_run": True, **shown, "commits": 0, "token": session.store.last_commit(SYSTEM)}
+    if problems:
+        raise InvalidTwinError(told)
+    done = _written(session, principal, fresh, written, progress)
+    return {**done, "unchanged": done["unchanged"] + len(by_kind["model"]) - len(fresh)}
+
+
+def _bounded(problems: Sequence[Problem]) -> list[Problem]:
+    left = len(problems) - MOST_TOLD
+    return [*problems[:MOST_TOLD], *([Problem(f"and {left} more problems", "Mend these first")] if left > 0 else [])]
+
+
+# --- checking --------------------------------------------------------------------------------------------------------
+
+
+def _models(session: Session, items: Sequence[Item], problems: list[Problem]) -> tuple[list[Item], Ontology | None]:
+    """The interfaces that are not there yet, and all there would be with them; None where they are no good."""
+    applied = session.served.applied
+    there = {one["id"]: one["model"] for one in interfaces.listed(applied, ())}
+    fresh: dict[str, Item] = {}
+    for item in items:
+        dtmi = item.document.get("@id") if isinstance(item.document, dict) else None
+        held = there.get(dtmi) if dtmi in there else fresh[dtmi].document if dtmi in fresh else None
+        if not isinstance(dtmi, str):
+            problems.append(item.problem("a model without an @id", "It must be a DTDL interface"))
+        elif held is not None and not same(held, item.document):
+            problems.append(item.problem(f"there is another model '{dtmi[:200]}' already", "Give a changed model a new version"))
+        elif held is None:
+            fresh[dtmi] = item
+    if not fresh:
+        return [], applied.ontology
+    named = [(_place(item), item.document) for item in fresh.values()]
+    try:
+        return list(fresh.values()), schema.load([*documents_of(applied.schema_texts, applied.added), *named])
+    except SchemaError as error:
+        problems += error.problems
+        return list(fresh.values()), None
+
+
+def _place(item: Item) -> str:
+    return ":".join(str(part) for part in (item.file, item.line or item.path) if part is not None)
+
+
+def _check(session: Session, ontology: Ontology, items: Sequence[Item], counts: dict[str, int], problems: list[Problem]) -> None:
+    """Everything in one draft that is never written: relationships may lead to twins of the same files."""
+    with session.state.lock:
+        draft = session.trial(ontology)
+    for first in range(0, len(items), PIECE):
+        with session.state.lock:  # let go in between: telemetry goes on
+            for item in items[first : first + PIECE]:
+                problems += _put(draft, item, counts)
+
+
+def _put(draft: Draft, item: Item, counts: dict[str, int]) -> list[Problem]:
+    """One document into a draft, and counted; why it was refused."""
+    try:
+        document = bodies.require_object(item.document)
+        if _is_there(draft, item):
+            counts["unchanged"] += 1
+            return []
+        if item.kind == "twin":
+            put_twin(draft, str(document.get("$dtId", "")), document, None)
+        else:
+            put_relationship(draft, str(document.get("$sourceId", "")), str(document.get("$relationshipId", "")), document, None)
+    except TwinwrightError as error:
+        counts["refused"] += 1
+        inner = error.problems if isinstance(error, InvalidError) else [Problem(error.what, error.remedy or "", path=error.where)]
+        named = str(item.document.get("$dtId" if item.kind == "twin" else "$relationshipId")) if isinstance(item.document, dict) else "?"
+        return [item.problem(f"{item.kind} '{named[:128]}': {one.message}", one.remedy, one.path, one.code) for one in inner]
+    counts[f"{item.kind}s"] += 1
+    return []
+
+
+def _is_there(draft: Draft, item: Item) -> bool:
+    """Whether what a document says is so already."""
+    document: Mapping[str, Any] = item.document
+    if item.kind == "relationship":
+        edge = draft.edge(str(document.get("$sourceId")), str(document.get("$relationshipId")))
+        own = {} if edge is None else {"$targetId": edge.target, "$relationshipName": edge.name, **edge.properties}
+        said = {name: value for name, value in document.items() if name not in ("$relationshipId", "$sourceId", "$etag", "$metadata")}
+        return edge is not None and same(own, said)
+    life = draft.alive(str(document.get("$dtId")))
+    metadata = document.get("$metadata")
+    if life is None or not isinstance(metadata, dict) or metadata.get("$model") != life.interface:
+        return False
+    paths = draft.world.ontology.paths(life.interface)
+    held = {path: value_of(cell, paths[path]) if cell["kind"] == GOOD else None for path, cell in visible(draft, life).items()}
+    body = bodies.read_twin(document, life.interface, draft.world.ontology, draft.now)
+    body.require_valid()
+    return not body.times and same(held, body.values)
+
+
+# --- writing ---------------------------------------------------------------------------------------------------------
+
+
+def _written(
+    session: Session, principal: Principal, fresh: Sequence[Item], items: Sequence[Item], progress: Progress | None
+) -> dict[str, Any]:
+    counts = dict.fromkeys(_COUNTED, 0)
+    problems: list[Problem] = []
+    commits, done, total = 0, 0, len(fresh) + len(items)
+    for first in range(0, len(fresh), interfaces.MOST_ADDED):
+        piece = fresh[first : first + interfaces.MOST_ADDED]
+        interfaces.add(session, principal, [item.document for item in piece])
+        counts["models"] += len(piece)
+        commits, done = commits + 1, done + len(piece)
+    token = session.store.last_commit(SYSTEM)
+    for first in range(0, len(items), PIECE):
+        piece = items[first : first + PIECE]
+
+        def write(draft: Draft, piece: Sequence[Item] = piece) -> tuple[dict[str, int], list[Problem], bool]:
+            mine = dict.fromkeys(_COUNTED, 0)
+            found = [problem for item in piece for problem in _put(draft, item, mine)]
+            return mine, found, not draft.empty
+
+        answer = session.graph.submit(principal, write)
+        mine, found, changed = answer.value
+        counts = {name: counts[name] + mine[name] for name in counts}
+        problems += found
+        commits, done, token = commits + changed, done + len(piece), answer.token
+        if progress is not None:
+            progress(done, total)
+    told = [one.as_json() for one in _bounded(problems)]
+    return {"dry_run": False, **counts, "problems": told, "commits": commits, "token": token}
