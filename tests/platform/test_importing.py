@@ -182,7 +182,7 @@ def test_every_problem_of_a_table_is_told_at_once(open_it: Callable[[str], Local
 def test_an_ontology_is_taken_in_whole(open_it: Callable[[str], LocalPlatform], tmp_path: Path, real_estate_core: list[Any]) -> None:  # noqa: F811
     platform = open_it("p")
     room, level = "dtmi:digitaltwins:rec_3_3:core:Room;1", "dtmi:digitaltwins:rec_3_3:core:Level;1"
-    parts = {name: {"$metadata": {}} for name in ("capacity", "occupancy", "temperature", "humidity", "CO2")}
+    parts = {name: {"$metadata": {}} for name in ("capacity", "occupancy", "temperature", "humidity", "CO2", "area")}
     twins = [{"$dtId": id, "$metadata": {"$model": model}, **parts} for id, model in (("room", room), ("level", level))]
     edge = {"$relationshipId": "e", "$sourceId": "room", "$targetId": "level", "$relationshipName": "isPartOf"}
     write(tmp_path, {"plant.ndjson": _sections(real_estate_core, twins, [edge])})

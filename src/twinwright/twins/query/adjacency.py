@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from twinwright.errors import TooLargeError
 
 MOST_PATHS = 5_000_000
+FEW_CHANGES = 20_000  # relationships that are kept beside the rows
 Ints = NDArray[np.int32]
 Direction = Literal["out", "in", "any"]
 
@@ -86,6 +87,45 @@ class Adjacency:
         if shortest:
             return _decoded(found[-1])
         return _decoded(np.unique(np.concatenate(found)))
+
+
+class Changed(Adjacency):
+    """One of before with some relationships gone and some more; those that stay keep their numbers. `gone` is a mask over those of before,
+    `numbers` are those of the further ones, in the order of `s`, `t` and `name`."""
+
+    def __init__(self, before: Adjacency, gone: NDArray[np.bool_], numbers: NDArray[np.int64], s: Ints, t: Ints, name: Ints) -> None:
+        order = np.argsort(s, kind="stable")
+        self.before, self.gone, self.numbers = before, gone, numbers[order]
+        self.further = Adjacency(s[order], t[order], name[order])
+
+    def edges(self, twins: Ints, direction: Direction, names: Collection[int] | None) -> tuple[NDArray[np.int64], NDArray[np.int64], Ints]:
+        """See `Adjacency.edges`."""
+        which, edges, ends = self.before.edges(twins, direction, names)
+        stays = ~self.gone[edges]
+        more = self.further.edges(twins, direction, names)
+        return (
+            np.concatenate([which[stays], more[0]]),
+            np.concatenate([edges[stays], self.numbers[more[1]]]),
+            np.concatenate([ends[stays], more[2]]),
+        )
+
+
+def changed(adjacency: Adjacency, gone: NDArray[np.int64], numbers: NDArray[np.int64], s: Ints, t: Ints, name: Ints) -> Changed | None:
+    """One with the relationships numbered `gone` away and others added; None once so much has changed that it is better made anew."""
+    if isinstance(adjacency, Changed):
+        base, mask, further = adjacency.before, adjacency.gone, adjacency.further
+        stays = ~np.isin(adjacency.numbers, gone)
+        numbers = np.concatenate([adjacency.numbers[stays], numbers])
+        s, t, name = (
+            np.concatenate([held[stays], one]) for held, one in ((further.s, s), (further.t, t), (further.name, name))
+        )  # fmt: skip
+    else:
+        base, mask = adjacency, np.zeros(len(adjacency.s), np.bool_)
+    mask = mask.copy()
+    mask[gone[gone < len(mask)]] = True
+    if len(numbers) + int(mask.sum()) > max(FEW_CHANGES, len(mask) // 10):
+        return None
+    return Changed(base, mask, numbers, s, t, name)
 
 
 def _coded(begin: Ints, end: Ints) -> NDArray[np.int64]:

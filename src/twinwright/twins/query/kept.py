@@ -9,20 +9,25 @@ from contextlib import contextmanager
 from typing import Final
 
 import duckdb
+import numpy as np
 
 from twinwright.governance.principals import SYSTEM, Principal
 from twinwright.storage.layout import Lane
 from twinwright.storage.protocol import Store
+from twinwright.twins.api_cells import WRITES
 from twinwright.twins.evolution import UNCHANGED, Evolution
+from twinwright.twins.query.adjacency import Adjacency
 from twinwright.twins.query.catalogue import Catalogue
 from twinwright.twins.query.projection import Projection, Shape
 from twinwright.twins.query.source import GraphSource
 from twinwright.twins.state import StateCache
 
-# Commits of these kinds change no twin and no relationship; after any other the graph is read again.
+# Commits of these kinds change no twin and no relationship; what one of WRITES changes is taken in; after any other the graph is read anew.
 QUIET: Final = frozenset({"ingest", "replay", "retry", "derived", "materialise", "expire", "clock"})
 _MOST_PAST: Final = 4
 _ALL: Final = 0.3  # past this share of twins touched, all values are read anew
+_NONE: Final = np.zeros(0, np.int32)
+_EMPTY: Final = Shape({}, {}, 0, Adjacency(_NONE, _NONE, _NONE))
 
 
 class Graphs:
@@ -34,13 +39,14 @@ class Graphs:
         self._present: Projection | None = None
         self._lanes: set[Lane] = set()
         self._commit = -1
+        self._whole = True  # no relationship lacks a twin at an end
         self._past: OrderedDict[tuple[int | None, int | None, int], tuple[Projection, set[Lane]]] = OrderedDict()
         self._lock = threading.RLock()
 
     @property
     def shape(self) -> Shape:
         """Of the present as it was when last read."""
-        return self._present.shape if self._present is not None else Shape({}, {}, 0)
+        return self._present.shape if self._present is not None else _EMPTY
 
     def close(self) -> None:
         """Give the memory back."""
@@ -68,10 +74,15 @@ class Graphs:
 
     def _now(self, lanes: Collection[Lane]) -> Projection:
         last = self._store.last_commit(SYSTEM)
-        if self._present is None or (last > self._commit and self._graph_changed(last)):
+        kinds = self._kinds(last) if self._present is not None and last > self._commit else set()
+        if self._present is None or not kinds <= {WRITES} or (kinds and not self._whole):
             self._load()
         elif last > self._commit:
-            self._follow(last)
+            come = self._change(last) if kinds else set()
+            if come is None:
+                self._load()
+            else:
+                self._follow(last, come)
         self._commit = max(last, self._commit)
         graph = self._present
         assert graph is not None
@@ -80,20 +91,34 @@ class Graphs:
             self._lanes.add(lane)
         return graph
 
-    def _graph_changed(self, last: int) -> bool:
-        commits = self._store.commits(SYSTEM, first=self._commit + 1, last=last)
-        return any(commit.kind not in QUIET and not commit.kind.startswith("record:") for commit in commits)
+    def _kinds(self, last: int) -> set[str]:
+        """Of the commits since that may have changed twins and relationships."""
+        kinds = {commit.kind for commit in self._store.commits(SYSTEM, first=self._commit + 1, last=last)}
+        return {kind for kind in kinds if kind not in QUIET and not kind.startswith("record:")}
 
     def _load(self) -> None:
         graph = Projection(self.catalogue) if self._present is None else self._present
-        self._source.load_graph(SYSTEM, graph)
+        self._whole = self._source.load_graph(SYSTEM, graph)
         self._present, self._lanes = graph, set()
 
-    def _follow(self, last: int) -> None:
+    def _change(self, last: int) -> set[int] | None:
+        """Take in the twins and relationships that changed since: the lifetimes whose values are to be read; None: read all anew."""
+        graph = self._present
+        assert graph is not None
+        twins, edges = self._source.graph_changes(SYSTEM, self._commit, last, self.catalogue)
+        if (twins or edges) and not graph.change(twins, edges):
+            return None
+        come = {one.number for one in twins if one.model is not None}
+        if come:
+            self._lanes &= {"observed"}  # the others are read when they are asked for
+        return come
+
+    def _follow(self, last: int, come: set[int]) -> None:
         """Take in the values that changed since."""
         graph = self._present
         assert graph is not None
-        twins, lanes = self._source.touched(SYSTEM, self._commit, last)
+        touched, lanes = self._source.touched(SYSTEM, self._commit, last)
+        twins = sorted({*touched, *come})
         self._lanes -= lanes  # read anew when they are asked for
         if twins and "observed" in self._lanes:
             few = len(twins) <= _ALL * graph.shape.twins

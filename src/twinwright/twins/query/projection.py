@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from twinwright import units
 from twinwright.storage.layout import ColumnType, Lane
-from twinwright.twins.query.adjacency import Adjacency
+from twinwright.twins.query.adjacency import Adjacency, changed
 from twinwright.twins.query.catalogue import Catalogue
 
 MEMORY = "4GB"
@@ -37,16 +37,38 @@ _MAPPING = pa.schema(
         ("shift", pa.float64()),
     ]
 )
+_LISTED = 500  # keys that are written into a statement
 VALUE_FIELDS = ("twin", "path", "type", "num", "int", "txt", "unit")
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What a query can be planned against: columns by key, and relationship names by number."""
+    """What a query can be planned against: columns by key, relationship names by number; and how to walk, as the twins are then."""
 
     columns: Mapping[ColumnKey, str]
     names: Mapping[str, int]
     twins: int
+    adjacency: Adjacency
+
+
+@dataclass(frozen=True, slots=True)
+class TwinChange:
+    """A lifetime that came, or is of another interface (`model`: its number); None: it went."""
+
+    number: int
+    id: str
+    model: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeChange:
+    """A relationship that came, or is another, by the ids of its ends and with its properties as JSON; `target` None: it went."""
+
+    source: str
+    id: str
+    name: str
+    target: str | None
+    properties: str
 
 
 class Projection:
@@ -73,7 +95,7 @@ class Projection:
 
     @property
     def shape(self) -> Shape:
-        return Shape(dict(self._columns), dict(self._names), self._twins)
+        return Shape(dict(self._columns), dict(self._names), self._twins, self.adjacency)
 
     def reader(self) -> duckdb.DuckDBPyConnection:
         """A connection whose transaction has begun: it sees what is there now. Close it."""
@@ -109,7 +131,91 @@ class Projection:
             self._con.execute("INSERT INTO ids SELECT id, n FROM given_twins")
             self._con.execute("COMMIT")
             self._columns, self._names = {}, {name: index for index, name in enumerate(names)}
-            self._twins, self.adjacency = len(twins), adjacency
+            self._twins, self.adjacency, self._next = len(twins), adjacency, len(edges)
+
+    def change(self, twins: Sequence[TwinChange], edges: Sequence[EdgeChange]) -> bool:
+        """Let twins and relationships come, change and go; False, with nothing changed, where the graph is better read anew: so much is
+        different, or a relationship has no twin at an end."""
+        with self._lock:
+            known = self._there([one.number for one in twins])
+            rows = [{"n": one.number, "id": one.id, "m": one.model} for one in twins if one.model is not None]
+            come = pa.Table.from_pylist([row for row in rows if row["n"] not in known], TWIN_SCHEMA)
+            other = pa.Table.from_pylist([row for row in rows if row["n"] in known], TWIN_SCHEMA)
+            went = pa.table({"n": pa.array([one.number for one in twins if one.model is None], pa.int32())})
+            with _registered(self._con, come=come, other=other, went=went):
+                return self._changed(edges, come, other, went)
+
+    def _changed(self, edges: Sequence[EdgeChange], come: pa.Table, other: pa.Table, went: pa.Table) -> bool:
+        """In one transaction: twins that `come`, those that are of an `other` interface, those that `went`."""
+        held = self._numbers_of({one.source for one in edges})  # as they were: a twin may have gone, or be another now
+        self._con.execute("BEGIN")
+        if other.num_rows:
+            self._con.execute("UPDATE twins SET m = g.m FROM given_other g WHERE twins.n = g.n")
+        if went.num_rows:
+            self._con.execute("DELETE FROM twins WHERE n IN (SELECT n FROM given_went)")
+        if come.num_rows:
+            self._con.execute("INSERT INTO twins (n, id, m) SELECT * FROM given_come")
+            # a twin that went keeps its id there, and its number leads nowhere: indexes are bad at taking a key out and in again
+            self._con.execute("UPDATE ids SET n = g.n FROM given_come g WHERE ids.id = g.id")
+            self._con.execute("INSERT INTO ids SELECT g.id, g.n FROM given_come g WHERE g.id NOT IN (SELECT id FROM ids)")
+        adjacency = self._change_edges(edges, held)
+        if adjacency is None or len(adjacency.edges(np.asarray(went["n"].to_numpy(), np.int32), "any", None)[0]):
+            self._con.execute("ROLLBACK")
+            return False
+        self._con.execute("COMMIT")
+        self.adjacency = adjacency
+        self._twins = self._con.execute("SELECT count(*) FROM twins").fetchall()[0][0]
+        return True
+
+    def _change_edges(self, changes: Sequence[EdgeChange], held: Mapping[str, int]) -> Adjacency | None:
+        """Those of the same source (`held`: its number before) and id go, those that have a target come."""
+        numbers = self._numbers_of({end for one in changes for end in (one.source, one.target) if end is not None})
+        if any(one.target is not None and not {one.source, one.target} <= numbers.keys() for one in changes):
+            return None
+        keys = [{"s": held[one.source], "id": one.id} for one in changes if one.source in held]
+        listed = f" WHERE x.s IN ({', '.join(str(key['s']) for key in keys)})" if 0 < len(keys) <= _LISTED else ""
+        with _registered(self._con, keys=pa.Table.from_pylist(keys, pa.schema([("s", pa.int32()), ("id", pa.string())]))):
+            sql = f"SELECT e FROM edges x JOIN given_keys k ON x.s = k.s AND x.id = k.id{listed}"
+            found = self._con.execute(sql).fetchall() if keys else []
+        gone = np.array([row[0] for row in found], np.int64) - 1
+        for name in sorted({one.name for one in changes} - self._names.keys()):
+            self._names[name] = len(self._names)
+            self._con.execute("INSERT INTO edge_names VALUES (?, ?)", [self._names[name], name])
+        rows = [
+            {"s": numbers[one.source], "t": numbers[one.target], "name": self._names[one.name], "id": one.id, "props": one.properties}
+            for one in changes
+            if one.target is not None
+        ]
+        table = pa.Table.from_pylist(rows, EDGE_SCHEMA)
+        fresh = np.arange(self._next, self._next + len(rows), dtype=np.int64)
+        self._next += len(rows)
+        taken = table.add_column(0, "e", pa.array(fresh + 1))
+        with _registered(self._con, taken=taken, gone=pa.table({"e": pa.array(gone + 1)})):
+            if len(gone):
+                self._con.execute("DELETE FROM edges WHERE e IN (SELECT e FROM given_gone)")
+            if rows:
+                self._con.execute("INSERT INTO edges SELECT * FROM given_taken")
+        ends = [np.asarray(table[column].to_numpy(), np.int32) for column in ("s", "t", "name")]
+        return changed(self.adjacency, gone, fresh, *ends)
+
+    def _numbers_of(self, ids: Collection[str]) -> dict[str, int]:
+        """Of the twins that are there, by id."""
+        if len(ids) <= _LISTED:  # by the index, where a join would look at all of them
+            placed = ", ".join("?" * len(ids))
+            found = self._con.execute(f"SELECT id, n FROM ids WHERE id IN ({placed})", list(ids)).fetchall() if ids else []
+        else:
+            with _registered(self._con, wanted=pa.table({"id": pa.array(sorted(ids), pa.string())})):
+                found = self._con.execute("SELECT i.id, i.n FROM given_wanted w JOIN ids i ON i.id = w.id").fetchall()
+        there = self._there([n for _, n in found])
+        return {id: n for id, n in found if n in there}
+
+    def _there(self, numbers: Sequence[int]) -> set[int]:
+        """Which of some lifetimes are there."""
+        if len(numbers) <= _LISTED:
+            listed = ", ".join(map(str, numbers)) or "NULL"
+            return {row[0] for row in self._con.execute(f"SELECT n FROM twins WHERE n IN ({listed})").fetchall()}
+        with _registered(self._con, asked=pa.table({"n": pa.array(numbers, pa.int32())})):
+            return {row[0] for row in self._con.execute("SELECT t.n FROM twins t JOIN given_asked a ON a.n = t.n").fetchall()}
 
     # --- values ------------------------------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import duckdb
 import msgspec
@@ -21,7 +21,7 @@ from twinwright.clock import from_iso
 from twinwright.errors import TooLargeError, UsageError
 from twinwright.governance.principals import Principal
 from twinwright.storage.protocol import Store
-from twinwright.twins.query.adjacency import Ints
+from twinwright.twins.query.adjacency import Adjacency, Ints
 from twinwright.twins.query.kept import Graphs
 from twinwright.twins.query.parser import parse
 from twinwright.twins.query.pattern import MOST_LISTED, walk_from_anchors
@@ -44,6 +44,13 @@ class Answer:
     value: list[dict[str, Any]]
     continuation: str | None
     charge: float
+
+
+class _Seen(NamedTuple):
+    """A graph, and its relationships as the reader sees them: the graph may go on meanwhile."""
+
+    graph: Projection
+    adjacency: Adjacency
 
 
 class QueryService:
@@ -72,14 +79,14 @@ class QueryService:
         most = MOST_ROWS if most is None else most
         as_of = self._time(query, query.as_of)
         known_at = None if query.known_at is None else self._commit(query, commit_of)
-        with self._planned(principal, query, as_of, known_at) as (plan_, graph, reader), self._limited(query, reader):
-            run = _Run(self._store, principal, plan_, graph, reader, now if as_of is None else as_of, known_at)
+        with self._planned(principal, query, as_of, known_at) as (plan_, seen, reader), self._limited(query, reader):
+            run = _Run(self._store, principal, plan_, seen.adjacency, reader, now if as_of is None else as_of, known_at)
             if query.explain:
                 return Answer(run.explained(most), None, _spent(started))
             left = most if query.top is None else max(0, min(most, query.top - offset))
             rows = run.rows(left + 1, offset)
         more = len(rows) > left and (query.top is None or offset + left < query.top)
-        value = self._shown(plan_, rows[:left], as_of, known_at, graph)
+        value = self._shown(plan_, rows[:left], as_of, known_at, seen.graph)
         return Answer(value, _token(query, offset + left) if more else None, _spent(started))
 
     def twin_ids(self, principal: Principal, text: str, *, now: int, most: int) -> list[str]:
@@ -90,26 +97,26 @@ class QueryService:
         query = parse(text)
         if query.explain or query.as_of is not None or query.known_at is not None:
             query.fail(0, "it is not about the twins there are now", "Leave out EXPLAIN, AS OF and KNOWN AT")
-        with self._planned(principal, query, None, None) as (plan_, graph, reader), self._limited(query, reader):
+        with self._planned(principal, query, None, None) as (plan_, seen, reader), self._limited(query, reader):
             (column, *others) = plan_.columns
             if others or column.what != "twin" or column.steps:
                 query.fail(0, "it does not select twins alone", "Write SELECT T, with the name that FROM or MATCH gives them")
-            run = _Run(self._store, principal, plan_, graph, reader, now, None)
+            run = _Run(self._store, principal, plan_, seen.adjacency, reader, now, None)
             limit = most + 1 if query.top is None else min(query.top, most + 1)
             numbers = list(dict.fromkeys(row[column.first] for row in run.rows(limit, 0)))
             if len(numbers) > most:
                 raise TooLargeError(f"more than {most} twins", where="query", remedy="Select fewer of them at a time")
-            ids = graph.ids(numbers)
+            ids = seen.graph.ids(numbers)
             return [ids[number] for number in numbers if number in ids]
 
     @contextmanager
     def _planned(
         self, principal: Principal, query: Query, as_of: int | None, known_at: int | None
-    ) -> Iterator[tuple[Plan, Projection, duckdb.DuckDBPyConnection]]:
+    ) -> Iterator[tuple[Plan, _Seen, duckdb.DuckDBPyConnection]]:
         """A plan, made against a graph that has all lanes it asks for, and a reader of that graph."""
         first = plan(query, self._graphs.catalogue, self._graphs.shape)
         with self._graphs.read(principal, first.lanes, as_of, known_at) as (graph, shape, reader):
-            yield plan(query, graph.catalogue, shape), graph, reader
+            yield plan(query, graph.catalogue, shape), _Seen(graph, shape.adjacency), reader
 
     def _time(self, query: Query, text: str | None) -> int | None:
         try:
@@ -195,12 +202,12 @@ class _Run:
         store: Store,
         principal: Principal,
         plan_: Plan,
-        graph: Projection,
+        adjacency: Adjacency,
         reader: duckdb.DuckDBPyConnection,
         end: int,
         known_at: int | None,
     ) -> None:
-        self._store, self._principal, self._plan, self._graph, self._reader = store, principal, plan_, graph, reader
+        self._store, self._principal, self._plan, self._adjacency, self._reader = store, principal, plan_, adjacency, reader
         self._end, self._known_at = end, known_at
 
     def rows(self, limit: int, offset: int) -> list[tuple[Any, ...]]:
@@ -221,7 +228,7 @@ class _Run:
         pattern = self._plan.pattern
         self._settle_anchors()
         settled = {sql for sql, few in pattern.few.items() if len(few) <= MOST_LISTED}
-        walk_from_anchors(pattern, self._graph.adjacency, self._alone, self._every)
+        walk_from_anchors(pattern, self._adjacency, self._alone, self._every)
         tables = pattern.tables()
         for window in self._plan.windows:
             twins = pattern.few.get(window.twins.sql)

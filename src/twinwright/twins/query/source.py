@@ -17,7 +17,7 @@ from twinwright.twins.documents import DECLARED_SOURCE
 from twinwright.twins.evolution import UNCHANGED, Evolution
 from twinwright.twins.last_good import LastGood
 from twinwright.twins.query.catalogue import Catalogue
-from twinwright.twins.query.projection import EDGE_SCHEMA, TWIN_SCHEMA, VALUE_FIELDS, Projection
+from twinwright.twins.query.projection import EDGE_SCHEMA, TWIN_SCHEMA, VALUE_FIELDS, EdgeChange, Projection, TwinChange
 from twinwright.twins.state import StateCache
 
 _FIELDS = (*VALUE_FIELDS, "time", "source", "kind", "commit")
@@ -33,8 +33,9 @@ class GraphSource:
 
     # --- the graph ---------------------------------------------------------------------------------------------------
 
-    def load_graph(self, principal: Principal, projection: Projection, *, as_of: int | None = None, known_at: int | None = None) -> None:
-        """The twins that are there, or were at an event time as known at a commit, and the relationships between them."""
+    def load_graph(self, principal: Principal, projection: Projection, *, as_of: int | None = None, known_at: int | None = None) -> bool:
+        """The twins that are there, or were at an event time as known at a commit, and the relationships between them: whether that is all
+        relationships there are."""
         catalogue = projection.catalogue
         every = self._store.lifetimes(principal, as_of=as_of, known_at=known_at)
         lives = [life for life in every if _there(life, as_of) and life.interface in catalogue.numbers]
@@ -48,7 +49,23 @@ class GraphSource:
         )
         numbers = {life.twin: life.number for life in lives}
         edges = self._store.relationships(principal, as_of=as_of, known_at=known_at)
-        projection.load_graph(twins, *_edges(edges, numbers, catalogue))
+        table, names = _edges(edges, numbers, catalogue)
+        projection.load_graph(twins, table, names)
+        return len(table) == len(edges)
+
+    def graph_changes(
+        self, principal: Principal, after: int, through: int, catalogue: Catalogue
+    ) -> tuple[list[TwinChange], list[EdgeChange]]:
+        """What the commits after one, through another, made of twins and relationships."""
+        lives = {life.number: life for life in self._store.lifetime_versions(principal, after, through)}  # the newest comes last
+        edges = {(edge.source, edge.id): edge for edge in self._store.relationship_versions(principal, after, through)}
+        twins = [
+            TwinChange(life.number, life.twin, catalogue.numbers.get(life.interface) if life.alive else None) for life in lives.values()
+        ]
+        kept = [
+            EdgeChange(edge.source, edge.id, edge.name, None if edge.removed else edge.target, _properties(edge)) for edge in edges.values()
+        ]
+        return twins, kept
 
     # --- values ------------------------------------------------------------------------------------------------------
 
@@ -131,15 +148,18 @@ def _edges(edges: Sequence[Relationship], numbers: Mapping[str, int], catalogue:
     kept = [edge for edge in edges if edge.source in numbers and edge.target in numbers]
     names = sorted({edge.name for edge in kept} | set(catalogue.relationship_names))
     index = {name: number for number, name in enumerate(names)}
-    empty = "{}"
     columns = [
         pa.array([numbers[edge.source] for edge in kept], pa.int32()),
         pa.array([numbers[edge.target] for edge in kept], pa.int32()),
         pa.array([index[edge.name] for edge in kept], pa.int32()),
         pa.array([edge.id for edge in kept], pa.string()),
-        pa.array([json.dumps(dict(edge.properties)) if edge.properties else empty for edge in kept], pa.string()),
+        pa.array([_properties(edge) for edge in kept], pa.string()),
     ]
     return pa.table(columns, schema=EDGE_SCHEMA), names
+
+
+def _properties(edge: Relationship) -> str:
+    return json.dumps(dict(edge.properties)) if edge.properties else "{}"
 
 
 def _winners(tables: Sequence[pa.Table]) -> pa.Table:
