@@ -102,7 +102,9 @@ WRITES: dict[str, Call] = {
     "expire_dead_letters": lambda one, _, __: one.expire_dead_letters(older_than="P1D")["expired"],
     "replay": lambda one, _, __: one.replay(contract="logger"),
     "reconcile": lambda one, _, __: one.reconcile(),
-    "update": lambda one, which, _: one.update("SELECT T FROM DIGITALTWINS T WHERE T.$dtId = 'pump-1'", set={"pressure": 120.0}, dry_run=True)["changes"],
+    "update": lambda one, which, _: one.update(
+        "SELECT T FROM DIGITALTWINS T WHERE T.$dtId = 'pump-1'", set={"pressure": 120.0}, dry_run=True
+    )["changes"],
     "create_fork": lambda one, which, _: one.create_fork(which)["commit"] > 0,
     "fork_diff": lambda one, which, _: one.fork_diff(which, limit=5)["counts"],
     "drop_fork": lambda one, which, _: one.drop_fork(which),

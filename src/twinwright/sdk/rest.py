@@ -30,6 +30,8 @@ ABSENT: Final[Mapping[str, str]] = {
     "export": _FILES,
     "import_": _FILES,
     "export_run": _FILES,
+    "import_graph": _FILES,
+    "import_table": _FILES,
     "gaps": _SOURCES,
     "reconciliations": _SOURCES,
     "run_reconciliation": _SOURCES,
