@@ -312,7 +312,7 @@ def test_long_simulations_block_no_read_and_are_refused_beyond_the_line(platform
         def as_principal(self, principal: Any) -> Busy:
             return self
 
-        def simulate(self, scenario: Any, *, executor: str | None = None) -> dict[str, Any]:
+        def simulate(self, scenario: Any, **options: Any) -> dict[str, Any]:
             gate.wait(120)
             return {"runs": []}
 
