@@ -56,12 +56,17 @@ class JsonResponse(Response):
 
 def error_response(error: TwinwrightError) -> Response:
     """Status, headers and the body `{"error": {"code", "message", ...}}` of an error that was meant to be told."""
+    return _response(error.http_status, error_object(error), headers_of(error))
+
+
+def error_object(error: TwinwrightError) -> dict[str, Any]:
+    """`code`, `message`, and `details` or `target` where there are any."""
     told: dict[str, Any] = {"code": error.code, "message": str(error)}
     if isinstance(error, InvalidError):
         told["details"] = [{"code": one.code, "message": str(one), "target": one.path} for one in error.problems]
     elif error.where:
         told["target"] = error.where
-    return _response(error.http_status, told, headers_of(error))
+    return told
 
 
 def unexpected_response() -> Response:

@@ -15,6 +15,7 @@ import pyarrow as pa
 from fastapi import Request
 from starlette.responses import StreamingResponse
 
+from twinwright.api.errors import error_object
 from twinwright.api.serving import Serving
 from twinwright.errors import TwinwrightError
 from twinwright.observability.logs import get_logger
@@ -46,7 +47,7 @@ def event_text(name: str, data: Any, id: int | None = None) -> bytes:
 
 def error_text(error: TwinwrightError) -> bytes:
     """The event that ends a stream which has begun: its status can't tell the error any more."""
-    return event_text("error", error.as_json())
+    return event_text("error", {**error.as_json(), **error_object(error)})
 
 
 async def with_progress(run: Callable[[Progress], Awaitable[dict[str, Any]]]) -> AsyncIterator[bytes]:

@@ -325,6 +325,6 @@ def _followed(lines: Iterator[str], progress: Progress) -> Found:
             if name == "done":
                 return cast(Found, data)
             if name == "error":
-                raise error_like(str(data["code"]), str(data["message"]))
+                raise error_like(data)
             progress(data["done"], data["total"])
     raise PlatformError("the platform went away before it answered", remedy="Ask for its runs: what has ended is kept")

@@ -108,17 +108,18 @@ def told(answer: httpx.Response) -> TwinwrightError:
         code, message = str(error["code"]), str(error["message"])
     except (ValueError, KeyError, TypeError):
         return PlatformError(f"it answered {answer.status_code}", where=str(answer.url), remedy="Is it a platform?")
+    return error_like({**error, "code": code, "message": message})
+
+
+def error_like(told: Mapping[str, Any]) -> TwinwrightError:
+    """The error of an error object, saying what was said there."""
+    kind, message = kind_of(told["code"]), told["message"]
     problems = [
         {"message": str(one["message"]), "remedy": "", "path": one.get("target"), "code": str(one["code"])}
-        for one in error.get("details") or ()
+        for one in told.get("details") or ()
     ]
-    return error_like(code, message, errors=problems, correlation_id=error.get("correlation_id"))
-
-
-def error_like(code: str, message: str, **more: Any) -> TwinwrightError:
-    """An error of a code, saying what was said there."""
-    kind = kind_of(code)
-    return error_of({"type": kind.__name__, "code": code, "message": message, "what": message, "exit_code": kind.exit_code, **more})
+    known = {"type": kind.__name__, "code": told["code"], "message": message, "what": message, "exit_code": kind.exit_code}
+    return error_of({**known, "errors": problems, "correlation_id": told.get("correlation_id")})
 
 
 def part(text: str, safe: str = "") -> str:

@@ -28,6 +28,7 @@ from twinwright.api.certificates import own_certificate
 from twinwright.api.rpc import generate, messages, statuses, v1_pb2
 from twinwright.api.rpc.messages import RPCS, SERVICE
 from twinwright.api.rpc.server import RpcServer
+from twinwright.api.serving import MOST_STREAMS
 from twinwright.api.tokens import TokenAuthority
 from twinwright.errors import InvalidTwinError, Problem, UsageError
 from twinwright.platform.local import LocalPlatform
@@ -316,18 +317,19 @@ def test_a_deadline_ends_the_waiting_and_a_busy_platform_says_when_to_come_back(
 
 def test_a_reader_who_takes_nothing_is_let_go_of_and_hinders_nobody(app: ASGIApp, tokens: TokenAuthority, platform: LocalPlatform) -> None:
     places = serving(app).streams
-    before = places._value
+    until(lambda: places._value == MOST_STREAMS)
     platform.push("pump", [Payload(b"\n".join(reading(k % 3600, 100.0 + k % 1_000) for k in range(4_000)))])
     with RpcServer(app, tokens=tokens, stalled=0.5) as served, grpc.insecure_channel(served.address) as channel:
         client = Client(channel)
         slow = [client.Events(v1_pb2.EventsRequest(after=0)) for _ in range(3)]  # far more than a window takes, and nobody reads
-        until(lambda: places._value < before)
+        until(lambda: places._value < MOST_STREAMS)
         assert client.ListTwins(v1_pb2.ListTwinsRequest()).twins, "others are served meanwhile"
-        until(lambda: places._value == before)
+        until(lambda: places._value == MOST_STREAMS)
         for one in slow:
             with pytest.raises(grpc.RpcError) as caught:
                 list(one)
-            assert caught.value.code() == Codes.DEADLINE_EXCEEDED
+            code, told = failure(caught.value)
+            assert (code, told.code) == (Codes.DEADLINE_EXCEEDED, "Stalled")
 
 
 def until(true: Any) -> None:
@@ -343,12 +345,12 @@ def serving(app: Any) -> Any:
 
 def test_a_client_that_cancels_frees_its_place(client: Client, app: ASGIApp) -> None:
     places = serving(app).streams
-    before = places._value
+    until(lambda: places._value == MOST_STREAMS)  # those of other tests have gone
     stream = client.Events(v1_pb2.EventsRequest(after=0))
     next(stream)
-    assert places._value == before - 1
+    assert places._value == MOST_STREAMS - 1
     stream.cancel()
-    until(lambda: places._value == before)
+    until(lambda: places._value == MOST_STREAMS)
 
 
 def test_tls_with_the_certificate_that_up_makes(app: ASGIApp, tokens: TokenAuthority, tmp_path: Path) -> None:
@@ -375,8 +377,12 @@ def test_a_status_fits_into_the_trailers_whatever_it_tells(client: Client) -> No
     assert told.code == "ValidationFailed" and told.details
 
 
-@settings(max_examples=50, deadline=None)
-@given(st.lists(st.text(max_size=2_000), max_size=40), st.text(max_size=5_000))
+_long = st.builds(lambda text, times: text * times, st.text(max_size=3), st.integers(0, 2_000))
+slow = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+
+
+@slow
+@given(st.lists(_long, max_size=40), _long)
 def test_a_status_is_small(details: list[str], target: str) -> None:
     error = InvalidTwinError(Problem(text, "", path=target) for text in details)
     assert statuses.refused_by(error).status.ByteSize() < 6_000
@@ -385,7 +391,7 @@ def test_a_status_is_small(details: list[str], target: str) -> None:
 _texts = st.text(max_size=20)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@slow
 @given(st.sampled_from(["GetState", "ListPaths", "GetRun", "GetParameterSet", "Query", "ListDeadLetters", "GetKpis"]), st.data())
 def test_whatever_is_asked_is_no_failure_of_the_server(client: Client, name: str, data: st.DataObject) -> None:
     rpc = RPCS[name]
@@ -401,6 +407,7 @@ def test_whatever_is_asked_is_no_failure_of_the_server(client: Client, name: str
 counted = st.dictionaries(st.sampled_from(["received", "accepted", "token"]), st.integers(0, 2**63 - 1))
 
 
+@slow
 @given(counted, st.dictionaries(_texts, st.integers(0, 9)))
 def test_a_receipt_arrives_as_it_was(counts: dict[str, int], dead: dict[str, int]) -> None:
     message = messages.message_of(v1_pb2.Receipt, {**counts, "dead_lettered": dead})
@@ -410,3 +417,13 @@ def test_a_receipt_arrives_as_it_was(counts: dict[str, int], dead: dict[str, int
 
 def test_what_is_missing_in_a_series_is_not_a_number() -> None:
     assert math.isnan(messages.message_of(v1_pb2.Series, {"times": ["t"], "values": [None], "unit": None}).values[0])
+
+
+def test_a_server_that_stops_tells_who_follows(app: ASGIApp, tokens: TokenAuthority) -> None:
+    with RpcServer(app, tokens=tokens) as served:
+        channel = grpc.insecure_channel(served.address)
+        stream = Client(channel).Events(v1_pb2.EventsRequest(after=0))
+        next(stream)
+    with channel, pytest.raises(grpc.RpcError) as caught:
+        list(stream)
+    assert failure(caught.value)[0] == Codes.UNAVAILABLE

@@ -27,10 +27,21 @@ _log = get_logger("grpc")
 
 
 class StalledError(PlatformError):
-    """A client that follows a stream and takes nothing of it."""
+    """A client that follows a stream and takes nothing of it. `pending` is what it has to take before it can be told."""
 
     code = "Stalled"
     http_status = 408
+
+    def __init__(self, seconds: float, pending: asyncio.Future[None]) -> None:
+        super().__init__(f"nothing was taken of the stream for {seconds:g} s", remedy="Read faster, or ask for less")
+        self.pending = pending
+
+
+class StoppingError(PlatformError):
+    """A stream that would go on, of a server that stops."""
+
+    code = "Stopping"
+    http_status = 503
 
 
 class Calls:
@@ -38,6 +49,7 @@ class Calls:
 
     def __init__(self, bridge: Bridge, *, stalled: float = STALLED_SECONDS) -> None:
         self._bridge, self._stalled = bridge, stalled
+        self.closing = asyncio.Event()  # streams that would go on end
 
     def handlers(self) -> grpc.GenericRpcHandler:
         """All of them, as a server takes them."""
@@ -103,7 +115,16 @@ class Calls:
             text = "" if data is None else msgspec.json.encode(data).decode()
             await self._write(context, v1_pb2.Event(type=name, json=text, **place))
 
-        await self._sent(rpc, request, context, take)
+        following = asyncio.ensure_future(self._sent(rpc, request, context, take))
+        stopping = asyncio.ensure_future(self.closing.wait())
+        try:
+            await asyncio.wait({following, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if not following.done():
+                raise StoppingError("the platform stops", remedy="Come again, with the last position")
+            following.result()
+        finally:
+            following.cancel()
+            stopping.cancel()
 
     async def _sent(self, rpc: Rpc, request: Any, context: Any, take: Callable[[str, Any, str], Awaitable[None]]) -> None:
         """Follow the Server-Sent Events of a resource."""
@@ -122,12 +143,15 @@ class Calls:
         _check(await self._bridge.ask(rpc.asked(request, EVENTS), carried(context.invocation_metadata()), part))
 
     async def _write(self, context: Any, message: Any) -> None:
+        writing = asyncio.ensure_future(context.write(message))
         try:
-            async with asyncio.timeout(self._stalled):
-                await context.write(message)
-        except TimeoutError:
-            what = f"nothing was taken of the stream for {self._stalled:g} s"
-            raise StalledError(what, remedy="Read faster, or ask for less") from None
+            done, _ = await asyncio.wait({writing}, timeout=self._stalled)
+        except asyncio.CancelledError:
+            writing.cancel()
+            raise
+        if not done:
+            raise StalledError(self._stalled, writing)
+        writing.result()
 
 
 def carried(metadata: Iterable[tuple[str, str | bytes]] | None) -> list[tuple[bytes, bytes]]:
@@ -142,6 +166,9 @@ async def _told(context: Any, work: Awaitable[Any]) -> Any:
         return await work
     except Refused as answer:
         await answer.tell(context)
+    except StalledError as error:
+        await error.pending  # one message, and nothing behind it: all else of the stream is let go of
+        await refused_by(error).tell(context)
     except TwinwrightError as error:
         await refused_by(error).tell(context)
     except asyncio.CancelledError:

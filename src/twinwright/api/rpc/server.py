@@ -12,7 +12,6 @@ from grpc_health.v1 import health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from starlette.types import ASGIApp
 
-from twinwright.api.boundary import Boundary
 from twinwright.api.rpc.bridge import Bridge
 from twinwright.api.rpc.calls import STALLED_SECONDS, Calls
 from twinwright.api.rpc.door import HEALTH, Door, Health
@@ -84,10 +83,8 @@ class RpcServer:
         _log.info("serving", address=self.address, tls=self._pems is not None)
 
     def stop(self) -> None:
-        """Answer what was asked, for at most STOP_SECONDS, then let go of the port. Streams end at once."""
+        """Answer what was asked, for at most STOP_SECONDS, then let go of the port. Streams of events end at once."""
         self._stopping.set()
-        if isinstance(self._app, Boundary):
-            self._app.stopping()
         if self._loop is not None and self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join(STOP_SECONDS + 5)
@@ -113,12 +110,14 @@ class RpcServer:
         server = grpc.aio.server(interceptors=(Door(self._tokens),), options=_OPTIONS, maximum_concurrent_rpcs=MAX_CONNECTIONS)
         self.port = self._bound(server)
         bridge = Bridge(self._app, self.port)
-        server.add_generic_rpc_handlers((Calls(bridge, stalled=self._stalled).handlers(),))
+        calls = Calls(bridge, stalled=self._stalled)
+        server.add_generic_rpc_handlers((calls.handlers(),))
         health_pb2_grpc.add_HealthServicer_to_server(Health(bridge, self._stopping.is_set), server)
         reflection.enable_server_reflection((SERVICE.full_name, HEALTH, reflection.SERVICE_NAME), server)
         await server.start()
         self._started.set()
         await self._stop.wait()
+        calls.closing.set()
         await server.stop(STOP_SECONDS)
 
     def _bound(self, server: grpc.aio.Server) -> int:

@@ -12,10 +12,10 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
 from twinwright.api.boundary import CORRELATION_HEADER
-from twinwright.api.errors import headers_of
+from twinwright.api.errors import error_object, headers_of
 from twinwright.api.rpc import v1_pb2
 from twinwright.api.rpc.bridge import Answered
-from twinwright.errors import InvalidError, TwinwrightError
+from twinwright.errors import TwinwrightError
 
 Codes = grpc.StatusCode
 CODES: Final[Mapping[int, grpc.StatusCode]] = {
@@ -66,17 +66,14 @@ def refused(answer: Answered) -> Refused:
 
 def refused_by(error: TwinwrightError) -> Refused:
     """An error that never came to REST, as the status that it would have had there."""
-    told: dict[str, Any] = {"code": error.code, "message": str(error), "target": error.where}
-    if isinstance(error, InvalidError):
-        told["details"] = [{"code": one.code, "message": str(one), "target": one.path} for one in error.problems]
-    return Refused(_status(error.http_status, told, headers_of(error)))
+    return Refused(_status(error.http_status, error_object(error), headers_of(error)))
 
 
 def refused_in_stream(told: Mapping[str, Any]) -> Refused:
     """An error that ended a stream of REST, as the status that it would have had before."""
     from twinwright.platform.remote import kind_of
 
-    return Refused(_status(kind_of(str(told.get("code"))).http_status, {**told, "target": told.get("where")}, {}))
+    return Refused(_status(kind_of(str(told.get("code"))).http_status, told, {}))
 
 
 def _status(http: int, told: Mapping[str, Any], headers: Mapping[str, str]) -> status_pb2.Status:
