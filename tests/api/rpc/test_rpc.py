@@ -25,7 +25,7 @@ from tests.api.rpc.conftest import LONG, SEEN, Client
 
 from twinwright.api.answers import Receipt
 from twinwright.api.certificates import own_certificate
-from twinwright.api.rpc import generate, messages, statuses, v1_pb2
+from twinwright.api.rpc import calls, generate, messages, statuses, v1_pb2
 from twinwright.api.rpc.messages import RPCS, SERVICE
 from twinwright.api.rpc.server import RpcServer
 from twinwright.api.serving import MOST_STREAMS
@@ -315,16 +315,19 @@ def test_a_deadline_ends_the_waiting_and_a_busy_platform_says_when_to_come_back(
     assert rpc_status.from_call(caught.value).details[1].Unpack(retry) and retry.retry_delay.seconds == 1
 
 
-def test_a_reader_who_takes_nothing_is_let_go_of_and_hinders_nobody(app: ASGIApp, tokens: TokenAuthority, platform: LocalPlatform) -> None:
-    places = serving(app).streams
-    until(lambda: places._value == MOST_STREAMS)
-    platform.push("pump", [Payload(b"\n".join(reading(k % 3600, 100.0 + k % 1_000) for k in range(4_000)))])
-    with RpcServer(app, tokens=tokens, stalled=0.5) as served, grpc.insecure_channel(served.address) as channel:
+def test_a_reader_who_takes_nothing_is_let_go_of_and_hinders_nobody(
+    app: ASGIApp, tokens: TokenAuthority, platform: LocalPlatform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stalled, begun = [], calls.StalledError.__init__
+    monkeypatch.setattr(calls.StalledError, "__init__", lambda self, *given: stalled.append(self) or begun(self, *given))
+    platform.push("pump", [Payload(b"\n".join(reading(k, 100.0 + k % 1_000) for k in range(3_600)))])
+    window = [("grpc.http2.bdp_probe", 0)]  # 64 KiB are taken unread, and no more
+    with RpcServer(app, tokens=tokens, stalled=0.5) as served, grpc.insecure_channel(served.address, window) as channel:
         client = Client(channel)
-        slow = [client.Events(v1_pb2.EventsRequest(after=0)) for _ in range(3)]  # far more than a window takes, and nobody reads
-        until(lambda: places._value < MOST_STREAMS)
+        slow = [client.History(v1_pb2.HistoryRequest(twin="pump-1", path="pressure")) for _ in range(2)]
+        until(lambda: len(stalled) == 2)
         assert client.ListTwins(v1_pb2.ListTwinsRequest()).twins, "others are served meanwhile"
-        until(lambda: places._value == MOST_STREAMS)
+        until(lambda: serving(app).streams._value == MOST_STREAMS)
         for one in slow:
             with pytest.raises(grpc.RpcError) as caught:
                 list(one)
