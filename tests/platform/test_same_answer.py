@@ -38,6 +38,8 @@ VOLATILE = {
     "newest",
     "submitted",
     "finished",
+    "commit",  # one that is stopped materialises after each command
+    "base",
 }
 FROM, TO = "2026-03-01T08:00:00Z", "2026-03-01T08:20:00Z"
 

@@ -151,11 +151,11 @@ def answers(store, tables, at, last, *, now=True):
 
 def asked_now(store):
     """What can't be asked of the past: of the fork and of the copy alone."""
-    found = {"last": store.last_commit(SYSTEM), "log": [one.number for one in store.commits(SYSTEM)]}
-    found["times"] = store.commit_times(SYSTEM, found["log"])
+    found = {"last": store.last_commit(SYSTEM), "log": [(one.number, one.kind) for one in store.commits(SYSTEM)]}
+    found["times"] = store.commit_times(SYSTEM, [number for number, _ in found["log"]])
     found["at"] = [store.commit_at(SYSTEM, at) for at in found["times"].values()]
     for kind in "kl":
-        found[kind] = store.records(SYSTEM, kind)
+        found[kind] = sorted(store.records(SYSTEM, kind), key=lambda one: (one.commit, one.id))
         for id in ("ab", "a"):
             try:
                 found[kind, id] = store.get_record(SYSTEM, kind, id), list(store.versions(SYSTEM, kind, id))
