@@ -169,12 +169,17 @@ def test_a_fork_outlives_its_platform_and_is_refused_when_its_commit_is_not_kept
         assert opened.fork("first").state("pump-1")["site"] == "south"
         assert opened.state("pump-1")["site"] == "north"
         opened.put_twin("pump-8", {"$metadata": {"$model": "dtmi:test:Pump;1"}})
+        kept = folder / ".twinwright" / "forks" / "first" / "fork.json"
+        text = kept.read_text()
+        kept.write_text(text.replace('"at": ', '"at": 1'))  # as after another store was put in its place
+        with pytest.raises(RefusedError, match="has another commit"):
+            opened.fork("first")
+        kept.write_text(text.replace('"commit": ', '"commit": 99'))
+        with pytest.raises(RefusedError, match="has no commit"):
+            opened.fork("first")
+        kept.write_text(text)
         clock.advance(91 * 24 * HOUR)
         with pytest.raises(RefusedError, match="is not kept"):
-            opened.fork("first")
-        kept = folder / ".twinwright" / "forks" / "first" / "fork.json"
-        kept.write_text(kept.read_text().replace('"at": ', '"at": 1'))
-        with pytest.raises(RefusedError):
             opened.fork("first")
         kept.write_text("{")
         with pytest.raises(StoreError, match="can't be read"):

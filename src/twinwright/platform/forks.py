@@ -21,6 +21,7 @@ from twinwright.platform.horizon import require_horizon
 from twinwright.platform.session import Session
 from twinwright.simulation.runs import RUN
 from twinwright.storage.forked import Beginning, ForkedStore
+from twinwright.storage.layout import Commit
 from twinwright.storage.registry import open_store
 
 MOST: Final = 100
@@ -61,14 +62,13 @@ class Forks:
                 raise RefusedError(f"there is a fork '{name}' already", where="name", remedy=remedy)
             if len(self._names()) >= MOST:
                 raise RefusedError(f"there are {MOST} forks", where="name", remedy="Drop one: twinwright fork drop NAME")
-            commit, tables = self._begun(at)
-            made = self._session.store.commit_times(SYSTEM, {commit})[commit]
-            fork = Fork(name, commit, made, tables, self._session.clock.now(), principal.name)
+            line, tables = self._begun(at)
+            fork = Fork(name, line.number, line.at, tables, self._session.clock.now(), principal.name)
             self._write(fork)
-        _log.info("forked", fork=name, commit=commit, by=principal.name)
+        _log.info("forked", fork=name, commit=line.number, by=principal.name)
         return fork
 
-    def _begun(self, at: int | None) -> tuple[int, tuple[int, ...]]:
+    def _begun(self, at: int | None) -> tuple[Commit, tuple[int, ...]]:
         """The commit to fork, and the reading tables that there are by then."""
         store = self._session.store
         commit = store.last_commit(SYSTEM) if at is None else at
@@ -77,16 +77,23 @@ class Forks:
         if not any(one.number <= commit for one in applies):  # none of what was applied is read: it grows with the twins
             remedy = "Run `twinwright apply` first" if at is None else "Fork a later commit"
             raise RefusedError(f"nothing was applied by commit {commit}", where="at", remedy=remedy)
-        self._require_kept(commit)
+        line = self._line(commit)
         newest = applies[-1].number
         if newest > commit:  # which tables it made is not told
             what = f"the workspace was applied at commit {newest}, after commit {commit}"
             raise RefusedError(what, where="at", remedy=f"Fork commit {newest} or a later one")
-        return commit, tables
+        return line, tables
 
-    def _require_kept(self, commit: int) -> None:
-        following = self._session.store.commit_times(SYSTEM, {commit + 1}).get(commit + 1)
+    def _line(self, commit: int) -> Commit:
+        """A commit, of which what was known at it is kept. Raises RefusedError."""
+        lines = {line.number: line for line in self._session.store.commits(SYSTEM, first=commit, last=commit + 1)}
+        following = lines[commit + 1].at if commit + 1 in lines else None
         require_horizon(self._session, following, where="fork", otherwise="Fork a later commit")
+        if commit not in lines:
+            raise RefusedError(
+                f"the store has no commit {commit}", where="fork", remedy="Bring back the store that was forked, or drop the fork"
+            )
+        return lines[commit]
 
     def _write(self, fork: Fork) -> None:
         """Whole or not at all."""
@@ -132,22 +139,23 @@ class Forks:
         """A fork, opened. Raises NotFoundError, RefusedError where what it forks is not kept any more, StoreError."""
         with self._lock:
             fork = self.one(name)
-            self._require_kept(fork.commit)
+            line = self._line(fork.commit)
+            if line.at != fork.at:
+                what = f"the store has another commit {fork.commit} than the one that '{name}' forks"
+                raise RefusedError(
+                    what, where="fork", remedy=f"Bring back the store that was forked, or drop it: twinwright fork drop {name}"
+                )
             if name not in self._opened:
-                self._opened[name] = self._open(fork)
+                self._opened[name] = self._open(fork, line)
             return self._opened[name]
 
-    def _open(self, fork: Fork) -> Session:
+    def _open(self, fork: Fork, line: Commit) -> Session:
         live, folder = self._session, self._folder / fork.name
-        lines = live.store.commits(SYSTEM, first=fork.commit, last=fork.commit)
-        if [line.at for line in lines] != [fork.at]:
-            what = f"the store has another commit {fork.commit} than the one that '{fork.name}' forks"
-            raise RefusedError(what, where="fork", remedy=f"Bring that store back, or drop it: twinwright fork drop {fork.name}")
         own = open_store("duckdb", {}, folder, live.clock)
         try:
             if not own.last_commit(SYSTEM):
                 tables = [table for table in live.store.reading_tables(SYSTEM) if table.number in fork.tables]
-                own.load(SYSTEM, Beginning(lines[0], tables))
+                own.load(SYSTEM, Beginning(line, tables))
             store = ForkedStore(live.store, fork.commit, own, apart=(RUN,))
             opened = Session(live.folder, live.clock, worker=True, store=store, private=folder)
         except BaseException:
