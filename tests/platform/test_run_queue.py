@@ -145,7 +145,9 @@ def test_a_request_with_which_the_platform_always_ends_is_given_up(plant: LocalP
         for _ in range(MOST_LIVES):
             with pytest.raises(PlatformError, match="away"):
                 plant.watch_request(taken["id"])
-    assert "3 times" in plant.watch_request(taken["id"])["error"]["message"]
+    waits = plant.run_request(taken["id"])
+    assert waits["status"] == "waiting" and "away" in waits["error"]["message"]
+    assert "3 times without having kept a run of it (the machine is away)" in plant.watch_request(taken["id"])["error"]["message"]
 
 
 def test_a_platform_that_stops_leaves_the_rest_to_the_next_one(folder: Path) -> None:

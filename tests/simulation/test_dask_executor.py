@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -19,7 +20,9 @@ from twinwright.platform.local import LocalPlatform
 from twinwright.simulation import dask_executor, plain_data
 from twinwright.simulation.dask_executor import Certificates, executor_of
 from twinwright.simulation.executor import Work, run_all
-from twinwright.simulation.outcomes import Failure, Limits, Success
+from twinwright.simulation.outcomes import Cancelled, Failure, Limits, Success
+
+SLEEPS = "__import__('time').sleep(1e5 if u[0] else 0)\n    return [u[0]]"
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +80,16 @@ def test_a_worker_of_other_versions_is_refused(cluster: Cluster, monkeypatch: py
     monkeypatch.setattr(dask_executor, "engine_versions", lambda: {"numpy": "0"})
     with pytest.raises(RefusedError, match="a worker has other versions"):
         list(executor_of(cluster.address, None).run_all(work("return [0.0]", 1)))
+
+
+def test_a_cancel_ends_what_runs_there(cluster: Cluster) -> None:
+    """Children that would go on for days: the workers are free again."""
+    cancel = threading.Event()
+    with pytest.raises(Cancelled):
+        for _ in executor_of(cluster.address, None).run_all(work(SLEEPS, 6, Limits(1e5)), cancel):
+            cancel.set()
+    found = dict(executor_of(cluster.address, None).run_all(work("return [u[0]]", 4)))
+    assert all(isinstance(one, Success) for one in found.values()) and found.keys() == set(range(4))
 
 
 def test_what_a_lost_worker_had_is_run_by_another(cluster: Cluster) -> None:

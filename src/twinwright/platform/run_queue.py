@@ -7,6 +7,7 @@ somebody who watches one runs them here.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections import deque
@@ -243,9 +244,9 @@ class RunQueue:
         """Run one request, and say what came of it. A failure of the platform is raised: it is tried again."""
         if body["lives"] >= MOST_LIVES:
             message = f"the platform ended or failed {body['lives']} times without having kept a run of it"
-            self._finish(
-                SYSTEM, body, "failed", error={"code": PlatformError.code, "message": f"{message}. See its log, then submit it again"}
-            )
+            why = f" ({body['error']['message']})" if body["error"] else ""
+            error = {"code": PlatformError.code, "message": f"{message}{why}. See its log, then submit it again"}
+            self._finish(SYSTEM, body, "failed", error=error)
             return
         self._count_lives(body, body["lives"] + 1)
         kept = False
@@ -265,14 +266,16 @@ class RunQueue:
             if self._stop.is_set():  # who stops has not failed
                 self._count_lives(body, body["lives"])
             return
-        except PlatformError:
+        except PlatformError as failed:
+            with contextlib.suppress(PlatformError):  # of the store, say
+                self._count_lives({**body, "error": {"code": failed.code, "message": str(failed)}}, 0 if kept else body["lives"] + 1)
             raise
-        except TwinwrightError as error:
-            self._finish(SYSTEM, body, "failed", error={"code": error.code, "message": str(error)})
+        except TwinwrightError as failed:
+            self._finish(SYSTEM, body, "failed", error={"code": failed.code, "message": str(failed)})
             return
         self._requests.put_runs(body["id"], [run["id"] for run in answers])
         good = sum(run["status"] == "ok" for run in answers)
-        self._finish(SYSTEM, body, "done", ok=good, failed=len(answers) - good)
+        self._finish(SYSTEM, body, "done", ok=good, failed=len(answers) - good, error=None)
 
     def _simulate(self, body: Body, running: _Running, told: Progress) -> list[Body]:
         session = self._session
