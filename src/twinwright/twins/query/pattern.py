@@ -20,7 +20,7 @@ from twinwright.twins.query.scope import Edge, Scope, Twins
 from twinwright.twins.query.tree import Hop, Join, Query
 
 MOST_MET = 200_000  # relationships met on a walk from an anchor; beyond it, SQL joins
-MOST_LISTED = 200  # twins that are listed in SQL
+MOST_LISTED = 1_000  # twins that are listed in SQL, and found by their index
 
 
 @dataclass(slots=True)
@@ -213,7 +213,8 @@ def relations_of(pattern: Pattern, used: set[str]) -> Relations:
         keys[twins.alias] = places[0]
         conditions += [f"{places[0]} = {other}" for other in places[1:]]
         few = pattern.few.get(twins.sql)
-        if few is not None and len(few) <= MOST_LISTED:
+        walked = all(link.met is not None for link in pattern.links if twins in (link.a, link.b))  # then it has no others
+        if few is not None and len(few) <= MOST_LISTED and (places[0] == f"{twins.sql}.n" or not walked):
             conditions.append(f"{places[0]} IN ({', '.join(map(str, few.tolist())) or 'NULL'})")
     hops = [link for link in pattern.links[len(pattern.query.joins) :] if link.edge is not None]
     conditions += [f"{one.sql}.e <> {other.sql}.e" for one, other in combinations(hops, 2)]  # a pattern takes each once
