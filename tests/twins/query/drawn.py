@@ -65,7 +65,13 @@ def queries(draw: st.DrawFn) -> Asked:
         hops, owners = draw(_hops(shape))
         asked = Asked("A", hops, join=shape != "match")
     where = draw(st.none() | _condition(owners, 2) | _anchored(owners))
-    return Asked(asked.first, asked.hops, asked.join, asked.relationships, where, *draw(_selected(owners)))
+    select, groups = draw(_selected(owners))
+    having = None
+    aggregates = [what for what, _ in select if what[0] == "agg" and what[1] == "COUNT"]
+    if groups or aggregates:
+        counted = st.sampled_from([("agg", "COUNT", None), *aggregates])
+        having = draw(st.none() | st.tuples(counted, _SIGN, st.integers(0, 3)))
+    return Asked(asked.first, asked.hops, asked.join, asked.relationships, where, select, groups, having)
 
 
 @st.composite

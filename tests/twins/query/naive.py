@@ -40,6 +40,7 @@ class Asked:
     where: tuple[Any, ...] | None = None
     select: tuple[tuple[Any, str], ...] = ()
     groups: tuple[Any, ...] = ()
+    having: tuple[Any, ...] | None = None  # (aggregate, sign, number)
 
 
 # --- written ---------------------------------------------------------------------------------------------------------
@@ -54,7 +55,12 @@ def text(asked: Asked) -> str:
         written += f" MATCH ({asked.first})" + "".join(map(_arrow, asked.hops))
     if asked.where is not None:
         written += f" WHERE {condition(asked.where)}"
-    return written + (f" GROUP BY {', '.join(map(operand, asked.groups))}" if asked.groups else "")
+    written += f" GROUP BY {', '.join(map(operand, asked.groups))}" if asked.groups else ""
+    if asked.having is not None:
+        aggregate, sign, number = asked.having
+        called = next((name for what, name in asked.select if what == aggregate), None)  # by the name of its column where it has one
+        written += f" HAVING {called or operand(aggregate)} {sign} {number}"
+    return written
 
 
 def _arrow(hop: Hop) -> str:
@@ -125,6 +131,10 @@ def _grouped(asked: Asked, found: list[Row]) -> list[Any]:
         groups.setdefault(tuple(value(one, row) for one in asked.groups), []).append(row)
     shown = []
     for mine in groups.values():
+        if asked.having is not None:
+            found_of = _aggregate(asked.having[0], mine)
+            if found_of is None or not _SIGNS[asked.having[1]](found_of, asked.having[2]):
+                continue
         values = {n: _aggregate(what, mine) if what[0] == "agg" else value(what, mine[0]) for what, n in asked.select}
         shown.append({name: one for name, one in values.items() if one is not None})
     return shown

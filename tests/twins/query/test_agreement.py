@@ -12,7 +12,7 @@ from tests.twins.query.drawn import graphs, queries
 from tests.twins.query.naive import Asked, Hop
 from tests.twins.query.plant import BASE, CATALOGUE, OTHER, Fixed, Graph, ask, service
 
-from twinwright.twins.query import conditions, pattern
+from twinwright.twins.query import conditions, pattern, planner
 from twinwright.twins.query.adjacency import Adjacency
 from twinwright.twins.query.conditions import Compiler
 from twinwright.twins.query.forms import Forms
@@ -67,6 +67,7 @@ MUTANTS = {
     "a range of hops begins too early": (Adjacency, "pairs", _start_counts),
     "what is missing is in no list": (Compiler, "member", _always_true),
     "units are not converted": (Forms, "number", _unconverted),
+    "HAVING is forgotten": (planner._Selecting, "_having", lambda *_, **__: "TRUE"),
 }
 
 
@@ -94,6 +95,7 @@ WITNESSES = [
     (_GRAPH, Asked("A", where=("nin", ("prop", "A", "count"), ("lit", 2, None)))),
     (_GRAPH, Asked("A", where=("cmp", ">", ("prop", "A", "temp"), ("lit", 77.9, "degF")))),
     (_GRAPH, Asked("A", where=("cmp", "<", ("prop", "A", "temp"), ("lit", 20.1, "degC")))),
+    (_GRAPH, Asked("A", select=((("agg", "COUNT", None), "n"),), having=(("agg", "COUNT", None), ">", 3))),
 ]
 
 

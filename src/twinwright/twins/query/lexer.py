@@ -13,7 +13,8 @@ MAX_LENGTH = 8_000
 
 # Words that end what stands before them: no unit, no alias and no property is called so without [[double brackets]].
 CLAUSES = frozenset(
-    ["FROM", "WHERE", "JOIN", "RELATED", "MATCH", "GROUP", "ORDER", "BY", "AS", "KNOWN", "ASC", "DESC", "AND", "OR", "NOT", "IN", "NIN"]
+    ["FROM", "WHERE", "JOIN", "RELATED", "MATCH", "GROUP", "HAVING", "ORDER", "BY"]
+    + ["AS", "KNOWN", "ASC", "DESC", "AND", "OR", "NOT", "IN", "NIN"]
 )
 RESERVED = CLAUSES | frozenset(["SELECT", "TOP", "TRUE", "FALSE", "NULL"])
 

@@ -86,7 +86,7 @@ class _Parser(Expressions):
             if len(joins) > MAX_JOINS:
                 self._fail(f"more than {MAX_JOINS} JOINs", "Ask in two steps", at)
             found["joins"] = joins
-            self._in_order(found, "JOIN", at, "where", "group_by", "order_by")
+            self._in_order(found, "JOIN", at, "where", "group_by", "having", "order_by")
             return
         for words, field, read in self._clauses():
             if self._token.is_word(words[0]) and (len(words) == 1 or self._ahead().is_word(words[1])):
@@ -96,13 +96,14 @@ class _Parser(Expressions):
                 self._next += len(words)
                 if field == "hops":
                     found["hops"], found["nodes"] = self._match()
-                    self._in_order(found, name, at, "where", "group_by", "order_by")
+                    self._in_order(found, name, at, "where", "group_by", "having", "order_by")
                 else:
                     found[field] = read()
-                    later = {"where": ("group_by", "order_by"), "group_by": ("order_by",)}.get(field, ())
+                    order = ("where", "group_by", "having", "order_by")
+                    later = order[order.index(field) + 1 :] if field in order else ()
                     self._in_order(found, name, at, *later)
                 return
-        self._fail(f"{self._found()} where a clause is expected", "There are JOIN, MATCH, WHERE, GROUP BY, ORDER BY, AS OF and KNOWN AT")
+        self._fail(f"{self._found()} where a clause is expected", "Use JOIN, MATCH, WHERE, GROUP BY, HAVING, ORDER BY, AS OF, KNOWN AT")
 
     def _in_order(self, found: dict[str, Any], name: str, at: int, *later: str) -> None:
         for field in later:
@@ -114,6 +115,7 @@ class _Parser(Expressions):
             (("MATCH",), "hops", lambda: None),
             (("WHERE",), "where", self._condition),
             (("GROUP", "BY"), "group_by", lambda: tuple(self._many(self._sum))),
+            (("HAVING",), "having", self._condition),
             (("ORDER", "BY"), "order_by", lambda: tuple(self._many(self._ordered))),
             (("AS", "OF"), "as_of", lambda: self._literal_text("AS OF")),
             (("KNOWN", "AT"), "known_at", lambda: self._literal_text("KNOWN AT")),

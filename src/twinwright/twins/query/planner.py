@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from twinwright.storage.layout import Lane
@@ -59,6 +59,7 @@ class Plan:
     groups: list[str] = field(default_factory=list)
     order: list[str] = field(default_factory=list)
     aggregated: bool = False
+    having: list[str] = field(default_factory=list)
     whole: bool = False  # the answer is one document a row
 
     @property
@@ -83,9 +84,10 @@ class Plan:
         texts = [*relations.conditions, *(one.sql for one in conditions)]
         where = f" WHERE {' AND '.join(texts)}" if texts else ""
         group = f" GROUP BY {', '.join(self.groups)}" if self.groups else ""
+        having = f" HAVING {' AND '.join(self.having)}" if self.having else ""
         order = [*self.order, *(self.groups if self.aggregated else keys)]
         ordered = f" ORDER BY {', '.join(order)}" if order else ""
-        return f"SELECT {', '.join(selected)} FROM {sources}{where}{group}{ordered} LIMIT {limit} OFFSET {offset}"
+        return f"SELECT {', '.join(selected)} FROM {sources}{where}{group}{having}{ordered} LIMIT {limit} OFFSET {offset}"
 
 
 def plan(query: Query, catalogue: Catalogue, shape: Shape) -> Plan:
@@ -129,9 +131,10 @@ class _Selecting:
                 query.fail(item.at, "neither aggregated nor grouped by", "Put it into GROUP BY, or an aggregate around it")
             self._column(item, aggregated=aggregated)
         order = [text for node, descending in query.order_by for text in self._ordered(node, descending, items, aggregated, shapes)]
+        having = [self._having(node, items, aggregated=aggregated) for node in conjuncts(query.having)]
         made = Plan(
             query, self.scope, self.pattern, self.scope.parameters, self.conditions, self._anchors(), self.columns, self.selected,
-            self.used, list(self.compiler.windows.values()), groups, order, aggregated,
+            self.used, list(self.compiler.windows.values()), groups, order, aggregated, having,
         )  # fmt: skip
         made.whole = query.items is None and len(items) == 1 and len(self.columns) == 1
         return made
@@ -222,6 +225,18 @@ class _Selecting:
             self.query.fail(node.at, "it has no order", "Order by a number or text")
         return [f"{text} {'DESC' if descending else 'ASC'} NULLS LAST" for text in texts]
 
+    def _having(self, node: Node, items: Sequence[Item], *, aggregated: bool) -> str:
+        """A condition on groups: of aggregates, by the names of their columns too."""
+        if not aggregated:
+            self.query.fail(node.at, "HAVING where nothing is aggregated", "Write it as WHERE, or GROUP BY something")
+        node = _named(node, {item.name: item.node for item in items if item.name is not None and _aggregates(item.node)})
+        plain = next(_outside(node), None)
+        if plain is not None:
+            self.query.fail(plain.at, f"'{plain.value[-1]}' is not aggregated", "WHERE has conditions on what is grouped by")
+        forms = self.compiler.forms(node)
+        self.used.update(forms.names)
+        return self.compiler.condition(node)
+
     def _anchors(self) -> dict[str, list[tuple[tuple[str, ...], Condition]]]:
         found: dict[str, list[tuple[tuple[str, ...], Condition]]] = {}
         for condition in self.conditions:
@@ -239,6 +254,22 @@ class _Selecting:
 
 def _aggregates(node: Node) -> bool:
     return any(part.op == "call" and part.value in AGGREGATES for part in walk(node))
+
+
+def _named(node: Node, items: Mapping[str, Node]) -> Node:
+    """With names of columns replaced by what they stand for."""
+    if node.op == "ref" and len(node.value) == 1 and node.value[0] in items:
+        return items[node.value[0]]
+    return replace(node, args=tuple(_named(part, items) for part in node.args))
+
+
+def _outside(node: Node) -> Iterator[Node]:
+    """The names that stand in no aggregate."""
+    if node.op == "ref":
+        yield node
+    elif not (node.op == "call" and node.value in AGGREGATES):
+        for part in node.args:
+            yield from _outside(part)
 
 
 def _same(node: Node) -> Any:

@@ -73,6 +73,7 @@ class Query:
     nodes: tuple[tuple[str, int], ...] = ()
     where: Node | None = None
     group_by: tuple[Node, ...] = ()
+    having: Node | None = None
     order_by: tuple[tuple[Node, bool], ...] = ()
     as_of: str | None = None
     known_at: str | None = None
