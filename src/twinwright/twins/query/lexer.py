@@ -12,10 +12,8 @@ from twinwright.expressions.syntax import UNIT
 MAX_LENGTH = 8_000
 
 # Words that end what stands before them: no unit, no alias and no property is called so without [[double brackets]].
-CLAUSES = frozenset(
-    ["FROM", "WHERE", "JOIN", "RELATED", "MATCH", "GROUP", "HAVING", "ORDER", "BY"]
-    + ["AS", "KNOWN", "ASC", "DESC", "AND", "OR", "NOT", "IN", "NIN"]
-)
+_CLAUSES = ("FROM", "WHERE", "JOIN", "RELATED", "MATCH", "GROUP", "HAVING", "ORDER", "BY")
+CLAUSES = frozenset([*_CLAUSES, "AS", "KNOWN", "ASC", "DESC", "AND", "OR", "NOT", "IN", "NIN"])
 RESERVED = CLAUSES | frozenset(["SELECT", "TOP", "TRUE", "FALSE", "NULL"])
 
 _TOKEN = re.compile(
