@@ -146,3 +146,24 @@ def test_the_graph_of_two_instants_is_compared(client):
     assert page.json()["from"] == {"commit": 1, "as_of": None} and page.json()["to"]["commit"] > 1
     wrong = client.get("/v1/graph/diff", params={"from": "noon"})
     assert wrong.status_code == 400 and wrong.json()["error"]["code"]
+
+
+def test_twins_are_changed_by_a_query(client, platform):
+    asked = {"query": "SELECT T FROM DIGITALTWINS T WHERE T.$dtId = 'pump-2'", "set": {"pressure": "2 bar"}}
+    tried = client.post("/v1/graph/update", json={**asked, "dry_run": True})
+    assert tried.status_code == 200, tried.text
+    assert tried.json()["matched"] == 1 and tried.json()["id"] is None
+    if not tried.json()["refused"]:
+        done = client.post("/v1/graph/update", json=asked)
+        answers.GraphUpdate.model_validate(done.json())
+        assert int(done.headers["twinwright-token"]) == done.json()["token"]
+    for wrong in (
+        {"query": "SELECT T"},
+        {**asked, "sett": {}},
+        {**asked, "set": {"presure": 1}},
+        {**asked, "dry_run": 1},
+        {"set": {}},
+        [1],
+    ):
+        refused = client.post("/v1/graph/update", json=wrong)
+        assert refused.status_code == 400 and refused.json()["error"]["code"], wrong
