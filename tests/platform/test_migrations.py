@@ -158,6 +158,16 @@ def test_old_and_new_are_both_right_before_and_after_and_back(tmp_path: Path) ->
         assert platform.state("p0", as_of="1970-01-01T00:00:01Z", interface=NEW)["temp"] == pytest.approx(27.85)
         found = platform.query("SELECT T.temp, T.level FROM DIGITALTWINS T WHERE T.level = 20")["value"]
         assert found == [{"temp": pytest.approx(29.85), "level": 20}]
+        by_old_names = f"SELECT T.speed AS s FROM DIGITALTWINS T WHERE IS_OF_MODEL(T, '{OLD}') AND T.speed > 100"
+        assert platform.query(by_old_names)["value"] == [{"s": 120.0}]
+        window = "SELECT T.$dtId, HISTORY(T.speed, 'P36500D', 'min') AS low FROM DIGITALTWINS T WHERE T.speed > 0"
+        assert platform.query(window)["value"] == [{"$dtId": "p0", "low": 60.0}]
+        then = "SELECT T.speed, T.temperature AS k FROM DIGITALTWINS T WHERE T.speed > 0 AS OF '1970-01-01T00:00:01Z'"
+        assert platform.query(then)["value"] == [{"speed": 60.0, "k": 301.0}]
+        moved = platform.graph_diff("1970-01-01T00:00:01Z", event_time=True, kind="twin")["value"][0]["properties"]
+        assert moved["$model"] == {"before": OLD, "after": NEW} and moved["motor/speed"] == {"before": 60.0, "after": 120.0}
+        assert platform.query(f"SELECT T FROM DIGITALTWINS T WHERE IS_OF_MODEL(T, '{OLD}', exact)")["value"] == []
+        assert platform.query("SELECT T.temperature FROM DIGITALTWINS T WHERE T.temperature > 0")["value"] == []  # in another unit now
     assert {one["$metadata"]["$model"] for one in platform.state()["value"]} == {NEW}
 
     with_migration(folder, MIGRATION + "share: 0\n")  # back, while the old version is kept

@@ -54,7 +54,7 @@ class Queries:
 
     def _service(self) -> QueryService:
         if self._graphs is None:
-            self._graphs = Graphs(self._store, self._state, Catalogue(self._ontology), self._evolution)
+            self._graphs = Graphs(self._store, self._state, Catalogue(self._ontology, self._evolution.lineages), self._evolution)
         return QueryService(self._evolution.over(self._store), self._graphs, self._documents)
 
     def _documents(self, ids: list[str], as_of: int | None, known_at: int | None) -> Mapping[str, dict[str, Any]]:

@@ -86,6 +86,9 @@ class GraphDiff:
         self._store, self._ontology, self._principal = store, ontology, principal
         self._evolved = evolution.over(store)
         self._source = GraphSource(store, state, evolution)
+        self._versions: Mapping[int, str] = {}
+        if evolution.active:  # values are read as these
+            self._versions = {life.number: life.interface for life in store.lifetimes(principal)}
 
     # --- relationships -----------------------------------------------------------------------------------------------
 
@@ -160,8 +163,8 @@ class GraphDiff:
     def _fields(self, life: Lifetime | None, cells: Mapping[str, Mapping[str, Any]]) -> Fields | None:
         if life is None:
             return None
-        known = life.interface in self._ontology.interfaces
-        paths = self._ontology.paths(life.interface) if known else {}
+        interface = self._versions.get(life.number, life.interface)
+        paths = self._ontology.paths(interface) if interface in self._ontology.interfaces else {}
         shown = {path: value_of(cell, paths[path]) for path, cell in cells.items() if path in paths and paths[path].kind == "property"}
         return {"$model": life.interface, **shown}
 

@@ -23,6 +23,7 @@ from twinwright.schema import (
     SchemaReference,
     Telemetry,
 )
+from twinwright.twins.evolution.lineage import NO_LINEAGES, Lineages
 
 Kind = Literal["number", "boolean", "text", "object", "array", "component"]
 _NUMBERS = frozenset(
@@ -61,10 +62,10 @@ class Place:
 
 
 class Catalogue:
-    """Interfaces by number, and the names on them. Immutable; made anew with the ontology."""
+    """Interfaces by number, and the names on them, those of other versions too. Immutable; made anew with the ontology."""
 
-    def __init__(self, ontology: Ontology) -> None:
-        self.ontology = ontology
+    def __init__(self, ontology: Ontology, lineages: Lineages = NO_LINEAGES) -> None:
+        self.ontology, self._lineages = ontology, lineages
         self.models: tuple[str, ...] = tuple(sorted(ontology.interfaces))
         self.numbers: Mapping[str, int] = {dtmi: number for number, dtmi in enumerate(self.models)}
         self._relationships: dict[str, list[tuple[int, Relationship]]] = {}
@@ -76,11 +77,11 @@ class Catalogue:
     # --- models ------------------------------------------------------------------------------------------------------
 
     def subtypes(self, dtmi: str, *, exact: bool) -> frozenset[int]:
-        """The numbers of an interface and, unless `exact`, of all that extend it. Raises KeyError."""
+        """The numbers of an interface and, unless `exact`, of all that extend it, or that twins of it were moved to. Raises KeyError."""
         own = self.numbers[dtmi]
         if exact:
             return frozenset({own})
-        return frozenset(number for number, other in enumerate(self.models) if self.ontology.is_subtype(other, dtmi))
+        return frozenset(number for number, other in enumerate(self.models) if self._lineages.is_of(other, dtmi, self.ontology))
 
     # --- properties --------------------------------------------------------------------------------------------------
 
@@ -88,10 +89,26 @@ class Catalogue:
         """Where a name leads on each interface that has it."""
         found = self._places.get(steps)
         if found is None:
-            found = tuple(place for number, dtmi in enumerate(self.models) for place in self._on(number, dtmi, "", steps))
+            found = tuple(place for number, dtmi in enumerate(self.models) for place in self._called(number, dtmi, steps))
             if len(self._places) < 10_000:  # keys of maps come from outside
                 self._places[steps] = found
         return found
+
+    def _called(self, number: int, dtmi: str, steps: tuple[str, ...]) -> Iterator[Place]:
+        """By its own names, else by those that a version which is served has for the same values in the same unit: a plain number in a
+        query is in the unit of the property."""
+        places = list(self._on(number, dtmi, "", steps))
+        for count in range(len(steps), 0, -1) if not places and self._lineages.active else ():
+            path = "/".join(steps[:count])
+            version = self._lineages.speaker(dtmi, path)
+            if version is None or version == dtmi:
+                continue
+            unit, mine = self.ontology.paths(version)[path].unit, self.ontology.paths(dtmi)
+            becomes = self._lineages.becomes(dtmi, path).items()
+            renamed = [new for new, route in becomes if all(way.by is None for way in route) and mine[new].unit == unit]
+            if len(renamed) == 1:
+                places = list(self._on(number, dtmi, "", (*renamed[0].split("/"), *steps[count:])))
+        yield from places
 
     def _on(self, number: int, dtmi: str, prefix: str, steps: Sequence[str]) -> Iterator[Place]:
         content = self.ontology.interface(dtmi).contents.get(steps[0])

@@ -137,6 +137,6 @@ class Graphs:
         self._past.move_to_end(key)
         graph, held = self._past[key]
         for lane in set(lanes) - held:
-            graph.put(lane, self._source.past(principal, lane, as_of=as_of, known_at=known_at), None)
+            graph.put(lane, self._source.past(principal, lane, as_of=as_of, known_at=known_at, as_then=True), None)
             held.add(lane)
         return graph

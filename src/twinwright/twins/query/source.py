@@ -95,20 +95,29 @@ class GraphSource:
         as_of: int | None = None,
         known_at: int | None = None,
         twins: Sequence[int] | None = None,
+        as_then: bool = False,
     ) -> pa.Table:
-        """The values of a lane that documents show as of a time, as known at a commit, of some lifetimes or all: VALUE_FIELDS."""
+        """The values of a lane that documents show as of a time, as known at a commit, of some lifetimes or all: VALUE_FIELDS. `as_then`:
+        under the paths of the versions that lifetimes were of then, not of those they are of now."""
         lifetimes = None if twins is None else tuple(twins)
         selection = Selection(lifetimes=lifetimes, lane=lane, end=None if as_of is None else as_of + 1, known_at=known_at)
-        latest = self._evolution.over(self._store).latest(principal, selection)
-        return self._shown(principal, _winners([latest.select(_FIELDS)]), lane, known_at)
+        evolution, last_good = self._evolution, self._last_good
+        if as_then and evolution.active:
+            lives = self._store.lifetimes(principal, as_of=as_of, known_at=known_at)
+            evolution = evolution.seen_as({life.number: life.interface for life in lives})
+            last_good = LastGood(evolution.over(self._store))
+        latest = evolution.over(self._store).latest(principal, selection)
+        return self._shown(principal, _winners([latest.select(_FIELDS)]), lane, known_at, last_good)
 
-    def _shown(self, principal: Principal, winners: pa.Table, lane: Lane, known_at: int | None) -> pa.Table:
+    def _shown(
+        self, principal: Principal, winners: pa.Table, lane: Lane, known_at: int | None, last_good: LastGood | None = None
+    ) -> pa.Table:
         """Nothing for what was removed, the last good value for what is bad."""
         bad = winners.filter(pc.equal(winners["kind"], BAD)).to_pylist()
         good = winners.filter(pc.and_(pc.not_equal(winners["kind"], BAD), pc.not_equal(winners["kind"], REMOVED))).select(VALUE_FIELDS)
         if not bad:
             return good
-        behind = self._last_good.behind(principal, bad, lane, known_at)
+        behind = (last_good or self._last_good).behind(principal, bad, lane, known_at)
         rows = [{name: cell[name] for name in VALUE_FIELDS} for cell in behind.values()]
         return pa.concat_tables([good, pa.Table.from_pylist(rows, schema=good.schema)])
 
