@@ -10,18 +10,19 @@ from twinwright.documents import Problems, parse_text
 from twinwright.simulation.definition import ModelDefinition, parse_model
 
 
-def parsed(text: str, **files: str) -> tuple[ModelDefinition | None, Problems]:
+def parsed(text: str, **files: str | bytes) -> tuple[ModelDefinition | None, Problems]:
     """A definition and its problems; `foo_py="..."` becomes foo.py."""
     with tempfile.TemporaryDirectory() as name:
         for key, content in files.items():
             stem, _, extension = key.rpartition("_")
-            (Path(name) / f"{stem}.{extension}").write_text(dedent(content))
+            path = Path(name) / f"{stem}.{extension}"
+            path.write_bytes(content) if isinstance(content, bytes) else path.write_text(dedent(content))
         problems = Problems()
         document = parse_text(dedent(text), "models/model.yaml", problems)
         return (parse_model(document, Path(name), problems) if document else None), problems
 
 
-def made(text: str, **files: str) -> ModelDefinition:
+def made(text: str, **files: str | bytes) -> ModelDefinition:
     definition, problems = parsed(text, **files)
     assert definition is not None, problems.items
     return definition

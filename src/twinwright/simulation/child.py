@@ -36,14 +36,16 @@ def run_in_child(
     prepare: str = "twinwright.simulation.fork_server:no_preparation",
     prepare_payload: Any = None,
     cancel: Cancel | None = None,
+    grace: float = 0.0,
 ) -> Outcome:
     """Call `entry` ("module:function" of this installation) as `function(payload, folder)` in a child process.
 
     `payload` and what comes back are plain data (None, bool, int, float, str, bytes, list, dict with text keys) and NumPy
     arrays. `files` (relative name -> content) are the artefacts, put into `folder`. `prepare`, called once as
     `function(prepare_payload, folder)` in a template process from which runs with the same files and preparation are
-    forked, is where slow loading and compiling go. Never raises for what the model does: that is a Failure. Raises Cancelled once
-    `cancel` is set: the child is killed.
+    forked, is where slow loading and compiling go. An entry that does several things one after
+    another tells each in `parts.bin`, keeps the time of each by an alarm, and is itself given `grace` seconds more than the
+    limit. Never raises for what the model does: that is a Failure. Raises Cancelled once `cancel` is set: the child is killed.
     """
     given: dict[str, Any] = {"limits": limits or Limits(), "files": files or {}, "prepare": prepare, "prepare_payload": prepare_payload}
-    return shared_sandbox().run(entry, payload, **given, cancel=cancel)
+    return shared_sandbox().run(entry, payload, **given, cancel=cancel, grace=grace)

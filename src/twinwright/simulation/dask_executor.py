@@ -148,8 +148,8 @@ class _Request:
         given = answer.get("outcomes")
         told = given if isinstance(given, list) and len(given) == len(batch) else [None] * len(batch)
         found = [(index, checked(_outcome(one), self._work[index])) for index, one in zip(batch, told, strict=True)]
-        seconds = sum(one.cost.wall_seconds for _, one in found)
-        self._sizes.learn(seconds, len(batch), batching=answer.get("batching") is True)
+        self._sizes.batching = self._sizes.batching and answer.get("batching") is True
+        self._sizes.learn([one.cost.wall_seconds for _, one in found])
         return iter(found)
 
 
@@ -214,9 +214,13 @@ def run_bytes(model: bytes, body: bytes) -> bytes:
         Work(definition, {**payload, "model": given["definition"]}, Limits(*limits), cancel)
         for payload, limits in zip(asked["runs"], asked["limits"], strict=True)
     ]
-    sizes = BatchSizes(len(work), 1)
+    sizes = BatchSizes(0, 1)
+    found: dict[int, Outcome] = {}
+    left = list(range(len(work)))
     try:
-        found = dict(run_batch(work, list(range(len(work))), sizes))
+        while left:
+            found.update(run_batch(work, left, sizes))
+            left = sizes.take()
     except Cancelled:
         return plain_data.encode({"outcomes": []})
     return plain_data.encode({"outcomes": [_outcome_data(found[index]) for index in range(len(work))], "batching": sizes.batching})

@@ -1,10 +1,13 @@
 """Where runs are executed unless told otherwise: in children of this process, as many at a time as there are cores, several short ones in
 one child.
 
-Runs of one model differ in numbers only, and a child costs more than a short run. So where nothing that a model keeps can reach the next
-run (compiled equations, linear systems: `thread_safe`), one child takes a batch of them. Whatever ends a child ends the whole batch, and
-then each member is run again alone: who is to blame is told exactly, and the others have their answers. A run for which the machine
-failed, a child that was gone without having run, is tried once more.
+Runs of one model differ in numbers only, and a child costs more than a short run. So where nothing that a run leaves behind can reach the
+next (compiled equations, linear systems, FMUs whose static data can be put back), one child takes a batch of them, one after another,
+and tells each before it begins the next. Whatever ends the child is put down to the run that it was at, which is run again alone: what
+then happens is its outcome. Those behind it, which had not begun, go to another child. The first of a batch has the child as if it were
+its own, and is believed. What can be told of a model only by trying is tried: the last run of the first batch of native code is repeated
+alone, and where the bytes differ every run has a child of its own. A run for which the machine failed, a child that was gone without
+having run, is tried once more.
 """
 
 from __future__ import annotations
@@ -12,21 +15,26 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
+from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
+from twinwright.simulation import plain_data
 from twinwright.simulation.child import Failure, Limits, Outcome, Success, run_in_child
 from twinwright.simulation.definition import ModelDefinition
 from twinwright.simulation.outcomes import Cancel, Cancelled
+from twinwright.simulation.protocol import FailureKind
 
 _ENTRY, _BATCH = "twinwright.simulation.worker:run", "twinwright.simulation.worker:run_batch"
 _PREPARE = "twinwright.simulation.worker:prepare"
 _BATCH_SECONDS = 0.5  # how long a batch should take: long beside what a child costs, short beside a wait
-_LARGEST_BATCH = 256
+_LARGEST_BATCH = 2048
+_GRACE = 20.0  # seconds for the runs of a batch after its first
+_OWN: frozenset[FailureKind] = frozenset({"raised", "nan", "refused"})  # what a run of code of ours is the cause of by itself
 GONE = "the process that had loaded the model is gone"
 
 
@@ -86,58 +94,109 @@ class BatchSizes:
     """Hands out runs in order, in batches whose size follows how long runs have taken."""
 
     def __init__(self, total: int, workers: int) -> None:
-        self.total, self.workers = total, workers
-        self.next = 0
+        self.workers = workers
+        self.waiting = deque(range(total))
         self.size = 1
         self.batching = True
+        self.trusted = False  # a run of a batch has been found to be equal to one alone
         self._lock = threading.Lock()
 
     def take(self) -> list[int]:
         with self._lock:
-            fair = -(-(self.total - self.next) // (2 * self.workers))  # near the end all cores should end together
+            fair = -(-len(self.waiting) // (2 * self.workers))  # near the end all cores should end together
             size = max(1, min(self.size if self.batching else 1, fair))
-            taken = list(range(self.next, min(self.next + size, self.total)))
-            self.next += len(taken)
-            return taken
+            return [self.waiting.popleft() for _ in range(min(size, len(self.waiting)))]
 
-    def learn(self, seconds: float, count: int, *, batching: bool) -> None:
+    def give_back(self, indices: Sequence[int]) -> None:
+        """What a child did not come to: the next one's."""
         with self._lock:
-            self.batching = self.batching and batching
-            target = _BATCH_SECONDS / max(seconds / count, 1e-4)
+            self.waiting.extendleft(reversed(indices))
+
+    def learn(self, seconds: Sequence[float]) -> None:
+        """How long runs have taken, without the child: what that costs is no reason to give it fewer of them."""
+        with self._lock:
+            target = _BATCH_SECONDS * len(seconds) / max(sum(seconds), 1e-5) if seconds else 1
             self.size = int(max(1, min(_LARGEST_BATCH, target, 8 * self.size)))
+
+    def shrink(self, count: int) -> None:
+        """A child ended after so many runs."""
+        with self._lock:
+            self.size = max(1, min(self.size, 2 * count))
 
 
 def run_batch(work: Sequence[Work], indices: list[int], sizes: BatchSizes) -> list[tuple[int, Outcome]]:
-    """Some runs in one child, each by itself where it has to be; `sizes` learns from it. Raises Cancelled."""
+    """Some runs in one child, each by itself where it has to be; `sizes` learns from it, and is given back those that the child did not
+    come to. Raises Cancelled."""
     if not sizes.batching:
         return [(index, run_one(work[index])) for index in indices]
-    first = work[indices[0]]
-    payload = {"model": first.payload["model"], "members": [_own(work[index].payload) for index in indices]}
-    outcome = _child(_BATCH, payload, first)
-    if isinstance(outcome, Failure):  # of a batch it is not known whose: each by itself
-        if len(indices) == 1 and outcome.message != GONE:
-            return [(indices[0], outcome)]
-        sizes.learn(outcome.cost.wall_seconds, len(indices), batching=True)
-        return [(index, run_one(work[index])) for index in indices]
-    answers = outcome.result if isinstance(outcome.result, dict) else {}
-    given = answers.get("members")
-    members: list[Any] = given if isinstance(given, list) else []
-    sizes.learn(outcome.cost.wall_seconds, max(len(members), 1), batching=answers.get("batching") is True)
-    told = [(index, _member(one, work[index], outcome, len(members))) for index, one in zip(indices, members, strict=False)]
-    return told + [(index, run_one(work[index])) for index in indices[len(members) :]]
+    outcome = _child(_BATCH, _together([work[index] for index in indices]), work[indices[0]], grace=_GRACE)
+    answered = indices[: len(outcome.parts)]
+    members = [_member(answer, work[index], outcome) for index, answer in zip(answered, outcome.parts, strict=False)]
+    behind = indices[len(answered) :]
+    told: list[tuple[int, Outcome]] = []
+    suspect = True
+    if isinstance(outcome, Success):
+        answers = outcome.result if isinstance(outcome.result, dict) else {}
+        suspect = answers.get("suspect") is not False
+        sizes.batching = sizes.batching and answers.get("batching") is True
+        sizes.learn([one.cost.wall_seconds for one in members])
+    else:
+        sizes.shrink(len(answered))
+    if suspect and not sizes.trusted and not _tried(work, answered, members, sizes):
+        answered, members, behind = [], [], indices
+    if behind and (not answered or isinstance(outcome, Failure)):  # this one goes on alone, whatever happens, so that all come to an end
+        first, *behind = behind
+        itself = isinstance(outcome, Failure) and not outcome.parts and outcome.message != GONE
+        told.append((first, replace(outcome, parts=()) if itself else run_one(work[first])))
+    sizes.give_back(behind)
+    for position, (index, one) in enumerate(zip(answered, members, strict=False)):
+        doubtful = isinstance(one, Failure) and position and (suspect or one.kind not in _OWN)
+        told.append((index, run_one(work[index]) if doubtful else one))
+    return told
 
 
-def _own(payload: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in payload.items() if name != "model"}
+def _together(works: Sequence[Work]) -> dict[str, Any]:
+    """The payload of `worker.run_batch`; what members share is in it once."""
+    first, arrays, members = works[0], list[Any](), []
+    places: dict[int, int] = {}
+    for one in works:
+        member = {name: value for name, value in one.payload.items() if name != "model"}
+        for name in ("times", "inputs"):
+            array = member[name]
+            if id(array) not in places:
+                places[id(array)] = len(arrays)
+                arrays.append(array)
+            member[name] = places[id(array)]
+        members.append(member)
+    limits = first.limits
+    allowed = {"wall": limits.wall_seconds, "memory_bytes": limits.memory_bytes, "output_bytes": limits.output_bytes}
+    return {"model": first.payload["model"], "arrays": arrays, "members": members, **allowed}
 
 
-def _member(answer: Any, work: Work, batch: Success, count: int) -> Outcome:
+def _tried(work: Sequence[Work], answered: Sequence[int], members: Sequence[Outcome], sizes: BatchSizes) -> bool:
+    """Repeat one of a batch's runs alone, and believe in batches, or have no more of them. False where the answers are no good."""
+    last = next((at for at in range(len(answered) - 1, 0, -1) if isinstance(members[at], Success)), 0)
+    if not last:  # there is nothing to be learnt from: failures are run again alone anyway
+        return True
+    sizes.trusted = _equal(members[last], run_one(work[answered[last]]))
+    sizes.batching = sizes.batching and sizes.trusted
+    return sizes.trusted
+
+
+def _equal(one: Outcome, alone: Outcome) -> bool:
+    if isinstance(one, Failure) or isinstance(alone, Failure):
+        return False
+    names = ("outputs", "states", "events", "warnings")
+    return plain_data.encode([one.result[name] for name in names]) == plain_data.encode([alone.result[name] for name in names])
+
+
+def _member(answer: Any, work: Work, batch: Outcome) -> Outcome:
     """One member's outcome, with its own share of the costs."""
     if not isinstance(answer, dict):
         return Failure("refused", "the answer is not one of ours", "", batch.cost)
     seconds, cpu = (float(answer.get(name, 0.0)) for name in ("seconds", "cpu_seconds"))
     cost = replace(batch.cost, wall_seconds=seconds, cpu_seconds=cpu)
-    log = (batch.log if count == 1 else "") + str(answer.get("log", ""))
+    log = str(answer.get("log", ""))
     if "failure" in answer:
         return Failure(answer["failure"], str(answer.get("message")), log, cost)
     return checked(Success(answer, log, cost), work)
@@ -147,16 +206,17 @@ def _once(work: Work) -> Outcome:
     return checked(_child(_ENTRY, work.payload, work), work)
 
 
-def _child(entry: str, payload: dict[str, Any], work: Work) -> Outcome:
-    model = {"model": payload["model"]}
+def _child(entry: str, payload: dict[str, Any], work: Work, grace: float = 0.0) -> Outcome:
+    model, files = {"model": payload["model"]}, work.definition.artefacts
     return run_in_child(
         entry,
         payload,
         limits=work.limits,
-        files=work.definition.artefacts,
+        files=files,
         prepare=_PREPARE,
         prepare_payload=model,
         cancel=work.cancel,
+        grace=grace,
     )
 
 

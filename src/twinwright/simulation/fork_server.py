@@ -33,7 +33,7 @@ from twinwright.simulation import containment, plain_data
 from twinwright.simulation.protocol import FailureKind, ModelError
 
 PACKET = 64 * 1024
-REQUEST, RESULT, LOG = "request.bin", "result.bin", "log.txt"
+REQUEST, RESULT, LOG, PARTS = "request.bin", "result.bin", "log.txt", "parts.bin"
 _FASTEST_POLL, _RUN_POLL, _TEMPLATE_POLL = 0.01, 0.05, 0.5  # seconds between looks at resident memory
 
 

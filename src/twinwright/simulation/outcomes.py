@@ -44,6 +44,7 @@ class Success:
     result: Any
     log: str
     cost: Cost
+    parts: tuple[Any, ...] = ()  # what the entry had told before its end
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,7 @@ class Failure:
     message: str
     log: str
     cost: Cost
+    parts: tuple[Any, ...] = ()
 
 
 Outcome = Success | Failure

@@ -34,6 +34,7 @@ class Capabilities:
     save_state: bool = True  # a State resumes in any process and gives the same trajectory
     derivatives: bool = False  # has `derivatives(state, inputs)`
     thread_safe: bool = False  # several `advance` calls at once do not disturb each other
+    shares_process: bool = False  # runs one after another in one process do not disturb each other, if it is refreshed between them
     deterministic: bool = True  # equal arguments give equal bytes on one platform
     seeded: bool = False  # draws random numbers: another `State.seed` gives another trajectory
 
@@ -80,6 +81,9 @@ class ModelError(UsageError):
 
 class SimulationModel(Protocol):
     """Something that can be run from a state over a grid of times.
+
+    Where `capabilities.shares_process`, `refresh()` is called between runs of one process: it makes the process what it was when the model
+    had been loaded, and says False where it can't, so that the next run has another process.
 
     Three more static methods are optional. `complete(spec, document, artefacts, problems)`, called before anything is checked, gives
     the spec with what the artefacts say filled in (units, values), and a dict that is added to the definition's options; None

@@ -16,7 +16,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ import msgspec
 
 from twinwright.errors import PlatformError, UsageError
 from twinwright.simulation import plain_data
-from twinwright.simulation.fork_server import LOG, REQUEST, RESULT, Report, Request
+from twinwright.simulation.fork_server import LOG, PARTS, REQUEST, RESULT, Report, Request
 from twinwright.simulation.outcomes import Cancel, Cancelled, Cost, Failure, Limits, Outcome, Success
 
 MAX_TEMPLATES = 8
@@ -69,6 +69,7 @@ class Sandbox:
         prepare: str,
         prepare_payload: Any,
         cancel: Cancel | None = None,
+        grace: float = 0.0,
     ) -> Outcome:
         """See `run_in_child`."""
         deadline = time.monotonic() + limits.wall_seconds
@@ -80,7 +81,7 @@ class Sandbox:
             if failure:
                 self._discard(template)
                 return failure
-            outcome = template.run(entry, payload, limits, deadline, cancel)
+            outcome = template.run(entry, payload, limits, deadline, cancel, grace)
         finally:
             with self._lock:
                 template.users -= 1
@@ -256,6 +257,16 @@ class _Job:
             return Failure("refused", "the answer is not one of ours", log, cost)
         return Failure(kind, str(answer.get("message")), log, cost)
 
+    def parts(self, limits: Limits) -> tuple[Any, ...]:
+        """What the child had told before its end, whatever ended it."""
+        found = []
+        with contextlib.suppress(UsageError, OSError):
+            body, at = memoryview(_read(self.work / PARTS, limits.output_bytes)), 0
+            while at + 8 <= len(body) and at + 8 + (size := int.from_bytes(body[at : at + 8], "little")) <= len(body):
+                found.append(plain_data.decode(body[at + 8 : at + 8 + size]))
+                at += 8 + size
+        return tuple(found)
+
     def close(self) -> None:
         self.status.close()
         shutil.rmtree(self.work, ignore_errors=True)
@@ -302,7 +313,7 @@ class _Template:
                 )
             return self._failure
 
-    def run(self, entry: str, payload: Any, limits: Limits, deadline: float, cancel: Cancel | None) -> Outcome:
+    def run(self, entry: str, payload: Any, limits: Limits, deadline: float, cancel: Cancel | None, grace: float) -> Outcome:
         body = plain_data.encode(payload)
         with self._lock:
             work = self.root.new_directory("run")
@@ -311,7 +322,7 @@ class _Template:
         timed_out = False
         try:
             try:
-                report = job.report(deadline, cancel)
+                report = job.report(deadline + grace, cancel)
             except TimeoutError:
                 timed_out = True
                 report = job.kill()
@@ -320,7 +331,9 @@ class _Template:
                 raise
             # Without a report the template itself is broken or hostile: it ends, and its runs with it.
             self.dead = self.dead or report is None
-            return job.outcome(report, limits, timed_out=timed_out)
+            timed_out = timed_out or bool(grace and report and report.code == -signal.SIGALRM)
+            outcome = job.outcome(report, limits, timed_out=timed_out)
+            return replace(outcome, parts=job.parts(limits)) if grace else outcome
         finally:
             job.close()
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from twinwright.simulation.bench import Bench
 from twinwright.simulation.definition import ModelDefinition
 from twinwright.simulation.fork_server import failure_of
 from twinwright.simulation.protocol import SimulationModel
@@ -59,7 +60,10 @@ def run(payload: dict[str, Any], folder: Path) -> dict[str, Any]:
 
     Gives `outputs` (n, n_outputs), `states` (n, n_states), `events` (pairs of time and name), `warnings`.
     """
-    one = model(payload["model"], folder)
+    return _run(payload, model(payload["model"], folder))
+
+
+def _run(payload: dict[str, Any], one: SimulationModel) -> dict[str, Any]:
     _seed(payload["seed"])
     state = replace(one.initial(payload["parameters"], payload["states"]), seed=payload["seed"])
     result = one.advance(state, payload["times"], payload["inputs"])
@@ -68,20 +72,29 @@ def run(payload: dict[str, Any], folder: Path) -> dict[str, Any]:
 
 
 def run_batch(payload: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Several runs of one model, `members` as the payload of `run` has them, in this one process; how each ended, in order.
+    """Several runs of one model, one after another in this one process; each is told in `parts.bin` before the next begins.
 
-    Only the first is run where something of it could reach the next: `batching` says so.
+    `members` are as the payload of `run` has them, `times` and `inputs` being indices into `arrays`. The first has the time of a run in
+    a process of its own (`wall`, seconds). What could not be told apart from a neighbour's doing ends the process: then who asked runs
+    that member again, alone, and those behind it elsewhere. `batching` says whether more than the first may be run; the rest is left
+    where something of a run may have stayed behind, or enough time has passed.
     """
     one = model(payload["model"], folder)
-    batching = one.capabilities.thread_safe
-    members = payload["members"] if batching else payload["members"][:1]
-    return {"batching": batching, "members": [_member({**member, "model": payload["model"]}, folder) for member in members]}
+    kept_apart = one.capabilities.thread_safe
+    batching = kept_apart or one.capabilities.shares_process
+    bench = Bench(payload["wall"], payload["memory_bytes"], payload["output_bytes"])
+    for member in payload["members"][: None if batching else 1]:
+        bench.begin()
+        answer = _member({**member, **{name: payload["arrays"][member[name]] for name in ("times", "inputs")}}, one)
+        if not bench.end(answer) or not (kept_apart or (one.refresh() and bench.tidy())):  # type: ignore[attr-defined]
+            break
+    return {"batching": batching, "suspect": not kept_apart}
 
 
-def _member(payload: dict[str, Any], folder: Path) -> dict[str, Any]:
+def _member(payload: dict[str, Any], one: SimulationModel) -> dict[str, Any]:
     began, cpu = time.perf_counter(), time.process_time()
     try:
-        answer = run(payload, folder)
+        answer = _run(payload, one)
     except Exception as error:  # noqa: BLE001 -- whatever a model raises is its own answer, and no neighbour's
         kind, message = failure_of(error)
         answer = {"failure": kind, "message": message, "log": "".join(traceback.format_exception(error)) if kind == "raised" else ""}

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from twinwright.documents import Problems, parse_text
+from twinwright.simulation.definition import ModelDefinition, parse_model
 from twinwright.simulation.fmi.build import build_fmu
 from twinwright.simulation.fmi.simulate import RunRequest, run_fmu
 
@@ -28,7 +30,25 @@ def fmus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     build_fmu([BAD / "modelDescription2.xml", *common], folder / "bad2.fmu")
     build_fmu([BAD / "lying2.xml", *common], folder / "lying2.fmu")
     build_fmu([BAD / "modelDescription2.xml", BAD / "missing.c"], folder / "missing2.fmu")
+    keeping = [BAD / "keeps2.xml", *common[:-1], BAD / "keeps.c"]
+    for name, more in (("keeps", ()), ("draws", ("draws.c",)), ("builds", ("builds.c",)), ("threads", ("threads.c",))):
+        build_fmu([*keeping, *(BAD / one for one in more)], folder / f"{name}2.fmu")
     return folder
+
+
+@pytest.fixture
+def fmu_model(fmus: Path):
+    """`fmu_model("lag2", **fields)` is a definition of kind `fmu`; fields are YAML."""
+
+    def make(name: str, folder: Path = fmus, **fields: str) -> ModelDefinition:
+        given = {"name": "one", "version": "1", "kind": "fmu", "artefact": f"{name}.fmu", "outputs": "{y: {}}", "step": "PT0.5S"} | fields
+        problems = Problems()
+        document = parse_text("".join(f"{key}: {value}\n" for key, value in given.items()), "models/one.yaml", problems)
+        definition = parse_model(document, folder, problems) if document else None
+        assert definition is not None, problems.items
+        return definition
+
+    return make
 
 
 @pytest.fixture

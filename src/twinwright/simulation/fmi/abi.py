@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Sequence
 from ctypes import POINTER, c_double, c_int32, c_int64, c_uint32, c_uint64, c_void_p
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -89,6 +91,10 @@ class Loops(Protocol):
 
     def logger3(self) -> int:
         """The address of the logger of FMI 3.0."""
+        ...
+
+    def libraries(self) -> Sequence[tuple[Path, ctypes.CDLL]]:
+        """The libraries that they are in; none of loops in Python."""
         ...
 
     def last_message(self) -> str:

@@ -42,7 +42,7 @@ class Library:
 
     def __init__(self, path: Path, description: ModelDescription, interface: Interface) -> None:
         self.path = path
-        self.dependencies: list[ctypes.CDLL] = []
+        self.dependencies: list[tuple[Path, ctypes.CDLL]] = []
         libc = ctypes.CDLL(None)
         libc.setlinebuf(ctypes.c_void_p.in_dll(libc, "stdout"))  # what it prints is in the log, though it crashes
         handle = self._load(path)
@@ -77,7 +77,7 @@ class Library:
                         remedy = f"{name} lies beside it and has no soname: link it with one, or with an rpath of $ORIGIN"
                     raise ModelError("refused", f"{path.name} can't be loaded: {error}", remedy=remedy) from None
                 tried.add(name)
-                self.dependencies.append(self._load(path.parent / name, os.RTLD_GLOBAL, (*within, path.name)))
+                self.dependencies.append((path.parent / name, self._load(path.parent / name, os.RTLD_GLOBAL, (*within, path.name))))
 
 
 def choose(description: ModelDescription, kind: Kind | None) -> Interface:

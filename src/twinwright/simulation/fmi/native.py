@@ -53,6 +53,7 @@ class NativeLoops:
         library.tw_callbacks2.restype = library.tw_log3.restype = c_void_p
         library.tw_last_message.restype = c_void_p
         self.library = library
+        self.path = Path(library._name)
 
     def cosimulate(self, engine: Engine, times: Any, inputs: Any, outputs: Any, report: Report) -> None:
         self.library.tw_cosimulate(byref(engine), times.ctypes.data, times.size, inputs.ctypes.data, outputs.ctypes.data, byref(report))
@@ -71,6 +72,9 @@ class NativeLoops:
 
     def logger3(self) -> int:
         return int(self.library.tw_log3())
+
+    def libraries(self) -> list[tuple[Path, ctypes.CDLL]]:
+        return [(self.path, self.library)]
 
     def last_message(self) -> str:
         address = self.library.tw_last_message()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from ctypes import CFUNCTYPE, c_char_p, c_int, c_void_p
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,9 @@ class PythonLoops:
 
     def logger3(self) -> int:
         return ctypes.cast(self._log3, c_void_p).value or 0
+
+    def libraries(self) -> list[tuple[Path, ctypes.CDLL]]:
+        return []
 
     def last_message(self) -> str:
         said, self._said = self._said, ""

@@ -20,6 +20,7 @@ from twinwright.simulation.fmi.instance import FATAL, Instance, Instance2, Insta
 from twinwright.simulation.fmi.library import Library, choose, find_library
 from twinwright.simulation.fmi.native import loops as all_loops
 from twinwright.simulation.fmi.read import read_description
+from twinwright.simulation.fmi.static_data import StaticData, static_data
 from twinwright.simulation.protocol import Floats, ModelError
 
 _FUNCTIONS: Mapping[int, tuple[str, str]] = {
@@ -40,6 +41,7 @@ _FUNCTIONS: Mapping[int, tuple[str, str]] = {
     abi.GET_STATUS: ("GetStatus", ""),
 }
 Starts = Mapping[str, Sequence[Any]]
+_living: dict[Path, list[Instance]] = {}  # by library: its static data is that of all its instances, whichever unit made them
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,25 @@ class Unit:
         state = ("canGetAndSetFMUstate", "canSerializeFMUstate") if major == 2 else ("canGetAndSetFMUState", "canSerializeFMUState")
         self.can_save = all(flags.has(one) for one in state)
         self.idle: list[Instance] = []  # reset, and ready to be started again
+        self._as_loaded: StaticData | None = None
+        if not flags.has("canBeInstantiatedOnlyOncePerProcess"):
+            libraries = [*self.library.dependencies, (path, self.library.handle)]
+            self._as_loaded = static_data(libraries, self.loops.libraries())
+
+    @property
+    def refreshable(self) -> bool:
+        """Whether the process can be made what it was when the FMU had been loaded."""
+        return self._as_loaded is not None
+
+    def refresh(self) -> bool:
+        """Free every instance and put static data back. False where that can't be: the process is used up."""
+        left, self.idle = _living.pop(self.library.path, []), []
+        if self._as_loaded is None or any(one.dead for one in left):
+            return False
+        for one in left:
+            one.free()
+        self._as_loaded.put_back()
+        return True
 
     def instance(self, settings: Settings) -> Instance:
         """A fresh instance, or one that was given back."""
@@ -98,6 +119,7 @@ class Unit:
             return instance
         made = (Instance2 if self.description.major == 2 else Instance3)(self.library, self.description, self.interface, self.loops)
         made.instantiate(self.folder / "resources", logging=settings.logging, event_mode=settings.event_mode)
+        _living[self.library.path] = [*(one for one in _living.get(self.library.path, ()) if one.handle), made]
         return made
 
     def give_back(self, instance: Instance) -> None:

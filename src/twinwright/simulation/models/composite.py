@@ -104,9 +104,15 @@ class CompositeModel:
             events=any(one.events for one in able),
             save_state=all(one.save_state for one in able),
             thread_safe=all(one.thread_safe for one in able),
+            shares_process=all(one.thread_safe or one.shares_process for one in able),
             deterministic=all(one.deterministic for one in able),
             seeded=any(one.seeded for one in able),
         )
+
+    def refresh(self) -> bool:
+        """See SimulationModel."""
+        able = [one for one in self.parts.values() if one.capabilities.shares_process]
+        return all(getattr(one, "refresh")() for one in able)  # noqa: B009 -- only those have it
 
     def _refuse(self) -> None:
         """Raises ModelError for components that can't be run as the document wants them to be."""

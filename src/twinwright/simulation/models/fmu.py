@@ -30,6 +30,7 @@ from twinwright.simulation.declaration import (
     duration_seconds,
 )
 from twinwright.simulation.definition import ModelDefinition
+from twinwright.simulation.fmi.abi import METHODS
 from twinwright.simulation.fmi.binding import Bound, complete, dependencies, settable, setting
 from twinwright.simulation.protocol import Advance, Capabilities, Floats, ModelError, State
 from twinwright.simulation.trajectory import check_finite, initial_state
@@ -136,7 +137,13 @@ class FmuModel:
             step=definition.step if equal else None,
             events=exchange or self.settings.event_mode,
             save_state=self.unit.can_save,
+            shares_process=self.unit.refreshable and (not exchange or self.settings.method in METHODS),
         )
+
+    def refresh(self) -> bool:
+        """See SimulationModel."""
+        self.live.clear()
+        return bool(self.unit.refresh())
 
     def _settings(self) -> Any:
         from twinwright.simulation.fmi.session import Settings

@@ -1,0 +1,97 @@
+"""A process that several runs use one after another: the time of each, what each leaves behind, and where each is told."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import fcntl
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+from twinwright.simulation import plain_data
+from twinwright.simulation.fork_server import LOG, PARTS
+from twinwright.simulation.protocol import ModelError
+
+ENOUGH_SECONDS = 1.0  # after which the runs that are left get another process
+_PATIENCE = 10.0  # times the longest run so far, and a second: a run that takes longer is ended, and run again alone
+_SHARE = 0.5  # of the limits on memory and output, that may be used up when the next run begins
+_LOG_BYTES = 64 * 1024
+_FIRST_DESCRIPTOR = 200
+
+
+class Bench:
+    """Where runs are taken up and put down. Used in the folder that is the process's own."""
+
+    def __init__(self, wall_seconds: float, memory_bytes: int, output_bytes: int) -> None:
+        self._wall, self._memory, self._output = wall_seconds, memory_bytes, output_bytes
+        self._libc = ctypes.CDLL(None)
+        self._parts = _opened(PARTS, os.O_WRONLY | os.O_APPEND)
+        self._log = _opened(LOG, os.O_RDONLY)
+        self._told = self._runs = 0
+        self._longest = 0.0
+        self._began = self._since = time.monotonic()
+        self._resident = _resident()
+        self._listing = self._seen()
+        self._logged = os.fstat(self._log).st_size
+
+    def begin(self) -> None:
+        """The next run has its time from now on."""
+        allowed = self._wall if not self._runs else min(self._wall, 1.0 + _PATIENCE * self._longest)
+        self._since = time.monotonic()
+        signal.setitimer(signal.ITIMER_REAL, allowed)
+
+    def end(self, answer: dict[str, Any]) -> bool:
+        """Tell how a run ended; whether there is time and room for another. Raises ModelError (`output`) where the first is too long."""
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        now = time.monotonic()
+        self._longest = max(self._longest, now - self._since)
+        self._libc.fflush(None)
+        body = plain_data.encode({**answer, "log": self._printed() + str(answer.get("log", ""))})
+        first, self._runs = not self._runs, self._runs + 1
+        if not first and self._told + len(body) + 8 > self._output:
+            return False  # another process has room for it
+        try:
+            self._write(len(body).to_bytes(8, "little") + body)
+        except OSError as error:
+            raise ModelError("output", f"the answer of {len(body)} bytes: {error.strerror}") from None
+        self._told += len(body) + 8
+        room = max(self._told, self._logged) < _SHARE * self._output and _resident() - self._resident < _SHARE * self._memory
+        return room and now - self._began < ENOUGH_SECONDS
+
+    def tidy(self) -> bool:
+        """Whether the runs have left no file, and none open, that the next could come upon."""
+        return self._seen() == self._listing
+
+    def _seen(self) -> tuple[list[str], int]:
+        return sorted(os.listdir()), len(os.listdir("/proc/self/fd"))  # noqa: PTH208 -- a Path is slower, and holds a descriptor
+
+    def _printed(self) -> str:
+        """What was written to the log since the last run."""
+        begin, self._logged = self._logged, os.fstat(self._log).st_size
+        if self._logged <= begin:
+            return ""
+        return os.pread(self._log, _LOG_BYTES, max(begin, self._logged - _LOG_BYTES)).decode(errors="replace")
+
+    def _write(self, body: bytes) -> None:
+        view = memoryview(body)
+        while view:
+            view = view[os.write(self._parts, view) :]
+
+
+def _opened(name: str, flags: int) -> int:
+    """A descriptor that is out of the way: those that a run opens have the numbers that they have in a process of its own."""
+    low = os.open(name, flags | os.O_CREAT, 0o600)
+    try:
+        return fcntl.fcntl(low, fcntl.F_DUPFD_CLOEXEC, _FIRST_DESCRIPTOR)
+    finally:
+        os.close(low)
+
+
+def _resident() -> int:
+    """Resident bytes of this process."""
+    with contextlib.suppress(OSError, ValueError):
+        return int(Path("/proc/self/statm").read_bytes().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    return 0

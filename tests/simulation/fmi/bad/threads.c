@@ -1,0 +1,3 @@
+/* Has data of each thread. */
+__thread int keeps_mine = 1;
+int *keeps_thread(void) { return &keeps_mine; }
