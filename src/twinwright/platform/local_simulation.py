@@ -42,8 +42,9 @@ class LocalSimulation:
         chosen, _, _ = self._scenario(scenario)
         model = self.session.model(chosen.model)
         answer = self.session.served.simulation.simulate(self.principal, chosen, model, fresh=fresh, executor=place, progress=progress)
+        changed = self.session.changed_since_applied(model.name)
         for run in answer["runs"]:
-            run["warnings"] = [*run["warnings"], *self.session.changed_since_applied(model.name)]
+            run["warnings"] = [*run["warnings"], *changed]
         count_runs(self.session, answer["runs"], model.kind)
         return answer
 

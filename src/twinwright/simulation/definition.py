@@ -7,6 +7,7 @@ import hashlib
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -126,7 +127,7 @@ class ModelDefinition:
     @property
     def content_digest(self) -> str:
         """SHA-256 over all that is declared and the bytes of the artefacts: two definitions of one digest are the same."""
-        files = {name: hashlib.sha256(content).hexdigest() for name, content in self.artefacts.items()}
+        files = {name: file_digest(content) for name, content in self.artefacts.items()}
         return hashlib.sha256(msgspec.msgpack.encode([self.as_data(), files], order="deterministic")).hexdigest()
 
     @property
@@ -144,9 +145,15 @@ class ModelDefinition:
             "parameters": [[one.name, one.unit, one.per_run] for one in self.parameters],
             "step": self.step,
             "options": self.options,
-            "files": {name: hashlib.sha256(content).hexdigest() for name, content in self.artefacts.items()},
+            "files": {name: file_digest(content) for name, content in self.artefacts.items()},
         }
         return hashlib.sha256(msgspec.msgpack.encode(decides, order="deterministic")).hexdigest()
+
+
+@lru_cache(maxsize=32)
+def file_digest(content: bytes) -> str:
+    """SHA-256 of an artefact. It is asked for at every run, and an FMU may have many megabytes."""
+    return hashlib.sha256(content).hexdigest()
 
 
 def parse_model(document: Document, folder: Path, problems: Problems) -> ModelDefinition | None:

@@ -16,8 +16,10 @@ from twinwright.simulation.registry import machine_of
 from twinwright.simulation.resolve import ResolvedRun
 
 
-def record_of(principal: Principal, run: ResolvedRun, outcome: Outcome, id: str, started: int, seconds: float) -> dict[str, Any]:
-    """What is kept of a run beside its numbers. Plain JSON."""
+def record_of(
+    principal: Principal, run: ResolvedRun, outcome: Outcome, id: str, started: int, seconds: float, model: dict[str, Any]
+) -> dict[str, Any]:
+    """What is kept of a run beside its numbers; `model` is the definition as data. Plain JSON."""
     definition, scenario, cost = run.definition, run.scenario, outcome.cost
     failure = {"kind": outcome.kind, "message": outcome.message} if isinstance(outcome, Failure) else None
     found: dict[str, Any] = {"constraints": [], "warnings": list(run.warnings), "happened": []}
@@ -34,7 +36,7 @@ def record_of(principal: Principal, run: ResolvedRun, outcome: Outcome, id: str,
         "failure": failure,
         "model": definition.name,
         "model_version": definition.version,
-        "definition": definition.as_data(),
+        "definition": model,
         "artefact_digest": definition.artefact_digest,
         "machine": dict(machine_of(definition)),
         "twin": scenario.twin,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,7 @@ from twinwright.simulation.scenario import InputChange, Quantity, Scenario
 from twinwright.simulation.sweeps import design_points, design_warning
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ResolvedRun:
     """One run with everything decided; running it needs nothing else. `times` are seconds from `start` (microseconds)."""
 
@@ -49,7 +50,7 @@ class ResolvedRun:
         """The times of the samples in microseconds."""
         return self.start + np.rint(self.times * SECOND).astype(np.int64)
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """Covers artefact (with ports, solver and step), parameters, initial states, grid, input bytes, seed, engines, platform.
 
@@ -57,10 +58,10 @@ class ResolvedRun:
         """
         return run_digest(self.definition, self.parameters, self.states, self.times, self.inputs, self.seed)
 
-    def payload(self) -> dict[str, Any]:
-        """What `worker.run` takes."""
+    def payload(self, model: dict[str, Any]) -> dict[str, Any]:
+        """What `worker.run` takes; `model` is the definition as data, which is the same for all runs of a request."""
         return {
-            "model": self.definition.as_data(),
+            "model": model,
             "parameters": dict(self.parameters),
             "states": dict(self.states),
             "times": self.times,
@@ -105,9 +106,9 @@ def resolve(
     warnings: list[str] = []
     base, parameter_set = _parameters(scenario, definition, observed, parameters_for, warnings)
     states = {one.name: initial_value(one, observed, start) for one in definition.states if one.start is None}
-    plain = _Inputs(definition, observed, start, grid, warnings)
+    plain = _Inputs(definition, observed, start, grid, warnings, scenario.inputs)
     uncertain = {name: bounded(one, definition.parameter(name)) for name, one in scenario.uncertain.items()}
-    fired = tuple(timed(scenario.events, grid))
+    fired, times = tuple(timed(scenario.events, grid)), (grid - start) / SECOND
     runs = []
     for point, distributions in _points(scenario, definition):
         for member in range(scenario.ensemble_size) if scenario.ensemble_size else (None,):
@@ -121,7 +122,7 @@ def resolve(
                     definition=definition,
                     scenario=scenario,
                     start=start,
-                    times=(grid - start) / SECOND,
+                    times=times,
                     inputs=disturbed(plain.sample(changes), fired, definition, grid) if fired else plain.sample(changes),
                     parameters={**base, **calibrated, **given},
                     states=states,
@@ -162,12 +163,30 @@ def _calibrated(scenario: Scenario, definition: ModelDefinition, found: Paramete
 class _Inputs:
     """Samples each input once: the points of a sweep scale and shift what was sampled."""
 
-    def __init__(self, definition: ModelDefinition, observed: Observed, start: int, grid: NDArray[np.int64], warnings: list[str]) -> None:
+    def __init__(
+        self,
+        definition: ModelDefinition,
+        observed: Observed,
+        start: int,
+        grid: NDArray[np.int64],
+        warnings: list[str],
+        common: Mapping[str, InputChange],
+    ) -> None:
+        self.common = common
+        self.all_the_same: Floats | None = None
         self.definition, self.observed, self.start, self.grid, self.warnings = definition, observed, start, grid, warnings
         self.bases: dict[tuple[str, float | None, str | None], Floats] = {}
         self.sources: dict[str, InputSource] = {}
 
     def sample(self, changes: Mapping[str, InputChange]) -> Floats:
+        """One array for all runs whose inputs nothing changes: it is sent, kept and hashed once."""
+        if any(one is not self.common.get(name) for name, one in changes.items()):
+            return self._sampled(changes)
+        if self.all_the_same is None:
+            self.all_the_same = self._sampled(changes)
+        return self.all_the_same
+
+    def _sampled(self, changes: Mapping[str, InputChange]) -> Floats:
         columns = [self._column(port, changes.get(port.name, InputChange())) for port in self.definition.inputs]
         return np.ascontiguousarray(np.column_stack(columns)) if columns else np.empty((self.grid.size, 0))
 

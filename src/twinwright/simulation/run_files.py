@@ -58,10 +58,18 @@ class StoredRun:
 def write_batch(directory: Path, id: str, runs: Sequence[StoredRun]) -> None:
     """Write runs of one model; complete `input_snapshot` and `model_snapshot` of their records. Raises OSError, and then leaves nothing."""
     model = _keep_model(directory / "models", runs[0].definition)
+    known: dict[tuple[int, int, str], str] = {}  # runs of a batch mostly share their inputs
     for run in runs:
         run.record["model_snapshot"] = model
-        run.record["input_snapshot"] = _keep_inputs(directory / "inputs", run)
+        what = _arrays(run)
+        if what not in known:
+            known[what] = _keep_inputs(directory / "inputs", run)
+        run.record["input_snapshot"] = known[what]
     _appear(directory / "batches" / id, lambda part: _write(part, runs))
+
+
+def _arrays(run: StoredRun) -> tuple[int, int, str]:
+    return id(run.times), id(run.inputs), run.record["from"]
 
 
 def read_run(directory: Path, batch: str, id: str) -> StoredRun:

@@ -138,7 +138,7 @@ class SimulationService:
         """The whole record of a run, with its outputs and log. Raises NotFoundError, StoreError."""
         stored = self.runs.load(principal, id)
         grid = _grid(stored)
-        return {**stored.record, "outputs": _outputs(stored.definition, grid, stored.outputs), "log": stored.log}
+        return {**stored.record, "outputs": _outputs(stored.definition, _times(grid), stored.outputs), "log": stored.log}
 
     def verify(self, principal: Principal, id: str) -> dict[str, Any]:
         """Repeat a run from its stored artefact, inputs and parameters in another process, and compare the bytes of its outputs.
@@ -191,6 +191,8 @@ class Request:
         self.stored = {} if since == _NEVER else service.runs.by_digest(principal, since)
         self.answered: dict[int, dict[str, Any]] = {}
         self.ending: dict[str, int] = {}  # which run an id is of, until it is kept
+        self._models: dict[int, dict[str, Any]] = {}
+        self._times: tuple[Any, list[str]] = (np.empty(0), [])
 
     def answers(self) -> list[dict[str, Any]]:
         """In the order of the runs."""
@@ -202,11 +204,24 @@ class Request:
                 break
         return [self.answered[index] for index in range(len(self.runs))]
 
+    def _data(self, definition: ModelDefinition) -> dict[str, Any]:
+        """A definition as data, made once for all of its runs."""
+        if id(definition) not in self._models:
+            self._models[id(definition)] = definition.as_data()
+        return self._models[id(definition)]
+
+    def _shown_times(self, grid: Any) -> list[str]:
+        """The times of a grid as text, which most runs of a request have in common."""
+        if not np.array_equal(grid, self._times[0]):
+            self._times = grid, _times(grid)
+        return self._times[1]
+
     def _execute(self, indices: list[int]) -> list[int]:
         """Those that have to be repeated, because a condition came to hold."""
         again = []
         began = {"at": self.service.clock.now(), "from": self.service.clock.monotonic()}
-        work = [Work(run.definition, run.payload(), run.scenario.limits, self.cancel) for run in (self.runs[index] for index in indices)]
+        runs = [self.runs[index] for index in indices]
+        work = [Work(run.definition, run.payload(self._data(run.definition)), run.scenario.limits, self.cancel) for run in runs]
         with RunWriter(self.service.runs, self.principal, self.service.clock, self._kept) as writer:
             elsewhere = self.executor.run_all(work, self.cancel) if self.executor else run_all(work, self.service.workers, self.cancel)
             for position, outcome in elsewhere:
@@ -252,7 +267,7 @@ class Request:
 
     def _ended(self, index: int, outcome: Outcome, started: int, seconds: float) -> StoredRun:
         run = self.runs[index]
-        record = record_of(self.principal, run, outcome, self.service.runs.new_id(), started, seconds)
+        record = record_of(self.principal, run, outcome, self.service.runs.new_id(), started, seconds, self._data(run.definition))
         result = outcome.result if isinstance(outcome, Success) else {}
         self.ending[record["id"]] = index
         kept = run.definition, run.times, run.inputs, result.get("outputs"), result.get("states")
@@ -268,8 +283,7 @@ class Request:
     def _answer(self, index: int, record: dict[str, Any], outputs: Floats | None, *, reused: bool) -> None:
         run = self.runs[index]
         shown = {name: record[name] for name in _ANSWERED}
-        numbers = {"outputs": _outputs(run.definition, run.grid, outputs)} if self.outputs else {}
-        self.answered[index] = {**shown, "reused": reused, **numbers}
+        self.answered[index] = {**shown, "reused": reused, "outputs": _outputs(run.definition, self._shown_times(run.grid), outputs)}
         if self.progress:
             self.progress(len(self.answered), len(self.runs))
 
@@ -320,8 +334,11 @@ def _grid(stored: StoredRun) -> Any:
     return from_iso(stored.record["from"]) + np.rint(stored.times * SECOND).astype(np.int64)
 
 
-def _outputs(definition: ModelDefinition, grid: Any, outputs: Floats | None) -> dict[str, Any]:
+def _times(grid: Any) -> list[str]:
+    return [to_iso(int(one)) for one in grid]
+
+
+def _outputs(definition: ModelDefinition, times: list[str], outputs: Floats | None) -> dict[str, Any]:
     if outputs is None:
         return {}
-    times = [to_iso(int(one)) for one in grid]
     return {port.name: {"times": times, "values": outputs[:, i].tolist(), "unit": port.unit} for i, port in enumerate(definition.outputs)}
