@@ -1,8 +1,10 @@
 """Many short runs, each kept, durable, with its provenance: how much of the machine is the model's own, and how many a second.
 
 `many_runs_busy_*`: processor time inside the model over wall time and cores, for runs of about 1 ms and 20 ms; the rival is the share that
-is asked for, 0.5 and 0.9. `many_runs_vs_fmpy`: runs a second of an FMU with a swept parameter, beside a pool of processes in which FMPy's
-`simulate_fmu` does the same and writes each result to a Parquet file: no digest, no limits, no catalogue.
+is asked for, 0.5 and 0.9. `many_runs_fmu_busy_*`: the same of an FMU, stepped so finely that it takes as long. `many_runs_own_ms`: what a
+run of that FMU costs beyond its model, in milliseconds of all cores; the rival is what is asked for, 2. `many_runs_vs_fmpy`: runs a second
+of an FMU with a swept parameter, beside a pool of processes in which FMPy's `simulate_fmu` does the same and writes each result to a
+Parquet file: no digest, no limits, no catalogue.
 """
 
 from __future__ import annotations
@@ -65,6 +67,7 @@ horizon: %s
 %s
 sweep: {lhs: %d, %s: [1, 3]}
 """
+BUSY = (("busy_1ms", 0.5, "short"), ("busy_20ms", 0.9, "longer"), ("fmu_busy_1ms", 0.5, "fine"), ("fmu_busy_20ms", 0.9, "finer"))
 SAMPLES, LOOPS_A_MS = 31, 900
 
 
@@ -78,20 +81,29 @@ def measure(quick: bool) -> list[dict[str, Any]]:
         results = []
         with twinwright.open(folder) as platform:
             platform.apply()
-            for label, asked, scenario in (("1ms", 0.5, "short"), ("20ms", 0.9, "longer")):
-                platform.simulate(f"warm-{scenario}", fresh=True)
-                began = time.perf_counter()
-                runs = platform.simulate(scenario, fresh=True)["runs"]
-                wall = time.perf_counter() - began
-                inside = sum(platform.run(one["id"])["cost"]["cpu_seconds"] for one in runs[:: max(1, len(runs) // 100)])
-                inside *= len(runs) / len(runs[:: max(1, len(runs) // 100)])
-                results.append(_result(f"many_runs_busy_{label}", inside / (wall * cores), asked, "share"))
+            for label, asked, scenario in BUSY:
+                count_done, wall, inside = _simulated(platform, scenario)
+                results.append(_result(f"many_runs_{label}", inside / (wall * cores), asked, "share"))
+                if scenario == "fine":
+                    own = 1e3 * (wall * cores - inside) / count_done
+                    results.append({**_result("many_runs_own_ms", own, 2.0, "ms"), "better": "lower"})
             platform.simulate("warm-lag", fresh=True)
             began = time.perf_counter()
             done = len(platform.simulate("lag", fresh=True)["runs"])
             ours = done / (time.perf_counter() - began)
         rival = _by_fmpy(folder / "models" / "lag.fmu", folder / "rival", count // 4, cores)
         return [*results, _result("many_runs_vs_fmpy", ours, rival, "runs/s")]
+
+
+def _simulated(platform: Any, scenario: str) -> tuple[int, float, float]:
+    """How many runs there were, the wall time, and the processor time inside the model, of a hundred of them scaled up."""
+    platform.simulate(f"warm-{scenario}", fresh=True)
+    began = time.perf_counter()
+    runs = platform.simulate(scenario, fresh=True)["runs"]
+    wall = time.perf_counter() - began
+    some = runs[:: max(1, len(runs) // 100)]
+    inside = sum(platform.run(one["id"])["cost"]["cpu_seconds"] for one in some)
+    return len(runs), wall, inside * len(runs) / len(some)
 
 
 def _workspace(folder: Path, count: int) -> None:
@@ -102,14 +114,16 @@ def _workspace(folder: Path, count: int) -> None:
     (folder / "twins.yaml").write_text('twins:\n  - {$dtId: thing, $metadata: {$model: "dtmi:bench:Thing;1"}}\n')
     sources = [EXAMPLES / "lag" / "modelDescription2.xml", EXAMPLES / "lag" / "lag.c", EXAMPLES / "fmi2.c"]
     build_fmu([*sources, EXAMPLES / "model.h", EXAMPLES / "stepping.h"], folder / "models" / "lag.fmu")
-    (folder / "models" / "lag.yaml").write_text(LAG)
     for name, loops, runs in (("short", LOOPS_A_MS, count), ("longer", 20 * LOOPS_A_MS, max(100, count // 10))):
         (folder / "models" / f"{name}.py").write_text(CODE % (loops * 10 // (4 * (SAMPLES - 1)) + 1))
         (folder / "models" / f"{name}.yaml").write_text(BUSY.replace("busy", name))
         for label, many in ((name, runs), (f"warm-{name}", 8)):
             (folder / "scenarios" / f"{label}.yaml").write_text(SCENARIO % (label, name, f"PT{SAMPLES - 1}S", "", many, "k"))
-    for label, many in (("lag", count), ("warm-lag", 8)):
-        (folder / "scenarios" / f"{label}.yaml").write_text(SCENARIO % (label, "lag", "PT10S", "inputs: {u: {constant: 1}}", many, "T"))
+    for name, substep, runs in (("lag", None, count), ("fine", "PT0.0001S", count), ("finer", "PT0.000005S", max(100, count // 10))):
+        step = f"communication_step: {substep}\n" if substep else ""
+        (folder / "models" / f"{name}.yaml").write_text(LAG.replace("name: lag", f"name: {name}") + step)
+        for label, many in ((name, runs), (f"warm-{name}", 8)):
+            (folder / "scenarios" / f"{label}.yaml").write_text(SCENARIO % (label, name, "PT10S", "inputs: {u: {constant: 1}}", many, "T"))
 
 
 def _by_fmpy(path: Path, target: Path, count: int, cores: int) -> float:

@@ -104,6 +104,27 @@ class Careless(Sound):
         return super().advance(replace(state, seed=self.seed), times, inputs)
 
 
+class Tiring(Sound):
+    """Says that runs may share its process, and is another after each."""
+
+    capabilities = replace(Sound.capabilities, shares_process=True)
+    age = 0
+
+    def refresh(self):
+        self.age += 1
+        return True
+
+    def advance(self, state, times, inputs):
+        found = super().advance(state, times, inputs)
+        return replace(found, outputs=found.outputs + 1e-12 * self.age)
+
+
+class Stale(Sound):
+    """Says that runs may share its process, and can't be refreshed."""
+
+    capabilities = replace(Sound.capabilities, shares_process=True)
+
+
 class Unsaved(Sound):
     capabilities = replace(Sound.capabilities, save_state=False)
 
@@ -218,6 +239,7 @@ BROKEN = {
     "test_what_comes_later_changes_nothing_before": [Foreseeing],
     "test_a_run_leaves_no_trace_in_its_arguments": [Overwriting],
     "test_threads_do_not_disturb_each_other_where_it_says_so": [Careless],
+    "test_runs_do_not_reach_the_next_of_a_process_where_it_says_so": [Tiring, Stale],
     "test_a_state_that_can_not_be_saved_is_refused_as_such": [Unsaved],
     "test_it_accepts_the_grids_that_it_says": [Unsaid, Fixed],
     "test_derivatives_are_those_of_the_trajectory": [Steep],

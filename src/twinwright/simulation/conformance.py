@@ -214,6 +214,22 @@ class ModelConformance:
                 together = pool.map(lambda seed: self._run(model, case, seed=seed).outputs.tobytes(), [*range(4)] * 8)
                 assert list(together) == alone * 8, "it says that it is thread-safe, and runs at one time disturb each other"
 
+    def test_runs_do_not_reach_the_next_of_a_process_where_it_says_so(self) -> None:
+        case = self.case()
+        with self._loaded(case.definition) as model:
+            if not (model.capabilities.shares_process and model.capabilities.deterministic):
+                return
+            refresh = getattr(model, "refresh", None)
+            assert refresh is not None, "it says that runs share a process, and has no method `refresh`"
+            found = set()
+            for _ in range(4):
+                found.add(self._run(model, case).outputs.tobytes())
+                if not refresh():
+                    break
+        told = self.outcome(case.definition, _payload(case), case.limits)
+        assert isinstance(told, Success), f"the case itself failed: {told}"
+        assert found == {told.result["outputs"].tobytes()}, "it says that runs share a process, and one reaches the next"
+
     def test_the_answer_is_the_same_in_other_units(self) -> None:
         case = self.case()
         if case.rescaled is None:

@@ -34,9 +34,9 @@ class Capabilities:
     save_state: bool = True  # a State resumes in any process and gives the same trajectory
     derivatives: bool = False  # has `derivatives(state, inputs)`
     thread_safe: bool = False  # several `advance` calls at once do not disturb each other
-    shares_process: bool = False  # runs one after another in one process do not disturb each other, if it is refreshed between them
     deterministic: bool = True  # equal arguments give equal bytes on one platform
     seeded: bool = False  # draws random numbers: another `State.seed` gives another trajectory
+    shares_process: bool = False  # runs one after another in one process do not disturb each other, if it is refreshed between them
 
 
 @dataclass(frozen=True, slots=True)
