@@ -34,7 +34,7 @@ HOW_TO = (
         "kpi",
         "clock",
     ),
-    *("clock", "simulate", "runs", "calibrate", "validate", "promote"),
+    *("clock", "fork", "simulate", "runs", "calibrate", "validate", "promote"),
 )
 
 
