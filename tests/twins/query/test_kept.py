@@ -104,7 +104,7 @@ def _differ(platform: LocalPlatform) -> bool:
         fresh.close()
 
 
-@settings(max_examples=4, deadline=None, suppress_health_check=list(HealthCheck), phases=(Phase.explicit, Phase.generate))
+@settings(max_examples=3, deadline=None, suppress_health_check=list(HealthCheck), phases=(Phase.explicit, Phase.generate))
 @given(st.integers(0, 2**32))
 def test_what_is_kept_is_what_would_be_read(plant: Any, seed: int) -> None:
     platform, clock = plant
