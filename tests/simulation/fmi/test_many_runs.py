@@ -62,7 +62,7 @@ def shared(definition, parameters, limits=None):
 
 
 @pytest.mark.parametrize(("name", "fields"), [
-    ("lag2", {"parameters": "{T: {}}", "inputs": "{u: {}}"}),
+    ("lag2", {"parameters": "{T: {}}", "inputs": "{u: {}}", "states": "{x: {start: 5}}"}),
     ("ball3", {"parameters": "{e: {}}", "outputs": "{h: {}, v: {}}", "run": "me"}),
 ])  # fmt: skip
 def test_runs_that_share_a_process_equal_runs_alone(fmu_model, children, name, fields):
@@ -186,3 +186,12 @@ def test_a_share_of_failures_harms_no_other_run_and_leaves_nothing(fmu_model):
 @pytest.mark.soak
 def test_five_hundred_runs_of_which_a_twentieth_fails(fmu_model):
     runs_with_failures(fmu_model("bad2", parameters="{fault: {}}"), 500, 2)
+
+
+def test_a_run_that_shared_a_process_is_verified_alone(fmu_model, service, scenario, admin, children):
+    definition = fmu_model("lag2", parameters="{T: {}}", states="{x: {start: 5}}")
+    values = [round(0.5 + 0.1 * index, 1) for index in range(20)]
+    runs = service.simulate(admin, scenario(definition, f"sweep: {{T: {values}}}\n"), definition)["runs"]
+    assert max(children) > 1 and len({one["digest"] for one in runs}) == 20
+    for one in (runs[0], runs[10], runs[19]):
+        assert service.verify(admin, one["id"]) == {"id": one["id"], "digest": one["digest"], "verified": True, "reason": None}
