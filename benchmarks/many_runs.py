@@ -67,7 +67,7 @@ horizon: %s
 %s
 sweep: {lhs: %d, %s: [1, 3]}
 """
-BUSY = (("busy_1ms", 0.5, "short"), ("busy_20ms", 0.9, "longer"), ("fmu_busy_1ms", 0.5, "fine"), ("fmu_busy_20ms", 0.9, "finer"))
+SHARES = (("busy_1ms", 0.5, "short"), ("busy_20ms", 0.9, "longer"), ("fmu_busy_1ms", 0.5, "fine"), ("fmu_busy_20ms", 0.9, "finer"))
 SAMPLES, LOOPS_A_MS = 31, 900
 
 
@@ -81,7 +81,7 @@ def measure(quick: bool) -> list[dict[str, Any]]:
         results = []
         with twinwright.open(folder) as platform:
             platform.apply()
-            for label, asked, scenario in BUSY:
+            for label, asked, scenario in SHARES:
                 count_done, wall, inside = _simulated(platform, scenario)
                 results.append(_result(f"many_runs_{label}", inside / (wall * cores), asked, "share"))
                 if scenario == "fine":
@@ -119,7 +119,7 @@ def _workspace(folder: Path, count: int) -> None:
         (folder / "models" / f"{name}.yaml").write_text(BUSY.replace("busy", name))
         for label, many in ((name, runs), (f"warm-{name}", 8)):
             (folder / "scenarios" / f"{label}.yaml").write_text(SCENARIO % (label, name, f"PT{SAMPLES - 1}S", "", many, "k"))
-    for name, substep, runs in (("lag", None, count), ("fine", "PT0.0001S", count), ("finer", "PT0.000005S", max(100, count // 10))):
+    for name, substep, runs in (("lag", None, count), ("fine", "PT0.0005S", count), ("finer", "PT0.000025S", max(100, count // 10))):
         step = f"communication_step: {substep}\n" if substep else ""
         (folder / "models" / f"{name}.yaml").write_text(LAG.replace("name: lag", f"name: {name}") + step)
         for label, many in ((name, runs), (f"warm-{name}", 8)):
