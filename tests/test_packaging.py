@@ -8,7 +8,7 @@ import zipfile
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-NEEDED = ("py.typed", "calibration/report.css", "console/assets/console.css", "console/assets/console.js")
+NEEDED = ("py.typed", "api/rpc/v1.proto", "calibration/report.css", "console/assets/console.css", "console/assets/console.js")
 
 
 def test_the_wheel_holds_examples_and_assets(tmp_path: Path) -> None:

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from typing import Any, Final
 
 import msgspec
 import pyarrow as pa
 from fastapi import Request
 from starlette.responses import StreamingResponse
+from starlette.types import Send
 
 from twinwright.api.errors import error_object
 from twinwright.api.serving import Serving
@@ -34,9 +35,21 @@ def accepts(request: Request, kind: str) -> bool:
     return kind in request.headers.get("accept", "")
 
 
-def server_sent(parts: AsyncIterator[bytes]) -> StreamingResponse:
+class PartsResponse(StreamingResponse):
+    """An answer in parts, whose maker is closed when the client goes, and not when it happens to be collected: it holds a place."""
+
+    def __init__(self, parts: AsyncGenerator[bytes, None], kind: str) -> None:
+        super().__init__(parts, media_type=kind, headers=_UNBUFFERED)
+        self._parts = parts
+
+    async def stream_response(self, send: Send) -> None:
+        async with contextlib.aclosing(self._parts):
+            await super().stream_response(send)
+
+
+def server_sent(parts: AsyncGenerator[bytes, None]) -> PartsResponse:
     """An answer of Server-Sent Events."""
-    return StreamingResponse(parts, media_type=EVENTS, headers=_UNBUFFERED)
+    return PartsResponse(parts, EVENTS)
 
 
 def event_text(name: str, data: Any, id: int | None = None) -> bytes:
@@ -50,7 +63,7 @@ def error_text(error: TwinwrightError) -> bytes:
     return event_text("error", {**error.as_json(), **error_object(error)})
 
 
-async def with_progress(run: Callable[[Progress], Awaitable[dict[str, Any]]]) -> AsyncIterator[bytes]:
+async def with_progress(run: Callable[[Progress], Awaitable[dict[str, Any]]]) -> AsyncGenerator[bytes, None]:
     """`progress` (done, total) as it changes, the newest alone where the client is slow, and at the end `done` with the answer."""
     loop, changed = asyncio.get_running_loop(), asyncio.Event()
     newest: tuple[int, int] | None = None
@@ -86,7 +99,7 @@ async def with_progress(run: Callable[[Progress], Awaitable[dict[str, Any]]]) ->
         work.cancel()
 
 
-async def arrow(serving: Serving, table: pa.Table) -> AsyncIterator[bytes]:
+async def arrow(serving: Serving, table: pa.Table) -> AsyncGenerator[bytes, None]:
     """The table as one Arrow IPC stream, in parts of ROWS. Ends early where as many streams as may be are open already."""
     with serving.stream():
         for part in _parts(table):

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import grpc
+import pyarrow as pa
 import pytest
+from grpc_status import rpc_status
 from starlette.types import ASGIApp
 from tests.api.conftest import TOKEN, app, platform, tokens
 
-from twinwright.api.rpc import v1_pb2_grpc
+from twinwright.api.rpc import v1_pb2, v1_pb2_grpc
 from twinwright.api.rpc.server import RpcServer
 from twinwright.api.tokens import TokenAuthority
 
@@ -44,3 +47,24 @@ class Client:
 @pytest.fixture(scope="module")
 def client(channel: grpc.Channel) -> Client:
     return Client(channel)
+
+
+def failure(error: grpc.RpcError) -> tuple[Any, v1_pb2.Error]:
+    """The code of a status, and the error object in its details."""
+    status = rpc_status.from_call(error)
+    told = v1_pb2.Error()
+    assert status is not None and status.details[0].Unpack(told)
+    return error.code(), told
+
+
+def refuses(code: Any, call: Any) -> v1_pb2.Error:
+    with pytest.raises(grpc.RpcError) as caught:
+        call()
+    given, told = failure(caught.value)
+    assert given == code, told
+    return told
+
+
+def history(client: Client, **fields: Any) -> pa.Table:
+    parts = client.History(v1_pb2.HistoryRequest(**fields))
+    return pa.ipc.open_stream(b"".join(part.arrow for part in parts)).read_all()

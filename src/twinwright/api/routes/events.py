@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Header, Query, Request
@@ -65,7 +65,7 @@ def _commit(last: str) -> int:
     return int(last)
 
 
-async def _stream(asking: Caller, page: dict[str, Any], filter: str | None) -> AsyncIterator[bytes]:
+async def _stream(asking: Caller, page: dict[str, Any], filter: str | None) -> AsyncGenerator[bytes, None]:
     """Page by page; the next is read when the client has taken this one."""
     serving = asking.serving
     try:

@@ -6,13 +6,13 @@ from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi import Path as InPath
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from twinwright.api import answers
 from twinwright.api.errors import JsonResponse
 from twinwright.api.routes import failures
 from twinwright.api.serving import Asking
-from twinwright.api.streaming import ARROW, accepts, arrow
+from twinwright.api.streaming import ARROW, PartsResponse, accepts, arrow
 from twinwright.platform.opened import history_table
 
 TwinId = Annotated[str, InPath(min_length=1, max_length=128, description="The $dtId of the twin.")]
@@ -128,4 +128,4 @@ async def history(
         return JsonResponse(found)
     with asking.serving.stream():
         table = await asking.serving.reads.run(history_table, found)
-        return StreamingResponse(arrow(asking.serving, table), media_type=ARROW)
+        return PartsResponse(arrow(asking.serving, table), ARROW)
