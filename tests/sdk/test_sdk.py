@@ -105,7 +105,7 @@ WRITES: dict[str, Call] = {
     "reconcile": lambda one, _, __: one.reconcile(),
     "update": lambda one, which, _: one.update(
         "SELECT T FROM DIGITALTWINS T WHERE T.$dtId = 'pump-1'", set={"pressure": 120.0}, dry_run=True
-    )["changes"],
+    )["preview"],
     "create_fork": lambda one, which, _: one.create_fork(which)["commit"] > 0,
     "fork_diff": lambda one, which, _: one.fork_diff(which, limit=5)["counts"],
     "drop_fork": lambda one, which, _: one.drop_fork(which),
@@ -215,7 +215,7 @@ def test_a_fork_is_used_as_where_it_is_kept(running: Up, remote: Opened) -> None
     assert fork.history("pump-1", "pressure", after=receipt.token)["values"].to_pylist()[-1] == 555.0
     assert 555.0 not in remote.history("pump-1", "pressure")["values"].to_pylist()
     with twinwright.open(running.folder) as here:
-        assert here.fork("far").state("pump-1") == fork.state("pump-1")
+        assert here.fork("far").state("pump-1")["pressure"] == fork.state("pump-1")["pressure"] == 555.0
         assert here.fork_diff("far") == remote.fork_diff("far")
     assert remote.drop_fork("far") == {"dropped": "far"}
     assert remote.forks() == []
