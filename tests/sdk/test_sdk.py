@@ -113,7 +113,7 @@ WRITES: dict[str, Call] = {
     "shadow_run": lambda one, _, __: one.shadow_run(),
     "prune_runs": lambda one, _, __: one.prune_runs(older_than="P30D", dry_run=True),
     "simulate": lambda one, _, __: one.simulate("step")["runs"][0],
-    "submit_run": lambda one, _, __: {**one.submit_run("step"), "status": "", "done": 0, "ok": 0, "runs": []},
+    "submit_run": lambda one, _, __: [one.submit_run("step", priority=7)[name] for name in ("scenario", "model", "priority", "total")],
     "calibrate": lambda one, _, __: one.calibrate("lag", twin="pump-1", only=["tau"], holdout=0.4, **WINDOW),
     "validate": lambda one, _, __: one.validate("lag", twin="pump-1", **WINDOW)["metrics"],
     "promote": lambda one, _, kept: one.promote("lag", kept["set"]),

@@ -8,9 +8,10 @@ from typing import Any
 import grpc
 import pyarrow as pa
 import pytest
+from fastapi.testclient import TestClient
 from grpc_status import rpc_status
 from starlette.types import ASGIApp
-from tests.api.conftest import TOKEN, app, platform, tokens
+from tests.api.conftest import BASE, TOKEN, app, platform, tokens
 
 from twinwright.api.rpc import v1_pb2, v1_pb2_grpc
 from twinwright.api.rpc.server import RpcServer
@@ -19,6 +20,11 @@ from twinwright.api.tokens import TokenAuthority
 __all__ = ["app", "platform", "tokens"]
 SEEN = (("authorization", f"Bearer {TOKEN}"),)
 LONG = 120.0  # seconds that a call may take on a machine that is busy
+
+
+@pytest.fixture(scope="module")
+def rest(app: ASGIApp) -> TestClient:
+    return TestClient(app, BASE, headers={"authorization": f"Bearer {TOKEN}"}, raise_server_exceptions=False)
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from grpc_status import rpc_status
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from starlette.types import ASGIApp
-from tests.api.conftest import BASE, TOKEN, reading
+from tests.api.conftest import reading
 from tests.api.rpc.conftest import LONG, SEEN, Client, failure, history, refuses
 
 from twinwright.api.answers import Receipt
@@ -42,11 +42,6 @@ WITHOUT = {
     ("GET", "/v1/reports/{id}"): "a page for people, which a browser opens",
     ("POST", "/v1/ingest/{contract}"): "a file of any size; over gRPC its parts are pushed, each with its receipt, by PushStream",
 }
-
-
-@pytest.fixture(scope="module")
-def rest(app: ASGIApp) -> TestClient:
-    return TestClient(app, BASE, headers={"authorization": f"Bearer {TOKEN}"}, raise_server_exceptions=False)
 
 
 def push(client: Client, *lines: bytes, **more: Any) -> v1_pb2.Receipt:
