@@ -51,6 +51,17 @@ def test_units_and_values_that_are_not_given_are_those_of_the_fmu(definition):
     assert definition.defaults() == {"tau": 0.1, "k": 1.0}
 
 
+@pytest.mark.parametrize("version", [2, 3])
+def test_a_variable_may_be_seen_at_several_ports(parsed, tmp_path, version):
+    """As a state and as two outputs: each has its values, in its own unit."""
+    text = HEATER.replace("lag3", f"lag{version}").replace("outputs: {", "outputs: {x: {unit: K}, warm: {variable: x, unit: degC}, ")
+    model = load_model(parsed(text)[0], tmp_path)
+    result = model.advance(model.initial({}, {}), np.array([0.0, 0.5, 1.0]), np.full((3, 1), 2.0))
+    x, warm, rise = result.outputs.T
+    assert x.tolist() == rise.tolist() == result.states[:, 0].tolist() and x[2] > x[1] > x[0] == 5.0
+    assert warm == pytest.approx(x - 273.15)
+
+
 def test_values_are_converted_at_every_port(definition, tmp_path):
     """tau = 6 s, x(0) = 5 K, 2 kW: dx/dt = (2000 - x) / 6, in steps of Euler's."""
     model = load_model(definition, tmp_path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from ctypes import c_int32, c_size_t, c_uint32, c_void_p
 from dataclasses import dataclass, field
@@ -267,14 +268,18 @@ class Session:
         return min(max(given or 1e-6, 1e-13), 1e-1)
 
     def _table(self, columns: Sequence[Column], verb: str) -> _Table:
-        """Groups by type (and, of inputs, whether continuous), each variable in it once."""
-        md, order = self.unit.description, dict[tuple[str, bool], dict[int, list[tuple[int, Column]]]]()
+        """Groups by type (and, of inputs, whether continuous). A variable is in it once, or as often as one element is read."""
+        md, order = self.unit.description, dict[tuple[str, bool], dict[tuple[int, int], list[tuple[int, Column]]]]()
+        read = Counter[tuple[str, int, int]]()
         for index, column in enumerate(columns):
             variable = column.variable
             if variable.type not in NUMERIC:
                 raise ModelError("refused", f"'{variable.name}' is of type {variable.type}, not a number")
             discrete = verb == "Set" and not (variable.type in FLOATS and variable.variability == "continuous")
-            order.setdefault((variable.type, discrete), {}).setdefault(variable.reference, []).append((index, column))
+            place = (variable.type, variable.reference, column.element)
+            turn = read[place] if verb == "Get" else 0
+            read[place] += 1
+            order.setdefault((variable.type, discrete), {}).setdefault((variable.reference, turn), []).append((index, column))
         table = _Table((Group * max(len(order), 1))(), len(order))
         for number, ((kind, discrete), variables) in enumerate(order.items()):
             code, dtype = number_type(kind, md.major)
@@ -292,7 +297,7 @@ class Session:
                 start = self.get_values(variable) if verb == "Set" and -1 in elements else [0] * size
                 parts.append(np.asarray(start, dtype))
             buffer = np.concatenate(parts) if parts else np.zeros(1, dtype)
-            references, targets = (c_uint32 * len(variables))(*variables), (c_int32 * len(places))(*places)
+            references, targets = (c_uint32 * len(variables))(*(one for one, _ in variables)), (c_int32 * len(places))(*places)
             function = self.unit.library.functions.get(verb + self.instance.type_name(kind))
             table.groups[number] = Group(
                 type=code, discrete=discrete, direct=_direct(kind, places, columns, verb), n_references=len(variables),
