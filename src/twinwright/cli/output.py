@@ -60,7 +60,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, empty: str) 
         made.add_column(column, overflow="fold")
     for row in rows:
         made.add_row(*(text(cell) for cell in row))
-    Console(soft_wrap=False).print(made)
+    Console(soft_wrap=False, markup=False, emoji=False).print(made)  # `[kWh]` is a unit, and `:car:` a part of a name
 
 
 def text(value: Any) -> str:
