@@ -16,7 +16,7 @@ def test_the_wheel_holds_examples_and_assets(tmp_path: Path) -> None:
     subprocess.run(command, cwd=REPOSITORY, check=True, capture_output=True)
     (wheel,) = tmp_path.glob("*.whl")
     held = set(zipfile.ZipFile(wheel).namelist())
-    examples = {f"examples/{name}/twinwright.toml" for name in ("starter", "tanks", "host", "vehicle", "building", "service")}
+    examples = {f"examples/{name}/twinwright.toml" for name in ("starter", "tanks", "host", "vehicle", "building", "service", "pump")}
     examples |= {"examples/tanks/data/synthetic.csv", "examples/vehicle/fmu/vehicle.c", "examples/vehicle/fmu/modelDescription.xml"}
     assert {f"twinwright/{name}" for name in examples.union(NEEDED)} - held == set()
 
