@@ -60,11 +60,14 @@ def drive(fmu: Path, folder: Path, rows: list[tuple[float, ...]], **settings: fl
     return {name: np.array(one["values"]) for name, one in run["outputs"].items()}
 
 
-@pytest.mark.parametrize(("slope", "top"), [(0.0, 14.0), (0.2, 33.0), (-0.07, 25.0)])
-def test_no_energy_is_lost_or_made(fmu: Path, tmp_path: Path, slope: float, top: float) -> None:
-    """Up to speed, on, and to a halt, then charged: on the level, uphill past what the motor can, downhill with brakes."""
+def trip(fmu: Path, folder: Path, slope: float, top: float) -> dict[str, np.ndarray]:
+    """Up to speed in 30 s, on, to a halt in 6 s, and charged."""
     rows = [(0.0, 0.0, slope, 0.0), (30.0, top, slope, 0.0), (200.0, top, slope, 0.0), (206.0, 0.0, slope, 0.0), (240.0, 0.0, 0.0, 0.0)]
-    y = drive(fmu, tmp_path, [*rows, (241.0, 0.0, 0.0, 80e3), (400.0, 0.0, 0.0, 80e3)])
+    return drive(fmu, folder, [*rows, (241.0, 0.0, 0.0, 80e3), (400.0, 0.0, 0.0, 80e3)])
+
+
+def check_energies(y: dict[str, np.ndarray]) -> None:
+    """What the cells and the charger gave is somewhere, in each second."""
     kinetic = 0.5 * 1800.0 * y["speed"] ** 2
     spent = kinetic + sum(y[f"{name}_energy"] for name in ("road", "brakes", "conversion", "auxiliary", "heat"))
     assert np.abs(y["cells_energy"] + y["charger_energy"] - spent).max() < 1e-4 * spent.max()
@@ -76,9 +79,33 @@ def test_no_energy_is_lost_or_made(fmu: Path, tmp_path: Path, slope: float, top:
     soc, first = y["soc"], y["soc"][0]
     assert y["cells_energy"] == pytest.approx(540e3 * 96 * (3.3 * (first - soc) + 0.4 * (first**2 - soc**2)), rel=1e-5, abs=100.0)
     assert y["power"] == pytest.approx(y["voltage"] * y["current"], rel=1e-9)
+
+
+@pytest.mark.parametrize(("slope", "top"), [(0.0, 14.0), (0.2, 33.0), (-0.07, 25.0)])
+def test_no_energy_is_lost_or_made(fmu: Path, tmp_path: Path, slope: float, top: float) -> None:
+    """On the level, uphill past what the motor can, downhill with brakes."""
+    y = trip(fmu, tmp_path, slope, top)
+    check_energies(y)
     assert y["charger_energy"][-1] > 0.0 and y["soc"][-1] > y["soc"][240]
     assert (y["brakes_energy"][-1] > 1e5) == (slope < 0)
     assert (y["speed"][199] < 0.95 * top) == (slope > 0)
+
+
+BROKEN = {
+    "cooled for nothing": ("= (heat - cooled) /", "= heat /"),
+    "brakes forgotten": ("rate[BRAKES_E - FIRST_STATE] = brakes", "rate[BRAKES_E - FIRST_STATE] = 0.0"),
+    "losses that the charge does not know": ("= -current / r[CAPACITY]", "= -0.99 * current / r[CAPACITY]"),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_car_is_found_out(tmp_path: Path, name: str) -> None:
+    source = (VEHICLE / "fmu" / "vehicle.c").read_text("utf-8")
+    assert source.count(BROKEN[name][0]) == 1
+    (tmp_path / "vehicle.c").write_text(source.replace(*BROKEN[name]), "utf-8")
+    built, _ = build_fmu([VEHICLE / "fmu" / "modelDescription.xml", tmp_path / "vehicle.c"], tmp_path / "broken.fmu")
+    with pytest.raises(AssertionError):
+        check_energies(trip(built, tmp_path, -0.07, 25.0))
 
 
 def test_a_steady_car_uses_what_drag_and_rolling_ask(fmu: Path, tmp_path: Path) -> None:
@@ -138,4 +165,3 @@ def test_only_the_slow_charge_keeps_the_cells_below_their_limit(workspace: Any) 
         assert run["constraints"][0]["worst"] == pytest.approx(peak - 45.0)
         assert values(run, "soc").max() == pytest.approx(0.8, abs=0.005)
     assert runs[1]["constraints"][0]["first_violated"] > runs[2]["constraints"][0]["first_violated"]
-    assert workspace.verify_run(runs[2]["id"])["verified"] is True
