@@ -98,7 +98,7 @@ def weekend(zone: ModelDefinition) -> Floats:
 
 
 def run(model: OdeModel, inputs: Floats, **parameters: float) -> dict[str, Floats]:
-    times = np.arange(len(inputs)) * 600.0
+    times = 600.0 * np.arange(len(inputs), dtype=np.float64)
     found = model.advance(model.initial(model.definition.defaults() | parameters, {"air": 20.0}), times, inputs)
     return {port.name: found.outputs[:, index] for index, port in enumerate(model.definition.outputs)}
 
