@@ -7,6 +7,7 @@ import ctypes
 import fcntl
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,9 @@ class Bench:
         signal.setitimer(signal.ITIMER_REAL, 0)
         now = time.monotonic()
         self._longest = max(self._longest, now - self._since)
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(Exception):  # a model may have closed it, or put something else in its place
+                stream.flush()
         self._libc.fflush(None)
         body = plain_data.encode({**answer, "log": self._printed() + str(answer.get("log", ""))})
         first, self._runs = not self._runs, self._runs + 1
