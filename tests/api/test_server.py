@@ -10,7 +10,8 @@ import httpx
 import pytest
 from starlette.types import ASGIApp
 
-from twinwright.api.server import Server, is_loopback
+from twinwright.addresses import is_loopback
+from twinwright.api.server import Server
 from twinwright.errors import PlatformError, UsageError
 
 TOKEN = "a-token-of-tests-that-is-long-enough"

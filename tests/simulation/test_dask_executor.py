@@ -120,6 +120,7 @@ def test_an_executor_that_gives_up_lost_work_is_caught(cluster: Cluster, monkeyp
     [
         ("dask://plant.example:8786", "unencrypted"),
         ("dask://10.0.0.1:8786", "unencrypted"),
+        ("dask://127.0.0.1.plant.example:8786", "unencrypted"),
         ("tls://10.0.0.1:8786", "no certificates"),
         ("tcp://127.0.0.1:8786", "there is no executor"),
         ("dask://127.0.0.1", "there is no executor"),

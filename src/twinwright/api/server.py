@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ipaddress
 import socket
 import threading
 import time
@@ -13,6 +12,7 @@ from typing import Final
 import uvicorn
 from starlette.types import ASGIApp
 
+from twinwright.addresses import is_loopback
 from twinwright.api.boundary import Boundary
 from twinwright.api.security import MAX_HEADER_BYTES, MAX_TARGET_BYTES
 from twinwright.errors import PlatformError, UsageError
@@ -115,14 +115,6 @@ class Server:
     def _serve(self) -> None:
         with contextlib.suppress(SystemExit):  # how uvicorn says that start-up failed; `start` finds the thread gone
             self._server.run(sockets=[self._socket] if self._socket else None)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches an address; names are taken for public, `localhost` apart."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _bound(host: str, port: int) -> socket.socket:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import base64
 import binascii
-import ipaddress
 import os
 from pathlib import Path
 from typing import Final, Literal
-from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
+from twinwright.addresses import web_address
 from twinwright.clock import SECOND
 from twinwright.documents import Duration, Spec
 from twinwright.errors import EventRouteFilterError, UsageError
@@ -38,18 +37,12 @@ class WebhookSettings(Spec):
     @field_validator("url")
     @classmethod
     def _safe(cls, value: str) -> str:
-        try:
-            parts = urlsplit(value)
-            host, _ = parts.hostname, parts.port
-        except ValueError as error:
-            raise ValueError(f"not a URL: {error}") from None
-        if not host or parts.scheme not in ("http", "https"):
-            raise ValueError("an address such as https://example.com/events is expected")
-        if parts.scheme == "http" and not _is_loopback(host):
-            raise ValueError("events leave this machine by https only: write https://")
-        if parts.username is not None or parts.fragment:
-            raise ValueError("no name, password or fragment belongs in it: the signature tells who sends")
-        return value
+        return web_address(
+            value,
+            example="https://example.com/events",
+            plain="events leave this machine by https only: write https://",
+            named="no name, password or fragment belongs in it: the signature tells who sends",
+        )
 
     @field_validator("filter")
     @classmethod
@@ -91,10 +84,3 @@ def _key(word: str, where: str) -> bytes:
     if len(key) < _LEAST_SECRET:
         raise UsageError(f"a secret of {len(key)} bytes", where=where, remedy=f"Use at least {_LEAST_SECRET}: openssl rand -base64 32")
     return key
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import ipaddress
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
 
+from twinwright.addresses import web_address
 from twinwright.errors import NotFoundError, PlatformError, UsageError
 from twinwright.telemetry.payloads import Payload, Receipt
 
@@ -48,32 +47,9 @@ def payloads(session: Session, contract: Contract, against: str, *, token: str |
         yield from _of_file(path, contract)
 
 
-def check_address(address: str) -> str:
-    """The address, if it may be asked. Raises ValueError."""
-    try:
-        parts = urlsplit(address)
-        host, _ = parts.hostname, parts.port
-    except ValueError as error:
-        raise ValueError(f"not a URL: {error}") from None
-    if not host or parts.scheme not in ("http", "https"):
-        raise ValueError("an address such as https://example.com/values is expected")
-    if parts.scheme == "http" and not _is_loopback(host):
-        raise ValueError("snapshots come from other machines by https only")
-    if parts.username is not None or parts.fragment:
-        raise ValueError("no name, password or fragment belongs in it")
-    return address
-
-
 def is_address(against: str) -> bool:
     """Whether it is asked over the web."""
     return against.startswith(("http://", "https://"))
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _of_file(path: Path, contract: Contract) -> Iterator[Payload]:
@@ -89,7 +65,12 @@ def _fetched(address: str, token: str | None) -> Iterator[Path]:
     import httpx
 
     try:
-        check_address(address)
+        web_address(
+            address,
+            example="https://example.com/values",
+            plain="snapshots come from other machines by https only",
+            named="no name, password or fragment belongs in it",
+        )
     except ValueError as error:
         raise UsageError(str(error), where="against", remedy="Correct the address") from None
     headers = {"authorization": f"Bearer {token}"} if token else {}

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
+from twinwright.addresses import is_loopback
 from twinwright.errors import MissingExtraError, PlatformError, RefusedError, TwinwrightError, UsageError
 from twinwright.simulation import plain_data
 from twinwright.simulation.definition import ModelDefinition
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 _CONNECT_SECONDS: Final = 10.0
 _WORKER_SECONDS: Final = 30.0  # for a first worker to be there
 _LOOK_SECONDS: Final = 0.5
-_LOOPBACK: Final = ("localhost", "::1")
 _FORMS: Final = "Use dask://127.0.0.1:8786 for a scheduler on this machine, tls://HOST:8786 elsewhere"
 
 
@@ -102,7 +102,7 @@ def executor_of(text: str, certificates: Certificates | None) -> DaskExecutor:
             remedy = "Set dask_ca, dask_certificate and dask_key in [simulation] of twinwright.toml"
             raise UsageError("there are no certificates for it", where="executor", remedy=remedy)
         return DaskExecutor(f"tls://{at}", certificates)
-    if host not in _LOOPBACK and not host.startswith("127."):
+    if not is_loopback(host):
         raise UsageError(f"models and their answers would go to {host} unencrypted", where="executor", remedy=_FORMS)
     return DaskExecutor(f"tcp://{at}")
 

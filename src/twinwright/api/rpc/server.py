@@ -12,11 +12,12 @@ from grpc_health.v1 import health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from starlette.types import ASGIApp
 
+from twinwright.addresses import is_loopback
 from twinwright.api.rpc.bridge import Bridge
 from twinwright.api.rpc.calls import STALLED_SECONDS, Calls
 from twinwright.api.rpc.door import HEALTH, Door, Health
 from twinwright.api.rpc.messages import SERVICE
-from twinwright.api.server import DEFAULT_HOST, MAX_CONNECTIONS, START_SECONDS, STOP_SECONDS, is_loopback
+from twinwright.api.server import DEFAULT_HOST, MAX_CONNECTIONS, START_SECONDS, STOP_SECONDS
 from twinwright.api.tokens import TokenAuthority
 from twinwright.errors import PlatformError, UsageError
 from twinwright.observability.logs import get_logger

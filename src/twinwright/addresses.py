@@ -1,0 +1,34 @@
+"""Which addresses are this machine's, and which of the web may be asked or told something."""
+
+from __future__ import annotations
+
+import ipaddress
+from urllib.parse import urlsplit
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches an address; names are taken for public, `localhost` apart."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def web_address(address: str, *, example: str, plain: str, named: str) -> str:
+    """The address: `https://`, or plain `http://` on this machine, without name, password and fragment.
+
+    Raises ValueError for another: `example` is one that is right, `plain` says what is wrong with `http` to other machines, and `named`
+    what is with a name, password or fragment.
+    """
+    try:
+        parts = urlsplit(address)
+        host, _ = parts.hostname, parts.port
+    except ValueError as error:
+        raise ValueError(f"not a URL: {error}") from None
+    if not host or parts.scheme not in ("http", "https"):
+        raise ValueError(f"an address such as {example} is expected")
+    if parts.scheme == "http" and not is_loopback(host):
+        raise ValueError(plain)
+    if parts.username is not None or parts.fragment:
+        raise ValueError(named)
+    return address
