@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import os
 from pathlib import Path
 from typing import Final, Literal
 
@@ -15,6 +14,7 @@ from twinwright.clock import SECOND
 from twinwright.documents import Duration, Spec
 from twinwright.errors import EventRouteFilterError, UsageError
 from twinwright.events.filter import EventFilter
+from twinwright.secret_text import secret_text
 
 _LEAST_SECRET: Final = 24  # bytes, as Standard Webhooks asks
 
@@ -61,15 +61,8 @@ class WebhookSettings(Spec):
     def keys(self, name: str, folder: Path) -> list[bytes]:
         """What signs: several words are several secrets, and each signs, so that a receiver can change over. Raises UsageError."""
         where = f"[webhooks.{name}]"
-        if self.secret_env is not None:
-            text = os.environ.get(self.secret_env, "")
-            if not text:
-                raise UsageError(f"the environment variable {self.secret_env} is not set", where=where, remedy="Set it to the secret")
-        else:
-            try:
-                text = (folder / str(self.secret_file)).read_text(encoding="utf-8")
-            except (OSError, UnicodeDecodeError) as error:
-                raise UsageError(f"{self.secret_file} can't be read: {error}", where=where, remedy="Put the secret there") from None
+        text = secret_text(self.secret_env, self.secret_file, folder, what="secret", where=where)
+        assert text is not None  # one of them is given
         keys = [_key(word, where) for word in text.split()]
         if not keys:
             raise UsageError("the secret is empty", where=where, remedy="Make one: openssl rand -base64 32")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Final
 
@@ -10,7 +9,7 @@ from pydantic import Field, model_validator
 
 from twinwright.clock import HOUR, SECOND
 from twinwright.documents import Duration, Spec
-from twinwright.errors import UsageError
+from twinwright.secret_text import secret_text
 from twinwright.telemetry.contract import Name
 
 _LEAST: Final = 60 * SECOND
@@ -38,15 +37,5 @@ class ReconcileSettings(Spec):
 
     def token(self, name: str, folder: Path) -> str | None:
         """Raises UsageError where it can't be had."""
-        where = f"[reconcile.{name}]"
-        if self.token_env is not None:
-            text = os.environ.get(self.token_env, "")
-            if not text:
-                raise UsageError(f"the environment variable {self.token_env} is not set", where=where, remedy="Set it to the token")
-            return text
-        if self.token_file is None:
-            return None
-        try:
-            return (folder / self.token_file).read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"{self.token_file} can't be read: {error}", where=where, remedy="Put the token there") from None
+        text = secret_text(self.token_env, self.token_file, folder, what="token", where=f"[reconcile.{name}]")
+        return None if text is None else text.strip()
