@@ -92,6 +92,11 @@ class UsageError(TwinwrightError):
     http_status = 400
 
 
+def problems_of(error: TwinwrightError) -> list[Problem]:
+    """All that an error tells, one by one."""
+    return error.problems if isinstance(error, InvalidError) else [Problem(error.what, error.remedy or "", path=error.where)]
+
+
 class InvalidError(UsageError):
     """Documents with problems; carries all of them."""
 

@@ -16,16 +16,13 @@ from typing import Any, Final, Literal
 from twinwright import units
 from twinwright.documents import json_path
 from twinwright.errors import Problem, UnitError, UsageError
-from twinwright.schema import Enum, Ontology, PathInfo, Primitive, Schema
+from twinwright.schema import Enum, Ontology, PathInfo, Primitive, Schema, integer_range
 
 Kind = Literal["model", "twin", "relationship"]
 MOST_BYTES: Final = 1 << 30
 MAX_LINE: Final = 1 << 20
 _SECTIONS: Final[Mapping[str, Kind | None]] = {"Header": None, "Models": "model", "Twins": "twin", "Relationships": "relationship"}
 _UNIT: Final = re.compile(r"(.*\S)\s*\[([^\]]+)\]")
-_WHOLE: Final = frozenset(
-    ["integer", "long", "byte", "short", "unsignedByte", "unsignedShort", "unsignedInteger", "unsignedLong"],
-)
 _REAL: Final = frozenset(["double", "float"])
 _TRUTH: Final[Mapping[str, bool]] = {"true": True, "false": False, "1": True, "0": False, "yes": True, "no": False}
 
@@ -284,14 +281,15 @@ def _owner(document: dict[str, Any], parents: Sequence[str]) -> dict[str, Any]:
 def _value(text: str, schema: Schema, column: _Column) -> Any:
     """Raises ValueError."""
     name = schema.name if isinstance(schema, Primitive) else schema.value_schema if isinstance(schema, Enum) else None
-    if name in _REAL or name in _WHOLE:
+    whole = name is not None and integer_range(Primitive(name)) is not None
+    if whole or name in _REAL:
         assert column.info is not None
         number = float(text)
         if column.unit is not None:
             number = units.converter(column.unit, column.info.unit).apply(number)
-        elif name in _WHOLE:
+        elif whole:
             return int(text)
-        return int(number) if name in _WHOLE and number.is_integer() else number
+        return int(number) if whole and number.is_integer() else number
     if name == "boolean":
         if text.lower() not in _TRUTH:
             raise ValueError(text)

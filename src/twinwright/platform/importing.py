@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from twinwright import schema
-from twinwright.errors import InvalidError, InvalidTwinError, Problem, SchemaError, TwinwrightError
+from twinwright.errors import InvalidTwinError, Problem, SchemaError, TwinwrightError, problems_of
 from twinwright.governance.principals import SYSTEM, Principal
 from twinwright.platform import interfaces
 from twinwright.platform.applied import documents_of
@@ -113,9 +113,8 @@ def _put(draft: Draft, item: Item, counts: dict[str, int]) -> list[Problem]:
             put_relationship(draft, str(document.get("$sourceId", "")), str(document.get("$relationshipId", "")), document, None)
     except TwinwrightError as error:
         counts["refused"] += 1
-        inner = error.problems if isinstance(error, InvalidError) else [Problem(error.what, error.remedy or "", path=error.where)]
         named = str(item.document.get("$dtId" if item.kind == "twin" else "$relationshipId")) if isinstance(item.document, dict) else "?"
-        return [item.problem(f"{item.kind} '{named[:128]}': {one.message}", one.remedy, one.path, one.code) for one in inner]
+        return [item.problem(f"{item.kind} '{named[:128]}': {one.message}", one.remedy, one.path, one.code) for one in problems_of(error)]
     counts[f"{item.kind}s"] += 1
     return []
 

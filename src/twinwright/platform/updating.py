@@ -12,7 +12,7 @@ from dataclasses import asdict
 from typing import Any, Final
 
 from twinwright.clock import to_iso
-from twinwright.errors import BusyError, InvalidError, InvalidTwinError, NotFoundError, Problem, TwinwrightError, UsageError
+from twinwright.errors import BusyError, InvalidTwinError, NotFoundError, Problem, TwinwrightError, UsageError, problems_of
 from twinwright.governance.principals import SYSTEM, Principal
 from twinwright.platform.session import Session
 from twinwright.twins.graph.current import Key
@@ -105,8 +105,7 @@ def _one(draft: Draft, id: str, change: Change, counts: dict[str, int], gone: se
         return []
     except TwinwrightError as error:
         counts["refused"] += 1
-        problems = error.problems if isinstance(error, InvalidError) else [Problem(error.what, error.remedy or "", path=error.where)]
-        return [asdict(Problem(f"twin '{id}': {one.message}", one.remedy, path=one.path, code=one.code)) for one in problems]
+        return [asdict(Problem(f"twin '{id}': {one.message}", one.remedy, path=one.path, code=one.code)) for one in problems_of(error)]
     counts["deleted" if done.changed and change.delete else "changed" if done.changed else "unchanged"] += 1
     counts["relationships"] += len(done.relationships - gone)
     gone |= done.relationships

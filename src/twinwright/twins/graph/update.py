@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from twinwright import units
 from twinwright.errors import JsonPatchError, RelationshipsNotDeletedError, UnitError, UsageError
-from twinwright.schema import Ontology, PathInfo, Primitive
+from twinwright.schema import Ontology, PathInfo, Primitive, integer_range
 from twinwright.storage.layout import Lifetime
 from twinwright.storage.protocol import GOOD
 from twinwright.twins.documents import value_of
@@ -21,8 +21,7 @@ from twinwright.twins.graph.twin_patch import patch_twin
 from twinwright.twins.graph.twin_writes import delete_twin, visible
 
 _MEASURED: Final = re.compile(r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*(\S.*?)?\s*")
-_WHOLE: Final = frozenset(["integer", "long", "byte", "short", "unsignedByte", "unsignedShort", "unsignedInteger", "unsignedLong"])
-_NUMBERS: Final = _WHOLE | {"double", "float"}
+_REAL: Final = ("double", "float")
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +111,10 @@ def _operations(ontology: Ontology, life: Lifetime, before: Mapping[str, Any], c
 def _converted(value: Any, info: PathInfo | None, path: str) -> Any:
     """A number that was given with a unit, in that of its property; all else as it is. Raises JsonPatchError."""
     schema = None if info is None else info.schema
-    if info is None or not isinstance(schema, Primitive) or schema.name not in _NUMBERS:
+    if info is None or not isinstance(schema, Primitive):
+        return value
+    whole = integer_range(schema) is not None
+    if not whole and schema.name not in _REAL:
         return value
     if isinstance(value, str):
         measured = _MEASURED.fullmatch(value)
@@ -127,4 +129,4 @@ def _converted(value: Any, info: PathInfo | None, path: str) -> Any:
         number = number if unit is None else units.converter(str(unit), info.unit).apply(number)
     except UnitError as error:
         raise JsonPatchError(error.what, where=path, remedy=error.remedy or f"Give it in {info.unit or 'no unit'}") from error
-    return int(number) if schema.name in _WHOLE and number.is_integer() else number
+    return int(number) if whole and number.is_integer() else number
