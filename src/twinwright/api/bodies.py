@@ -117,6 +117,11 @@ def fields(document: Any, kinds: Mapping[str, type], required: Sequence[str] = (
     return found
 
 
+def options_of(asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields as the methods of the platform call them: `from` is a word of Python."""
+    return {{"from": "start", "to": "end"}.get(name, name): value for name, value in asked.items()}
+
+
 _NAMES: Final[Mapping[type, str]] = {str: "a text", float: "a number", bool: "true or false", list: "a list of texts"}
 
 

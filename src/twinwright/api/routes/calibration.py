@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Request
 from fastapi import Path as InPath
 from starlette.responses import Response
 
 from twinwright.api import answers
-from twinwright.api.bodies import fields, read_document
+from twinwright.api.bodies import fields, options_of, read_document
 from twinwright.api.errors import JsonResponse
 from twinwright.api.routes import failures
 from twinwright.api.routes.graph import body
@@ -64,7 +64,7 @@ async def models(asking: Asking) -> Response:
 async def calibrate(request: Request, asking: Asking) -> Response:
     asked = fields(await read_document(request), {**_KINDS, "holdout": float, "only": list}, required=("model", "twin"))
     await asking.visible()
-    return JsonResponse(await asking.serving.runs.run(asking.platform.calibrate, **_options(asked)))
+    return JsonResponse(await asking.serving.runs.run(asking.platform.calibrate, **options_of(asked)))
 
 
 @router.post(
@@ -78,7 +78,7 @@ async def calibrate(request: Request, asking: Asking) -> Response:
 async def validate(request: Request, asking: Asking) -> Response:
     asked = fields(await read_document(request), _KINDS, required=("model", "twin"))
     await asking.visible()
-    return JsonResponse(await asking.serving.runs.run(asking.platform.validate, **_options(asked)))
+    return JsonResponse(await asking.serving.runs.run(asking.platform.validate, **options_of(asked)))
 
 
 @router.post(
@@ -94,7 +94,3 @@ async def promote(request: Request, asking: Asking, name: Name) -> Response:
 
 
 _KINDS: Final[Mapping[str, type]] = {"model": str, "twin": str, "from": str, "to": str, "parameters": str}
-
-
-def _options(asked: Mapping[str, Any]) -> dict[str, Any]:
-    return {{"from": "start", "to": "end"}.get(name, name): value for name, value in asked.items()}

@@ -129,8 +129,8 @@ _IDS: Final = body(
     "application/json",
     {"type": ["object", "null"], "properties": {"ids": {"type": ["array", "null"], "items": {"type": "string"}}}},
     "Which ones; without a body all.",
+    required=False,
 )
-_IDS["requestBody"]["required"] = False
 
 
 @router.post(

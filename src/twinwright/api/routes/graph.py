@@ -30,9 +30,9 @@ SourceTime = Annotated[
 _CHANGED: Final[dict[int | str, dict[str, Any]]] = {204: {"description": "Done, and durable; `ETag` has the new etag."}}
 
 
-def body(kind: str, schema: dict[str, Any], description: str) -> dict[str, Any]:
+def body(kind: str, schema: dict[str, Any], description: str, *, required: bool = True) -> dict[str, Any]:
     """What `/openapi.json` says of a request's body."""
-    return {"requestBody": {"required": True, "description": description, "content": {kind: {"schema": schema}}}}
+    return {"requestBody": {"required": required, "description": description, "content": {kind: {"schema": schema}}}}
 
 
 PATCH: Final = body(

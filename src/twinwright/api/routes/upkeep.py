@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from twinwright.api import answers
-from twinwright.api.bodies import fields, read_document
+from twinwright.api.bodies import fields, options_of, read_document
 from twinwright.api.errors import JsonResponse
 from twinwright.api.routes import failures
 from twinwright.api.routes.graph import body
@@ -21,14 +21,14 @@ _REPLAY: Final = body(
     "application/json",
     {"type": ["object", "null"], "properties": {"from": _TEXT, "to": _TEXT, "contract": _TEXT}},
     "A window of receive times, and a contract; without them everything.",
+    required=False,
 )
-_REPLAY["requestBody"]["required"] = False
 _EXPIRE: Final = body(
     "application/json",
     {"type": ["object", "null"], "properties": {"older_than": _TEXT}},
     "An ISO 8601 duration; default: as the settings say.",
+    required=False,
 )
-_EXPIRE["requestBody"]["required"] = False
 _PRUNE: Final = body(
     "application/json",
     {"type": "object", "required": ["older_than"], "properties": {"older_than": {"type": "string"}, "dry_run": _FLAG}},
@@ -45,8 +45,7 @@ _PRUNE: Final = body(
 )
 async def replay(request: Request, asking: Asking) -> Response:
     asked = fields(await read_document(request), {"from": str, "to": str, "contract": str})
-    options = {{"from": "start", "to": "end"}.get(name, name): value for name, value in asked.items()}
-    return JsonResponse(await asking.serving.runs.run(asking.platform.replay, **options))
+    return JsonResponse(await asking.serving.runs.run(asking.platform.replay, **options_of(asked)))
 
 
 @router.post(
