@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from twinwright.api.rpc.server import RpcServer
 
 _log = logs.get_logger("up")
-_COMPARED_SECONDS = 5.0  # how often it is looked what is due to be compared
+_COMPARED_SECONDS = 30.0  # how often it is looked what is due to be compared; that is each minute at the most
 
 
 def run(folder: Path, *, host: str | None, port: int | None, own_tls: bool, as_json: bool) -> None:

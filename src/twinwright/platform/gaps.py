@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from twinwright.clock import HOUR, from_iso, to_iso
 from twinwright.errors import NotFoundError, UsageError
@@ -76,33 +77,34 @@ def _asks(criteria: Criteria) -> bool:
 def _of(session: Session, judged: Judged, principal: Principal, rows: pa.Table, window: Window, criteria: Criteria) -> Iterator[Gap]:
     if not len(rows):
         return
-    bits = judged.marks(principal, rows, window)
-    registry = session.pipeline.registry
-    twins = [registry.lifetime(number).twin for number in rows["twin"].to_pylist()]
-    names = {name: at for at, name in enumerate(dict.fromkeys(twins))}
-    group = np.array([names[name] for name in twins], np.int64)
+    group = judged.groups(rows)
     order = event_order(rows, group)
-    times, kinds = rows["time"].to_numpy(), rows["kind"].to_numpy()
-    whole, num = rows["int"].to_pylist(), rows["num"].to_pylist()
-    path, source = rows["path"][0].as_py(), rows["source"][0].as_py()
-    before: int | None = None
-    counted: int | None = None  # the good one before, for sequence numbers
-    for at in order.tolist():
-        if before is not None and group[before] != group[at]:
-            before = counted = None
-        good = kinds[at] == GOOD
-        if bits[at] & GAP:
-            missing = None
-            if criteria.sequence is not None and good and counted is not None:
-                pair = np.array([_count(whole[one], num[one]) for one in (counted, at)], np.int64)
-                missing = int(left_out(pair, criteria.sequence)[0])
-            known = missing if missing is not None and missing >= 0 else None
-            yield Gap(twins[at], path, source, None if before is None else int(times[before]), int(times[at]), known)
-        before, counted = at, at if good else counted
+    marked = np.flatnonzero((judged.marks(principal, rows, window) & GAP)[order])
+    rows, group = rows.take(pa.array(order)), group[order]
+    begins = np.append(True, group[1:] != group[:-1])  # of each series
+    counted = _good_before(rows["kind"].to_numpy() == GOOD, begins)
+    path, source, times = rows["path"][0].as_py(), rows["source"][0].as_py(), rows["time"].to_numpy()
+    for at in marked.tolist():
+        after = None if begins[at] else int(times[at - 1])
+        twin = session.pipeline.registry.lifetime(rows["twin"][at].as_py()).twin
+        yield Gap(twin, path, source, after, int(times[at]), _missing(rows, int(counted[at]), at, criteria))
 
 
-def _count(whole: int | None, number: float | None) -> int:
-    return int(whole if whole is not None else number or 0)
+def _good_before(good: NDArray[np.bool_], begins: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Where the last good record before each record of its series is; -1 where there is none."""
+    places = np.arange(len(good))
+    last = np.maximum.accumulate(np.where(good, places, -1))
+    before = np.append(-1, last[:-1])
+    return np.where(before >= np.maximum.accumulate(np.where(begins, places, 0)), before, -1)
+
+
+def _missing(rows: pa.Table, before: int, at: int, criteria: Criteria) -> int | None:
+    """How many sequence numbers are left out between two records; None where nobody knows."""
+    if criteria.sequence is None or before < 0 or rows["kind"][at].as_py() != GOOD:
+        return None
+    pair = [rows["int"][one].as_py() if rows["int"][one].is_valid else rows["num"][one].as_py() for one in (before, at)]
+    missing = int(left_out(np.array(pair, np.int64), criteria.sequence)[0])
+    return missing if missing >= 0 else None
 
 
 def _item(gap: Gap) -> dict[str, Any]:

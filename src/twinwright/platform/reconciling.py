@@ -21,9 +21,12 @@ _log = get_logger("reconcile")
 
 def run_due(session: Session, stop: threading.Event) -> None:
     """All whose time has come. One that fails says so and is tried again when it is due again."""
+    jobs = session.workspace.settings.reconcile
+    if not jobs:
+        return
     now = session.clock.now()
     last = {record.id: record.at for record in session.store.records(SYSTEM, KIND)}
-    for name, settings in session.workspace.settings.reconcile.items():
+    for name, settings in jobs.items():
         if stop.is_set():
             return
         if name not in last or now - last[name] >= settings.every:

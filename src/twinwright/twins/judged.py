@@ -95,7 +95,7 @@ class Judged:
         """The marks of records of one path and source, of any number of twins."""
         before, after = self._before(principal, rows, window, criteria), self._after(principal, rows, window, criteria)
         every = pa.concat_tables([before, rows, after])
-        group = self._groups(every)
+        group = self.groups(every)
         bits = np.zeros(len(every), np.uint8)
         for one in _split(event_order(every, group), group):
             bits[one] = _of_one_series(every.take(pa.array(one)), criteria)
@@ -103,10 +103,10 @@ class Judged:
 
     def _series(self, rows: pa.Table) -> Iterator[pa.Table]:
         """The records of each twin."""
-        group = self._groups(rows)
+        group = self.groups(rows)
         return (rows.take(pa.array(one)) for one in _split(np.argsort(group, kind="stable"), group) if len(one))
 
-    def _groups(self, rows: pa.Table) -> NDArray[np.int64]:
+    def groups(self, rows: pa.Table) -> NDArray[np.int64]:
         """Which series each record is of: a twin's runs over its lifetimes."""
         lives = pc.dictionary_encode(rows["twin"].combine_chunks())
         twins: dict[str, int] = {}
