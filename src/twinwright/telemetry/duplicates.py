@@ -276,12 +276,9 @@ class _Hour:
             old, self.table = self.table, self._tables.take(max(needed, len(self.table)), width)
             paths, revision = self._alike or (0, 0)
             _move(old, self.table, np.uint64(paths), np.uint64(revision))
-        key, content, paths_of, revisions, _ = rows
         if width == _NARROW:
             self._alike = alike
-            added = int(_insert_alike(self.table, key, content, verdict))
-        else:
-            added = int(_insert(self.table, key, content, paths_of, revisions, verdict, latest_only))
+        added = int(_insert(self.table, *rows[:4], verdict, latest_only))
         self._count += added
         return added
 
@@ -327,36 +324,16 @@ def _move(old: Any, table: Any, paths: Any, revision: Any) -> None:
 
 
 @numba.njit(cache=True, nogil=True)
-def _insert_alike(table: Any, key: Any, content: Any, verdict: Any) -> int:
-    """As `_insert`, where all readings are of the same paths and revision."""
-    mask = np.uint64(len(table) - 1)
-    added = 0
-    for row in range(len(key)):
-        at = _mix(key[row]) & mask
-        answer = NEW
-        while table[at, 1] != 0:
-            if table[at, 0] == key[row]:
-                if table[at, 1] == content[row]:
-                    answer = DUPLICATE
-                    break
-                answer = CLASH
-            at = (at + np.uint64(1)) & mask
-        verdict[row] = answer
-        if answer != DUPLICATE:
-            table[at, 0], table[at, 1] = key[row], content[row]
-            added += 1
-    return added
-
-
-@numba.njit(cache=True, nogil=True)
 def _insert(table: Any, key: Any, content: Any, path: Any, revision: Any, verdict: Any, latest_only: bool) -> int:
-    """Linear probing; the table's size is a power of two. Readings of one key lie in one run, so a clash is seen on the way."""
-    mask = np.uint64(len(table) - 1)
+    """Linear probing; the table's size is a power of two. Readings of one key lie in one run, so a clash is seen on the way. In a narrow
+    table all are of the same paths and revision: what has the same key clashes."""
+    mask, last = np.uint64(len(table) - 1), table.shape[1] - 1
+    wide = last == _WIDE - 1
     added = 0
     for row in range(len(key)):
         at = _mix(key[row]) & mask
         answer = NEW
-        while table[at, 3] != 0:
+        while table[at, last] != 0:
             if table[at, 0] == key[row]:
                 if table[at, 1] == content[row]:
                     answer = DUPLICATE
@@ -364,12 +341,13 @@ def _insert(table: Any, key: Any, content: Any, path: Any, revision: Any, verdic
                 if latest_only:  # `path` is the order of ingestion here
                     answer = REPLACES if path[row] > table[at, 2] else OLDER
                     break
-                if table[at, 3] == np.uint64(revision[row]) and table[at, 2] & path[row]:
+                if not wide or (table[at, 3] == np.uint64(revision[row]) and table[at, 2] & path[row]):
                     answer = CLASH
             at = (at + np.uint64(1)) & mask
         verdict[row] = NEW if answer >= REPLACES else answer
         if answer != DUPLICATE and answer != OLDER:
-            table[at, 0], table[at, 1], table[at, 2] = key[row], content[row], path[row]
-            table[at, 3] = np.uint64(revision[row])
+            table[at, 0], table[at, 1] = key[row], content[row]
+            if wide:
+                table[at, 2], table[at, 3] = path[row], np.uint64(revision[row])
             added += answer != REPLACES
     return added
