@@ -8,6 +8,7 @@ import pytest
 sys.path.append(str(Path(__file__).parents[2]))
 
 from tests.acceptance.running import Running
+from tests.schema.conftest import real_estate_core  # noqa: F401 - a fixture
 from tests.storage.postgres_server import postgres  # noqa: F401 - a fixture
 
 

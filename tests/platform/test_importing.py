@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from tests.acceptance.running import write
 from tests.platform.graph_plant import NOW
-from tests.schema.conftest import real_estate_core  # noqa: F401 - a fixture
 
 from twinwright.clock import ManualClock
 from twinwright.errors import InvalidTwinError, StoreError, UsageError
@@ -179,7 +178,7 @@ def test_every_problem_of_a_table_is_told_at_once(open_it: Callable[[str], Local
         platform.import_table([str(tmp_path / "t.csv")], "dtmi:i:Tnak;1")
 
 
-def test_an_ontology_is_taken_in_whole(open_it: Callable[[str], LocalPlatform], tmp_path: Path, real_estate_core: list[Any]) -> None:  # noqa: F811
+def test_an_ontology_is_taken_in_whole(open_it: Callable[[str], LocalPlatform], tmp_path: Path, real_estate_core: list[Any]) -> None:
     platform = open_it("p")
     room, level = "dtmi:digitaltwins:rec_3_3:core:Room;1", "dtmi:digitaltwins:rec_3_3:core:Level;1"
     parts = {name: {"$metadata": {}} for name in ("capacity", "occupancy", "temperature", "humidity", "CO2", "area")}

@@ -87,7 +87,7 @@ class LocalFork(LocalPlatform):
 
 
 def _refusing(method: str) -> Callable[..., Any]:
-    def refuse(self: LocalFork, *_given: Any, **_named: Any) -> Any:  # noqa: ARG001
+    def refuse(_fork: LocalFork, *_given: Any, **_named: Any) -> Any:
         why = _WHY.get(method, "it would reach beyond it")
         raise RefusedError(f"{method} is not done in a fork: {why}", where="fork", remedy="Leave the fork out")
 

@@ -25,7 +25,7 @@ from twinwright import units
 from twinwright.simulation import plain_data
 from twinwright.simulation.child import Failure, Limits, Outcome, Success, run_in_child
 from twinwright.simulation.definition import ModelDefinition
-from twinwright.simulation.protocol import Advance, FailureKind, Floats, ModelError, SimulationModel, State
+from twinwright.simulation.protocol import Advance, FailureKind, Floats, ModelError, Refreshable, SimulationModel, State
 from twinwright.simulation.registry import load_model
 
 _ENTRY, _PREPARE = "twinwright.simulation.worker:run", "twinwright.simulation.worker:prepare"
@@ -219,12 +219,11 @@ class ModelConformance:
         with self._loaded(case.definition) as model:
             if not (model.capabilities.shares_process and model.capabilities.deterministic):
                 return
-            refresh = getattr(model, "refresh", None)
-            assert refresh is not None, "it says that runs share a process, and has no method `refresh`"
+            assert isinstance(model, Refreshable), "it says that runs share a process, and has no method `refresh`"
             found = set()
             for _ in range(4):
                 found.add(self._run(model, case).outputs.tobytes())
-                if not refresh():
+                if not model.refresh():
                     break
         told = self.outcome(case.definition, _payload(case), case.limits)
         assert isinstance(told, Success), f"the case itself failed: {told}"

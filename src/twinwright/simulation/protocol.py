@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,11 +79,19 @@ class ModelError(UsageError):
         self.kind: FailureKind = kind
 
 
+@runtime_checkable
+class Refreshable(Protocol):
+    """A model whose `capabilities.shares_process`."""
+
+    def refresh(self) -> bool:
+        """Make the process what it was when the model had been loaded; False where that can't be, and the next run needs another."""
+        ...
+
+
 class SimulationModel(Protocol):
     """Something that can be run from a state over a grid of times.
 
-    Where `capabilities.shares_process`, `refresh()` is called between runs of one process: it makes the process what it was when the model
-    had been loaded, and says False where it can't, so that the next run has another process.
+    Where `capabilities.shares_process` it is `Refreshable` as well, and refreshed between runs of one process.
 
     Three more static methods are optional. `complete(spec, document, artefacts, problems)`, called before anything is checked, gives
     the spec with what the artefacts say filled in (units, values), and a dict that is added to the definition's options; None

@@ -14,7 +14,7 @@ import numpy as np
 from twinwright.simulation.bench import Bench
 from twinwright.simulation.definition import ModelDefinition
 from twinwright.simulation.fork_server import failure_of
-from twinwright.simulation.protocol import SimulationModel
+from twinwright.simulation.protocol import Refreshable, SimulationModel
 from twinwright.simulation.registry import load_model
 
 _loaded: dict[str, SimulationModel] = {}
@@ -86,7 +86,7 @@ def run_batch(payload: dict[str, Any], folder: Path) -> dict[str, Any]:
     for member in payload["members"][: None if batching else 1]:
         bench.begin()
         answer = _member({**member, **{name: payload["arrays"][member[name]] for name in ("times", "inputs")}}, one)
-        if not bench.end(answer) or not (kept_apart or (one.refresh() and bench.tidy())):  # type: ignore[attr-defined]
+        if not bench.end(answer) or not (kept_apart or (isinstance(one, Refreshable) and one.refresh() and bench.tidy())):
             break
     return {"batching": batching, "suspect": not kept_apart}
 

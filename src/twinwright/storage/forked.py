@@ -9,10 +9,10 @@ journal, receipts, checkpoints) can't be told of the past: of these a fork has i
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, replace
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from twinwright.errors import RefusedError
 from twinwright.governance.principals import SYSTEM, Principal
 from twinwright.storage import united
-from twinwright.storage.copies import READING_TABLES, Frames, Snapshot
-from twinwright.storage.expiry import EXPIRE_HISTORY, Expiry
+from twinwright.storage.copies import READING_TABLES, Frames
+from twinwright.storage.expiry import EXPIRE_HISTORY
 from twinwright.storage.layout import (
     Commit,
     Counts,
@@ -38,10 +38,22 @@ from twinwright.storage.layout import (
 from twinwright.storage.protocol import CELL_SCHEMA, CommitListener, Store, Transaction
 from twinwright.storage.records import Record
 from twinwright.storage.rows import COUNTS, the_record
-from twinwright.storage.sealing import STEP_ROWS, Unsealed
 
 FORKED: Final = "fork"  # the kind of the line with which the log of a fork's own store begins: the commit that it forks
 _NOT_HERE: Final = frozenset({"apply", "replay", "expire", EXPIRE_HISTORY})  # kinds of commits
+
+
+def _not_here(what: str) -> RefusedError:
+    return RefusedError(f"{what} is not done in a fork", where="fork", remedy="Do it to the workspace itself: leave the fork out")
+
+
+def _refused(what: str) -> Callable[..., Any]:
+    """A method of the Store protocol that a fork has not."""
+
+    def refuse(_store: ForkedStore, *_given: Any, **_named: Any) -> Any:
+        raise _not_here(what)
+
+    return refuse
 
 
 class ForkedStore:
@@ -74,15 +86,12 @@ class ForkedStore:
                 raise RefusedError(what, where="fork", remedy="Drop it, and fork again what is left: twinwright fork drop NAME")
             self._intact = last
 
-    def _refuse(self, what: str) -> NoReturn:
-        raise RefusedError(f"{what} is not done in a fork", where="fork", remedy="Do it to the workspace itself: leave the fork out")
-
     # --- writing -----------------------------------------------------------------------------------------------------
 
     def transaction(self, principal: Principal, kind: str) -> AbstractContextManager[Transaction]:
         """Of the fork's own store. Raises RefusedError for what would reach beyond it."""
         if kind in _NOT_HERE:
-            self._refuse(kind)
+            raise _not_here(kind)
         return self._own.transaction(principal, kind)
 
     def put_record(self, principal: Principal, kind: str, id: str, body: dict[str, Any]) -> int:
@@ -310,38 +319,17 @@ class ForkedStore:
 
     # --- what is not done in a fork ----------------------------------------------------------------------------------
 
-    def snapshot(self, principal: Principal) -> AbstractContextManager[Snapshot]:  # noqa: ARG002
-        self._refuse("a copy")
-
-    def load(self, principal: Principal, source: Snapshot) -> None:  # noqa: ARG002
-        self._refuse("taking in a copy")
-
-    def expirable(self, principal: Principal, expiry: Expiry) -> int:  # noqa: ARG002
-        self._refuse("retention")
-
-    def unsealed(self, principal: Principal, table: ReadingTable) -> list[Unsealed]:  # noqa: ARG002
-        self._refuse("sealing")
-
-    def seal(self, principal: Principal, table: ReadingTable, day: int, most: int = STEP_ROWS) -> Iterator[int]:  # noqa: ARG002
-        self._refuse("sealing")
-
-    def hidden_by(self, principal: Principal, retraction: Retraction) -> tuple[int, int]:  # noqa: ARG002
-        self._refuse("a replay")
-
-    def unjournalled(self, principal: Principal, contract: str, first: int, last: int) -> int:  # noqa: ARG002
-        self._refuse("a replay")
-
-    def newest_by_commit(self, principal: Principal, contract: str, first: int) -> list[tuple[int, int]]:  # noqa: ARG002
-        self._refuse("a KPI")
-
-    def expire_journal(self, principal: Principal, contract: str, before: int) -> int:  # noqa: ARG002
-        self._refuse("retention")
-
-    def expire_receipts(self, principal: Principal, before: int, most: int) -> int:  # noqa: ARG002
-        self._refuse("retention")
-
-    def expire_dead_letters(self, principal: Principal, before: int) -> int:  # noqa: ARG002
-        self._refuse("retention")
+    snapshot = _refused("a copy")
+    load = _refused("taking in a copy")
+    expirable = _refused("retention")
+    unsealed = _refused("sealing")
+    seal = _refused("sealing")
+    hidden_by = _refused("a replay")
+    unjournalled = _refused("a replay")
+    newest_by_commit = _refused("a KPI")
+    expire_journal = _refused("retention")
+    expire_receipts = _refused("retention")
+    expire_dead_letters = _refused("retention")
 
 
 class Beginning:

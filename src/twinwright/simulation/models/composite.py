@@ -24,7 +24,7 @@ from twinwright.simulation.composition.coupling import Block
 from twinwright.simulation.composition.spec import CompositeParameterSpec, CompositeSpec, MasterSpec
 from twinwright.simulation.declaration import duration_seconds
 from twinwright.simulation.definition import ModelDefinition
-from twinwright.simulation.protocol import Advance, Capabilities, Floats, Happening, ModelError, SimulationModel, State
+from twinwright.simulation.protocol import Advance, Capabilities, Floats, Happening, ModelError, Refreshable, SimulationModel, State
 from twinwright.simulation.trajectory import initial_state
 from twinwright.units import Affine
 
@@ -112,7 +112,7 @@ class CompositeModel:
     def refresh(self) -> bool:
         """See SimulationModel."""
         able = [one for one in self.parts.values() if one.capabilities.shares_process]
-        return all(getattr(one, "refresh")() for one in able)  # noqa: B009 -- only those have it
+        return all(isinstance(one, Refreshable) and one.refresh() for one in able)
 
     def _refuse(self) -> None:
         """Raises ModelError for components that can't be run as the document wants them to be."""
