@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import math
+import random
+import re
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import duckdb
 import numpy as np
@@ -13,7 +16,20 @@ from hypothesis import strategies as st
 
 from twinwright import units
 from twinwright.errors import UnitError
-from twinwright.units import Affine, canonical, check_dimension, compatible, convert, converter, dtdl_unit, facts_rows, symbol, tabulate
+from twinwright.units import (
+    Affine,
+    canonical,
+    check_dimension,
+    compatible,
+    convert,
+    converter,
+    dtdl_unit,
+    facts,
+    facts_rows,
+    symbol,
+    tabulate,
+)
+from twinwright.units.conversion import combined_by_pint
 
 
 @pytest.mark.parametrize(
@@ -181,3 +197,21 @@ def test_units_that_are_met_most_are_known_without_pint() -> None:
         "units.canonical('kilopascal'); units.symbol('m3/h'); print('pint' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
+
+
+def test_products_of_the_table_are_those_of_pint() -> None:
+    amounts = [unit for unit in facts.FACTS if not units.is_offset(unit or None)]
+    found = [(a, b, e, facts.product(a, b, e)) for a in amounts for b in amounts for e in (1.0, -1.0)]
+    known = [one for one in found if one[3] is not None]
+    assert ("W", "h", 1.0, "h*W") in known and ("m", "s", -1.0, "m/s") in known and ("m", "m", -1.0, "") in known
+    for a, b, exponent, spelling in random.Random(1).sample(known, 1_000):
+        assert combined_by_pint(a or None, b or None, exponent) == (spelling or None), (a, b, exponent)
+    assert [facts.product("V", "m", 0.5), facts.product("K", "", 3.0), facts.product("m", "", 1.0)] == [None, "K", "m"]
+
+
+@pytest.mark.parametrize("example", ["building", "pump"])
+def test_the_examples_need_no_pint(tmp_path: Path, example: str) -> None:
+    command = [sys.executable, "-X", "importtime", str(Path(sys.executable).with_name("twinwright"))]
+    subprocess.run([*command, "init", str(tmp_path / "w"), "--example", example], capture_output=True, check=True)
+    done = subprocess.run([*command, "apply", "-w", str(tmp_path / "w")], capture_output=True, text=True, check=True)
+    assert "twinwright.units" in done.stderr and not re.search(r"\| +pint$", done.stderr, re.MULTILINE)

@@ -28,7 +28,8 @@ SpecT = TypeVar("SpecT", bound="Spec")
 class Spec(BaseModel):
     """Base of everything written by hand in a workspace: unknown fields are refused, values are not coerced across types."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=False, allow_inf_nan=False)
+    # `defer_build`: a command that reads no such document does not wait for its validator
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=False, allow_inf_nan=False, defer_build=True)
 
 
 def _micros(value: Any) -> Any:

@@ -1,5 +1,7 @@
 """The command `twinwright`: a thin layer over `Platform`. Exit codes: 0 done, 1 the answer is no, 2 wrong usage, 3 failed."""
 
+import gc
+
 from twinwright.cli import (
     contracts,
     fmu,
@@ -18,6 +20,8 @@ from twinwright.cli import (
     shadows,
 )
 from twinwright.cli.app import app, main
+
+gc.set_threshold(50_000, 20, 20)  # a start makes a hundred thousand objects that stay: to look through them ten times is a tenth of it
 
 REGISTERED = (
     contracts,

@@ -16,9 +16,8 @@ import random
 import threading
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-import httpx
 import msgspec
 
 from twinwright.clock import SECOND, Clock
@@ -29,6 +28,9 @@ from twinwright.events.filter import EventFilter, filter_of
 from twinwright.events.settings import WebhookSettings
 from twinwright.observability.metrics import Metrics
 from twinwright.storage.protocol import Transaction
+
+if TYPE_CHECKING:
+    import httpx  # where it is used: most commands tell nobody anything
 
 T = TypeVar("T")
 LETTER: Final = "webhook-letter"  # the kind of record
@@ -87,6 +89,8 @@ class WebhookSink:
         self._loop = asyncio.new_event_loop()  # in a thread of its own: whoever calls may have a loop that runs, as a notebook has
         self._thread = threading.Thread(target=self._loop.run_forever, name=f"webhook-{self.name}", daemon=True)
         self._thread.start()
+        import httpx
+
         self._client = httpx.AsyncClient(timeout=self._settings.timeout / SECOND, follow_redirects=False, trust_env=False)
 
     def close(self) -> None:
@@ -178,6 +182,8 @@ class WebhookSink:
             "webhook-signature": signature(self._keys, id, timestamp, content),
             "user-agent": "twinwright",
         }
+        import httpx
+
         outcome = None
         try:
             async with (

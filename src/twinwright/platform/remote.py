@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -20,11 +20,13 @@ from twinwright.platform.wire import FOLDER, METHODS, Answer, Request, receive, 
 from twinwright.telemetry.payloads import Payload, Receipt
 
 
-def connect(folder: Path) -> Platform:
-    """A running platform of this workspace if there is one, else the workspace opened in this process."""
+def connect(folder: Path, before_opening: Callable[[], None] | None = None) -> Platform:
+    """A running platform of this workspace if there is one, else the workspace opened in this process, once `before_opening` is done."""
     running = _reach(socket_path(folder / FOLDER))
     if running is not None:
         return cast(Platform, RemotePlatform(running))
+    if before_opening is not None:
+        before_opening()
     from twinwright.platform.local import LocalPlatform
 
     return LocalPlatform.open(folder)

@@ -12,11 +12,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-import numba
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
+
+from twinwright.compiled import compiled
 
 _HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _ESCAPES = (("\x01", "\x011"), ("\x00", "\x010"))  # in this order; read in the other
@@ -155,7 +156,7 @@ def _array(data: Bytes, starts: NDArray[np.int64], lengths: NDArray[np.int32], k
 # --- compiled: the loops over rows ------------------------------------------------------------------------------------
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _put_counts(out: Any, at: Any, count: int) -> None:
     for row in range(len(at)):
         out[at[row]] = count >> 8
@@ -163,7 +164,7 @@ def _put_counts(out: Any, at: Any, count: int) -> None:
         at[row] += 2
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _put_fixed(out: Any, at: Any, words: Any, valid: Any, width: int) -> None:
     for row in range(len(at)):
         place = at[row]
@@ -178,7 +179,7 @@ def _put_fixed(out: Any, at: Any, words: Any, valid: Any, width: int) -> None:
             at[row] += width
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _put_bytes(out: Any, at: Any, offsets: Any, data: Any, valid: Any) -> None:
     for row in range(len(at)):
         place = at[row]
@@ -191,7 +192,7 @@ def _put_bytes(out: Any, at: Any, offsets: Any, data: Any, valid: Any) -> None:
         at[row] = place + max(length, 0)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _length(data: Any, at: int) -> Any:
     return np.int32(
         np.uint32(data[at]) << np.uint32(24)
@@ -201,7 +202,7 @@ def _length(data: Any, at: int) -> Any:
     )
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _count(data: Any, at: int, fields: int) -> int:
     """How many rows there are; -1 where one has another number of fields or ends too early."""
     rows, size = 0, len(data)
@@ -222,7 +223,7 @@ def _count(data: Any, at: int, fields: int) -> int:
     return rows
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _fields(data: Any, at: int, starts: Any, lengths: Any) -> None:
     for row in range(starts.shape[1]):
         at += 2
@@ -232,7 +233,7 @@ def _fields(data: Any, at: int, starts: Any, lengths: Any) -> None:
             at += 4 + max(length, 0)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _get_fixed(data: Any, starts: Any, lengths: Any) -> Any:
     words = np.zeros(len(starts), np.uint64)
     for row in range(len(starts)):
@@ -241,7 +242,7 @@ def _get_fixed(data: Any, starts: Any, lengths: Any) -> Any:
     return words
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _get_bytes(data: Any, starts: Any, offsets: Any) -> Any:
     out = np.empty(offsets[-1], np.uint8)
     for row in range(len(starts)):

@@ -12,13 +12,13 @@ import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-import numba
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from twinwright.clock import HOUR
+from twinwright.compiled import compiled
 from twinwright.storage.layout import MASK_BITS, ReadingColumn
 
 MAX_PLACES = 1 << 23  # of at most 32 bytes, for all hours together: 268 MB, and only a busy fleet gets there
@@ -76,7 +76,7 @@ def _seed(text: str) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _mix(value: Any) -> Any:
     """The finaliser of SplitMix64 (Steele, Lea, Flood 2014)."""
     value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -84,7 +84,7 @@ def _mix(value: Any) -> Any:
     return value ^ (value >> np.uint64(31))
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _fingerprint(
     twin: Any, time: Any, correction: Any, present: Any, bad: Any, words: Any, seeds: Any, bits: Any, key: Any, content: Any, paths: Any
 ) -> None:
@@ -306,7 +306,7 @@ def _spans(hours: NDArray[np.int32]) -> dict[int, tuple[int, int]]:
     return {int(hours[start]): (start, end) for start, end in zip(starts, [*starts[1:], len(hours)], strict=True)}
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _move(old: Any, table: Any, paths: Any, revision: Any) -> None:
     """In the order of the old table, so that what shares a run keeps its order, and neighbours stay near. `paths` and `revision` are
     those of what comes from a narrow table into a wide one."""
@@ -323,7 +323,7 @@ def _move(old: Any, table: Any, paths: Any, revision: Any) -> None:
             table[at, 2], table[at, 3] = (old[place, 2], old[place, 3]) if had == _WIDE else (paths, revision)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _insert(table: Any, key: Any, content: Any, path: Any, revision: Any, verdict: Any, latest_only: bool) -> int:
     """Linear probing; the table's size is a power of two. Readings of one key lie in one run, so a clash is seen on the way. In a narrow
     table all are of the same paths and revision: what has the same key clashes."""

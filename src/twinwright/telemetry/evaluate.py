@@ -15,6 +15,7 @@ import polars as pl
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from twinwright.compiled import inlined
 from twinwright.storage.layout import MASK_BITS, ReadingColumn
 from twinwright.telemetry.admitted import Admitted
 from twinwright.telemetry.contract import Contract, CorrectionSpec, ObservationSpec
@@ -22,7 +23,6 @@ from twinwright.telemetry.decode import Column, Decoded
 from twinwright.telemetry.derivation import PLAIN, Derivation
 from twinwright.telemetry.derive import derived
 from twinwright.telemetry.event_time import EPOCH_FORMATS
-from twinwright.telemetry.json_numbers import njit
 from twinwright.telemetry.payloads import Payload, Reason
 from twinwright.telemetry.timestamps import parse_iso, parse_pattern
 from twinwright.twins.registry import TwinRegistry
@@ -224,7 +224,7 @@ def _all_good(spec: ObservationSpec, declared: ReadingColumn, domain: Admitted |
     return pa.array(values) if _within(given, float(low), float(high), values) else None
 
 
-@njit
+@inlined
 def _within(given: Any, low: Any, high: Any, values: Any) -> bool:
     good = True
     for i in range(len(given)):

@@ -3,19 +3,14 @@ second"; the usual short ones are left to one multiplication, Clinger 1990)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from twinwright.compiled import inlined
+
 _POWERS = 308
-
-
-def njit(function: Callable[..., Any]) -> Callable[..., Any]:
-    compiled: Callable[..., Any] = numba.njit(cache=True, nogil=True, forceinline=True, _nrt=False)(function)  # type: ignore[call-overload]
-    return compiled
 
 
 def _powers_of_five() -> NDArray[np.uint64]:
@@ -36,7 +31,7 @@ _FIVE = _powers_of_five()
 TEN = np.array([10.0**q for q in range(23)])
 
 
-@njit
+@inlined
 def _product(a: Any, b: Any) -> Any:
     """The 128 bits of a product, (high, low)."""
     half, low = np.uint64(32), np.uint64(0xFFFFFFFF)
@@ -46,7 +41,7 @@ def _product(a: Any, b: Any) -> Any:
     return a1 * b1 + (cross >> half) + (other >> half), a * b
 
 
-@njit
+@inlined
 def rounded(digits: Any, exponent: Any) -> Any:
     """(bits of digits * 10^exponent, whether they are sure). Nothing subnormal, nothing infinite."""
     if digits == np.uint64(0):
@@ -82,7 +77,7 @@ def rounded(digits: Any, exponent: Any) -> Any:
     return (mantissa & np.uint64((1 << 52) - 1)) | np.uint64(power) << np.uint64(52), True
 
 
-@njit
+@inlined
 def scan_number(data: Any, at: Any) -> Any:
     """(end, digits, exponent, negative, whole) of a JSON number; end is -1 for what is none or has more than 19 digits."""
     negative = data[at] == 45

@@ -10,8 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from twinwright.telemetry.json_numbers import TEN, njit, rounded, scan_number
-from twinwright.telemetry.line_kernels import WORD, load, short_number, store
+from twinwright.compiled import inlined
+from twinwright.telemetry.json_numbers import TEN, rounded, scan_number
+from twinwright.telemetry.line_kernels import WORD, short_number
+from twinwright.telemetry.words import load, store
 
 NUMBER, INTEGER, BOOLEAN, STRING, SCALAR = range(5)
 UNSEEN, VALUE, NULL = 0, 1, 2
@@ -20,7 +22,7 @@ MAX_KEYS = 1024
 _SURE = 280  # with 19 digits before it, a power of ten that surely makes a double
 
 
-@njit
+@inlined
 def gather(data: Any, words: Any, offsets: Any, text: Any) -> None:
     for row in range(len(words)):
         begin = np.int64(words[row] >> np.uint64(LENGTH_BITS))
@@ -38,14 +40,14 @@ def gather(data: Any, words: Any, offsets: Any, text: Any) -> None:
 # --- texts and what is not asked for ---------------------------------------------------------------------------------
 
 
-@njit
+@inlined
 def _after_space(data: Any, at: Any) -> Any:
     while data[at] == 32 or data[at] == 9 or data[at] == 13:
         at += 1
     return at
 
 
-@njit
+@inlined
 def _plain_text(data: Any, at: Any) -> Any:
     """Where the quote is that ends a text without escapes; -1 for another."""
     while data[at] != 34:
@@ -55,7 +57,7 @@ def _plain_text(data: Any, at: Any) -> Any:
     return at
 
 
-@njit
+@inlined
 def _literal(data: Any, at: Any) -> Any:
     """(end, 1 true, 0 false, 2 null); end is -1 for anything else."""
     a, b, c, d = data[at], data[at + 1] if data[at] != 10 else 0, 0, 0
@@ -72,7 +74,7 @@ def _literal(data: Any, at: Any) -> Any:
     return np.int64(-1), 0
 
 
-@njit
+@inlined
 def _skip(data: Any, at: Any) -> Any:
     """The end of a value that is not asked for, checked; -1 where it is not surely JSON, or is nested. Nested ones are rare
     enough, and mostly asked for in vain: such a batch goes to the general reader."""
@@ -95,7 +97,7 @@ def _skip(data: Any, at: Any) -> Any:
     return _literal(data, at)[0]
 
 
-@njit
+@inlined
 def _named(data: Any, at: Any, names: Any, begin: Any, end: Any) -> bool:
     """Whether the key at `at` is the one of these bytes, with its quote."""
     for i in range(end - begin):
@@ -107,7 +109,7 @@ def _named(data: Any, at: Any, names: Any, begin: Any, end: Any) -> bool:
 # --- lines -----------------------------------------------------------------------------------------------------------
 
 
-@njit
+@inlined
 def read_value(data: Any, at: Any, kind: Any, j: Any, row: Any, words: Any, wholes: Any, numbers: Any, state: Any) -> Any:
     """Take in one value that is asked for; returns its end, -1 where it is left to the plain reader."""
     c = data[at]
@@ -161,7 +163,7 @@ def read_value(data: Any, at: Any, kind: Any, j: Any, row: Any, words: Any, whol
     return end
 
 
-@njit
+@inlined
 def _read_line(
     data: Any, at: Any, row: Any, names: Any, bounds: Any, kinds: Any, words: Any, wholes: Any, numbers: Any, state: Any, order: Any
 ) -> Any:
@@ -211,7 +213,7 @@ def _read_line(
     return at if data[at] == 10 else np.int64(-1)
 
 
-@njit
+@inlined
 def read_lines(
     data: Any, begin: Any, stop: Any, names: Any, bounds: Any, kinds: Any, words: Any, wholes: Any, numbers: Any, state: Any,
     which: Any, starts: Any, good: Any, order: Any,
@@ -237,7 +239,7 @@ def read_lines(
     return line
 
 
-@njit
+@inlined
 def read_column(
     data: Any, begin: Any, delimiter: Any, in_quotes: Any, kind: Any, j: Any, matched: Any, words: Any, wholes: Any, numbers: Any,
     state: Any, good: Any,

@@ -6,15 +6,13 @@ Loads and stores are of unaligned words, little end first. Every load is checked
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from llvmlite import ir
-from numba.core import cgutils, types
-from numba.extending import intrinsic as _intrinsic
 
-from twinwright.telemetry.json_numbers import TEN, njit
+from twinwright.compiled import inlined
+from twinwright.telemetry.json_numbers import TEN
+from twinwright.telemetry.words import load, store, trailing_zeros
 
 WORD = 8
 ONES = np.uint64(0x0101010101010101)
@@ -26,52 +24,13 @@ _UPPER = np.uint64(0xF0F0F0F0F0F0F0F0)  # the half of each byte that is 3 in a d
 LITTLE = sys.byteorder == "little"  # on other machines lines are not split
 
 
-def intrinsic(function: Callable[..., Any]) -> Callable[..., Any]:
-    made: Callable[..., Any] = _intrinsic(function)
-    return made
-
-
-def _place(context: Any, builder: Any, array: Any, value: Any, at: Any) -> Any:
-    start = cgutils.create_struct_proxy(array)(context, builder, value).data  # type: ignore[no-untyped-call]
-    return builder.bitcast(builder.gep(start, [at]), ir.IntType(64).as_pointer())
-
-
-@intrinsic
-def load(_context: Any, data: Any, _at: Any) -> Any:
-    """The eight bytes of `data` from `at` on."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.load(_place(context, builder, signature.args[0], *arguments), align=1)
-
-    return types.uint64(data, types.int64), generate
-
-
-@intrinsic
-def store(_context: Any, data: Any, _at: Any, _word: Any) -> Any:
-    """Write the eight bytes of a word from `at` on."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        builder.store(arguments[2], _place(context, builder, signature.args[0], *arguments[:2]), align=1)
-        return context.get_dummy_value()
-
-    return types.void(data, types.int64, types.uint64), generate
-
-
-@intrinsic
-def _trailing_zeros(_context: Any, _word: Any) -> Any:
-    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 0))
-
-    return types.uint64(types.uint64), generate
-
-
-@njit
+@inlined
 def _zeros(word: Any) -> Any:
     """The high bit of each byte that is zero; the lowest bit that is set is surely right, those above may be false."""
     return (word - ONES) & ~word & _HIGH
 
 
-@njit
+@inlined
 def split(
     data: Any, words: Any, masks: Any, widths: Any, bounds: Any, delimiters: Any, room: Any, out: Any, ends: Any, reached: Any,
     rest: Any, starts: Any, matched: Any,
@@ -105,8 +64,8 @@ def split(
                 store(out, end, word)
                 found, newline = _zeros(word ^ delimiters[s]), _zeros(word ^ _NEWLINES)
                 if found != 0:
-                    bit = _trailing_zeros(found)
-                    good = newline == 0 or _trailing_zeros(newline) >= bit
+                    bit = trailing_zeros(found)
+                    good = newline == 0 or trailing_zeros(newline) >= bit
                     length = np.int64(bit >> np.uint64(3)) + 1
                     end += length
                     place += length
@@ -138,7 +97,7 @@ def split(
     return row
 
 
-@njit
+@inlined
 def join(columns: Any, places: Any, ends: Any, segments: Any, bounds: Any, matched: Any, rest: Any, out: Any) -> Any:
     """The reverse: how many bytes were written to `out`, or -1 where the parts do not make up lines of it."""
     at, left = np.int64(0), np.int64(0)
@@ -176,7 +135,7 @@ def join(columns: Any, places: Any, ends: Any, segments: Any, bounds: Any, match
     return at
 
 
-@njit
+@inlined
 def short_digits(data: Any, at: Any, delimiter: Any) -> Any:
     """(length, digits, decimals) of the number at `at`: some digits, and perhaps a point and more, in seven bytes with the delimiter behind
     them. Length 0 for any other. The digits are taken together at once (Lemire 2018, "Quickly parsing eight digits")."""
@@ -187,10 +146,10 @@ def short_digits(data: Any, at: Any, delimiter: Any) -> Any:
     found = _zeros(word ^ (np.uint64(delimiter) * ONES))
     if found == 0:
         return none
-    length = _trailing_zeros(found) >> np.uint64(3)
+    length = trailing_zeros(found) >> np.uint64(3)
     used = (np.uint64(1) << (np.uint64(8) * length)) - np.uint64(1)
     points = _zeros(word ^ _POINTS) & used
-    whole = length if points == 0 else _trailing_zeros(points) >> np.uint64(3)
+    whole = length if points == 0 else trailing_zeros(points) >> np.uint64(3)
     digits = length if points == 0 else length - np.uint64(1)
     if whole == 0 or (points != 0 and whole == digits) or (whole > 1 and word & np.uint64(0xFF) == 48):
         return none
@@ -208,7 +167,7 @@ def short_digits(data: Any, at: Any, delimiter: Any) -> Any:
     return np.int64(length), np.int64(packed), digits - whole
 
 
-@njit
+@inlined
 def short_number(data: Any, at: Any, delimiter: Any, numbers: Any, j: Any, row: Any) -> Any:
     """How long the number at `at` is, which is put to `numbers[j, row]`; 0 where `short_digits` does not take it."""
     length, digits, decimals = short_digits(data, at, delimiter)

@@ -15,7 +15,7 @@ import polars as pl
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from twinwright.telemetry.json_numbers import njit
+from twinwright.compiled import inlined
 
 TAG: Final = 0
 FIELD: Final = 1
@@ -70,7 +70,7 @@ def _texts(data: NDArray[np.uint8], begins: NDArray[np.int64], lengths: NDArray[
     return series
 
 
-@njit
+@inlined
 def _gather(data: Any, begins: Any, offsets: Any, text: Any) -> None:
     for row in range(len(begins)):
         at = offsets[row]
@@ -78,14 +78,14 @@ def _gather(data: Any, begins: Any, offsets: Any, text: Any) -> None:
             text[at + i] = data[begins[row] + i]
 
 
-@njit
+@inlined
 def _after_digits(data: Any, at: Any, end: Any) -> Any:
     while at < end and 48 <= data[at] <= 57:
         at += 1
     return at
 
 
-@njit
+@inlined
 def _is_number(data: Any, at: Any, end: Any) -> bool:
     negative = data[at] == 45
     if negative:
@@ -114,7 +114,7 @@ def _is_number(data: Any, at: Any, end: Any) -> bool:
     return bool(at == end)
 
 
-@njit
+@inlined
 def _is_truth(data: Any, at: Any, end: Any) -> bool:
     """One of t T f F true True TRUE false False FALSE."""
     length = end - at
@@ -131,7 +131,7 @@ def _is_truth(data: Any, at: Any, end: Any) -> bool:
     return bool(length == 5 and (first == 102 or first == 70) and a == 97 and b == 108 and c == 115 and data[at + 4] + shift == 101)
 
 
-@njit
+@inlined
 def _word(data: Any, at: Any, end: Any) -> Any:
     """Where a key or a value of a tag ends: at a comma, an equals sign, a space or the end; -1 where it is empty or not plain."""
     begin = at
@@ -142,7 +142,7 @@ def _word(data: Any, at: Any, end: Any) -> Any:
     return at if at > begin else np.int64(-1)
 
 
-@njit
+@inlined
 def _value(data: Any, at: Any, end: Any) -> Any:
     """Where the value of a field ends; -1 where it is not surely one."""
     begin = at
@@ -162,7 +162,7 @@ def _value(data: Any, at: Any, end: Any) -> Any:
     return at if _is_number(data, begin, at) or _is_truth(data, begin, at) else np.int64(-1)
 
 
-@njit
+@inlined
 def _is_point(data: Any, at: Any, end: Any, row: Any, names: Any, bounds: Any, groups: Any, begins: Any, lengths: Any) -> bool:
     """Whether a line is surely a point; its pieces are noted."""
     keys = len(groups)
@@ -210,7 +210,7 @@ def _is_point(data: Any, at: Any, end: Any, row: Any, names: Any, bounds: Any, g
     return bool(at < end and _after_digits(data, at, end) == end)
 
 
-@njit
+@inlined
 def _read_lines(data: Any, names: Any, bounds: Any, groups: Any, starts: Any, ends: Any, sure: Any, begins: Any, lengths: Any) -> int:
     """How many lines hold a point."""
     at = np.int64(0)

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from twinwright.telemetry.json_numbers import TEN, njit
+from twinwright.compiled import inlined
+from twinwright.telemetry.json_numbers import TEN
 from twinwright.telemetry.line_kernels import short_digits
 
 PLANES = 4  # bytes of a whole number
@@ -71,7 +72,7 @@ def text(part: bytes, count: int, delimiter: int) -> bytes:
     return out[:length].tobytes()
 
 
-@njit
+@inlined
 def _long_digits(data: Any, at: Any, delimiter: Any) -> Any:
     """(length, whole, form) of the number at `at`; length 0 for what is not written as we would write it."""
     place, value, digits, decimals, pointed = at, np.int64(0), 0, 0, False
@@ -96,7 +97,7 @@ def _long_digits(data: Any, at: Any, delimiter: Any) -> Any:
     return place - at, value, np.int64(decimals) + (np.int64(_NEGATIVE) if negative else np.int64(0))
 
 
-@njit
+@inlined
 def _take(data: Any, begin: Any, delimiter: Any, whole: Any, form: Any, others: Any) -> Any:
     """How many bytes the others have; -1 where they are many."""
     at, left, kept = begin, np.int64(0), 0
@@ -123,7 +124,7 @@ def _take(data: Any, begin: Any, delimiter: Any, whole: Any, form: Any, others: 
     return left
 
 
-@njit
+@inlined
 def _fill(whole: Any, form: Any, matched: Any, numbers: Any, state: Any, value: Any) -> None:
     at = 0
     for row in range(len(matched)):
@@ -136,7 +137,7 @@ def _fill(whole: Any, form: Any, matched: Any, numbers: Any, state: Any, value: 
             at += 1
 
 
-@njit
+@inlined
 def _write(part: Any, count: Any, delimiter: Any, out: Any) -> Any:
     """How many bytes were written to `out`; -1 for a part that is damaged."""
     at, left = np.int64(0), np.int64(count * (1 + PLANES))

@@ -10,14 +10,14 @@ import re
 from datetime import UTC, datetime
 from typing import Any
 
-import numba
 import numpy as np
 import polars as pl
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from twinwright.clock import EPOCH, from_datetime
-from twinwright.telemetry.line_kernels import load
+from twinwright.compiled import compiled
+from twinwright.telemetry.words import load
 
 _DAY = 86_400_000_000
 _FIRST_MINUTE = 719_528 * 24 * 60  # from the year 0 to 1970
@@ -132,7 +132,7 @@ def _read_slowly(text: str, index: int, micros: NDArray[np.int64], status: NDArr
         return
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _digits(data: Any, at: int, count: int) -> int:
     value = 0
     for i in range(count):
@@ -143,7 +143,7 @@ def _digits(data: Any, at: int, count: int) -> int:
     return value
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _days(year: int, month: int, day: int) -> int:
     """Days since 1970-01-01 of the proleptic Gregorian calendar (H. Hinnant, days_from_civil)."""
     y = year - 1 if month <= 2 else year
@@ -154,15 +154,15 @@ def _days(year: int, month: int, day: int) -> int:
     return era * 146097 + doe - 719468
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _month_length(year: int, month: int) -> int:
     if month == 2:
         return 29 if (year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)) else 28
     return 30 if month in (4, 6, 9, 11) else 31
 
 
-@numba.njit(cache=True, nogil=True)
-def _minute(data: Any, at: int) -> int:
+@compiled
+def _minute(data: Any, at: int) -> Any:
     """The minute that YYYY-MM-DD(T| )hh:mm is, counted from the year 0; -1 where it is none."""
     if data[at + 4] != 45 or data[at + 7] != 45 or (data[at + 10] != 84 and data[at + 10] != 32) or data[at + 13] != 58:
         return -1
@@ -175,7 +175,7 @@ def _minute(data: Any, at: int) -> int:
     return (_days(year, month, day) * 24 + hour) * 60 + minute + _FIRST_MINUTE
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _read(data: Any, starts: Any, micros: Any, status: Any) -> None:
     """YYYY-MM-DD(T| )hh:mm:ss[.f{1,6}][Z|±hh:mm]; anything else keeps the status `other`. Mostly its minute is the last row's."""
     date, rest = np.uint64(0), np.uint64(0)

@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numba
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from twinwright.compiled import compiled
 from twinwright.storage.layout import MASK_BITS, ColumnType, ReadingColumn, ReadingTable
 from twinwright.storage.protocol import BAD, CELL_SCHEMA, GOOD
 
@@ -324,13 +324,13 @@ def _masks(table: ReadingTable, rows: pa.Table) -> tuple[NDArray[np.int64], NDAr
     return present, bad
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _ordered(word: Any, double: Any) -> Any:
     """The order-preserving form of IEEE 754 doubles, and of two's complement."""
     return ~word if double and word & _SIGN else word ^ _SIGN
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _fold(
     c_time: Any, c_correction: Any, c_revision: Any, c_commit: Any, c_kind: Any, c_bits: Any,
     columns: Any, doubles: Any, slot: Any, time: Any, correction: Any, revision: Any, commit: Any, present: Any, bad: Any, words: Any,

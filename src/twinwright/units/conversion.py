@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from twinwright.errors import UnitError
+from twinwright.units import facts as table
 from twinwright.units.codes import FROM_QUDT, FROM_UCUM
 from twinwright.units.facts import FACTS, SPELLINGS, Facts
 from twinwright.units.vocabulary import DTDL_UNITS, OTHER_NAMES
@@ -263,10 +264,16 @@ def _spell(unit: Any) -> str | None:
 
 @lru_cache(maxsize=4096)
 def _combined(a: str | None, b: str | None, exponent: float) -> str | None:
-    registry = _registry()
     for spelling in (a, b):
         if is_offset(spelling):
             raise UnitError(f"'{spelling}' has a zero of its own: its values can't be multiplied", remedy="Convert to K first")
+    known = table.product(a or "", b or "", exponent)
+    return combined_by_pint(a, b, exponent) if known is None else known or None
+
+
+def combined_by_pint(a: str | None, b: str | None, exponent: float) -> str | None:
+    """The unit of a * b ** exponent where the table does not have it."""
+    registry = _registry()
     unit = registry.parse_units(a or "") * registry.parse_units(b or "") ** (int(exponent) if exponent == int(exponent) else exponent)
     spelling = _spell(unit)
     return None if spelling is None else _canonical(spelling)

@@ -6,8 +6,10 @@ test asks pint again.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from types import MappingProxyType
 from typing import Final
 
@@ -43,3 +45,26 @@ FACTS: Final[Mapping[str, Facts]] = MappingProxyType({spelling: facts for spelli
 SPELLINGS: Final[Mapping[str, str | None]] = MappingProxyType(
     {name: spelling or None for spelling, _, names in _TABLE for name in (spelling, *names) if name}
 )
+
+_FACTOR = re.compile(r"(?:^|([*/]))([^*/]+)(?:\*\*([\d.]+))?")
+
+
+def product(a: str, b: str, exponent: float) -> str | None:
+    """The spelling of a * b ** exponent (`""` is dimensionless); None where the table has one of them not."""
+    if a not in FACTS or b not in FACTS:
+        return None
+    total = dict(_factors(a))
+    for name, power in _factors(b):
+        total[name] = total.get(name, 0.0) + power * exponent
+    return _by_factors().get(frozenset((name, power) for name, power in total.items() if power))
+
+
+@cache
+def _by_factors() -> Mapping[frozenset[tuple[str, float]], str]:
+    return {_factors(spelling): spelling for spelling in FACTS}
+
+
+def _factors(spelling: str) -> frozenset[tuple[str, float]]:
+    """The units in `W/K/m**2`, each with its exponent."""
+    found = _FACTOR.findall(spelling)
+    return frozenset((name, (-1.0 if sign == "/" else 1.0) * float(power or 1)) for sign, name, power in found if name != "1")

@@ -2,8 +2,12 @@
 
 ROWS = """
 |dimensionless|1.0|0|0||||1|NUM|UNITLESS|unity
+1/A|1 / [current]|1.0|0|0|||1/A
 1/K|1 / [temperature]|1.0|0|0|||1/K
+1/V|[current] * [time] ** 3 / [length] ** 2 / [mass]|0.001|0|0|||1/V
+1/V**0.5|[current] ** 0.5 * [time] ** 1.5 / [length] / [mass] ** 0.5|0.03162277660168379|0|0|||1/V⁰⋅⁵
 1/cm|1 / [length]|100.0|0|0|||1/cm|/cm|PER-CentiM|reciprocalCentimetre
+1/d|1 / [time]|1.1574074074074073e-05|0|0|||1/d
 1/h|1 / [time]|0.0002777777777777778|0|0|||1/h|/h
 1/km|1 / [length]|0.001|0|0|||1/km|/km|PER-KiloM|reciprocalKilometre
 1/m|1 / [length]|1.0|0|0|||1/m|/m|PER-M|reciprocalMetre
@@ -14,7 +18,9 @@ ROWS = """
 1/um|1 / [length]|1000000.0|0|0|||1/µm|/um|PER-MicroM|reciprocalMicrometre
 A|[current]|1.0|0|0||ampere|A|ampere
 A*h|[current] * [time]|3600.0|0|0|||A·h|A-HR|A.h|Ah|ampereHour
+A*s*V|[length] ** 2 * [mass] / [time] ** 2|1000.0|0|0|||A·s·V|V*A*s
 A/m**2|[current] / [length] ** 2|1.0|0|0|||A/m²
+A/s|[current] / [time]|1.0|0|0|||A/s
 AU|dimensionless|1.0|0|0||absorbance_unit|AU
 B|dimensionless|8.0|1|0||byte|B|BYTE|By|byte
 B/s|1 / [time]|8.0|1|0|||B/s|BYTE-PER-SEC|By/s|byte/s|bytePerSecond
@@ -72,9 +78,17 @@ J/K|[length] ** 2 * [mass] / [temperature] / [time] ** 2|1000.0|0|0|||J/K
 J/K/kg|[length] ** 2 / [temperature] / [time] ** 2|1.0|0|0|||J/K/kg|J/(kg*K)
 J/h|[length] ** 2 * [mass] / [time] ** 3|0.2777777777777778|0|0|||J/h|J-PER-HR|joulePerHour
 J/kg|[length] ** 2 / [time] ** 2|1.0|0|0|||J/kg
+J/m**3|[mass] / [length] / [time] ** 2|1000.0|0|0|||J/m³
 J/s|[length] ** 2 * [mass] / [time] ** 3|1000.0|0|0|||J/s|J-PER-SEC|joulePerSecond
 K|[temperature]|1.0|0|0||kelvin|K|kelvin
+K*m|[length] * [temperature]|1.0|0|0|||K·m|m*K
+K*m**2|[length] ** 2 * [temperature]|1.0|0|0|||K·m²|m**2*K
+K*m**2/W|[temperature] * [time] ** 3 / [mass]|0.001|0|0|||K·m²/W
 K/W|[temperature] * [time] ** 3 / [length] ** 2 / [mass]|0.001|0|0|||K/W
+K/h|[temperature] / [time]|0.0002777777777777778|0|0|||K/h
+K/kW|[temperature] * [time] ** 3 / [length] ** 2 / [mass]|1e-06|0|0|||K/kW
+K/min|[temperature] / [time]|0.016666666666666666|0|0|||K/min
+K/s|[temperature] / [time]|1.0|0|0|||K/s
 KiB|dimensionless|8192.0|1|0||kibibyte|KiB|KiBy|KibiBYTE|kibibyte
 KiB/s|1 / [time]|8192.0|1|0|||KiB/s|KiBy/s|KibiBYTE-PER-SEC|kibibytePerSecond
 Kibit|dimensionless|1024.0|1|0||kibibit|Kibit|KibiBIT|kibibit
@@ -117,7 +131,9 @@ Ms|[time]|1000000.0|0|0||megasecond|Ms|megasecond
 Mvar|[length] ** 2 * [mass] / [time] ** 3|1000000000.0|0|0||megavolt_ampere_reactive|Mvar|MegaV-A_Reactive|megavoltAmpereReactive
 Mx|[length] ** 2 * [mass] / [current] / [time] ** 2|1e-05|0|0||maxwell|Mx|MX|maxwell
 N|[length] * [mass] / [time] ** 2|1000.0|0|0||newton|N|newton
+N*s/m|[mass] / [time]|1000.0|0|0|||N·s/m
 N/m|[mass] / [time] ** 2|1000.0|0|0|||N/m
+N/m**2|[mass] / [length] / [time] ** 2|1000.0|0|0|||N/m²
 Nm|[length] / [mass]|1.0|0|0||number_meter|Nm
 P|[mass] / [length] / [time]|100.0|0|0||poise|P|POISE|poise
 Pa|[mass] / [length] / [time] ** 2|1000.0|0|0||pascal|Pa|PA|pascal
@@ -135,6 +151,7 @@ Tibit|dimensionless|1099511627776.0|1|0||tebibit|Tibit|TebiBIT|tebibit
 Tibit/s|1 / [time]|1099511627776.0|1|0|||Tibit/s|TebiBIT-PER-SEC|tebibitPerSecond
 V|[length] ** 2 * [mass] / [current] / [time] ** 3|1000.0|0|0||volt|V|volt
 V**0.5/s|[length] * [mass] ** 0.5 / [current] ** 0.5 / [time] ** 2.5|31.622776601683793|0|0|||V⁰⋅⁵/s
+V/A|[length] ** 2 * [mass] / [current] ** 2 / [time] ** 3|1000.0|0|0|||V/A
 V/m|[length] * [mass] / [current] / [time] ** 3|1000.0|0|0|||V/m
 V/s|[length] ** 2 * [mass] / [current] / [time] ** 4|1000.0|0|0|||V/s
 VA|[length] ** 2 * [mass] / [time] ** 3|1000.0|0|0||volt_ampere|VA|V-A|V.A|voltAmpere
@@ -143,6 +160,7 @@ W/K|[length] ** 2 * [mass] / [temperature] / [time] ** 3|1000.0|0|0|||W/K
 W/K/m|[length] * [mass] / [temperature] / [time] ** 3|1000.0|0|0|||W/K/m|W/(m*K)
 W/K/m**2|[mass] / [temperature] / [time] ** 3|1000.0|0|0|||W/K/m²|W/(m**2*K)|W/m**2/K
 W/m**2|[mass] / [time] ** 3|1000.0|0|0|||W/m²|W-PER-M2|W/m2|W/m^2|wattPerSquareMetre
+W/s|[length] ** 2 * [mass] / [time] ** 4|1000.0|0|0|||W/s
 Wb|[length] ** 2 * [mass] / [current] / [time] ** 2|1000.0|0|0||weber|Wb|WB|weber
 Wh|[length] ** 2 * [mass] / [time] ** 2|3600000.0|0|0||watt_hour|Wh|W-HR|W.h|wattHour|watt_hour
 YiB|dimensionless|9.671406556917033e+24|1|0||yobibyte|YiB|YiBy|YobiBYTE|yobibyte
@@ -206,6 +224,8 @@ degC|[temperature]|1.0|0|0|o|degree_Celsius|°C|Cel|DEG_C|celsius|degreeCelsius|
 degF|[temperature]|0.5555555555555556|0|0|o|degree_Fahrenheit|°F|DEG_F|[degF]|degreeFahrenheit|fahrenheit|°F
 degree|dimensionless|0.017453292519943295|0|1||degree|deg|DEG|deg|degreeOfArc
 delta_degC|[temperature]|1.0|0|0||delta_degree_Celsius|Δ°C
+delta_degC/W|[temperature] * [time] ** 3 / [length] ** 2 / [mass]|0.001|0|0|||Δ°C/W
+delta_degC/kW|[temperature] * [time] ** 3 / [length] ** 2 / [mass]|1e-06|0|0|||Δ°C/kW
 eV|[length] ** 2 * [mass] / [time] ** 2|1.602176634e-16|0|0||electron_volt|eV|electronvolt
 fc|[luminosity] / [length] ** 2|10.763910416709724|0|2||footcandle|fc|FC|[ft_i]-2.lm|footcandle
 floz|[length] ** 3|2.9573529562499994e-05|0|0||fluid_ounce|floz|OZ_VOL_US|[foz_us]|fluidOunce
@@ -227,7 +247,9 @@ h|[time]|3600.0|0|0||hour|h|HR|hour|hr
 h*MVA|[length] ** 2 * [mass] / [time] ** 2|3600000000000.0|0|0|||h·MVA|MV.A.h|MegaV-A-HR|megavoltAmpereHour
 h*Mvar|[length] ** 2 * [mass] / [time] ** 2|3600000000000.0|0|0|||h·Mvar|MegaV-A_Reactive-HR|megavoltAmpereReactiveHour
 h*VA|[length] ** 2 * [mass] / [time] ** 2|3600000.0|0|0|||h·VA|V-A-HR|V.A.h|voltAmpereHour
+h*W|[length] ** 2 * [mass] / [time] ** 2|3600000.0|0|0|||h·W|W*h
 h*kVA|[length] ** 2 * [mass] / [time] ** 2|3600000000.0|0|0|||h·kVA|KiloV-A-HR|kV.A.h|kilovoltAmpereHour
+h*kW|[length] ** 2 * [mass] / [time] ** 2|3600000000.0|0|0|||h·kW|kW*h
 h*kvar|[length] ** 2 * [mass] / [time] ** 2|3600000000.0|0|0|||h·kvar|KiloV-A_Reactive-HR|kilovoltAmpereReactiveHour
 h*mA|[current] * [time]|3.6|0|0|||h·mA|MilliA-HR|mA.h|mAh|milliampereHour
 h*mVA|[length] ** 2 * [mass] / [time] ** 2|3600.0|0|0|||h·mVA|MilliV-A-HR|mV.A.h|millivoltAmpereHour
@@ -256,26 +278,38 @@ kJ/K|[length] ** 2 * [mass] / [temperature] / [time] ** 2|1000000.0|0|0|||kJ/K
 kJ/K/kg|[length] ** 2 / [temperature] / [time] ** 2|1000.0|0|0|||kJ/K/kg|kJ/(kg*K)
 kJ/h|[length] ** 2 * [mass] / [time] ** 3|277.77777777777777|0|0|||kJ/h|KiloJ-PER-HR|kilojoulePerHour
 kJ/kg|[length] ** 2 / [time] ** 2|1000.0|0|0|||kJ/kg
+kJ/m**3|[mass] / [length] / [time] ** 2|1000000.0|0|0|||kJ/m³
 kJ/s|[length] ** 2 * [mass] / [time] ** 3|1000000.0|0|0|||kJ/s|KiloJ-PER-SEC|kilojoulePerSecond
 kK|[temperature]|1000.0|0|0||kilokelvin|kK
 kN|[length] * [mass] / [time] ** 2|1000000.0|0|0||kilonewton|kN|kilonewton
 kPa|[mass] / [length] / [time] ** 2|1000000.0|0|0||kilopascal|kPa|KiloPA|kilopascal
 kPa*m**3/s|[length] ** 2 * [mass] / [time] ** 3|1000000.0|0|0|||kPa·m³/s|KiloPA-M3-PER-SEC|kPa.m3/s|kilopascalCubicMetrePerSecond
+kPa/V|[current] * [time] / [length] ** 3|1000.0|0|0|||kPa/V
 kPa/s|[mass] / [length] / [time] ** 3|1000000.0|0|0|||kPa/s
 kS|[current] ** 2 * [time] ** 3 / [length] ** 2 / [mass]|1.0|0|0||kilosiemens|kS
 kT|[mass] / [current] / [time] ** 2|1000000.0|0|0||kilotesla|kT
 kV|[length] ** 2 * [mass] / [current] / [time] ** 3|1000000.0|0|0||kilovolt|kV|KiloV|kilovolt
 kVA|[length] ** 2 * [mass] / [time] ** 3|1000000.0|0|0||kilovolt_ampere|kVA|KiloV-A|kV.A|kilovoltAmpere
 kW|[length] ** 2 * [mass] / [time] ** 3|1000000.0|0|0||kilowatt|kW|KiloW|kilowatt
+kW*min|[length] ** 2 * [mass] / [time] ** 2|60000000.0|0|0|||kW·min
+kW*s|[length] ** 2 * [mass] / [time] ** 2|1000000.0|0|0|||kW·s
+kW*s/l|[mass] / [length] / [time] ** 2|999999999.9999999|0|0|||kW·s/l|kW*s/L
+kW*s/m**3|[mass] / [length] / [time] ** 2|1000000.0|0|0|||kW·s/m³
 kW/K|[length] ** 2 * [mass] / [temperature] / [time] ** 3|1000000.0|0|0|||kW/K
+kW/m**2|[mass] / [time] ** 3|1000000.0|0|0|||kW/m²
+kW/s|[length] ** 2 * [mass] / [time] ** 4|1000000.0|0|0|||kW/s
 kWh|[length] ** 2 * [mass] / [time] ** 2|3600000000.0|0|0||kilowatt_hour|kWh|KiloW-HR|kW.h|kW·h|kilowattHour|kilowatt_hour
 kWh/a|[length] ** 2 * [mass] / [time] ** 3|114.07711613050421|0|0|||kWh/a|KiloW-HR-PER-YR|kW.h/a|kilowattHourPerYear
+kWh/h|[length] ** 2 * [mass] / [time] ** 3|1000000.0|0|0|||kWh/h
 kWh/m**2|[mass] / [time] ** 2|3600000000.0|0|0|||kWh/m²
 kbar|[mass] / [length] / [time] ** 2|100000000000.0|0|0||kilobar|kbar
 kbit|dimensionless|1000.0|1|0||kilobit|kbit|kilobit
 kbit/s|1 / [time]|1000.0|1|0|||kbit/s
 kg|[mass]|1000.0|0|0||kilogram|kg|KiloGM|kilogram
+kg*m**2|[length] ** 2 * [mass]|1000.0|0|0|||kg·m²
 kg/h|[mass] / [time]|0.2777777777777778|0|0|||kg/h|KiloGM-PER-HR|kilogramPerHour
+kg/kWh|[time] ** 2 / [length] ** 2|2.7777777777777776e-07|0|0|||kg/kWh
+kg/m|[mass] / [length]|1000.0|0|0|||kg/m
 kg/m**3|[mass] / [length] ** 3|1000.0|0|0|||kg/m³|KiloGM-PER-M3|kg/m3|kilogramPerCubicMetre
 kg/min|[mass] / [time]|16.666666666666668|0|0|||kg/min
 kg/s|[mass] / [time]|1000.0|0|0|||kg/s|KiloGM-PER-SEC|kilogramPerSecond
@@ -305,10 +339,12 @@ m**2/s|[length] ** 2 / [time]|1.0|0|0|||m²/s|M2-PER-SEC|m2/s|squareMetrePerSeco
 m**3|[length] ** 3|1.0|0|0|||m³|M3|cubicMetre|m3|m^3
 m**3*Pa/s|[length] ** 2 * [mass] / [time] ** 3|1000.0|0|0|||m³·Pa/s|PA-M3-PER-SEC|Pa.m3/s|pascalCubicMetrePerSecond
 m**3/h|[length] ** 3 / [time]|0.0002777777777777778|0|0|||m³/h|M3-PER-HR|cubicMetrePerHour|m3/h|m^3/h
+m**3/kg|[length] ** 3 / [mass]|0.001|0|0|||m³/kg
 m**3/min|[length] ** 3 / [time]|0.016666666666666666|0|0|||m³/min|M3-PER-MIN|cubicMetrePerMinute|m3/min
 m**3/s|[length] ** 3 / [time]|1.0|0|0|||m³/s|M3-PER-SEC|cubicMetrePerSecond|m3/s
 m*N|[length] ** 2 * [mass] / [time] ** 2|1000.0|0|0|||m·N|N*m|N-M|N.m|newtonMetre
 m*ohm|[length] ** 3 * [mass] / [current] ** 2 / [time] ** 3|1000.0|0|0|||m·Ω|ohm*m
+m*s**2/l**2|[time] ** 2 / [length] ** 5|999999.9999999997|0|0|||m·s²/l²|m*s**2/L**2
 m/h|[length] / [time]|0.0002777777777777778|0|0|||m/h|M-PER-HR|metrePerHour
 m/s|[length] / [time]|1.0|0|0|||m/s|M-PER-SEC|metrePerSecond
 m/s**2|[length] / [time] ** 2|1.0|0|0|||m/s²|M-PER-SEC2|m/s2|m/s^2|metrePerSecondSquared
@@ -342,6 +378,7 @@ mi|[length]|1609.344|0|0||mile|mi|MI|[mi_i]|mile
 mi/h|[length] / [time]|0.44704|0|0|||mi/h|MI-PER-HR|[mi_i]/h|milePerHour
 mi/s|[length] / [time]|1609.344|0|0|||mi/s|MI-PER-SEC|[mi_i]/s|milePerSecond
 min|[time]|60.0|0|0||minute|min|MIN|minute
+min*W|[length] ** 2 * [mass] / [time] ** 2|60000.0|0|0|||min·W|W*min
 ml|[length] ** 3|1.0000000000000002e-06|0|0||milliliter|ml|MilliL|mL|milliliter|millilitre
 ml/h|[length] ** 3 / [time]|2.777777777777778e-10|0|0|||ml/h|MilliL-PER-HR|mL/h|millilitrePerHour
 ml/min|[length] ** 3 / [time]|1.666666666666667e-08|0|0|||ml/min|MilliL-PER-MIN|mL/min|millilitrePerMinute
@@ -405,6 +442,7 @@ refrigeration_ton|[length] ** 2 * [mass] / [time] ** 3|3516853.3333333335|0|0||r
 rpm|1 / [time]|0.10471975511965977|0|1||revolutions_per_minute|rpm|REV-PER-MIN|[rpm]|rev/min|revolutionPerMinute|{rev}/min
 rps|1 / [time]|6.283185307179586|0|1||revolutions_per_second|rps|REV-PER-SEC|revolutionPerSecond|{rev}/s
 s|[time]|1.0|0|0||second|s|SEC|second
+s*W|[length] ** 2 * [mass] / [time] ** 2|1000.0|0|0|||s·W|W*s
 slug|[mass]|14593.902937206369|0|0||slug|slug|SLUG|[lbf_av].s2/[ft_i]
 t/h|[mass] / [time]|277.77777777777777|0|0|||t/h
 ton|[mass]|907184.7400000001|0|0||ton|ton

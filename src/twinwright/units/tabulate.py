@@ -20,6 +20,9 @@ _WRITTEN = (
     "m3/h m**3/h m^3/h m3/s m**3/s l/min l/s l/h L/min L/s gal/min kg/s kg/h kg/min t/h g/s kg/m**3 kg/m3 g/cm**3 mol/l mg/l ug/m**3 "
     "W/K W/m**2 W/m2 W/m^2 W/(m*K) W/(m**2*K) W/m**2/K kW/K J/K kJ/K MJ/K K/W J/(kg*K) kJ/(kg*K) J/kg kJ/kg kWh/m**2 N*m N/m Nm "
     "V**0.5/s V/s V/m A/m**2 ohm*m S/m A*h Ah kWh MWh byte/s bit/s B/s kB/s MB/s GB/s kbit/s Mbit/s Gbit/s m/h mm/h mm/s um/s "
+    "1/V**0.5 W*h kW*h W*s kW*s W*min kW*min K/kW delta_degC/kW delta_degC/W kW/m**2 kW*s/L kW*s/m**3 m*s**2/L**2 kPa/V K/s "
+    "K/h K/min A/s W/s kW/s m**3/kg kg/m kg*m**2 kg/kWh J/s J/m**3 kJ/m**3 kWh/h 1/d 1/V 1/A V/A V*A*s N/m N*s/m N/m**2 K*m**2/W "
+    "m**2/s m**2*K m*K "
     "kPa/s Pa*s Pa/m psi atm mmHg torr lb ft in mi yd lbf lx lm cd Gy Sv Bq pH"
 )
 

@@ -1,0 +1,62 @@
+# ruff: noqa: ARG005, PLW0108 -- numba asks for functions that repeat the names of arguments.
+"""What the functions of `words` are to numba's compiler: one instruction each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.extending import intrinsic as _intrinsic
+from numba.extending import overload
+
+from twinwright.telemetry import words
+
+
+def intrinsic(function: Callable[..., Any]) -> Callable[..., Any]:
+    made: Callable[..., Any] = _intrinsic(function)
+    return made
+
+
+def _place(context: Any, builder: Any, array: Any, value: Any, at: Any) -> Any:
+    start = cgutils.create_struct_proxy(array)(context, builder, value).data  # type: ignore[no-untyped-call]
+    return builder.bitcast(builder.gep(start, [at]), ir.IntType(64).as_pointer())
+
+
+@intrinsic
+def _load(_context: Any, data: Any, _at: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.load(_place(context, builder, signature.args[0], *arguments), align=1)
+
+    return types.uint64(data, types.int64), generate
+
+
+@intrinsic
+def _store(_context: Any, data: Any, _at: Any, _word: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        builder.store(arguments[2], _place(context, builder, signature.args[0], *arguments[:2]), align=1)
+        return context.get_dummy_value()
+
+    return types.void(data, types.int64, types.uint64), generate
+
+
+@intrinsic
+def _trailing_zeros(_context: Any, _word: Any) -> Any:
+    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 0))
+
+    return types.uint64(types.uint64), generate
+
+
+_CODE: dict[Callable[..., Any], Callable[..., Any]] = {
+    words.load: lambda data, at: lambda data, at: _load(data, at),
+    words.store: lambda data, at, word: lambda data, at, word: _store(data, at, word),
+    words.trailing_zeros: lambda word: lambda word: _trailing_zeros(word),
+}
+
+
+def register() -> None:
+    """Let compiled functions call those of `words`."""
+    for function, code in _CODE.items():
+        overload(function, jit_options={"forceinline": True})(code)
