@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import io
 import os
+import sys
 from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from coverage import Coverage
 from coverage.exceptions import NoDataError
+from numba.core.dispatcher import _FunctionCompiler
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
@@ -44,6 +47,24 @@ class ByFile(LoadScopeScheduling):
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFile:
     return ByFile(config, log)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _compiling_is_not_measured() -> Iterator[None]:
+    """numba's compiler is plain Python, and slow: to trace it where lines are measured makes it slower by half and says nothing."""
+    compile_function = _FunctionCompiler.compile
+
+    def untraced(self: _FunctionCompiler, *arguments: Any) -> Any:
+        tracer = sys.gettrace()
+        sys.settrace(None)
+        try:
+            return compile_function(self, *arguments)
+        finally:
+            sys.settrace(tracer)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_FunctionCompiler, "compile", untraced)
+        yield
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -14,6 +14,7 @@ import math
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from types import FunctionType
 from typing import Any, Literal
 
@@ -289,16 +290,30 @@ def _compiled(rhs: FunctionType, output: FunctionType | None, shape: Shape, mode
         right = _jit(**checked)(rhs)
         integrate = _jit(**_OPTIONS)(make_integrate(right, load, shape))
         integrate.compile(_INTEGRATE)
-        derive = _jit(**_OPTIONS)(make_derive(right, load, shape))
-        derive.compile(_DERIVE)
         observe = None
         if output:
             observe = _jit(**_OPTIONS)(make_observe(_jit(**checked)(output), load, shape))
             observe.compile(_OBSERVE)
-        for dispatcher in (integrate, derive, observe):
+        for dispatcher in (integrate, observe):
             if dispatcher is not None:
                 dispatcher.disable_compile()
-    return Kernel(mode, None, integrate, observe, derive)
+    return Kernel(mode, None, integrate, observe, _compiled_when_called(make_derive(right, load, shape)))
+
+
+def _compiled_when_called(derive: Callable[..., None]) -> Callable[..., None]:
+    """Most runs never ask for a derivative alone, and compiling it takes as long as a sixth of the rest."""
+
+    @cache
+    def dispatcher() -> Any:
+        made = _jit(**_OPTIONS)(derive)
+        made.compile(_DERIVE)
+        made.disable_compile()
+        return made
+
+    def compiled(*arguments: Any) -> None:
+        dispatcher()(*arguments)
+
+    return compiled
 
 
 class _HelpersCompiled:
