@@ -13,6 +13,7 @@ import typer
 from typer.exceptions import TyperException
 
 from twinwright.cli import output
+from twinwright.cli.spared import arrow_alone
 from twinwright.errors import PlatformError, TwinwrightError, UsageError
 
 if TYPE_CHECKING:
@@ -43,32 +44,11 @@ def opened(workspace: Path, fork: str | None = None) -> Iterator[Platform]:
     """The platform of a workspace, or a fork of it, for one command: the running one, or the store opened here."""
     from twinwright.platform.remote import connect
 
-    platform = connect(workspace, before_opening=_leave_pandas)
+    platform = connect(workspace, before_opening=arrow_alone)
     try:
         yield platform if fork is None else platform.fork(fork)
     finally:
         platform.close()
-
-
-class _WithoutPandas:
-    """Finds no pandas."""
-
-    def find_spec(self, name: str, *_: object) -> None:
-        if name == "pandas":
-            raise ModuleNotFoundError(name)
-
-
-def _leave_pandas() -> None:
-    """pyarrow loads pandas, where that is installed, with its first array, to know what is of it: longer than most commands take, and
-    no command has anything of it."""
-    hidden = _WithoutPandas()
-    sys.meta_path.insert(0, hidden)
-    try:
-        import pyarrow
-
-        pyarrow.scalar(0)
-    finally:
-        sys.meta_path.remove(hidden)
 
 
 def main() -> None:

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from twinwright.cli.app import HERE, Json, Workspace, app
+from twinwright.cli.spared import arrow_alone
 
 
 @app.command()
@@ -20,6 +21,7 @@ def up(
     as_json: Json = False,
 ) -> None:
     """Start connectors, API and console; stop with Ctrl-C."""
+    arrow_alone()
     from twinwright.cli.up import run
 
     run(workspace, host=host, port=port, own_tls=tls == "auto", as_json=as_json)
@@ -35,6 +37,7 @@ def worker(
     as_json: Json = False,
 ) -> None:
     """Take in beside `up`, into a PostgreSQL store: as many as needed; stop with Ctrl-C."""
+    arrow_alone()
     from twinwright.cli.worker import run
 
     run(workspace, names=connectors or [], port=monitoring_port, as_json=as_json)

@@ -16,6 +16,7 @@ from twinwright.api.app import Extension, create_app
 from twinwright.api.certificates import CERTIFICATE, own_certificate
 from twinwright.api.server import Server
 from twinwright.api.tokens import TokenAuthority
+from twinwright.cli.spared import spared
 from twinwright.cli.supervised import regularly, sinks, sources, until_told
 from twinwright.errors import MissingExtraError, PlatformError
 from twinwright.governance.principals import LOCAL_ADMIN
@@ -129,7 +130,8 @@ def _rpc_server(app: ASGIApp, host: str, port: int, tokens: TokenAuthority, cert
 def _console() -> Extension | None:
     """The console, where its extra is installed; without it the API is served alone."""
     try:
-        from twinwright.console import mount
+        with spared("aiohttp", "requests", "tornado"):  # for clients of sockets, and other servers
+            from twinwright.console import mount
     except (ImportError, MissingExtraError):
         _log.warning("no console", remedy="Install it with: pip install 'twinwright[console]'")
         return None
