@@ -30,6 +30,7 @@ $(STAMP): requirements/dev.txt requirements/uv.txt pyproject.toml
 	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt; \
 	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .; \
 	fi
+	@$(BIN)/python -m twinwright.platform.ahead
 	@touch $@
 
 demo: setup  ## a live twin of this machine: fed, simulated, calibrated, validated, asked a what-if (under four minutes)
