@@ -94,7 +94,7 @@ class Running:
 
     alive: ClassVar[set[Running]] = set()
 
-    def __init__(self, folder: Path, *line: str) -> None:
+    def __init__(self, folder: Path, *line: str, environment: Mapping[str, str] | None = None) -> None:
         self.folder = folder
         self.log = (folder / ".up.log").open("ab")
         self.process = subprocess.Popen(
@@ -102,7 +102,7 @@ class Running:
             stdout=subprocess.PIPE,
             stderr=self.log,
             text=True,
-            env=_unmeasured(),
+            env={**_unmeasured(), **(environment or {})},
         )
         assert self.process.stdout is not None
         first = self.process.stdout.readline()
@@ -131,8 +131,8 @@ class Running:
 class Up(Running):
     """`twinwright up`."""
 
-    def __init__(self, folder: Path, *options: str) -> None:
-        super().__init__(folder, "up", "--port", "0", *options)
+    def __init__(self, folder: Path, *options: str, environment: Mapping[str, str] | None = None) -> None:
+        super().__init__(folder, "up", "--port", "0", *options, environment=environment)
         self.url = self.said["url"]
 
     @property

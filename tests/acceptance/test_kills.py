@@ -26,6 +26,7 @@ from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 from paho.mqtt.enums import CallbackAPIVersion
 from tests.acceptance.running import COMMAND, Up, twinwright, until, write
+from tests.faults.lossy_disk import LossyDisk, compiled
 
 import twinwright as tw
 
@@ -154,7 +155,8 @@ class Client(threading.Thread):
             self.error = error
 
 
-def kill_over_http(tmp_path: Path, store: str, kills: int) -> None:
+def kill_over_http(tmp_path: Path, store: str, kills: int, library: Path | None = None) -> None:
+    """With the `library` of a lossy disk each kill is a power failure: what was not synced is lost as well, or some of it."""
     folder, rng = workspace(tmp_path, "push", store), random.Random(20)
     fresh = (list(range(start, start + 40)) for start in range(0, 10_000_000, 40))
     lock = threading.Lock()
@@ -165,11 +167,14 @@ def kill_over_http(tmp_path: Path, store: str, kills: int) -> None:
                 batch = next(fresh)
             yield batch
 
+    disk = LossyDisk(library, folder / ".twinwright", tmp_path / "log", whole="store.duckdb") if library else None
     undelivered: list[list[int]] = []
     accepted: set[int] = set()
     tries = before = 0
     for kill in range(kills + 1):
-        running = Up(folder)
+        if disk:
+            disk.begin()
+        running = Up(folder, environment=disk.environment() if disk else None)
         clients = [Client(running, batches(), undelivered) for _ in range(2)]
         for client in clients:
             client.start()
@@ -188,6 +193,8 @@ def kill_over_http(tmp_path: Path, store: str, kills: int) -> None:
                 assert receipt["received"] == 43 == receipt["accepted"] + receipt["duplicate"] + 2
                 assert receipt["dead_lettered"] == dict.fromkeys(REASONS, 1)
         if kill < kills:
+            if disk:
+                disk.fail(rng)
             counts = check_counts(folder)
             before = counts["received"]
             unsure = {number for batch in undelivered for number in batch}
@@ -207,6 +214,10 @@ def test_http_clients_lose_nothing_that_was_acknowledged_over_twenty_kills(tmp_p
 
 def test_http_clients_lose_nothing_over_kills_of_a_platform_on_postgres(postgres: Any, tmp_path: Path) -> None:
     kill_over_http(tmp_path, on_postgres(postgres), 3)
+
+
+def test_http_clients_lose_nothing_that_was_acknowledged_to_power_failures(tmp_path: Path) -> None:
+    kill_over_http(tmp_path, "", 2, compiled(tmp_path))
 
 
 # --- files -----------------------------------------------------------------------------------------------------------

@@ -24,6 +24,7 @@ from tests.telemetry.plant import Plant, contract
 
 from twinwright.clock import SECOND, from_iso, to_iso
 from twinwright.governance.principals import SYSTEM
+from twinwright.storage import duckdb
 from twinwright.telemetry.payloads import Delivery, Payload, Position
 
 DISTINCT, REPEATED, BROKEN = 20, 3, 2  # readings of each delivery
@@ -54,6 +55,7 @@ def say(*words: object) -> None:
 def main(store: str, known: str, count: int, window: int, pause: float, mutant: str = "") -> None:
     if mutant:
         load(mutant).apply()
+    duckdb._LOG_BYTES = os.environ.get("FEEDER_LOG_BYTES", duckdb._LOG_BYTES)  # a checkpoint now and then, which else would take hours
     plant = Plant(Path(store), [contract()])
     done = set(map(int, Path(known).read_text().split()))
     resumed = plant.store.position(SYSTEM, "pump", STREAM)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -31,6 +32,7 @@ class Feeding:
     acknowledged: Counter = field(default_factory=Counter)
     submitted: int = 0  # deliveries, by the number of the last
     ended: bool = False
+    environment: Mapping[str, str] = field(default_factory=dict)  # beside this process's own
 
     @property
     def path(self):
@@ -42,7 +44,7 @@ class Feeding:
         known.write_text(" ".join(map(str, self.acknowledged)))
         mutant = [str(HERE / "mutants" / f"{self.mutant}.py")] if self.mutant else []
         arguments = [sys.executable, str(HERE / "feeder.py"), str(self.path), str(known), str(count), str(window), str(pause), *mutant]
-        with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as process:
+        with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True, env={**os.environ, **self.environment}) as process:
             lines = []
             while not lines or not lines[-1].startswith((since, "end")):
                 lines.append(process.stdout.readline())

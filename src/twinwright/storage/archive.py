@@ -14,7 +14,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
@@ -27,6 +26,7 @@ import pyarrow.parquet as pq
 
 from twinwright.errors import StoreError, UsageError
 from twinwright.storage.copies import BATCH_ROWS, JOURNAL, Frames, Snapshot
+from twinwright.storage.durable_names import sync
 
 FORMAT: Final = 1
 MANIFEST: Final = "manifest.json"
@@ -108,7 +108,7 @@ def write(
     try:
         manifest = _write_into(snapshot, partial, about, journal, others)
         partial.rename(folder)
-        _sync(folder.parent)
+        sync(folder.parent)
     except OSError as error:
         remedy = "Make room on the disk, or name another; what was written is taken away again"
         raise StoreError(f"the copy can't be written: {error.strerror or error}", where=str(folder), remedy=remedy) from error
@@ -138,15 +138,15 @@ def _write_into(
                 path.write_bytes(content)
             else:
                 shutil.copyfile(content, path)
-            _sync(path)
+            sync(path)
             files[relative] = _described(path)
     described = {name: _shown(one) for name, one in sorted(files.items())}
     manifest = {"format": FORMAT, **about, "commit": snapshot.commit, "files": described}
     path = folder / MANIFEST
     path.write_text(json.dumps({**manifest, "digest": _digest_of(manifest)}, indent=1, sort_keys=True), encoding="utf-8")
-    _sync(path)
+    sync(path)
     for made in (folder, *(one for one in folder.rglob("*") if one.is_dir())):
-        _sync(made)
+        sync(made)
     return manifest
 
 
@@ -156,7 +156,7 @@ def _write_table(path: Path, schema: pa.Schema, batches: Iterator[pa.RecordBatch
         for batch in batches:
             rows += len(batch)
             writer.write_batch(batch, row_group_size=BATCH_ROWS)
-    _sync(path)
+    sync(path)
     return rows
 
 
@@ -173,7 +173,7 @@ def _write_frames(folder: Path, frames: Iterator[Frames]) -> dict[str, Described
             places.append({**place, "offset": file.tell(), "length": len(one.data)})
             file.write(one.data)
     for written in names:
-        _sync(folder / written)
+        sync(folder / written)
     table = pa.Table.from_pylist(places, schema=_PLACE_SCHEMA)
     rows = _write_table(folder / _PLACES, _PLACE_SCHEMA, iter(table.to_batches()))
     return {_PLACES: _described(folder / _PLACES, rows), **{written: _described(folder / written) for written in names}}
@@ -278,11 +278,3 @@ def _shown(one: Described) -> dict[str, Any]:
 def _digest_of(manifest: Mapping[str, Any]) -> str:
     canonical = json.dumps(manifest, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

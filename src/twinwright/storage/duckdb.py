@@ -22,6 +22,7 @@ from twinwright.storage.duckdb_errors import translated
 from twinwright.storage.duckdb_rollups import DuckDBRollUps
 from twinwright.storage.duckdb_sealing import DuckDBSealing
 from twinwright.storage.duckdb_transaction import Catalogue, DuckDBTransaction
+from twinwright.storage.durable_names import DurableName, sync
 from twinwright.storage.journal_files import JournalFiles, Place
 from twinwright.storage.layout import (
     Retraction,
@@ -61,6 +62,9 @@ class DuckDBStore(DuckDBCopies, DuckDBSealing, DuckDBRollUps):
             self._look_up()
             kept = self._con.execute('SELECT segment, "offset", length FROM journal ORDER BY commit DESC LIMIT 1').fetchone()
         self._files = JournalFiles(path.with_suffix(".journal"), Place(*kept) if kept else None)
+        self._log_name = DurableName(path.with_name(path.name + ".wal"))  # the engine makes it anew after each checkpoint
+        self._log_name.settle()
+        sync(path.parent.parent)  # in which the store's folder may be new
 
     # --- lifecycle ---------------------------------------------------------------------------------------------------
 
@@ -73,6 +77,12 @@ class DuckDBStore(DuckDBCopies, DuckDBSealing, DuckDBRollUps):
             "max_vacuum_tasks": _MERGES,
         }
         with translated(self._path):
+            if not self._path.exists():  # what is there is whole: an empty database is made beside it
+                draft = self._path.with_name(f".{self._path.name}.new")
+                draft.unlink(missing_ok=True)
+                duckdb.connect(str(draft), config=config).close()
+                draft.rename(self._path)
+                sync(self._path.parent)
             connection = duckdb.connect(str(self._path), config=config)
             connection.execute("SET lock_configuration = true")
         return connection
@@ -123,6 +133,7 @@ class DuckDBStore(DuckDBCopies, DuckDBSealing, DuckDBRollUps):
         with self._writer, translated(self._path):
             self._con.close()
             self._files.close()
+            self._log_name.close()
 
     # --- writing -----------------------------------------------------------------------------------------------------
 
@@ -142,6 +153,7 @@ class DuckDBStore(DuckDBCopies, DuckDBSealing, DuckDBRollUps):
                         self._con.execute("COMMIT")
                         self._last, self._last_at = transaction.commit, transaction.at
                         self._catalogue = transaction.catalogue
+                    self._log_name.settle()
                 except BaseException:
                     with contextlib.suppress(duckdb.Error):
                         self._con.execute("ROLLBACK")
@@ -157,6 +169,7 @@ class DuckDBStore(DuckDBCopies, DuckDBSealing, DuckDBRollUps):
                 with self._swap:
                     self._con.execute("COMMIT")
                     self._look_up()
+                self._log_name.settle()
             except BaseException:
                 with contextlib.suppress(duckdb.Error):
                     self._con.execute("ROLLBACK")

@@ -7,12 +7,12 @@ file would be written three times (log, checkpoint, and again as the last row gr
 
 from __future__ import annotations
 
-import contextlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from twinwright.errors import StoreError
+from twinwright.storage.durable_names import sync
 
 SEGMENT_BYTES = 256 * 1024 * 1024
 
@@ -106,8 +106,7 @@ class JournalFiles:
             self._folder.mkdir(parents=True, exist_ok=True)
             self._file = os.open(self._path(self._segment), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
             for folder in (self._folder, self._folder.parent):  # the names of a new file and folder have to last too
-                with contextlib.closing(_Descriptor(folder)) as descriptor:
-                    os.fsync(descriptor.number)
+                sync(folder)
         return self._file
 
 
@@ -129,11 +128,3 @@ class Pinned:
     def close(self) -> None:
         for file in self._files.values():
             file.close()
-
-
-class _Descriptor:
-    def __init__(self, folder: Path) -> None:
-        self.number = os.open(folder, os.O_RDONLY)
-
-    def close(self) -> None:
-        os.close(self.number)
