@@ -23,6 +23,7 @@ from benchmarks.ingest_vs_decode import BATCH, payloads, platform
 from twinwright.telemetry.payloads import Delivery, Payload, Receipt
 
 IN_FLIGHT = 3
+MEGABYTE = 1 << 20
 
 
 def resident() -> int:

@@ -305,3 +305,13 @@ def test_a_row_stands_alone_with_the_columns_that_no_contract_reads(format):
     again = pa.parquet.read_table(pa.BufferReader(decoded.raw(1))) if format == "parquet" else pa.ipc.open_stream(decoded.raw(1)).read_all()
     assert again.to_pylist() == [{"more": [2], "n": 2, "why": "y"}]
     assert TableDecoder({"gone": "integer"}, format).decode([Payload(write_table(table, format))]).count == 2
+
+
+def test_statistics_that_do_not_fit_their_column_end_nothing():
+    sink = io.BytesIO()
+    pa.parquet.write_table(pa.table({"id": ["p"], "a": [1.5]}), sink)
+    optional, required = b"\x25\x02\x18\x02id", b"\x25\x00\x18\x02id"  # of the schema: statistics tell of levels that it has not
+    assert sink.getvalue().count(optional) == 1
+    decoder = TableDecoder(FIELDS, "parquet")
+    assert decoder.decode([Payload(sink.getvalue().replace(optional, required))]).count <= 1
+    assert decoder.decode([Payload(sink.getvalue())]).count == 1

@@ -233,11 +233,11 @@ def _read_parquet(body: bytes, names: Collection[str] | None) -> pa.Table:
     source = pa.BufferReader(body)
     metadata = pa.parquet.read_metadata(source)
     groups = [metadata.row_group(at) for at in range(metadata.num_row_groups)]
-    sizes = [group.column(at).total_uncompressed_size for group in groups for at in range(group.num_columns)]
-    _check_size(max(metadata.num_rows, sum(group.num_rows for group in groups)), sum(sizes))
+    size = sum(group.total_byte_size for group in groups)  # not of columns: statistics of a column that don't fit end the process
+    _check_size(max(metadata.num_rows, sum(group.num_rows for group in groups)), size)
     schema = metadata.schema.to_arrow_schema()
     # A value is there once for all rows that have it, so that texts are left in their dictionaries until their size is known.
-    texts = [field.name for field in schema if _is_text(field.type)] if metadata.num_rows * sum(sizes) > _MAX_BYTES else []
+    texts = [field.name for field in schema if _is_text(field.type)] if metadata.num_rows * size > _MAX_BYTES else []
     file = pa.parquet.ParquetFile(source, read_dictionary=texts)
     table = file.read(columns=None if names is None else [name for name in schema.names if name in names], use_threads=False)
     if table.num_rows == metadata.num_rows:
