@@ -22,8 +22,9 @@ from typing import Any
 import numpy as np
 
 from twinwright.simulation.fmi.build import build_fmu
+from twinwright.simulation.fmi.layout import Column, Settings
 from twinwright.simulation.fmi.native import FLAGS, compiler
-from twinwright.simulation.fmi.session import Column, Session, Settings, Unit
+from twinwright.simulation.fmi.session import Session, Unit
 from twinwright.simulation.protocol import Floats
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples" / "fmus"

@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import fcntl
+import mmap
 import os
 import signal
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
 from twinwright.simulation import plain_data
@@ -29,12 +29,13 @@ class Bench:
     def __init__(self, wall_seconds: float, memory_bytes: int, output_bytes: int) -> None:
         self._wall, self._memory, self._output = wall_seconds, memory_bytes, output_bytes
         self._libc = ctypes.CDLL(None)
-        self._parts = _opened(PARTS, os.O_WRONLY | os.O_APPEND)
-        self._log = _opened(LOG, os.O_RDONLY)
+        self._parts = _opened(PARTS, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        self._log = _opened(LOG, os.O_RDONLY | os.O_CREAT)
+        self._sizes = _opened("/proc/self/statm", os.O_RDONLY)
         self._told = self._runs = 0
         self._longest = 0.0
         self._began = self._since = time.monotonic()
-        self._resident = _resident()
+        self._resident = self._resident_now()
         self._listing = self._seen()
         self._logged = os.fstat(self._log).st_size
 
@@ -62,7 +63,7 @@ class Bench:
         except OSError as error:
             raise ModelError("output", f"the answer of {len(body)} bytes: {error.strerror}") from None
         self._told += len(body) + 8
-        room = max(self._told, self._logged) < _SHARE * self._output and _resident() - self._resident < _SHARE * self._memory
+        room = max(self._told, self._logged) < _SHARE * self._output and self._resident_now() - self._resident < _SHARE * self._memory
         return room and now - self._began < ENOUGH_SECONDS
 
     def tidy(self) -> bool:
@@ -79,6 +80,10 @@ class Bench:
             return ""
         return os.pread(self._log, _LOG_BYTES, max(begin, self._logged - _LOG_BYTES)).decode(errors="replace")
 
+    def _resident_now(self) -> int:
+        """Resident bytes of this process."""
+        return int(os.pread(self._sizes, 256, 0).split()[1]) * mmap.PAGESIZE
+
     def _write(self, body: bytes) -> None:
         view = memoryview(body)
         while view:
@@ -87,15 +92,8 @@ class Bench:
 
 def _opened(name: str, flags: int) -> int:
     """A descriptor that is out of the way: those that a run opens have the numbers that they have in a process of its own."""
-    low = os.open(name, flags | os.O_CREAT, 0o600)
+    low = os.open(name, flags, 0o600)
     try:
         return fcntl.fcntl(low, fcntl.F_DUPFD_CLOEXEC, _FIRST_DESCRIPTOR)
     finally:
         os.close(low)
-
-
-def _resident() -> int:
-    """Resident bytes of this process."""
-    with contextlib.suppress(OSError, ValueError):
-        return int(Path("/proc/self/statm").read_bytes().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    return 0

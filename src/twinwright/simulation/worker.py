@@ -82,11 +82,12 @@ def run_batch(payload: dict[str, Any], folder: Path) -> dict[str, Any]:
     one = model(payload["model"], folder)
     kept_apart = one.capabilities.thread_safe
     batching = kept_apart or one.capabilities.shares_process
+    refresh = one.refresh if isinstance(one, Refreshable) else _nothing
     bench = Bench(payload["wall"], payload["memory_bytes"], payload["output_bytes"])
     for member in payload["members"][: None if batching else 1]:
         bench.begin()
         answer = _member({**member, **{name: payload["arrays"][member[name]] for name in ("times", "inputs")}}, one)
-        if not bench.end(answer) or not (kept_apart or (isinstance(one, Refreshable) and one.refresh() and bench.tidy())):
+        if not bench.end(answer) or not (kept_apart or (refresh() and bench.tidy())):
             break
     return {"batching": batching, "suspect": not kept_apart}
 

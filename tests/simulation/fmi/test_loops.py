@@ -14,9 +14,10 @@ import pytest
 
 from twinwright.simulation.fmi import native
 from twinwright.simulation.fmi.description import FLOATS, NUMERIC
+from twinwright.simulation.fmi.layout import Column, Settings
 from twinwright.simulation.fmi.native import NativeLoops
 from twinwright.simulation.fmi.python_engine import PythonLoops
-from twinwright.simulation.fmi.session import Column, Session, Settings, Unit
+from twinwright.simulation.fmi.session import Session, Unit
 from twinwright.simulation.protocol import ModelError
 
 

@@ -126,7 +126,7 @@ def test_static_data_is_put_back_and_without_it_the_next_run_is_another(fmu_mode
 def test_after_a_fatal_error_the_process_is_used_up(fmu_model, tmp_path):
     definition = fmu_model("bad2", parameters="{fault: {}}")
     unit = Unit(definition.artefacts["bad2.fmu"], "bad2.fmu", tmp_path / "bad")
-    from twinwright.simulation.fmi.session import Settings
+    from twinwright.simulation.fmi.layout import Settings
 
     unit.instance(Settings()).dead = True
     assert unit.refreshable and not unit.refresh()

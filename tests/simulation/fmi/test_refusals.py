@@ -16,10 +16,11 @@ from twinwright.simulation.fmi.check import check_fmu
 from twinwright.simulation.fmi.description import Experiment
 from twinwright.simulation.fmi.grid import choose_grid
 from twinwright.simulation.fmi.info import describe
+from twinwright.simulation.fmi.layout import Column, Settings
 from twinwright.simulation.fmi.platforms import source_list
 from twinwright.simulation.fmi.python_engine import PythonLoops
 from twinwright.simulation.fmi.read import parse_description
-from twinwright.simulation.fmi.session import Column, Session, Settings, TerminatedError, Unit
+from twinwright.simulation.fmi.session import Session, TerminatedError, Unit
 from twinwright.simulation.fmi.unit_table import port_unit, to_variable
 from twinwright.simulation.protocol import ModelError
 

@@ -25,6 +25,11 @@ _NAMES_3 = {"Enumeration": "Int64"}
 FATAL = 4
 
 
+def type_name(kind: str, major: int) -> str:
+    """What the functions of a version call a type."""
+    return (_NAMES_2 if major == 2 else _NAMES_3).get(kind, kind)
+
+
 class Instance:
     """What both versions have in common. Every function raises ModelError for a status worse than Warning."""
 
@@ -36,12 +41,12 @@ class Instance:
         self.dead = False  # after Fatal nothing of it may be called (FMI 2.0, 2.1.3; FMI 3.0, 2.2)
 
     def function(self, name: str, *types: Any, result: Any = c_int) -> Callable[..., Any]:
-        address = self.library.functions.get(name)
-        if address is None:
+        found = self.library.callable(name, types, result)
+        if found is None:
             raise ModelError(
                 "refused", f"the FMU has no function fmi{self.major}{name}", remedy="Export it again; its description says it has"
             )
-        return ctypes.CFUNCTYPE(result, *types)(address)
+        return found
 
     def call(self, name: str, types: Sequence[Any] = (), *values: Any) -> int:
         """fmiX<name>(instance, values...). Raises ModelError with what the FMU said."""
@@ -61,9 +66,6 @@ class Instance:
 
     # --- values ---
 
-    def type_name(self, kind: str) -> str:
-        return (_NAMES_2 if self.major == 2 else _NAMES_3).get(kind, kind)
-
     def set_numbers(self, kind: str, references: Sequence[int], values: Any) -> None:
         """Numbers of one FMI type; `values` has an element for each element of the variables."""
         data = np.ascontiguousarray(values, number_type(kind, self.major)[1])
@@ -77,7 +79,7 @@ class Instance:
     def _numbers(self, verb: str, kind: str, references: Sequence[int], data: Any) -> None:
         many = (c_uint32 * len(references))(*references)
         more = ((c_size_t,), (data.size,)) if self.major == 3 else ((), ())
-        name = f"{verb}{self.type_name(kind)}"
+        name = f"{verb}{type_name(kind, self.major)}"
         self.call(name, (c_void_p, c_size_t, c_void_p, *more[0]), many, len(references), data.ctypes.data, *more[1])
 
     def set_texts(self, reference: int, values: Sequence[str]) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import ctypes
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from twinwright.simulation.fmi.archive import Archive
 from twinwright.simulation.fmi.description import Interface, Kind, ModelDescription
@@ -51,6 +53,7 @@ class Library:
         needed = f"{_COMMON_2 if version == 2 else _COMMON_3} {(_OWN_2 if version == 2 else _OWN_3)[interface.kind]}".split()
         optional = (_STATES_2 if version == 2 else f"{_STATES_3} {_MORE_3}").split()
         self.functions: dict[str, int] = {}
+        self._callables: dict[tuple[str, tuple[Any, ...], Any], Callable[..., Any]] = {}
         missing = []
         for name in [*needed, *optional]:
             address = _address(handle, f"fmi{version}{name}", interface.identifier)
@@ -61,6 +64,13 @@ class Library:
         if missing:
             shown = ", ".join(missing[:5]) + (" ..." if len(missing) > 5 else "")
             raise ModelError("refused", f"{path.name} lacks {shown}", remedy="Export the FMU again; it is not complete")
+
+    def callable(self, name: str, types: tuple[Any, ...], result: Any) -> Callable[..., Any] | None:
+        """A function by name, as one of these types; None where it has none. Made once: that takes longer than most calls."""
+        found = self._callables.get((name, types, result))
+        if found is None and name in self.functions:
+            found = self._callables[name, types, result] = ctypes.CFUNCTYPE(result, *types)(self.functions[name])
+        return found
 
     def _load(self, path: Path, mode: int = os.RTLD_LOCAL, within: tuple[str, ...] = ()) -> ctypes.CDLL:
         """Load it; libraries that it needs and that lie beside it are loaded first, each once."""

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import math
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from ctypes import c_int32, c_size_t, c_uint32, c_void_p
-from dataclasses import dataclass, field
+from ctypes import c_size_t, c_void_p
 from pathlib import Path
 from typing import Any
 
@@ -14,57 +11,20 @@ import msgspec
 import numpy as np
 
 from twinwright.simulation.fmi import abi
-from twinwright.simulation.fmi.abi import Engine, Group, Loops, Report, number_type
+from twinwright.simulation.fmi.abi import Loops, Report
 from twinwright.simulation.fmi.archive import open_archive
-from twinwright.simulation.fmi.description import FLOATS, NUMERIC, Interface, Kind, ModelDescription, Variable
-from twinwright.simulation.fmi.instance import FATAL, Instance, Instance2, Instance3, double_pointer, update_discrete_states
+from twinwright.simulation.fmi.description import Interface, Kind, ModelDescription, Variable
+from twinwright.simulation.fmi.instance import FATAL, Instance, Instance2, Instance3, update_discrete_states
+from twinwright.simulation.fmi.layout import FUNCTIONS, Column, Layout, Settings
 from twinwright.simulation.fmi.library import Library, choose, find_library
 from twinwright.simulation.fmi.native import loops as all_loops
 from twinwright.simulation.fmi.read import read_description
 from twinwright.simulation.fmi.static_data import StaticData, static_data
 from twinwright.simulation.protocol import Floats, ModelError
 
-_FUNCTIONS: Mapping[int, tuple[str, str]] = {
-    abi.DO_STEP: ("DoStep", "DoStep"),
-    abi.SET_TIME: ("SetTime", "SetTime"),
-    abi.SET_STATES: ("SetContinuousStates", "SetContinuousStates"),
-    abi.GET_DERIVATIVES: ("GetDerivatives", "GetContinuousStateDerivatives"),
-    abi.GET_INDICATORS: ("GetEventIndicators", "GetEventIndicators"),
-    abi.GET_STATES: ("GetContinuousStates", "GetContinuousStates"),
-    abi.GET_NOMINALS: ("GetNominalsOfContinuousStates", "GetNominalsOfContinuousStates"),
-    abi.COMPLETED_STEP: ("CompletedIntegratorStep", "CompletedIntegratorStep"),
-    abi.ENTER_EVENT_MODE: ("EnterEventMode", "EnterEventMode"),
-    abi.UPDATE_DISCRETE_STATES: ("NewDiscreteStates", "UpdateDiscreteStates"),
-    abi.ENTER_CONTINUOUS_MODE: ("EnterContinuousTimeMode", "EnterContinuousTimeMode"),
-    abi.ENTER_STEP_MODE: ("", "EnterStepMode"),
-    abi.GET_REAL_STATUS: ("GetRealStatus", ""),
-    abi.GET_BOOLEAN_STATUS: ("GetBooleanStatus", ""),
-    abi.GET_STATUS: ("GetStatus", ""),
-}
 Starts = Mapping[str, Sequence[Any]]
+_MOST_LAYOUTS = 4
 _living: dict[Path, list[Instance]] = {}  # by library: its static data is that of all its instances, whichever unit made them
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """A column of the inputs or outputs: a scalar, or one element of an array (from 0, row by row)."""
-
-    variable: Variable
-    element: int = 0
-    hold: str = "zero"
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """How a session runs. Times in seconds; `tolerance` is relative, of the integrator and of the FMU's own."""
-
-    method: str = "dopri5"
-    max_step: float = math.inf
-    tolerance: float | None = None
-    substeps: int = 1
-    logging: bool = False
-    event_mode: bool = False
-    stop: float | None = None
 
 
 class Unit:
@@ -88,6 +48,7 @@ class Unit:
         state = ("canGetAndSetFMUstate", "canSerializeFMUstate") if major == 2 else ("canGetAndSetFMUState", "canSerializeFMUState")
         self.can_save = all(flags.has(one) for one in state)
         self.idle: list[Instance] = []  # reset, and ready to be started again
+        self.layouts: list[Layout] = []  # of sessions that have ended
         self._as_loaded: StaticData | None = None
         if not flags.has("canBeInstantiatedOnlyOncePerProcess"):
             libraries = [*self.library.dependencies, (path, self.library.handle)]
@@ -156,22 +117,6 @@ class TerminatedError(ModelError):
         self.rows = rows
 
 
-@dataclass(slots=True)
-class _Table:
-    """Groups for the loop, and the arrays that they point into, which must live as long."""
-
-    groups: Any
-    count: int
-    kept: list[Any] = field(default_factory=list)
-
-
-def _direct(kind: str, places: Sequence[int], columns: Sequence[Column], verb: str) -> int:
-    """The column from which on the doubles of a group lie in a row as the FMU takes them; -1 where they have to be copied."""
-    if kind != "Float64" or not places or places[0] < 0 or list(places) != list(range(places[0], places[0] + len(places))):
-        return -1
-    return -1 if verb == "Set" and any(columns[one].hold == "next" for one in places) else places[0]
-
-
 class Session:
     """One instance on its way through time."""
 
@@ -181,6 +126,7 @@ class Session:
         self.instance = unit.instance(settings)
         self.report = Report()
         self.sizes: dict[int, int] = {}
+        self.layout: Layout | None = None
 
     # --- starting ---
 
@@ -237,74 +183,17 @@ class Session:
         return list(self.instance.get_numbers(variable.type, [variable.reference], size).tolist())
 
     def bind(self) -> None:
-        """Lay out what the loop needs."""
-        md, functions, settings, interface = self.unit.description, self.unit.library.functions, self.settings, self.unit.interface
-        self.into, self.out = self._table(self.inputs, "Set"), self._table(self.outputs, "Get")
-        nx = sum(md.size(one, self.sizes) for one in md.states()) if interface.kind == "me" else 0
-        rows = [md.resolve(one) for one in md.structure["event_indicators"]]
-        nz = md.indicators if md.major == 2 else sum(md.size(one, self.sizes) for one in rows if one)
-        nz = nz if interface.kind == "me" else 0
-        self.x, self.z, self.nominal = np.zeros(max(nx, 1)), np.zeros(max(nz, 1)), np.ones(max(nx, 1))
-        self.last, self.work = np.zeros(max(len(self.inputs), 1)), np.zeros(13 * nx + 2 * nz + 1)
-        self.holds = (c_int32 * max(len(self.inputs), 1))(*(abi.HOLDS[one.hold] for one in self.inputs))
-        variable_step = interface.has("canHandleVariableCommunicationStepSize")
-        completes = (
-            not interface.has("completedIntegratorStepNotNeeded") if md.major == 2 else interface.has("needsCompletedIntegratorStep")
-        )
-        addresses = [functions.get(_FUNCTIONS[number][md.major - 2]) for number in range(15)]
-        self.engine = Engine(
-            version=md.major, n_inputs=self.into.count, n_outputs=self.out.count, input_columns=len(self.inputs),
-            output_columns=len(self.outputs), method=abi.METHODS.get(settings.method, 0), substeps=settings.substeps,
-            variable_step=variable_step, event_mode=settings.event_mode, completed_step=completes, nx=nx, nz=nz,
-            max_step=settings.max_step, rtol=self.rtol, h=0.0, next_event=math.inf, instance=self.instance.handle,
-            functions=(c_void_p * 15)(*addresses), inputs=self.into.groups, outputs=self.out.groups, holds=self.holds,
-            last=double_pointer(self.last), x=double_pointer(self.x), z=double_pointer(self.z),
-            nominal=double_pointer(self.nominal), work=double_pointer(self.work),
-        )  # fmt: skip
-
-    @property
-    def rtol(self) -> float:
-        given = self.settings.tolerance if self.settings.tolerance is not None else self.unit.description.experiment.tolerance
-        return min(max(given or 1e-6, 1e-13), 1e-1)
-
-    def _table(self, columns: Sequence[Column], verb: str) -> _Table:
-        """Groups by type (and, of inputs, whether continuous). A variable is in it once, or as often as one element is read."""
-        md, order = self.unit.description, dict[tuple[str, bool], dict[tuple[int, int], list[tuple[int, Column]]]]()
-        read = Counter[tuple[str, int, int]]()
-        for index, column in enumerate(columns):
-            variable = column.variable
-            if variable.type not in NUMERIC:
-                raise ModelError("refused", f"'{variable.name}' is of type {variable.type}, not a number")
-            discrete = verb == "Set" and not (variable.type in FLOATS and variable.variability == "continuous")
-            place = (variable.type, variable.reference, column.element)
-            turn = read[place] if verb == "Get" else 0
-            read[place] += 1
-            order.setdefault((variable.type, discrete), {}).setdefault((variable.reference, turn), []).append((index, column))
-        table = _Table((Group * max(len(order), 1))(), len(order))
-        for number, ((kind, discrete), variables) in enumerate(order.items()):
-            code, dtype = number_type(kind, md.major)
-            places: list[int] = []
-            parts = []
-            for uses in variables.values():
-                variable = uses[0][1].variable
-                size = md.size(variable, self.sizes)
-                elements = [-1] * size
-                for index, column in uses:
-                    if column.element >= size:
-                        raise ModelError("refused", f"'{variable.name}' has {size} elements, not {column.element + 1}")
-                    elements[column.element] = index
-                places += elements
-                start = self.get_values(variable) if verb == "Set" and -1 in elements else [0] * size
-                parts.append(np.asarray(start, dtype))
-            buffer = np.concatenate(parts) if parts else np.zeros(1, dtype)
-            references, targets = (c_uint32 * len(variables))(*(one for one, _ in variables)), (c_int32 * len(places))(*places)
-            function = self.unit.library.functions.get(verb + self.instance.type_name(kind))
-            table.groups[number] = Group(
-                type=code, discrete=discrete, direct=_direct(kind, places, columns, verb), n_references=len(variables),
-                n_values=len(places), references=references, columns=targets, buffer=buffer.ctypes.data, function=function,
-            )  # fmt: skip
-            table.kept += [buffer, references, targets]
-        return table
+        """Lay out what the loop needs, or take what a session before this one has left."""
+        unit, columns = self.unit, (self.inputs, self.outputs, self.settings)
+        at = next((at for at, one in enumerate(unit.layouts) if one.fits(*columns)), None) if not self.sizes else None
+        if at is None:
+            asked = (unit.description, unit.interface, unit.library.functions)
+            layout = Layout(*asked, *columns, sizes=self.sizes, start_of=self.get_values)
+        else:
+            layout = unit.layouts.pop(at)
+        layout.begin(self.instance.handle)
+        self.layout, self.engine = layout, layout.engine
+        self.x, self.z, self.nominal, self.last = layout.x, layout.z, layout.nominal, layout.last
 
     def fetch(self) -> None:
         """Take states, nominals and indicators from the FMU."""
@@ -351,7 +240,7 @@ class Session:
         at = f"at t = {report.time:.9g} s"
         if report.code == abi.FAILED:
             name = {abi.SET_INPUT: "Set (inputs)", abi.GET_OUTPUT: "Get (outputs)"}.get(report.function)
-            name = name or _FUNCTIONS[report.function][self.unit.description.major - 2]
+            name = name or FUNCTIONS[report.function][self.unit.description.major - 2]
             self.instance.judge(name, report.status if report.status != FATAL else FATAL, report.time)
         if report.code == abi.NOT_FINITE:
             states = [one.name for one in self.unit.description.states()]
@@ -389,5 +278,8 @@ class Session:
             target[:] = np.frombuffer(content)
 
     def close(self) -> None:
-        """Give the instance back."""
+        """Give the instance back, and what was laid out for it."""
         self.unit.give_back(self.instance)
+        if self.layout is not None and self.layout.reusable and len(self.unit.layouts) < _MOST_LAYOUTS:
+            self.unit.layouts.append(self.layout)
+        self.layout = None

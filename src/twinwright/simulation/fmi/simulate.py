@@ -188,7 +188,8 @@ def run_child(payload: dict[str, Any], folder: Path) -> dict[str, Any]:
 
 class _Run:
     def __init__(self, unit: Any, payload: dict[str, Any]) -> None:
-        from twinwright.simulation.fmi.session import Column, Session, Settings
+        from twinwright.simulation.fmi.layout import Column, Settings
+        from twinwright.simulation.fmi.session import Session
 
         md: ModelDescription = unit.description
         self.unit, self.payload = unit, payload

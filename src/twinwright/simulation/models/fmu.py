@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
@@ -115,7 +115,8 @@ class FmuModel:
         loops()
 
     def __init__(self, definition: ModelDefinition, folder: Path) -> None:
-        from twinwright.simulation.fmi.session import Column, Unit
+        from twinwright.simulation.fmi.layout import Column
+        from twinwright.simulation.fmi.session import Unit
 
         body = (folder / definition.artefact).read_bytes()
         self.definition, self.options = definition, definition.options
@@ -146,7 +147,7 @@ class FmuModel:
         return bool(self.unit.refresh())
 
     def _settings(self) -> Any:
-        from twinwright.simulation.fmi.session import Settings
+        from twinwright.simulation.fmi.layout import Settings
 
         solver = FmuSolverSpec.model_validate(self.options["solver"])
         step, communication = self.definition.step, self.options["communication_step"]
@@ -182,22 +183,19 @@ class FmuModel:
     def advance(self, state: State, times: Floats, inputs: Floats) -> Advance:
         begun, starts, saved, token = msgspec.msgpack.decode(state.opaque, type=tuple[float, dict[str, list[Any]], bytes | None, str])
         at = np.ascontiguousarray(times + self.options["start_time"], np.float64)
-        columns = [one.to_fmu(inputs[:, index]) for index, one in enumerate(self.bindings["inputs"])]
-        rows = np.ascontiguousarray(np.column_stack(columns), np.float64) if columns else np.zeros((at.size, 0))
+        rows = _converted(inputs, [one.to_fmu for one in self.bindings["inputs"]])
         session = self._session(state, begun, starts, saved, token, rows)
         numbers = np.zeros((at.size, len(self.outputs)))
         numbers[0] = session.now(float(at[0]))
         if at.size > 1:
             session.advance(at, rows, numbers)
-        bound = [*self.bindings["outputs"], *self.bindings["states"]]
-        values = np.column_stack([one.to_port(numbers[:, index]) for index, one in enumerate(bound)])
+        values = _converted(numbers, [one.to_port for one in (*self.bindings["outputs"], *self.bindings["states"])])
         count = len(self.bindings["outputs"])
         outputs, states = np.ascontiguousarray(values[:, :count]), np.ascontiguousarray(values[:, count:])
         check_finite("output", [one.name for one in self.definition.outputs], times, outputs)
         check_finite("state", [one.name for one in self.definition.states], times, states)
-        token = hashlib.sha256(state.opaque + at.tobytes() + rows.tobytes()).hexdigest()
-        saved = self._keep(session, token)
-        opaque = _encode(begun, starts, saved, "" if saved is not None else token)
+        token = "" if self.unit.can_save else hashlib.sha256(state.opaque + at.tobytes() + rows.tobytes()).hexdigest()
+        opaque = _encode(begun, starts, self._keep(session, token), token)
         return Advance(State(float(times[-1]), states[-1].copy(), state.parameters, opaque), outputs, states)
 
     def _session(self, state: State, begun: float, starts: dict[str, list[Any]], saved: bytes | None, token: str, rows: Floats) -> Any:
@@ -228,6 +226,14 @@ class FmuModel:
         while len(self.live) > MAX_LIVE:
             self.live.popitem(last=False)[1].close()
         return None
+
+
+def _converted(values: Floats, conversions: Sequence[Callable[[Any], Any]]) -> Floats:
+    """Each column by its own conversion, in rows that lie one after the other."""
+    converted = np.empty((values.shape[0], len(conversions)))
+    for index, convert in enumerate(conversions):
+        converted[:, index] = convert(values[:, index])
+    return converted
 
 
 def _encode(begun: float, starts: dict[str, list[Any]], saved: bytes | None, token: str) -> bytes:
