@@ -48,11 +48,12 @@ class Opened(_Surface):
 
     def simulate(self, scenario: str | Mapping[str, Any], **options: Any) -> dict[str, Any]:
         """As `Platform.simulate`; each of `outputs` is a table of `times values`."""
-        return {"runs": [_with_tables(run) for run in self._platform.simulate(scenario, **options)["runs"]]}
+        tables = _Tables()
+        return {"runs": [tables.of(run) for run in self._platform.simulate(scenario, **options)["runs"]]}
 
     def run(self, id: str, **options: Any) -> dict[str, Any]:
         """As `Platform.run`; each of `outputs` is a table of `times values`."""
-        return _with_tables(self._platform.run(id, **options))
+        return _Tables().of(self._platform.run(id, **options))
 
 
 def history_table(found: Mapping[str, Any]) -> pa.Table:
@@ -61,16 +62,36 @@ def history_table(found: Mapping[str, Any]) -> pa.Table:
     return _series(found, texts).replace_schema_metadata({"twin": found["twin"], "path": found["path"]})
 
 
-def _with_tables(run: dict[str, Any]) -> dict[str, Any]:
-    if "outputs" not in run:
+class _Tables:
+    """Outputs of runs as tables; what runs have in common, their times and the shape of a table, is made once."""
+
+    def __init__(self) -> None:
+        self._times: tuple[Any, pa.Array] = (None, None)
+        self._schemas: dict[tuple[str | None, pa.DataType], pa.Schema] = {}
+
+    def of(self, run: dict[str, Any]) -> dict[str, Any]:
+        """The run, its outputs in place: the lists that they were are not kept beside them."""
+        if "outputs" in run:
+            run["outputs"] = {name: self._series(output) for name, output in run["outputs"].items()}
         return run
-    return {**run, "outputs": {name: _series(output, {}) for name, output in run["outputs"].items()}}
+
+    def _series(self, found: Mapping[str, Any]) -> pa.Table:
+        if found["times"] is not self._times[0] and found["times"] != self._times[0]:
+            self._times = found["times"], pa.array(found["times"]).cast(TIME)
+        values = _values(found["values"])
+        what = found["unit"], values.type
+        if what not in self._schemas:
+            self._schemas[what] = pa.schema(_fields(*what))
+        return pa.Table.from_arrays([self._times[1], values], schema=self._schemas[what])
+
+
+def _fields(unit: str | None, values: pa.DataType) -> list[pa.Field]:
+    return [pa.field("times", TIME, nullable=False), pa.field("values", values, metadata={"unit": unit} if unit else None)]
 
 
 def _series(found: Mapping[str, Any], others: Mapping[str, pa.Array]) -> pa.Table:
     values = _values(found["values"])
-    unit = {"unit": found["unit"]} if found["unit"] else None
-    fields = [pa.field("times", TIME, nullable=False), pa.field("values", values.type, metadata=unit)]
+    fields = _fields(found["unit"], values.type)
     fields += [pa.field(name, column.type) for name, column in others.items()]
     return pa.Table.from_arrays([pa.array(found["times"]).cast(TIME), values, *others.values()], schema=pa.schema(fields))
 

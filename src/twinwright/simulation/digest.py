@@ -21,6 +21,10 @@ def canonical_bytes(value: Any) -> bytes:
 
     Each value has a type tag; floats are IEEE 754 big-endian; dictionaries are sorted by key; lengths come first.
     """
+    if type(value) is float:
+        return b"f" + struct.pack(">d", value)
+    if type(value) is str:
+        return _sized(b"s", value.encode())
     if value is None:
         return b"n"
     if isinstance(value, bool):
@@ -44,6 +48,11 @@ def canonical_bytes(value: Any) -> bytes:
 def digest(value: Any) -> str:
     """SHA-256 of the canonical encoding, in hexadecimal."""
     return hashlib.sha256(canonical_bytes(value)).hexdigest()
+
+
+def head_of_mapping(length: int) -> bytes:
+    """What the encoding of a mapping begins with, whose keys and values have so many bytes together."""
+    return b"d" + struct.pack(">Q", length)
 
 
 def _sized(tag: bytes, body: bytes) -> bytes:

@@ -36,6 +36,7 @@ class Capabilities:
     thread_safe: bool = False  # several `advance` calls at once do not disturb each other
     deterministic: bool = True  # equal arguments give equal bytes on one platform
     seeded: bool = False  # draws random numbers: another `State.seed` gives another trajectory
+    draws: bool = True  # may draw from the generators of the interpreter, of NumPy or of compiled code; these are seeded for each run
     shares_process: bool = False  # runs one after another in one process do not disturb each other, if it is refreshed between them
 
 
@@ -80,6 +81,15 @@ class ModelError(UsageError):
 
 
 @runtime_checkable
+class EndsRuns(Protocol):
+    """A model that need not prepare for being gone on from where a run ends."""
+
+    def advance_to_end(self, state: State, times: Floats, inputs: Floats) -> Advance:
+        """As `SimulationModel.advance`; the state that it answers is never given back."""
+        ...
+
+
+@runtime_checkable
 class Refreshable(Protocol):
     """A model whose `capabilities.shares_process`."""
 
@@ -91,7 +101,7 @@ class Refreshable(Protocol):
 class SimulationModel(Protocol):
     """Something that can be run from a state over a grid of times.
 
-    Where `capabilities.shares_process` it is `Refreshable` as well, and refreshed between runs of one process.
+    Where `capabilities.shares_process` it is `Refreshable` as well, and refreshed between runs of one process. It may be `EndsRuns`.
 
     Three more static methods are optional. `complete(spec, document, artefacts, problems)`, called before anything is checked, gives
     the spec with what the artefacts say filled in (units, values), and a dict that is added to the definition's options; None

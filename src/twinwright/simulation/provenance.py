@@ -16,24 +16,11 @@ from twinwright.simulation.registry import machine_of
 from twinwright.simulation.resolve import ResolvedRun
 
 
-def record_of(
-    principal: Principal, run: ResolvedRun, outcome: Outcome, id: str, started: int, seconds: float, model: dict[str, Any]
-) -> dict[str, Any]:
-    """What is kept of a run beside its numbers; `model` is the definition as data. Plain JSON."""
-    definition, scenario, cost = run.definition, run.scenario, outcome.cost
-    failure = {"kind": outcome.kind, "message": outcome.message} if isinstance(outcome, Failure) else None
-    found: dict[str, Any] = {"constraints": [], "warnings": list(run.warnings), "happened": []}
-    size = 0
-    if isinstance(outcome, Success):
-        result = outcome.result
-        found = findings(run, result["outputs"], result["states"], [str(one) for one in result["warnings"]])
-        found["happened"] = [{"time": to_iso(run.start + round(at * SECOND)), "what": str(name)} for at, name in result["events"]]
-        size = int(result["outputs"].nbytes + result["states"].nbytes)
+def common_of(principal: Principal, run: ResolvedRun, started: int, model: dict[str, Any]) -> dict[str, Any]:
+    """What the records of runs that were resolved together have in common; `model` is the definition as data. Made once for all of them."""
+    definition, scenario = run.definition, run.scenario
     return {
-        "id": id,
-        "digest": run.digest,
-        "status": "failed" if failure else "ok",
-        "failure": failure,
+        **dict.fromkeys(("id", "digest", "status", "failure")),
         "model": definition.name,
         "model_version": definition.version,
         "definition": model,
@@ -43,23 +30,47 @@ def record_of(
         "scenario": scenario.name,
         "from": to_iso(run.start),
         "samples": int(run.times.size),
-        "sweep": dict(run.sweep),
-        "member": run.member,
-        "parameters": {one.name: {"value": run.parameters[one.name], "unit": one.unit} for one in definition.parameters},
+        **dict.fromkeys(("sweep", "member", "parameters")),
         "parameter_set": run.parameter_set,
         "states": dict(run.states),
         "inputs": [asdict(one) for one in run.sources],
-        "events": [one.told(run.grid) for one in run.fired],
-        "seed": run.seed,
+        **dict.fromkeys(("events", "seed")),
         "versions": dict(engine_versions()),
         "platform": platform_tag(),
         "started": to_iso(started),
-        "seconds": seconds,
-        "cost": {"cpu_seconds": cost.cpu_seconds, "peak_memory": cost.peak_memory, "bytes": size, "network_cut": cost.network_cut},
+        **dict.fromkeys(("seconds", "cost")),
         "limits": {"wall": scenario.limits.wall_seconds, "memory": scenario.limits.memory_bytes},
         "assumptions": list(definition.assumptions),
-        **found,
+        **dict.fromkeys(("constraints", "warnings", "happened")),
         "principal": principal.name,
+    }
+
+
+def record_of(run: ResolvedRun, outcome: Outcome, id: str, seconds: float, common: Mapping[str, Any]) -> dict[str, Any]:
+    """What is kept of a run beside its numbers; `common` is of `common_of`. Plain JSON."""
+    definition, cost = run.definition, outcome.cost
+    failure = {"kind": outcome.kind, "message": outcome.message} if isinstance(outcome, Failure) else None
+    found: dict[str, Any] = {"constraints": [], "warnings": list(run.warnings), "happened": []}
+    size = 0
+    if isinstance(outcome, Success):
+        result = outcome.result
+        found |= findings(run, result["outputs"], result["states"], [str(one) for one in result["warnings"]])
+        found["happened"] = [{"time": to_iso(run.start + round(at * SECOND)), "what": str(name)} for at, name in result["events"]]
+        size = int(result["outputs"].nbytes + result["states"].nbytes)
+    return {
+        **common,
+        "id": id,
+        "digest": run.digest,
+        "status": "failed" if failure else "ok",
+        "failure": failure,
+        "sweep": dict(run.sweep),
+        "member": run.member,
+        "parameters": {one.name: {"value": run.parameters[one.name], "unit": one.unit} for one in definition.parameters},
+        "events": [one.told(run.grid) for one in run.fired],
+        "seed": run.seed,
+        "seconds": seconds,
+        "cost": {"cpu_seconds": cost.cpu_seconds, "peak_memory": cost.peak_memory, "bytes": size, "network_cut": cost.network_cut},
+        **found,
     }
 
 

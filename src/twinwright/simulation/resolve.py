@@ -15,13 +15,13 @@ from twinwright import units
 from twinwright.clock import SECOND
 from twinwright.errors import UsageError
 from twinwright.simulation.definition import InputPort, ModelDefinition, Parameter
-from twinwright.simulation.digest import digest, engine_versions, platform_tag
 from twinwright.simulation.distributions import Distribution, drawn
 from twinwright.simulation.disturbances import Fired, disturbed, timed
 from twinwright.simulation.observed_inputs import InputSource, Observed, base_input, changed_input, initial_value
 from twinwright.simulation.parameters import ParameterLookup, ParameterSet, draw, in_own_units, member_seed
 from twinwright.simulation.protocol import Floats
-from twinwright.simulation.registry import draws_numbers, machine_of
+from twinwright.simulation.registry import draws_numbers
+from twinwright.simulation.run_digest import RunDigests
 from twinwright.simulation.scenario import InputChange, Quantity, Scenario
 from twinwright.simulation.sweeps import design_points, design_warning
 
@@ -42,21 +42,15 @@ class ResolvedRun:
     sweep: Mapping[str, float]
     member: int | None
     warnings: tuple[str, ...]
+    grid: NDArray[np.int64]  # the times of the samples in microseconds
+    digests: RunDigests
     fired: tuple[Fired, ...] = ()  # the events that are in the inputs already
     sources: tuple[InputSource, ...] = ()
 
-    @property
-    def grid(self) -> NDArray[np.int64]:
-        """The times of the samples in microseconds."""
-        return self.start + np.rint(self.times * SECOND).astype(np.int64)
-
     @cached_property
     def digest(self) -> str:
-        """Covers artefact (with ports, solver and step), parameters, initial states, grid, input bytes, seed, engines, platform.
-
-        Not limits, constraints, names, the calendar time, the executor, or who asked.
-        """
-        return run_digest(self.definition, self.parameters, self.states, self.times, self.inputs, self.seed)
+        """See `run_digest`."""
+        return self.digests.of(self.parameters, self.states, self.times, self.inputs, self.seed)
 
     def payload(self, model: dict[str, Any]) -> dict[str, Any]:
         """What `worker.run` takes; `model` is the definition as data, which is the same for all runs of a request."""
@@ -68,30 +62,6 @@ class ResolvedRun:
             "inputs": self.inputs,
             "seed": self.seed,
         }
-
-
-def run_digest(
-    definition: ModelDefinition,
-    parameters: Mapping[str, float],
-    states: Mapping[str, float],
-    times: Floats,
-    inputs: Floats,
-    seed: int,
-) -> str:
-    """See ResolvedRun.digest."""
-    return digest(
-        {
-            "artefact": definition.artefact_digest,
-            "machine": machine_of(definition),
-            "parameters": {name: float(value) for name, value in parameters.items()},
-            "states": {name: float(value) for name, value in states.items()},
-            "times": times,
-            "inputs": inputs,
-            "seed": seed,
-            "engines": engine_versions(),
-            "platform": platform_tag(),
-        }
-    )
 
 
 def resolve(
@@ -109,7 +79,7 @@ def resolve(
     plain = _Inputs(definition, observed, start, grid, warnings, scenario.inputs)
     uncertain = {name: bounded(one, definition.parameter(name)) for name, one in scenario.uncertain.items()}
     fired, times = tuple(timed(scenario.events, grid)), (grid - start) / SECOND
-    runs = []
+    digests, found = RunDigests(definition), list[dict[str, Any]]()
     for point, distributions in _points(scenario, definition):
         for member in range(scenario.ensemble_size) if scenario.ensemble_size else (None,):
             seed = scenario.seed if member is None else member_seed(scenario.seed, member)
@@ -117,28 +87,25 @@ def resolve(
             changes, given = dict(scenario.inputs), dict[str, float]()
             for values, shapes in ((drawn(uncertain, seed), uncertain), (point, distributions)):
                 _apply(definition, values, shapes, changes, given)
-            runs.append(
-                ResolvedRun(
-                    definition=definition,
-                    scenario=scenario,
-                    start=start,
-                    times=times,
-                    inputs=disturbed(plain.sample(changes), fired, definition, grid) if fired else plain.sample(changes),
-                    parameters={**base, **calibrated, **given},
-                    states=states,
-                    seed=seed,
-                    parameter_set=parameter_set.id if parameter_set else None,
-                    sweep=point,
-                    member=member,
-                    warnings=(),
-                    fired=fired,
-                )
-            )
+            inputs = disturbed(plain.sample(changes), fired, definition, grid) if fired else plain.sample(changes)
+            found.append({"inputs": inputs, "parameters": {**base, **calibrated, **given}, "seed": seed, "sweep": point, "member": member})
     if (told := design_warning(scenario.design)) is not None:
         warnings.append(told)
     # Warnings of the inputs are of the whole request: what was replayed is the same for every run of it.
-    sources = tuple(plain.sources.values())
-    return [replace(run, warnings=tuple(dict.fromkeys(warnings)), sources=sources) for run in runs]
+    common: dict[str, Any] = {
+        "definition": definition,
+        "scenario": scenario,
+        "start": start,
+        "times": times,
+        "states": states,
+        "parameter_set": parameter_set.id if parameter_set else None,
+        "warnings": tuple(dict.fromkeys(warnings)),
+        "grid": grid,
+        "digests": digests,
+        "fired": fired,
+        "sources": tuple(plain.sources.values()),
+    }
+    return [ResolvedRun(**common, **one) for one in found]
 
 
 def _points(scenario: Scenario, definition: ModelDefinition) -> Iterator[tuple[dict[str, float], Mapping[str, Distribution]]]:

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -30,6 +31,7 @@ from twinwright.simulation.protocol import Floats
 
 _CATALOGUE = pa.schema([("id", pa.string()), ("record", pa.string()), ("log", pa.string()), ("first", pa.int64()), ("samples", pa.int64())])
 _SPAN = ("time", "t")
+_SAMPLES_A_GROUP, _RUNS_A_GROUP = 1 << 16, 256  # what is read together where one run is asked for
 
 
 class Port(Protocol):
@@ -113,20 +115,25 @@ def _write(part: Path, runs: Sequence[StoredRun]) -> None:
     good = [run for run in runs if run.outputs is not None]
     if good:
         times = np.concatenate([run.times for run in good])
-        stamps = np.concatenate([_stamps(run.times, from_iso(run.record["from"])) for run in good])
+        known: dict[tuple[int, str], Any] = {}  # most runs of a batch have the same times
+        for run in good:
+            what = id(run.times), run.record["from"]
+            if what not in known:
+                known[what] = _stamps(run.times, from_iso(run.record["from"]))
+        stamps = np.concatenate([known[id(run.times), run.record["from"]] for run in good])
         outputs = np.concatenate([run.outputs for run in good if run.outputs is not None])
-        _put(part / "outputs.parquet", _series(stamps, times, outputs, definition.outputs))
+        _put_series(part / "outputs.parquet", _series(stamps, times, outputs, definition.outputs))
         states = [run.states for run in good if run.states is not None]
         if definition.states:
-            _put(part / "states.parquet", _series(stamps, times, np.concatenate(states), definition.states))
+            _put_series(part / "states.parquet", _series(stamps, times, np.concatenate(states), definition.states))
     rows, first = [], 0
     for run in runs:
         samples = run.times.size if run.outputs is not None else 0
         record = {name: one for name, one in run.record.items() if name != "definition"}
-        text = json.dumps(record, allow_nan=False)
+        text = msgspec.json.encode(record).decode()
         rows.append({"id": run.id, "record": text, "log": run.log, "first": first if samples else None, "samples": samples})
         first += samples
-    _put(part / "runs.parquet", pa.Table.from_pylist(rows, schema=_CATALOGUE))
+    _put(part / "runs.parquet", pa.Table.from_pylist(rows, schema=_CATALOGUE), _RUNS_A_GROUP)
 
 
 def _keep_model(folder: Path, definition: ModelDefinition) -> str:
@@ -178,11 +185,17 @@ def _appear(target: Path, write: Callable[[Path], object]) -> None:
             raise
 
 
-def _put(path: Path, table: pa.Table) -> None:
+def _put(path: Path, table: pa.Table, rows: int, **more: Any) -> None:
     with path.open("wb") as file:
-        pq.write_table(table, file, compression="zstd", row_group_size=1 << 16)
+        pq.write_table(table, file, compression="zstd", row_group_size=rows, **more)
         file.flush()
         os.fsync(file.fileno())
+
+
+def _put_series(path: Path, table: pa.Table) -> None:
+    """Times come again with every run, values hardly ever: their bytes are kept apart by place, which packs better and is quicker."""
+    values = [name for name in table.column_names if name not in _SPAN]
+    _put(path, table, _SAMPLES_A_GROUP, use_dictionary=list(_SPAN), use_byte_stream_split=values)
 
 
 def _stamps(times: Floats, start: int) -> Any:

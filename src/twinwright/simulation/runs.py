@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
+import secrets
 import shutil
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -22,7 +22,7 @@ from twinwright.storage.records import RecordStore
 
 RUN = "run"
 MACHINE_FAILURES: frozenset[FailureKind] = frozenset({"timeout", "memory", "crashed"})
-LARGEST_BATCH: Final = 256
+LARGEST_BATCH: Final = 2048
 _MOST_BYTES: Final = 16 * 1024 * 1024
 _LONGEST_WAIT: Final = SECOND
 _SUMMARY = ("id", "digest", "status", "failure", "model", "model_version", "twin", "scenario", "sweep", "member", "started", "seconds")
@@ -76,13 +76,13 @@ class RunStore:
         self.records = records
 
     def new_id(self) -> str:
-        return uuid.uuid4().hex[:16]
+        return secrets.token_hex(8)
 
     def save(self, principal: Principal, runs: Sequence[StoredRun]) -> None:
         """Keep some runs of one model: their files first, then all of them in the catalogue at one commit. Raises ForbiddenError,
         StoreError; then none of them is kept."""
         principal.require_write()
-        batch = uuid.uuid4().hex[:16]
+        batch = self.new_id()
         try:
             run_files.write_batch(self.directory, batch, runs)
         except OSError as error:

@@ -24,8 +24,9 @@ from twinwright.simulation.observed_inputs import Observed
 from twinwright.simulation.outcomes import Failure, Limits, Outcome, Success
 from twinwright.simulation.parameters import ParameterLookup, stored_parameters
 from twinwright.simulation.protocol import Floats
-from twinwright.simulation.provenance import explanation, findings, record_of
-from twinwright.simulation.resolve import ResolvedRun, resolve, run_digest
+from twinwright.simulation.provenance import common_of, explanation, findings, record_of
+from twinwright.simulation.resolve import ResolvedRun, resolve
+from twinwright.simulation.run_digest import run_digest
 from twinwright.simulation.run_files import StoredRun
 from twinwright.simulation.run_requests import Pinned
 from twinwright.simulation.runs import RunStore, RunWriter
@@ -192,6 +193,7 @@ class Request:
         self.answered: dict[int, dict[str, Any]] = {}
         self.ending: dict[str, int] = {}  # which run an id is of, until it is kept
         self._models: dict[int, dict[str, Any]] = {}
+        self._common: tuple[Any, dict[str, Any]] = (None, {})
         self._times: tuple[Any, list[str]] = (np.empty(0), [])
 
     def answers(self) -> list[dict[str, Any]]:
@@ -210,9 +212,15 @@ class Request:
             self._models[id(definition)] = definition.as_data()
         return self._models[id(definition)]
 
+    def _common_of(self, run: ResolvedRun, started: int) -> dict[str, Any]:
+        """What its record has in common with those of the runs that were resolved with it."""
+        if self._common[0] != (id(run.digests), started):
+            self._common = (id(run.digests), started), common_of(self.principal, run, started, self._data(run.definition))
+        return self._common[1]
+
     def _shown_times(self, grid: Any) -> list[str]:
         """The times of a grid as text, which most runs of a request have in common."""
-        if not np.array_equal(grid, self._times[0]):
+        if grid is not self._times[0] and not np.array_equal(grid, self._times[0]):
             self._times = grid, _times(grid)
         return self._times[1]
 
@@ -267,7 +275,7 @@ class Request:
 
     def _ended(self, index: int, outcome: Outcome, started: int, seconds: float) -> StoredRun:
         run = self.runs[index]
-        record = record_of(self.principal, run, outcome, self.service.runs.new_id(), started, seconds, self._data(run.definition))
+        record = record_of(run, outcome, self.service.runs.new_id(), seconds, self._common_of(run, started))
         result = outcome.result if isinstance(outcome, Success) else {}
         self.ending[record["id"]] = index
         kept = run.definition, run.times, run.inputs, result.get("outputs"), result.get("states")

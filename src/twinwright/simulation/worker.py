@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 import traceback
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,10 @@ import numpy as np
 from twinwright.simulation.bench import Bench
 from twinwright.simulation.definition import ModelDefinition
 from twinwright.simulation.fork_server import failure_of
-from twinwright.simulation.protocol import Refreshable, SimulationModel
+from twinwright.simulation.protocol import Advance, EndsRuns, Floats, Refreshable, SimulationModel, State
 from twinwright.simulation.registry import load_model
 
+_Advancing = Callable[[State, Floats, Floats], Advance]
 _loaded: dict[str, SimulationModel] = {}
 
 
@@ -60,13 +62,19 @@ def run(payload: dict[str, Any], folder: Path) -> dict[str, Any]:
 
     Gives `outputs` (n, n_outputs), `states` (n, n_states), `events` (pairs of time and name), `warnings`.
     """
-    return _run(payload, model(payload["model"], folder))
+    one = model(payload["model"], folder)
+    return _run(payload, one, _to_end(one))
 
 
-def _run(payload: dict[str, Any], one: SimulationModel) -> dict[str, Any]:
-    _seed(payload["seed"])
+def _to_end(one: SimulationModel) -> _Advancing:
+    return one.advance_to_end if isinstance(one, EndsRuns) else one.advance
+
+
+def _run(payload: dict[str, Any], one: SimulationModel, advance: _Advancing) -> dict[str, Any]:
+    if one.capabilities.draws:
+        _seed(payload["seed"])
     state = replace(one.initial(payload["parameters"], payload["states"]), seed=payload["seed"])
-    result = one.advance(state, payload["times"], payload["inputs"])
+    result = advance(state, payload["times"], payload["inputs"])
     events = [[event.time, event.name] for event in result.events]
     return {"outputs": result.outputs, "states": result.states, "events": events, "warnings": list(one.warnings)}
 
@@ -82,20 +90,21 @@ def run_batch(payload: dict[str, Any], folder: Path) -> dict[str, Any]:
     one = model(payload["model"], folder)
     kept_apart = one.capabilities.thread_safe
     batching = kept_apart or one.capabilities.shares_process
+    advance = _to_end(one)
     refresh = one.refresh if isinstance(one, Refreshable) else _nothing
     bench = Bench(payload["wall"], payload["memory_bytes"], payload["output_bytes"])
     for member in payload["members"][: None if batching else 1]:
         bench.begin()
-        answer = _member({**member, **{name: payload["arrays"][member[name]] for name in ("times", "inputs")}}, one)
+        answer = _member({**member, **{name: payload["arrays"][member[name]] for name in ("times", "inputs")}}, one, advance)
         if not bench.end(answer) or not (kept_apart or (refresh() and bench.tidy())):
             break
     return {"batching": batching, "suspect": not kept_apart}
 
 
-def _member(payload: dict[str, Any], one: SimulationModel) -> dict[str, Any]:
+def _member(payload: dict[str, Any], one: SimulationModel, advance: _Advancing) -> dict[str, Any]:
     began, cpu = time.perf_counter(), time.process_time()
     try:
-        answer = _run(payload, one)
+        answer = _run(payload, one, advance)
     except Exception as error:  # noqa: BLE001 -- whatever a model raises is its own answer, and no neighbour's
         kind, message = failure_of(error)
         answer = {"failure": kind, "message": message, "log": "".join(traceback.format_exception(error)) if kind == "raised" else ""}

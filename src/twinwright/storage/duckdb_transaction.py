@@ -137,7 +137,8 @@ class DuckDBTransaction(LogLine):
         self.put_records(kind, {id: body})
 
     def put_records(self, kind: str, bodies: Mapping[str, Mapping[str, Any]]) -> None:
-        texts = [json.dumps(body, sort_keys=True, allow_nan=False) for body in bodies.values()]
+        encode = json.JSONEncoder(sort_keys=True, allow_nan=False).encode
+        texts = [encode(body) for body in bodies.values()]
         insert = "INSERT INTO records SELECT ?, unnest(?::VARCHAR[]), unnest(?::VARCHAR[]), ?, ?, ?"
         self._con.execute(insert, [kind, list(bodies), texts, self.commit, self.at, self._principal])
 

@@ -138,6 +138,7 @@ class FmuModel:
             step=definition.step if equal else None,
             events=exchange or self.settings.event_mode,
             save_state=self.unit.can_save,
+            draws=False,
             shares_process=self.unit.refreshable and (not exchange or self.settings.method in METHODS),
         )
 
@@ -181,6 +182,13 @@ class FmuModel:
         starts[bound.variable][bound.element] = number if variable.type.startswith("Float") else round(number)
 
     def advance(self, state: State, times: Floats, inputs: Floats) -> Advance:
+        return self._advanced(state, times, inputs, keep=True)
+
+    def advance_to_end(self, state: State, times: Floats, inputs: Floats) -> Advance:
+        """As `advance`, and nobody goes on from there: to save an FMU's state may take longer than the run."""
+        return self._advanced(state, times, inputs, keep=False)
+
+    def _advanced(self, state: State, times: Floats, inputs: Floats, *, keep: bool) -> Advance:
         begun, starts, saved, token = msgspec.msgpack.decode(state.opaque, type=tuple[float, dict[str, list[Any]], bytes | None, str])
         at = np.ascontiguousarray(times + self.options["start_time"], np.float64)
         rows = _converted(inputs, [one.to_fmu for one in self.bindings["inputs"]])
@@ -194,6 +202,9 @@ class FmuModel:
         outputs, states = np.ascontiguousarray(values[:, :count]), np.ascontiguousarray(values[:, count:])
         check_finite("output", [one.name for one in self.definition.outputs], times, outputs)
         check_finite("state", [one.name for one in self.definition.states], times, states)
+        if not keep:
+            session.close()
+            return Advance(State(float(times[-1]), states[-1].copy(), state.parameters), outputs, states)
         token = "" if self.unit.can_save else hashlib.sha256(state.opaque + at.tobytes() + rows.tobytes()).hexdigest()
         opaque = _encode(begun, starts, self._keep(session, token), token)
         return Advance(State(float(times[-1]), states[-1].copy(), state.parameters, opaque), outputs, states)
