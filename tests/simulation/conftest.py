@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -96,6 +96,12 @@ class MemoryRecords:
 
     def versions(self, principal: Principal, kind: str, id: str) -> Iterator[Record]:
         return (one for one in self.items if (one.kind, one.id) == (kind, id))
+
+    def record_versions(self, principal: Principal, kinds: Collection[str], after: int, through: int) -> list[Record]:
+        return [one for one in self.items if one.kind in kinds and after < one.commit <= through]
+
+    def last_commit(self, principal: Principal) -> int:
+        return len(self.items)
 
 
 class MemoryHistory:

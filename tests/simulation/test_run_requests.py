@@ -78,6 +78,62 @@ def test_a_full_queue_refuses_and_says_what_to_do() -> None:
         requests.get(LOCAL_ADMIN, "none")
 
 
+class Counted(MemoryRecords):
+    """Counts what is read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.read = 0
+
+    def records(self, principal, kind):
+        found = super().records(principal, kind)
+        self.read += len(found)
+        return found
+
+    def record_versions(self, principal, kinds, after, through):
+        found = super().record_versions(principal, kinds, after, through)
+        self.read += len(found)
+        return found
+
+
+class ReadsAll(RequestStore):
+    """Broken: looks through all that there ever were."""
+
+    def waiting(self):
+        self._known, self._through = {}, None
+        return super().waiting()
+
+
+def read_by_a_look(finished: int, kind: type[RequestStore] = RequestStore) -> int:
+    """How many records a submit and two looks read, after so many requests have been finished."""
+    records = Counted()
+    requests = kind(records)
+    for number in range(finished):
+        requests.finish(SYSTEM, requests.add(LOCAL_ADMIN, {"priority": 0, "known_at": number}, 10), "done", "2026-03-01T08:00:00Z")
+    requests.waiting()
+    records.read = 0
+    taken = requests.add(LOCAL_ADMIN, {"priority": 0, "known_at": finished}, 10)
+    assert [body["id"] for body in (*requests.waiting(), *requests.waiting())] == [taken["id"]] * 2
+    return records.read
+
+
+def test_a_look_at_what_waits_costs_the_same_however_many_are_finished() -> None:
+    assert read_by_a_look(300) == read_by_a_look(3) <= 2
+    assert read_by_a_look(300, ReadsAll) > read_by_a_look(3, ReadsAll)
+
+
+def test_what_another_has_changed_is_seen() -> None:
+    records = MemoryRecords()
+    here, there = RequestStore(records), RequestStore(records)
+    one, two = (here.add(LOCAL_ADMIN, {"priority": 0, "known_at": number}, 9) for number in (1, 2))
+    assert [body["id"] for body in there.waiting()] == [one["id"], two["id"]]
+    there.finish(SYSTEM, one, "done", "2026-03-01T08:00:00Z")
+    there.began(two, 2)
+    assert [(body["id"], body["lives"]) for body in here.waiting()] == [(two["id"], 2)]
+    here.waiting()[0]["lives"] = 7
+    assert here.waiting()[0]["lives"] == 2
+
+
 def test_a_reader_submits_nothing() -> None:
     with pytest.raises(Exception, match="may only read"):
         RequestStore(MemoryRecords()).add(Principal("eve", frozenset({"reader"})), {"priority": 0, "known_at": 1}, 1)

@@ -19,7 +19,7 @@ from twinwright.errors import NotFoundError, StoreError, UsageError
 from twinwright.simulation.executor import Cancelled, Work, run_all
 from twinwright.simulation.outcomes import Limits, Success
 from twinwright.simulation.run_migration import move_into_batches
-from twinwright.simulation.runs import RunWriter
+from twinwright.simulation.runs import LARGEST_BATCH, RunWriter
 
 
 def ask(service, admin, definition, question, **how):
@@ -90,20 +90,22 @@ def stored(service, admin, definition, question, count):
 
 def test_a_batch_ends_when_it_is_large_or_old_and_with_its_writer(service, admin, simple, scenario):
     definition = simple("return (p[0],)")
-    runs = stored(service, admin, definition, scenario(definition), 300)
+    runs = stored(service, admin, definition, scenario(definition), LARGEST_BATCH + 5)
     clock = ManualClock(0)
     with Written(service, admin, clock) as writer:
-        for run in runs[:258]:
+        for run in runs[: LARGEST_BATCH + 2]:
             writer.add(run)
-        assert [len(one) for one in writer.batches] == [256]
+        assert [len(one) for one in writer.batches] == [LARGEST_BATCH]
         clock.advance(2 * SECOND)
-        writer.add(runs[258])
-        assert [len(one) for one in writer.batches] == [256, 3]
-        big = replace(runs[259], outputs=np.zeros((1 << 21, 1)), states=np.zeros((1 << 21, 1)), times=np.arange(float(1 << 21)))
+        writer.add(runs[LARGEST_BATCH + 2])
+        assert [len(one) for one in writer.batches] == [LARGEST_BATCH, 3]
+        big = replace(
+            runs[LARGEST_BATCH + 3], outputs=np.zeros((1 << 21, 1)), states=np.zeros((1 << 21, 1)), times=np.arange(float(1 << 21))
+        )
         writer.add(big)
-        writer.add(runs[260])
-    assert [len(one) for one in writer.batches] == [256, 3, 1, 1]
-    assert service.show(admin, runs[200].id)["outputs"] == service.show(admin, runs[260].id)["outputs"]
+        writer.add(runs[LARGEST_BATCH + 4])
+    assert [len(one) for one in writer.batches] == [LARGEST_BATCH, 3, 1, 1]
+    assert service.show(admin, runs[200].id)["outputs"] == service.show(admin, runs[LARGEST_BATCH + 4].id)["outputs"]
     assert service.runs.load(admin, big.id).outputs.shape == (1 << 21, 1)
 
 

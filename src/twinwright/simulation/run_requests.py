@@ -8,16 +8,17 @@ it resolves into runs of the same digests whenever it is run, and a run that has
 from __future__ import annotations
 
 import math
+import threading
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from twinwright.errors import NotFoundError, QueueFullError, TooLargeError, UsageError
 from twinwright.governance.principals import SYSTEM, Principal
 from twinwright.simulation.parameters import ParameterLookup, ParameterSet
 from twinwright.simulation.scenario import MAX_RUNS, Scenario
-from twinwright.storage.records import RecordStore
+from twinwright.storage.records import Record, RecordStore
 
 REQUEST: Final = "run-request"
 RESULT: Final = "run-request-result"
@@ -74,11 +75,25 @@ def count_of(scenario: Scenario, twins: int) -> int:
     return count
 
 
-class RequestStore:
-    """Requests as the store's records. Whoever changes them holds a lock: there is one platform for a store."""
+class RecordLog(RecordStore, Protocol):
+    """Records, and how far they go."""
 
-    def __init__(self, records: RecordStore) -> None:
+    def last_commit(self, principal: Principal) -> int:
+        """The number of the newest commit."""
+        ...
+
+
+class RequestStore:
+    """Requests as the store's records. Whoever changes them holds a lock: there is one platform for a store.
+
+    Which of them wait is remembered up to a commit, and what came since is read: what is finished is read once.
+    """
+
+    def __init__(self, records: RecordLog) -> None:
         self._records = records
+        self._lock = threading.Lock()
+        self._known: dict[str, dict[str, Any]] = {}  # those that waited at the commit `_through`
+        self._through: int | None = None
 
     def add(self, principal: Principal, body: dict[str, Any], most: int) -> dict[str, Any]:
         """Remember a request; durable on return. Raises QueueFullError where `most` wait already, ForbiddenError, StoreError."""
@@ -100,8 +115,20 @@ class RequestStore:
 
     def waiting(self) -> list[dict[str, Any]]:
         """Those that are not finished, the next one first: by priority, among equals in the order in which they came."""
-        found = [one.body for one in self._records.records(SYSTEM, REQUEST) if one.body["status"] == WAITING]
-        return sorted(found, key=in_turn)
+        with self._lock:
+            through = self._records.last_commit(SYSTEM)
+            for one in self._since(through):
+                if one.body["status"] == WAITING:
+                    self._known[one.id] = one.body
+                else:
+                    self._known.pop(one.id, None)
+            self._through = through
+            return sorted((dict(body) for body in self._known.values()), key=in_turn)
+
+    def _since(self, through: int) -> Sequence[Record]:
+        if self._through is None:
+            return self._records.records(SYSTEM, REQUEST)
+        return self._records.record_versions(SYSTEM, (REQUEST,), self._through, through) if through > self._through else ()
 
     def all(self, principal: Principal) -> list[dict[str, Any]]:
         """Every one, in the order in which they came."""

@@ -22,7 +22,7 @@ from twinwright.storage.records import RecordStore
 
 RUN = "run"
 MACHINE_FAILURES: frozenset[FailureKind] = frozenset({"timeout", "memory", "crashed"})
-LARGEST_BATCH: Final = 2048
+LARGEST_BATCH: Final = 1024
 _MOST_BYTES: Final = 16 * 1024 * 1024
 _LONGEST_WAIT: Final = SECOND
 _SUMMARY = ("id", "digest", "status", "failure", "model", "model_version", "twin", "scenario", "sweep", "member", "started", "seconds")
