@@ -197,8 +197,17 @@ static int call(const Engine *e, int function, Report *report, double t) {
   return status > 1 ? fail(report, FAILED, status, function, t) : OK;
 }
 
-static inline __attribute__((always_inline)) int step2(Engine *e, double *t, double target, Report *report) {
-  int status = ((int (*)(void *, double, double, int))e->functions[DO_STEP])(e->instance, *t, target - *t, 1);
+typedef int (*Step2)(void *, double, double, int);
+typedef int (*Step3)(void *, double, double, uint8_t, uint8_t *, uint8_t *, uint8_t *, double *);
+
+/* What an FMU says of a step of 3.0 beside its status. */
+typedef struct {
+  uint8_t event, terminate, early;
+  double reached;
+} Told;
+
+/* How far it came, where a step was answered by a status: mostly to the target. */
+static inline __attribute__((always_inline)) int stepped2(Engine *e, int status, double *t, double target, Report *report) {
   while (status == 5) { /* pending: it works in a thread of its own */
     int failed = ((int (*)(void *, int, int *))e->functions[GET_STATUS])(e->instance, 0, &status);
     if (failed > 1) return fail(report, FAILED, failed, GET_STATUS, *t);
@@ -219,25 +228,32 @@ static inline __attribute__((always_inline)) int step2(Engine *e, double *t, dou
   return OK;
 }
 
-static inline __attribute__((always_inline)) int step3(Engine *e, double *t, double target, Report *report) {
-  uint8_t event = 0, terminate = 0, early = 0;
-  double reached = *t;
-  int status = ((int (*)(void *, double, double, uint8_t, uint8_t *, uint8_t *, uint8_t *, double *))e->functions[DO_STEP])(
-      e->instance, *t, target - *t, 1, &event, &terminate, &early, &reached);
+static inline __attribute__((always_inline)) int step2(Engine *e, double *t, double target, Report *report) {
+  return stepped2(e, ((Step2)e->functions[DO_STEP])(e->instance, *t, target - *t, 1), t, target, report);
+}
+
+static inline __attribute__((always_inline)) int stepped3(Engine *e, int status, const Told *told, double *t, double target,
+                                                          Report *report) {
   if (status > 2) return fail(report, FAILED, status, DO_STEP, *t);
-  if (terminate) return fail(report, TERMINATED, status, DO_STEP, early ? reached : target);
-  if (status == 2 || early) {
-    if (reached > target || (!(reached > *t) && !event)) return fail(report, DISCARDED, status, DO_STEP, *t);
-    report->rejected += reached < target;
-    *t = reached;
+  if (told->terminate) return fail(report, TERMINATED, status, DO_STEP, told->early ? told->reached : target);
+  if (status == 2 || told->early) {
+    if (told->reached > target || (!(told->reached > *t) && !told->event)) return fail(report, DISCARDED, status, DO_STEP, *t);
+    report->rejected += told->reached < target;
+    *t = told->reached;
   } else *t = target;
-  if (event && e->event_mode) {
+  if (told->event && e->event_mode) {
     int nominals, values;
     report->events++;
     if (call(e, ENTER_EVENT_MODE, report, *t) || update_discrete_states(e, &nominals, &values, report, *t)) return report->code;
     return call(e, ENTER_STEP_MODE, report, *t);
   }
   return OK;
+}
+
+static inline __attribute__((always_inline)) int step3(Engine *e, double *t, double target, Report *report) {
+  Told told = {0, 0, 0, *t};
+  int status = ((Step3)e->functions[DO_STEP])(e->instance, *t, target - *t, 1, &told.event, &told.terminate, &told.early, &told.reached);
+  return stepped3(e, status, &told, t, target, report);
 }
 
 /* The inputs at a communication point, as set_inputs; what was set is not remembered, since nothing jumps here. */
@@ -261,32 +277,105 @@ static inline __attribute__((always_inline)) int give(const Engine *restrict e, 
   return OK;
 }
 
+/* From t to the end of the interval between two samples, in so many steps as it takes. */
+static inline __attribute__((always_inline)) int interval(Engine *e, int version, const double *row, const double *next, double begin,
+                                                          double end, double t, Report *report) {
+  double span = end - begin;
+  for (int32_t s = 1; s <= e->substeps; s++) {
+    double target = s == e->substeps ? end : begin + span * s / e->substeps;
+    int64_t calls = report->steps;
+    while (t < target) {
+      double fraction = t == begin ? 0.0 : (t - begin) / span; /* nearly always: a division costs as much as a small model */
+      if (give(e, version, row, next, fraction, report, t)) return report->code;
+      if (version == 2 ? step2(e, &t, target, report) : step3(e, &t, target, report)) return report->code;
+      if (++report->steps - calls > 1000000) return fail(report, ENDLESS_EVENTS, 0, DO_STEP, t);
+    }
+  }
+  return OK;
+}
+
 /* Written out for each version, so that neither asks at each step which it is. */
 static inline __attribute__((always_inline)) int cosimulate(Engine *e, int version, const double *times, int64_t n, const double *inputs,
                                                             double *outputs, Report *report) {
-  int64_t steps = report->steps;
   for (int64_t i = 0; i + 1 < n; i++) {
     const double *row = inputs + i * e->input_columns, *next = row + e->input_columns;
-    double begin = times[i], span = times[i + 1] - begin, t = begin;
-    for (int32_t s = 1; s <= e->substeps; s++) {
-      double target = s == e->substeps ? times[i + 1] : begin + span * s / e->substeps;
-      int64_t calls = steps;
-      while (t < target) {
-        double fraction = t == begin ? 0.0 : (t - begin) / span; /* nearly always: a division costs as much as a small model */
-        if (give(e, version, row, next, fraction, report, t)) return report->code;
-        if (version == 2 ? step2(e, &t, target, report) : step3(e, &t, target, report)) return report->code;
-        report->steps = ++steps;
-        if (steps - calls > 1000000) return fail(report, ENDLESS_EVENTS, 0, DO_STEP, t);
-      }
-    }
-    if (get_outputs(e, version, outputs + (i + 1) * e->output_columns, report, t)) return report->code;
+    if (interval(e, version, row, next, times[i], times[i + 1], times[i], report)) return report->code;
+    if (get_outputs(e, version, outputs + (i + 1) * e->output_columns, report, times[i + 1])) return report->code;
     report->rows = i + 2;
   }
   return OK;
 }
 
+static int rest(Engine *e, int version, const double *row, double begin, double end, double t, Report *report) {
+  const double *next = row + e->input_columns;
+  return version == 2 ? interval(e, 2, row, next, begin, end, t, report) : interval(e, 3, row, next, begin, end, t, report);
+}
+
+/* The same, where a step leads from sample to sample, and inputs and outputs lie in one row each as the FMU takes them: of a small
+ * model most of the time goes into looking for what does not change. What an FMU answers otherwise than by OK is seen to as above. */
+static inline __attribute__((always_inline)) int straight(Engine *e, int version, const double *times, int64_t n, const double *inputs,
+                                                          double *outputs, Report *report) {
+  static const Group none = {0};
+  const Group in = e->n_inputs ? e->inputs[0] : none, out = e->n_outputs ? e->outputs[0] : none;
+  const int sets = e->n_inputs > 0, gets = e->n_outputs > 0;
+  const int64_t wide_in = e->input_columns, wide_out = e->output_columns;
+  void *const instance = e->instance, *const step = e->functions[DO_STEP];
+  const double *row = inputs;
+  double *to = outputs + wide_out + out.direct;
+  double t = times[0];
+  int64_t i = 0, steps = report->steps;
+  int code = OK, status;
+  for (; i + 1 < n; i++, row += wide_in, to += wide_out) {
+    const double begin = t, end = times[i + 1];
+    if (sets) {
+      status = version == 2 ? ((Set2)in.function)(instance, in.references, in.n_references, row + in.direct)
+                            : ((Set3)in.function)(instance, in.references, in.n_references, row + in.direct, in.n_values);
+      if (__builtin_expect(status > 1, 0)) {
+        code = fail(report, FAILED, status, SET_INPUT, begin);
+        break;
+      }
+    }
+    Told told = {0, 0, 0, begin};
+    status = version == 2 ? ((Step2)step)(instance, begin, end - begin, 1)
+                          : ((Step3)step)(instance, begin, end - begin, 1, &told.event, &told.terminate, &told.early, &told.reached);
+    steps++;
+    if (__builtin_expect(status > 1 || told.event || told.terminate || told.early, 0)) {
+      report->steps = --steps; /* one that failed does not count */
+      code = version == 2 ? stepped2(e, status, &t, end, report) : stepped3(e, status, &told, &t, end, report);
+      if (code == OK) {
+        report->steps++;
+        code = rest(e, version, row, begin, end, t, report);
+      }
+      steps = report->steps;
+      if (code) break;
+    }
+    t = end;
+    if (gets) {
+      status = version == 2 ? ((Get2)out.function)(instance, out.references, out.n_references, to)
+                            : ((Get3)out.function)(instance, out.references, out.n_references, to, out.n_values);
+      if (__builtin_expect(status > 1, 0)) {
+        code = fail(report, FAILED, status, GET_OUTPUT, end);
+        break;
+      }
+    }
+  }
+  report->steps = steps;
+  if (i) report->rows = i + 1;
+  return code;
+}
+
+static int is_straight(const Engine *e, const double *times, int64_t n) {
+  if (e->substeps != 1 || e->n_inputs > 1 || e->n_outputs > 1) return 0;
+  if ((e->n_inputs && e->inputs[0].direct < 0) || (e->n_outputs && e->outputs[0].direct < 0)) return 0;
+  for (int64_t i = 0; i + 1 < n; i++)
+    if (!(times[i] < times[i + 1])) return 0;
+  return 1;
+}
+
 /* Rows 1 to n-1 of `outputs`; row 0 is where the instance is. */
 int tw_cosimulate(Engine *e, const double *times, int64_t n, const double *inputs, double *outputs, Report *report) {
+  if (n > 1 && is_straight(e, times, n))
+    return e->version == 2 ? straight(e, 2, times, n, inputs, outputs, report) : straight(e, 3, times, n, inputs, outputs, report);
   return e->version == 2 ? cosimulate(e, 2, times, n, inputs, outputs, report) : cosimulate(e, 3, times, n, inputs, outputs, report);
 }
 
