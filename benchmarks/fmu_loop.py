@@ -2,7 +2,8 @@
 
 The model is the lag of the examples (one input, one output, one state, a step of Euler's: nanoseconds), for co-simulation of FMI
 2.0 and 3.0: set the input, step, get the output, both recorded. The rival in C does this and nothing else, compiled with the
-same options, over the same library in the same process. FMPy gets the same inputs as a signal. Rounds are interleaved, and each
+same options, over the same library in the same process. `fmu_heavy_vs_fmpy_*`: the same lag with ten thousand steps of Euler's inside
+each step, where all is the model. FMPy gets the same inputs as a signal. Rounds are interleaved, and each
 side counts its median of processor time, which other work on the machine disturbs least.
 """
 
@@ -29,6 +30,7 @@ from twinwright.simulation.protocol import Floats
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples" / "fmus"
 STEP = 0.01
+HEAVY = 1e-6  # seconds of each internal step of the heavy model
 RIVAL = """
 #include <stddef.h>
 #include <stdint.h>
@@ -56,8 +58,13 @@ int loop3(void *c, int (*set)(void *, const uint32_t *, size_t, const double *, 
 class Ours:
     """A session of the lag, begun afresh for each round."""
 
-    def __init__(self, folder: Path, version: int) -> None:
-        sources = [EXAMPLES / "lag" / f"modelDescription{version}.xml", EXAMPLES / "lag" / "lag.c", EXAMPLES / f"fmi{version}.c"]
+    def __init__(self, folder: Path, version: int, internal_step: float | None = None) -> None:
+        folder = folder / ("light" if internal_step is None else "heavy")
+        folder.mkdir(exist_ok=True)
+        code, endless = (EXAMPLES / "lag" / "lag.c").read_text(), "model_internal_step = INFINITY"
+        assert endless in code
+        (folder / "lag.c").write_text(code if internal_step is None else code.replace(endless, f"model_internal_step = {internal_step}"))
+        sources = [EXAMPLES / "lag" / f"modelDescription{version}.xml", folder / "lag.c", EXAMPLES / f"fmi{version}.c"]
         self.version = version
         self.path, _ = build_fmu([*sources, EXAMPLES / "model.h", EXAMPLES / "stepping.h"], folder / f"lag{version}.fmu")
         self.unit = Unit(self.path.read_bytes(), self.path.name, folder / f"lag{version}", "cs")
@@ -122,7 +129,7 @@ def by_fmpy(ours: Ours, times: Floats, inputs: Floats) -> tuple[float, Floats]:
 
 
 def measure(quick: bool) -> list[dict[str, Any]]:
-    """Nanoseconds per step for 2.0 and 3.0 beside the loop in C, and beside FMPy."""
+    """Nanoseconds per step for 2.0 and 3.0 beside the loop in C, and beside FMPy; of a heavy model beside FMPy too."""
     steps, rounds, fewer = (200_000, 7, 2_000) if quick else (1_000_000, 15, 20_000)
     results = []
     with tempfile.TemporaryDirectory() as name:
@@ -135,6 +142,10 @@ def measure(quick: bool) -> list[dict[str, Any]]:
             ways = {"ours": ours.run, "rival": lambda times, inputs, ours=ours: by_fmpy(ours, times, inputs)}
             per_step, _ = _compared(ways, fewer, 3)
             results.append(_result(f"fmu_vs_fmpy_fmi{version}", per_step, "lower"))
+            heavy = Ours(Path(name), version, HEAVY)
+            ways = {"ours": heavy.run, "rival": lambda times, inputs, heavy=heavy: by_fmpy(heavy, times, inputs)}
+            per_step, _ = _compared(ways, *((300, 3) if quick else (2000, 5)))
+            results.append(_result(f"fmu_heavy_vs_fmpy_fmi{version}", per_step, "lower"))
     return results
 
 
