@@ -79,7 +79,8 @@ def test_verify_finds_a_changed_artefact_output_or_parameter(service, admin, mod
     run = run_one(service, admin, model, scenario)
     (folder,) = (tmp_path / "runs" / "batches").iterdir()
     kept = pq.read_table(folder / "runs.parquet")
-    changed = kept["record"][0].as_py().replace('"value": 0.5', '"value": 0.6')
+    changed = kept["record"][0].as_py().replace('"value":0.5', '"value":0.6')
+    assert changed != kept["record"][0].as_py()
     pq.write_table(kept.set_column(1, "record", [[changed]]), folder / "runs.parquet")
     assert "what is stored was changed" in service.verify(admin, run["id"])["reason"]
     pq.write_table(kept, folder / "runs.parquet")

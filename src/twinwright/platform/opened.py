@@ -98,5 +98,7 @@ def _series(found: Mapping[str, Any], others: Mapping[str, pa.Array]) -> pa.Tabl
 
 def _values(values: Sequence[Any]) -> pa.Array:
     """Of the type that they have; where nothing is known of it, numbers."""
+    if values and isinstance(values[0], float):
+        return pa.array(values, pa.float64())
     column = pa.array(values)
     return column.cast(pa.float64()) if pa.types.is_null(column.type) else column

@@ -33,6 +33,8 @@ _ENTRY, _BATCH = "twinwright.simulation.worker:run", "twinwright.simulation.work
 _PREPARE = "twinwright.simulation.worker:prepare"
 _BATCH_SECONDS = 0.5  # how long a batch should take: long beside what a child costs, short beside a wait
 _LARGEST_BATCH = 2048
+_FIRST_BATCH = 8  # of runs of which nothing is known: what a child does not come to in its time is given back
+_SHORTEST = 5  # a batch is no shorter than this part of `_BATCH_SECONDS`, or children would cost more than the runs near the end
 _GRACE = 20.0  # seconds for the runs of a batch after its first
 _OWN: frozenset[FailureKind] = frozenset({"raised", "nan", "refused"})  # what a run of code of ours is the cause of by itself
 GONE = "the process that had loaded the model is gone"
@@ -96,7 +98,7 @@ class BatchSizes:
     def __init__(self, total: int, workers: int) -> None:
         self.workers = workers
         self.waiting = deque(range(total))
-        self.size = 1
+        self.size = _FIRST_BATCH
         self.batching = True
         self.trusted = False  # a run of a batch has been found to be equal to one alone
         self._lock = threading.Lock()
@@ -104,7 +106,7 @@ class BatchSizes:
     def take(self) -> list[int]:
         with self._lock:
             fair = -(-len(self.waiting) // (2 * self.workers))  # near the end all cores should end together
-            size = max(1, min(self.size if self.batching else 1, fair))
+            size = max(1, min(self.size, max(fair, self.size // _SHORTEST))) if self.batching else 1
             return [self.waiting.popleft() for _ in range(min(size, len(self.waiting)))]
 
     def give_back(self, indices: Sequence[int]) -> None:
@@ -116,7 +118,7 @@ class BatchSizes:
         """How long runs have taken, without the child: what that costs is no reason to give it fewer of them."""
         with self._lock:
             target = _BATCH_SECONDS * len(seconds) / max(sum(seconds), 1e-5) if seconds else 1
-            self.size = int(max(1, min(_LARGEST_BATCH, target, 8 * self.size)))
+            self.size = int(max(1, min(_LARGEST_BATCH, target, 16 * self.size)))
 
     def shrink(self, count: int) -> None:
         """A child ended after so many runs."""

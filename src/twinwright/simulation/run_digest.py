@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import struct
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,51 +12,61 @@ from twinwright.simulation.digest import canonical_bytes, engine_versions, head_
 from twinwright.simulation.protocol import Floats
 from twinwright.simulation.registry import machine_of
 
-_BEFORE = ("artefact", "engines", "inputs", "machine")  # in the order of their names, which is that of the encoding
-_AFTER = ("parameters", "platform", "seed", "states", "times")
+_DOUBLE = struct.Struct(">d")
+_ALL = ("artefact", "engines", "inputs", "machine", "parameters", "platform", "seed", "states", "times")  # in the order of the encoding
 
 
 class RunDigests:
-    """The digests of runs of one model. An array is known again as the object that it is: nobody changes those of a run."""
+    """The digests of runs of one model. An array, or the states, is known again as the object that it is: nobody changes those of a run."""
 
     def __init__(self, definition: ModelDefinition) -> None:
-        self._fixed = {
-            "artefact": canonical_bytes(definition.artefact_digest),
-            "machine": canonical_bytes(machine_of(definition)),
-            "engines": canonical_bytes(engine_versions()),
-            "platform": canonical_bytes(platform_tag()),
-        }
-        self._keys = {name: canonical_bytes(name) for name in (*_BEFORE, *_AFTER)}
-        self._arrays: dict[str, tuple[Any, bytes]] = {}
+        self._keys = {name: canonical_bytes(name) for name in _ALL}
+        self._artefact, self._machine, self._engines, self._platform = (
+            self._keys[name] + canonical_bytes(value)
+            for name, value in (
+                ("artefact", definition.artefact_digest),
+                ("machine", machine_of(definition)),
+                ("engines", engine_versions()),
+                ("platform", platform_tag()),
+            )
+        )
+        self._fixed = sum(len(one) for one in (self._artefact, self._machine, self._engines, self._platform))
+        self._known: dict[str, tuple[Any, bytes]] = {}
         self._begun: tuple[Any, int, Any] = (None, 0, None)  # of which inputs, how long the whole, and its hash before the parameters
+        self._names: tuple[tuple[str, ...], list[tuple[str, bytes]]] = ((), [])  # of parameters, and in order with how each begins
 
     def of(self, parameters: Mapping[str, float], states: Mapping[str, float], times: Floats, inputs: Floats, seed: int) -> str:
         """The digest of one run, in hexadecimal."""
-        parts = {
-            **self._fixed,
-            "parameters": canonical_bytes({name: float(value) for name, value in parameters.items()}),
-            "states": canonical_bytes({name: float(value) for name, value in states.items()}),
-            "times": self._array("times", times),
-            "inputs": self._array("inputs", inputs),
-            "seed": canonical_bytes(seed),
-        }
-        length = sum(len(self._keys[name]) + len(part) for name, part in parts.items())
+        after = (
+            *(self._keys["parameters"], self._numbers(parameters), self._platform, self._keys["seed"], canonical_bytes(seed)),
+            self._common("states", states),
+            self._common("times", times),
+        )
+        before = self._common("inputs", inputs)
+        length = self._fixed - len(self._platform) + len(before) + sum(map(len, after))
         if self._begun[0] is not inputs or self._begun[1] != length:
-            begun = hashlib.sha256(head_of_mapping(length))
-            for name in _BEFORE:
-                begun.update(self._keys[name] + parts[name])
-            self._begun = inputs, length, begun
+            parts = (head_of_mapping(length), self._artefact, self._engines, before, self._machine)
+            self._begun = inputs, length, hashlib.sha256(b"".join(parts))
         whole = self._begun[2].copy()
-        for name in _AFTER:
-            whole.update(self._keys[name] + parts[name])
+        whole.update(b"".join(after))
         return str(whole.hexdigest())
 
-    def _array(self, name: str, values: Floats) -> bytes:
-        known, body = self._arrays.get(name, (None, b""))
-        if known is not values:
-            body = canonical_bytes(values)
-            self._arrays[name] = values, body
+    def _common(self, name: str, value: Any) -> bytes:
+        """What most runs have in common, under its name."""
+        known, body = self._known.get(name, (None, b""))
+        if known is not value:
+            plain = value if name != "states" else {state: float(start) for state, start in value.items()}
+            body = self._keys[name] + canonical_bytes(plain)
+            self._known[name] = value, body
         return body
+
+    def _numbers(self, values: Mapping[str, float]) -> bytes:
+        """Parameters, whose names most runs have in common."""
+        names = tuple(values)
+        if names != self._names[0]:
+            self._names = names, [(name, canonical_bytes(name) + b"f") for name in sorted(names)]
+        body = b"".join([begin + _DOUBLE.pack(values[name]) for name, begin in self._names[1]])
+        return head_of_mapping(len(body)) + body
 
 
 def run_digest(
