@@ -16,8 +16,9 @@ _SPENT = b"spent"  # the mark of a state that was reached and can't be gone on f
 
 def initial_state(definition: ModelDefinition, parameters: Mapping[str, float], states: Mapping[str, float], time: float) -> State:
     """The declared starts, less what `states` overrides. Raises ModelError (`refused`) for a state that starts nowhere."""
-    values = definition.defaults() | dict(parameters)
-    unknown = set(parameters) - set(definition.defaults()) | set(states) - {one.name for one in definition.states}
+    defaults = definition.defaults()
+    values = defaults | dict(parameters)
+    unknown = parameters.keys() - defaults.keys() | states.keys() - {one.name for one in definition.states}
     if unknown:
         raise ModelError("refused", f"'{sorted(unknown)[0]}' is no parameter or state of {definition.name}")
     start: list[float] = []

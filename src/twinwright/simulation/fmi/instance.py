@@ -9,6 +9,7 @@ import ctypes
 import math
 from collections.abc import Callable, Sequence
 from ctypes import POINTER, byref, c_char_p, c_double, c_int, c_size_t, c_uint8, c_uint32, c_void_p
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +137,7 @@ class Instance:
             self.function(f"Free{spelling}", c_void_p, c_void_p)(self.handle, byref(state))
 
     def instantiate(self, resources: Path, *, logging: bool, event_mode: bool) -> None:
+        """`resources` is the absolute path of that folder."""
         raise NotImplementedError
 
     def enter_initialization(self, start: float, stop: float | None, tolerance: float | None) -> None:
@@ -164,9 +166,9 @@ class Instance2(Instance):
     def instantiate(self, resources: Path, *, logging: bool, event_mode: bool) -> None:  # noqa: ARG002 -- of 3.0
         make = self.function("Instantiate", c_char_p, c_int, c_char_p, c_char_p, c_void_p, c_int, c_int, result=c_void_p)
         kind = 0 if self.interface.kind == "me" else 1
-        uri = resources.absolute().as_uri()
+        uri = _uri(resources)
         name, token = self.description.name.encode(), self.description.token.encode()
-        self._made("Instantiate", make(name, kind, token, uri.encode(), self.loops.callbacks2(), 0, int(logging)))
+        self._made("Instantiate", make(name, kind, token, uri, self.loops.callbacks2(), 0, int(logging)))
 
     def enter_initialization(self, start: float, stop: float | None, tolerance: float | None) -> None:  # noqa: ARG002 -- see setup
         self.call("EnterInitializationMode")
@@ -185,7 +187,7 @@ class Instance3(Instance):
 
     def instantiate(self, resources: Path, *, logging: bool, event_mode: bool) -> None:
         name, token = self.description.name.encode(), self.description.token.encode()
-        path = f"{resources.absolute()}/".encode()
+        path = f"{resources}/".encode()
         common = (c_char_p, c_char_p, c_char_p, c_uint8, c_uint8)
         if self.interface.kind == "me":
             make = self.function("InstantiateModelExchange", *common, c_void_p, c_void_p, result=c_void_p)
@@ -234,6 +236,11 @@ def update_discrete_states(instance: Instance, time: float) -> float:
         if not needed:
             return float(following) if defined else math.inf
     raise ModelError("raised", f"events follow each other without end at t = {time:g} s", remedy="Look for a condition that undoes itself")
+
+
+@lru_cache(maxsize=8)
+def _uri(path: Path) -> bytes:
+    return path.as_uri().encode()
 
 
 class _EventInfo(ctypes.Structure):

@@ -39,7 +39,8 @@ class Unit:
             part = folder.with_name(folder.name + ".part")
             archive.unpack(part)
             part.rename(folder)
-        (folder / "resources").mkdir(exist_ok=True)
+        self._resources = (folder / "resources").absolute()
+        self._resources.mkdir(exist_ok=True)
         path = find_library(archive, folder, self.description, self.interface)
         self.library = Library(path, self.description, self.interface)
         self.loops = loops or all_loops()
@@ -80,7 +81,7 @@ class Unit:
                 continue
             return instance
         made = (Instance2 if self.description.major == 2 else Instance3)(self.library, self.description, self.interface, self.loops)
-        made.instantiate(self.folder / "resources", logging=settings.logging, event_mode=settings.event_mode)
+        made.instantiate(self._resources, logging=settings.logging, event_mode=settings.event_mode)
         _living[self.library.path] = [*(one for one in _living.get(self.library.path, ()) if one.handle), made]
         return made
 
