@@ -75,7 +75,7 @@ horizon: %s
 sweep: {lhs: %d, %s: [1, 3]}
 """
 SHARES = (("busy_1ms", 0.5, "short"), ("busy_20ms", 0.9, "longer"), ("fmu_busy_1ms", 0.5, "fine"), ("fmu_busy_20ms", 0.9, "finer"))
-SAMPLES, LOOPS_A_MS = 31, 900
+SAMPLES, LOOPS_A_MS = 31, 2500
 
 
 @dataclass(slots=True)

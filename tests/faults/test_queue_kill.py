@@ -120,7 +120,7 @@ class _Nowhere:
     """Reads from a store, and writes nowhere."""
 
     def __init__(self, store: Any) -> None:
-        self.records = store.records
+        self.records, self.record_versions, self.last_commit = store.records, store.record_versions, store.last_commit
 
     def put_record(self, *_: Any) -> int:
         return 0

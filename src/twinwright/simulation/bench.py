@@ -16,7 +16,7 @@ from twinwright.simulation import plain_data
 from twinwright.simulation.fork_server import LOG, PARTS
 from twinwright.simulation.protocol import ModelError
 
-ENOUGH_SECONDS = 1.0  # after which the runs that are left get another process
+ENOUGH_SECONDS = 2.0  # after which the runs that are left get another process
 _PATIENCE = 10.0  # times the longest run so far, and a second: a run that takes longer is ended, and run again alone
 _SHARE = 0.5  # of the limits on memory and output, that may be used up when the next run begins
 _LOG_BYTES = 64 * 1024

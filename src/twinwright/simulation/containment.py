@@ -52,7 +52,7 @@ def limit_resources(memory_bytes: int, output_bytes: int) -> None:
     """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     _lower(resource.RLIMIT_FSIZE, output_bytes)
-    _lower(resource.RLIMIT_DATA, _status(os.getpid()).get("VmData", 0) + memory_bytes + (32 << 20))
+    _lower(resource.RLIMIT_DATA, _status(os.getpid(), b"VmData") + memory_bytes + (32 << 20))
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000")
 
@@ -63,34 +63,50 @@ def _lower(kind: int, value: int) -> None:
     resource.setrlimit(kind, (value, value))
 
 
-def _status(pid: int) -> dict[str, int]:
-    """The sizes of /proc/PID/status in bytes; empty for a process that is gone."""
+def _status(pid: int, *names: bytes) -> int:
+    """Some sizes of /proc/PID/status together, in bytes; 0 of a process that is gone. It is asked for often, so no more is read of it."""
     try:
-        text = Path(f"/proc/{pid}/status").read_text()
+        text = _read(f"/proc/{pid}/status")
     except OSError:
-        return {}
-    rows = (line.split() for line in text.splitlines() if line.endswith(" kB"))
-    return {row[0].rstrip(":"): int(row[1]) * 1024 for row in rows}
+        return 0
+    total = 0
+    for name in names:
+        at = text.find(b"\n" + name + b":")
+        if at >= 0:
+            begin = at + len(name) + 2
+            total += int(text[begin : text.index(b"kB", begin)])
+    return total * 1024
 
 
 def own_memory(pid: int) -> int:
     """Resident bytes that are the process's own: anonymous and shared memory, not mapped files."""
-    status = _status(pid)
-    return status.get("RssAnon", 0) + status.get("RssShmem", 0)
+    return _status(pid, b"RssAnon", b"RssShmem")
 
 
 def resident_memory(pid: int) -> int:
     """All resident bytes of a process."""
-    return _status(pid).get("VmRSS", 0)
+    return _status(pid, b"VmRSS")
+
+
+def _read(path: str) -> bytes:
+    """The whole of a file of /proc, in a fraction of the time that a Path takes."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        parts = []
+        while part := os.read(descriptor, 1 << 16):
+            parts.append(part)
+        return b"".join(parts)
+    finally:
+        os.close(descriptor)
 
 
 def children(pid: int) -> list[int]:
     """The direct children of a process, of all its threads."""
     found: list[int] = []
-    with contextlib.suppress(OSError):
-        for task in Path(f"/proc/{pid}/task").iterdir():
+    with contextlib.suppress(OSError), os.scandir(f"/proc/{pid}/task") as tasks:
+        for task in tasks:
             with contextlib.suppress(OSError):
-                found += [int(child) for child in (task / "children").read_text().split()]
+                found += [int(child) for child in _read(f"{task.path}/children").split()]
     return found
 
 

@@ -31,10 +31,10 @@ from twinwright.simulation.protocol import FailureKind
 
 _ENTRY, _BATCH = "twinwright.simulation.worker:run", "twinwright.simulation.worker:run_batch"
 _PREPARE = "twinwright.simulation.worker:prepare"
-_BATCH_SECONDS = 0.5  # how long a batch should take: long beside what a child costs, short beside a wait
+_BATCH_SECONDS = 1.0  # how long a batch should take: long beside what a child costs, short beside a wait
 _LARGEST_BATCH = 2048
 _FIRST_BATCH = 8  # of runs of which nothing is known: what a child does not come to in its time is given back
-_SHORTEST = 5  # a batch is no shorter than this part of `_BATCH_SECONDS`, or children would cost more than the runs near the end
+_SHORTEST = 10  # a batch is no shorter than this part of `_BATCH_SECONDS`, or children would cost more than the runs near the end
 _GRACE = 20.0  # seconds for the runs of a batch after its first
 _OWN: frozenset[FailureKind] = frozenset({"raised", "nan", "refused"})  # what a run of code of ours is the cause of by itself
 GONE = "the process that had loaded the model is gone"
