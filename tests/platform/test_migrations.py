@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from tests.acceptance.running import write
 
-from twinwright.errors import NotFoundError, RefusedError, WorkspaceError
+from twinwright.errors import NotFoundError, RefusedError, UsageError, WorkspaceError
 from twinwright.platform.local import LocalPlatform
+from twinwright.platform.migrating import place_of
 from twinwright.telemetry.payloads import Payload
 
 OLD, NEW = "dtmi:test:Pump;1", "dtmi:test:Pump;2"
@@ -188,6 +189,41 @@ def test_old_and_new_are_both_right_before_and_after_and_back(tmp_path: Path) ->
     platform.close()
 
 
+def test_a_query_as_a_version_has_its_names_and_units_wherever_the_twins_are(tmp_path: Path) -> None:
+    platform = LocalPlatform.open(old_plant(tmp_path))
+    platform.apply()
+    with_migration(tmp_path)
+    write(tmp_path, {"contracts/second.yaml": CONTRACT_2})
+    columns = "T.$dtId AS id, T.temperature AS k, T.pressure, T.code, HISTORY(T.pressure, 'P36500D', 'last') AS p"
+    old = f"SELECT {columns} FROM DIGITALTWINS T WHERE IS_OF_MODEL(T, '{OLD}') AND T.pressure > 100"
+    new = "SELECT T.$dtId AS id, T.temp, T.pressure, T.level, T.motor.speed FROM DIGITALTWINS T WHERE T.pressure < 1.3 AND T.temp > 26"
+    for step, share in enumerate((0.0, 0.4, 0.8, 1.0, 0.4, 0.0)):
+        with_migration(tmp_path, MIGRATION + f"share: {share}\n")
+        platform.apply()
+        for twin in TWINS:
+            push_old(platform, 2 * step, twin)
+            push_new(platform, 2 * step + 1, twin, level=10)
+        for _ in range(2):  # anew, and kept in step
+            found = platform.query(old, interface=OLD)["value"]
+            assert [one["id"] for one in found] == TWINS
+            assert all(one["p"] == pytest.approx(one["pressure"]) and one["code"] == "1" for one in found)
+            theirs = {one["id"]: one for one in platform.query(new, interface=NEW)["value"]}
+            assert sorted(theirs) == TWINS and all((one["level"], one["speed"]) == (10, 120.0) for one in theirs.values())
+            for one in found:
+                assert theirs[one["id"]]["temp"] == pytest.approx(one["k"] - 273.15)
+                assert theirs[one["id"]]["pressure"] == pytest.approx(one["pressure"] / 100)
+        shown = platform.query("SELECT T FROM DIGITALTWINS T", interface=OLD)["value"]
+        assert {one["T"]["$metadata"]["$model"] for one in shown} == {OLD}
+    page = platform.query("SELECT T.$dtId AS id FROM DIGITALTWINS T", interface=OLD, max_items=4)
+    rest = platform.query("", continuation=page["continuationToken"], interface=OLD)
+    assert [one["id"] for one in (*page["value"], *rest["value"])] == TWINS
+    with pytest.raises(UsageError, match="another version"):
+        platform.query("", continuation=page["continuationToken"])
+    with pytest.raises(NotFoundError, match="dtmi:test:Pump;7"):
+        platform.query("SELECT T FROM DIGITALTWINS T", interface="dtmi:test:Pump;7")
+    platform.close()
+
+
 def test_a_share_takes_some_and_a_greater_one_more(tmp_path: Path) -> None:
     platform = LocalPlatform.open(old_plant(tmp_path))
     platform.apply()
@@ -201,6 +237,28 @@ def test_a_share_takes_some_and_a_greater_one_more(tmp_path: Path) -> None:
         push_old(platform, int(share * 10))
     assert before == set(TWINS)
     assert len(values(platform, "temp")) == 4
+    platform.close()
+
+
+def test_twins_go_back_over_several_versions_at_once_and_none_stays_ahead_of_an_earlier_one(tmp_path: Path) -> None:
+    folder, third = old_plant(tmp_path), "dtmi:test:Pump;3"
+    platform = LocalPlatform.open(folder)
+    platform.apply()
+    push_old(platform, 1)
+    later = tuple({**one, "name": "force"} if one["name"] == "pressure" else one for one in V2)
+    for shares in ((1.0, 1.0), (0.0, 0.0), (1.0, 0.6), (0.3, 0.6), (1.0, 1.0), (0.0, 1.0), (0.8, 0.0), (0.0, 0.0)):
+        with_migration(folder, MIGRATION + f"share: {shares[0]}\n")
+        text = f"name: pump-3\nfrom: {NEW}\nto: {third}\nshare: {shares[1]}\nsteps:\n  - {{rename: pressure, to: force}}\n"
+        write(folder, {"schema/pump3.json": interface(third, *later), "migrations/pump-3.yaml": text})
+        platform.apply()
+        found = {one["$dtId"]: one["$metadata"]["$model"] for one in platform.state()["value"]}
+        wanted = {
+            twin: next((dtmi for dtmi, share in zip((OLD, NEW), shares, strict=True) if place_of(twin) >= share), third) for twin in TWINS
+        }
+        assert found == wanted, shares
+        assert platform.plan()["migrations"] == []
+        assert values(platform, "force", interface=third) == [1.01]
+        assert values(platform, "pressure", interface=OLD) == [101.0]
     platform.close()
 
 

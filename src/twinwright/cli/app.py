@@ -271,13 +271,14 @@ def _state_rows(twin: str, prefix: str, owner: dict[str, Any], rows: list[list[A
 def query(
     text: Annotated[str, typer.Argument(metavar="QUERY", help='"SELECT * FROM DIGITALTWINS T WHERE T.temperature > 20"')],
     after: After = None,
+    interface: Version = None,
     fork: Fork = None,
     workspace: Workspace = HERE,
     as_json: Json = False,
 ) -> None:
     """Ask the graph, its values and their history in the query language."""
     with opened(workspace, fork) as platform:
-        result = platform.query(text, after=after)
+        result = platform.query(text, after=after, interface=interface)
     output.finish(result, as_json, _show_rows)
 
 

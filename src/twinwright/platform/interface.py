@@ -121,9 +121,16 @@ class Platform(GraphSurface, Protocol):
         ...
 
     def query(
-        self, text: str, *, continuation: str | None = None, max_items: int | None = None, after: int | None = None
+        self,
+        text: str,
+        *,
+        continuation: str | None = None,
+        max_items: int | None = None,
+        after: int | None = None,
+        interface: str | None = None,
     ) -> dict[str, Any]:
-        """`value[]` of a query, `continuationToken` where there is more than `max_items`, `charge` (milliseconds). Raises QueryError."""
+        """`value[]` of a query, `continuationToken` where there is more than `max_items`, `charge` (milliseconds). Twins of other versions
+        of `interface` are shown as of that one, in its names and units. Raises QueryError, NotFoundError."""
         ...
 
     def relationships(self, twin: str | None = None, *, as_of: str | None = None, known_at: str | None = None) -> list[dict[str, Any]]:

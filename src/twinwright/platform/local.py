@@ -198,11 +198,17 @@ class LocalPlatform(LocalForks, LocalSimulation):
         )
 
     def query(
-        self, text: str, *, continuation: str | None = None, max_items: int | None = None, after: int | None = None
+        self,
+        text: str,
+        *,
+        continuation: str | None = None,
+        max_items: int | None = None,
+        after: int | None = None,
+        interface: str | None = None,
     ) -> dict[str, Any]:
         self.session.wait_for(self.principal, after)
         queries = self.session.served.queries
-        return queries.query(self.principal, text, continuation, max_items, lambda known_at: self._commit(known_at) or 0)
+        return queries.query(self.principal, text, continuation, max_items, lambda known_at: self._commit(known_at) or 0, interface)
 
     def interfaces(self) -> list[dict[str, Any]]:
         return [one["model"] for one in self.interface_list()]

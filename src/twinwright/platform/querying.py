@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from twinwright.clock import Clock
@@ -30,43 +32,72 @@ class Queries:
     ) -> None:
         self._store, self._state, self._ontology, self._reads, self._clock = store, state, ontology, reads, clock
         self._evolution = evolution
-        self._graphs: Graphs | None = None
+        self._graphs: dict[str | None, Graphs] = {}  # by the version that twins are shown as: one that is served, or None
+        self._lock = threading.Lock()
 
     def close(self) -> None:
         """Give the memory of the graphs back; the next query makes them anew."""
-        graphs, self._graphs = self._graphs, None
-        if graphs is not None:
-            graphs.close()
+        with self._lock:
+            graphs, self._graphs = self._graphs, {}
+        for one in graphs.values():
+            one.close()
 
     def query(
-        self, principal: Principal, text: str, continuation: str | None, max_items: int | None, commit_of: Callable[[str], int]
+        self,
+        principal: Principal,
+        text: str,
+        continuation: str | None,
+        max_items: int | None,
+        commit_of: Callable[[str], int],
+        interface: str | None = None,
     ) -> dict[str, Any]:
-        """`value[] continuationToken charge`. Raises QueryError, UsageError."""
+        """`value[] continuationToken charge`; twins of other versions of `interface` are shown as of that one. Raises QueryError,
+        UsageError, NotFoundError."""
         if max_items is not None and not 1 <= max_items <= MOST_ROWS:
             raise UsageError(f"a page of {max_items} items", where="max-items-per-page", remedy=f"Ask for 1 to {MOST_ROWS}")
         now = self._clock.now()
-        answer = self._service().query(principal, text, now=now, commit_of=commit_of, continuation=continuation, most=max_items)
+        version = self._version(interface)
+        answer = self._service(version).query(
+            principal, text, now=now, commit_of=commit_of, continuation=continuation, most=max_items, version=version
+        )
         return {"value": answer.value, "continuationToken": answer.continuation, "charge": answer.charge}
 
     def twin_ids(self, principal: Principal, text: str, most: int) -> list[str]:
         """The twins that a query selects. Raises QueryError, TooLargeError."""
-        return self._service().twin_ids(principal, text, now=self._clock.now(), most=most)
+        return self._service(None).twin_ids(principal, text, now=self._clock.now(), most=most)
 
-    def _service(self) -> QueryService:
-        if self._graphs is None:
-            self._graphs = Graphs(self._store, self._state, Catalogue(self._ontology, self._evolution.lineages), self._evolution)
-        return QueryService(self._evolution.over(self._store), self._graphs, self._documents)
+    def _version(self, interface: str | None) -> str | None:
+        """None where twins are shown as what they are. Raises NotFoundError for an interface that is none, or is retired."""
+        if interface is None:
+            return None
+        self._ontology.interface(interface)
+        lineages = self._evolution.lineages
+        if interface in lineages.retired:
+            remedy = f"Ask for one of: {', '.join(lineages.served(interface))}"
+            raise NotFoundError(f"{interface} is retired", where="interface", remedy=remedy)
+        return interface if len(lineages.versions(interface)) > 1 else None
 
-    def _documents(self, ids: list[str], as_of: int | None, known_at: int | None) -> Mapping[str, dict[str, Any]]:
-        now = self._clock.now()
+    def _service(self, version: str | None) -> QueryService:
+        evolution = self._evolution if version is None else self._evolution.as_version(version)
+        with self._lock:
+            graphs = self._graphs.get(version)
+            if graphs is None:
+                catalogue = Catalogue(self._ontology, evolution.lineages, version)
+                graphs = self._graphs[version] = Graphs(self._store, self._state, catalogue, evolution)
+        return QueryService(evolution.over(self._store), graphs, partial(self._documents, version))
+
+    def _documents(self, version: str | None, ids: list[str], as_of: int | None, known_at: int | None) -> Mapping[str, dict[str, Any]]:
+        options: dict[str, Any] = {"as_of": as_of, "known_at": known_at, "lane": "observed", "facts": False, "now": self._clock.now()}
         if len(ids) > _ONE_BY_ONE:
-            every = self._reads.documents(SYSTEM, as_of=as_of, known_at=known_at, lane="observed", facts=False, now=now)
+            every = self._reads.documents(SYSTEM, interface=version, **options)
             wanted = set(ids)
             return {one["$dtId"]: one for one in every if one["$dtId"] in wanted}
         found = {}
         for id in ids:
             try:
-                found[id] = self._reads.document(SYSTEM, id, as_of=as_of, known_at=known_at, lane="observed", facts=False, now=now)
+                life = self._reads.lifetime(SYSTEM, id, as_of, known_at)
+                mine = version if version is not None and self._evolution.lineages.related(life.interface, version) else None
+                found[id] = self._reads.document(SYSTEM, id, interface=mine, **options)
             except NotFoundError:  # deleted since the query looked
                 continue
         return found

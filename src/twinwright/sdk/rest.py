@@ -161,10 +161,18 @@ class RestPlatform(RestGraph):
     def interfaces(self) -> list[Found]:
         return [one["model"] for one in self.interface_list()]
 
-    def query(self, text: str, *, continuation: str | None = None, max_items: int | None = None, after: int | None = None) -> Found:
+    def query(
+        self,
+        text: str,
+        *,
+        continuation: str | None = None,
+        max_items: int | None = None,
+        after: int | None = None,
+        interface: str | None = None,
+    ) -> Found:
         headers = {} if max_items is None else {"max-items-per-page": str(max_items)}
         asked = {"query": text, "continuationToken": continuation}
-        answer = self._http.ask("POST", "/query", json=asked, headers=headers, params=given(after=after), safe=True)
+        answer = self._http.ask("POST", "/query", json=asked, headers=headers, params=given(after=after, interface=interface), safe=True)
         return {**answer.json(), "charge": float(answer.headers["query-charge"])}
 
     def reconcile(self, *, against: str | None = None, contract: str | None = None, repair: bool = False) -> Found:

@@ -223,8 +223,9 @@ class TwinReads:
             mine = [cell for number in selection.lifetimes for cell in self._state.of_twin(number)]
             return documents.winners(evolution.cells(mine))
         found: list[Cell] = []
-        by_contract = self._state.columns()
-        for contract, table in self._state.tables(selection.lifetimes):
+        tables = self._state.tables(selection.lifetimes)
+        by_contract = self._state.columns()  # after the cells: a contract that an apply adds in between has none of them yet
+        for contract, table in tables:
             source, columns = by_contract[contract]
             for row in table.to_pylist():
                 unit, type_ = columns[row["path"], row["revision"]]

@@ -95,7 +95,7 @@ def _steps(shape: Any, number: int, direction: Any, names: Any) -> Iterator[tupl
 
 
 def _differ(platform: LocalPlatform) -> bool:
-    kept = platform.session.served.queries._graphs
+    kept = platform.session.served.queries._graphs[None]
     assert kept is not None
     fresh = Graphs(platform.session.store, platform.session.state, kept.catalogue)
     try:
@@ -122,7 +122,7 @@ def _no_load(load: Any, platform: LocalPlatform) -> Any:
     """Reading the kept graph anew is a failure; one made for comparison is read."""
 
     def loading(source: Any, principal: Any, projection: Any, **options: Any) -> Any:
-        assert projection is not platform.session.served.queries._graphs._present, "the graph was read anew"
+        assert projection is not platform.session.served.queries._graphs[None]._present, "the graph was read anew"
         return load(source, principal, projection, **options)
 
     return loading
@@ -165,7 +165,7 @@ def test_a_reader_sees_the_relationships_of_when_it_began(plant: Any) -> None:
         platform.put_twin(name, pump())
     platform.put_relationship("x", "e", {"$targetId": "y", "$relationshipName": "feeds"})
     platform.query(QUERY)
-    graphs = platform.session.served.queries._graphs
+    graphs = platform.session.served.queries._graphs[None]
     with graphs.read(SYSTEM, [], None, None) as (_, shape, reader):
         ((number,),) = reader.execute("SELECT n FROM ids WHERE id = 'x'").fetchall()
         platform.delete_relationship("x", "e")

@@ -11,7 +11,7 @@ from twinwright.api import answers
 from twinwright.api.bodies import read_document
 from twinwright.api.errors import JsonResponse
 from twinwright.api.routes import failures
-from twinwright.api.routes.twins import accept_version
+from twinwright.api.routes.twins import Interface, accept_version
 from twinwright.api.serving import Asking
 from twinwright.errors import UsageError
 
@@ -47,11 +47,12 @@ async def query(
     items: Annotated[
         int | None, Header(alias="max-items-per-page", ge=1, le=MOST_ITEMS, description=f"Rows on a page; {DEFAULT_PAGE} unless said.")
     ] = None,
+    interface: Interface = None,
 ) -> Response:
     text, continuation = _asked(await read_document(request))
     await asking.visible()
     ask = asking.platform.query
-    page = await asking.serving.reads.run(ask, text, continuation=continuation, max_items=items or DEFAULT_PAGE)
+    page = await asking.serving.reads.run(ask, text, continuation=continuation, max_items=items or DEFAULT_PAGE, interface=interface)
     body: dict[str, Any] = {"value": page["value"], "continuationToken": page["continuationToken"]}
     return JsonResponse(body, headers={"query-charge": f"{page['charge']:.2f}"})
 

@@ -21,7 +21,7 @@ from twinwright.errors import UsageError
 SERVICE: Final = v1_pb2.DESCRIPTOR.services_by_name["Twinwright"]
 _PLACE: Final = re.compile(r"\{(\w+)(=\*\*)?\}")
 _HEADERS: Final = {"idempotency_key": "idempotency-key", "max_items": "max-items-per-page"}
-_IN_QUERY: Final = frozenset({"after", "fresh", "precision"})  # also where the rest is the body
+_IN_QUERY: Final = frozenset({"after", "fresh", "interface", "precision"})  # also where the rest is the body
 
 
 @dataclass(frozen=True)

@@ -411,16 +411,18 @@ class Relationships(_message.Message):
     def __init__(self, relationships: _Optional[_Iterable[_Union[Relationship, _Mapping]]] = ...) -> None: ...
 
 class QueryRequest(_message.Message):
-    __slots__ = ("query", "continuation_token", "max_items", "after")
+    __slots__ = ("query", "continuation_token", "max_items", "after", "interface")
     QUERY_FIELD_NUMBER: _ClassVar[int]
     CONTINUATION_TOKEN_FIELD_NUMBER: _ClassVar[int]
     MAX_ITEMS_FIELD_NUMBER: _ClassVar[int]
     AFTER_FIELD_NUMBER: _ClassVar[int]
+    INTERFACE_FIELD_NUMBER: _ClassVar[int]
     query: str
     continuation_token: str
     max_items: int
     after: int
-    def __init__(self, query: _Optional[str] = ..., continuation_token: _Optional[str] = ..., max_items: _Optional[int] = ..., after: _Optional[int] = ...) -> None: ...
+    interface: str
+    def __init__(self, query: _Optional[str] = ..., continuation_token: _Optional[str] = ..., max_items: _Optional[int] = ..., after: _Optional[int] = ..., interface: _Optional[str] = ...) -> None: ...
 
 class QueryPage(_message.Message):
     __slots__ = ("rows_json", "continuation_token")

@@ -31,10 +31,17 @@ _WHOLE: Final = 1e-9  # how far, relatively, a computed whole number may be from
 
 
 class Evolution:
-    """What is known of versions for one set of applied migrations and twins. `seen` says as which version some lifetimes are read."""
+    """What is known of versions for one set of applied migrations and twins. `seen` says as which version some lifetimes are read, and
+    `version` as which one all those of other versions of it are."""
 
-    def __init__(self, lineages: Lineages = NO_LINEAGES, registry: TwinRegistry | None = None, seen: Seen = MappingProxyType({})) -> None:
-        self.lineages, self._registry, self._seen = lineages, registry, seen
+    def __init__(
+        self,
+        lineages: Lineages = NO_LINEAGES,
+        registry: TwinRegistry | None = None,
+        seen: Seen = MappingProxyType({}),
+        version: str | None = None,
+    ) -> None:
+        self.lineages, self._registry, self._seen, self.version = lineages, registry, seen, version
 
     @property
     def active(self) -> bool:
@@ -42,7 +49,15 @@ class Evolution:
 
     def seen_as(self, seen: Seen) -> Evolution:
         """The same, with some lifetimes read as other versions."""
-        return Evolution(self.lineages, self._registry, seen) if seen else self
+        return Evolution(self.lineages, self._registry, seen, self.version) if seen else self
+
+    def as_version(self, dtmi: str) -> Evolution:
+        """The same, with all lifetimes of other versions of an interface read as of that one."""
+        return Evolution(self.lineages, self._registry, self._seen, dtmi)
+
+    def shown(self, interface: str) -> str:
+        """As which version twins of an interface are read."""
+        return self.version if self.version is not None and self.lineages.related(interface, self.version) else interface
 
     def over(self, store: Store) -> Store:
         """A store of which observations are read through this."""
@@ -73,7 +88,7 @@ class Evolution:
         found = self._seen.get(number)
         life = self._registry.find(number) if found is None else None
         found = life.interface if life is not None else found
-        return found if found is not None and len(self.lineages.versions(found)) > 1 else None
+        return self.shown(found) if found is not None and len(self.lineages.versions(found)) > 1 else None
 
     # --- reading -------------------------------------------------------------------------------------------------------
 

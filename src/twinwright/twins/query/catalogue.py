@@ -62,10 +62,14 @@ class Place:
 
 
 class Catalogue:
-    """Interfaces by number, and the names on them, those of other versions too. Immutable; made anew with the ontology."""
+    """Interfaces by number, and the names on them, those of other versions too. Immutable; made anew with the ontology.
 
-    def __init__(self, ontology: Ontology, lineages: Lineages = NO_LINEAGES) -> None:
+    Where all twins are shown as of one `version`, no twin is of another one of it, whose names and units mean nothing then.
+    """
+
+    def __init__(self, ontology: Ontology, lineages: Lineages = NO_LINEAGES, version: str | None = None) -> None:
         self.ontology, self._lineages = ontology, lineages
+        self._hidden = frozenset(lineages.versions(version)) - {version} if version is not None else frozenset()
         self.models: tuple[str, ...] = tuple(sorted(ontology.interfaces))
         self.numbers: Mapping[str, int] = {dtmi: number for number, dtmi in enumerate(self.models)}
         self._relationships: dict[str, list[tuple[int, Relationship]]] = {}
@@ -89,7 +93,8 @@ class Catalogue:
         """Where a name leads on each interface that has it."""
         found = self._places.get(steps)
         if found is None:
-            found = tuple(place for number, dtmi in enumerate(self.models) for place in self._called(number, dtmi, steps))
+            shown = [(number, dtmi) for number, dtmi in enumerate(self.models) if dtmi not in self._hidden]
+            found = tuple(place for number, dtmi in shown for place in self._called(number, dtmi, steps))
             if len(self._places) < 10_000:  # keys of maps come from outside
                 self._places[steps] = found
         return found
@@ -144,7 +149,7 @@ class Catalogue:
         """What could stand behind `steps` on some interfaces, for whoever misspelt it."""
         found: dict[str, None] = {}
         for number in models:
-            for name in self._below(self.models[number], steps):
+            for name in self._below(self.models[number], steps) if self.models[number] not in self._hidden else ():
                 found[name] = None
         return list(found)
 

@@ -68,13 +68,15 @@ class QueryService:
         commit_of: Callable[[str], int],
         continuation: str | None = None,
         most: int | None = None,
+        version: str | None = None,
     ) -> Answer:
-        """The next `most` rows (default: MOST_ROWS). `now` is the time in microseconds, `commit_of` reads what KNOWN AT says.
+        """The next `most` rows (default: MOST_ROWS). `now` is the time in microseconds, `commit_of` reads what KNOWN AT says, `version` is
+        that of an interface as which twins are shown here: pages of one answer are of one version.
 
         Raises QueryError for a query that can't be read or carried out, UsageError for a continuation that is not of this query.
         """
         started = time.perf_counter()
-        text, offset = _continued(text, continuation)
+        text, offset = _continued(text, continuation, version)
         query = parse(text)
         most = MOST_ROWS if most is None else most
         as_of = self._time(query, query.as_of)
@@ -87,7 +89,7 @@ class QueryService:
             rows = run.rows(left + 1, offset)
         more = len(rows) > left and (query.top is None or offset + left < query.top)
         value = self._shown(plan_, rows[:left], as_of, known_at, seen.graph)
-        return Answer(value, _token(query, offset + left) if more else None, _spent(started))
+        return Answer(value, _token(query, offset + left, version) if more else None, _spent(started))
 
     def twin_ids(self, principal: Principal, text: str, *, now: int, most: int) -> list[str]:
         """The ids of the twins that a query selects, in its order, each once.
@@ -271,19 +273,21 @@ def _words(sql: str) -> set[str]:
 # --- pages -----------------------------------------------------------------------------------------------------------
 
 
-def _token(query: Query, offset: int) -> str:
-    return base64.urlsafe_b64encode(json.dumps({"query": query.text, "next": offset}).encode()).decode()
+def _token(query: Query, offset: int, version: str | None) -> str:
+    return base64.urlsafe_b64encode(json.dumps({"query": query.text, "next": offset, "version": version}).encode()).decode()
 
 
-def _continued(text: str, continuation: str | None) -> tuple[str, int]:
+def _continued(text: str, continuation: str | None, version: str | None) -> tuple[str, int]:
     """The query and where its next page begins; a token says both. Raises UsageError for one that is none, or of another query."""
     if continuation is None:
         return text, 0
     try:
         token = json.loads(base64.urlsafe_b64decode(continuation.encode("ascii")))
-        offset, held = token["next"], token["query"]
-    except (ValueError, KeyError, TypeError, RecursionError):
-        offset, held = -1, ""
+        offset, held, of = token["next"], token["query"], token.get("version")
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        offset, held, of = -1, "", None
+    if of != version:
+        raise UsageError("the page before was of another version", where="interface", remedy=f"Ask with {of or 'none'}, or from the start")
     if type(offset) is not int or not 0 <= offset < 2**40 or not isinstance(held, str) or text not in ("", held):
         raise UsageError(
             "the continuation token is none of this query", where="continuationToken", remedy="Ask the query again from the start"

@@ -43,7 +43,7 @@ class GraphSource:
             [
                 pa.array([life.number for life in lives], pa.int32()),
                 pa.array([life.twin for life in lives], pa.string()),
-                pa.array([catalogue.numbers[life.interface] for life in lives], pa.int32()),
+                pa.array([catalogue.numbers[self._evolution.shown(life.interface)] for life in lives], pa.int32()),
             ],
             schema=TWIN_SCHEMA,
         )
@@ -60,7 +60,8 @@ class GraphSource:
         lives = {life.number: life for life in self._store.lifetime_versions(principal, after, through)}  # the newest comes last
         edges = {(edge.source, edge.id): edge for edge in self._store.relationship_versions(principal, after, through)}
         twins = [
-            TwinChange(life.number, life.twin, catalogue.numbers.get(life.interface) if life.alive else None) for life in lives.values()
+            TwinChange(life.number, life.twin, catalogue.numbers.get(self._evolution.shown(life.interface)) if life.alive else None)
+            for life in lives.values()
         ]
         kept = [
             EdgeChange(edge.source, edge.id, edge.name, None if edge.removed else edge.target, _properties(edge)) for edge in edges.values()
@@ -71,9 +72,9 @@ class GraphSource:
 
     def current(self, principal: Principal, twins: Sequence[int] | None = None) -> pa.Table:
         """The observed values that documents show now, of some lifetimes or all: VALUE_FIELDS."""
-        columns = self._columns(principal)
-        found = []
-        for contract, cells in self._state.tables(twins):
+        found, tables = [], self._state.tables(twins)
+        columns = self._columns(principal)  # after the cells: a contract that an apply adds in between has none of them yet
+        for contract, cells in tables:
             source, known = columns[contract]
             added = {"source": pa.repeat(pa.scalar(source, pa.string()), len(cells)), **_described(cells, known)}
             table = pa.table({**{name: cells[name] for name in cells.column_names}, **added})
