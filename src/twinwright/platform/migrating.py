@@ -7,6 +7,7 @@ migration moved. All of it is part of the apply's one transaction: a platform th
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -58,9 +59,9 @@ def moves(applied: Applied, workspace: Workspace) -> list[Move]:
     alive = [applied.registry.current(twin) for twin in applied.registry.twins] if migrations else []
     now = {life.number: life.interface for life in alive}
     back: dict[str, list[Lifetime]] = {}
-    for one in reversed(migrations):
-        moved = applied.moved.get(one.name, frozenset())
-        mine = [life for life in alive if now[life.number] == one.new and life.number in moved and place_of(life.twin) >= one.spec.share]
+    for index in reversed(range(len(migrations))):
+        one, reach = migrations[index], _reach(applied, migrations[: index + 1])
+        mine = [life for life in alive if now[life.number] == one.new and place_of(life.twin) >= reach.get(life.number, math.inf)]
         back[one.name] = mine
         now |= dict.fromkeys((life.number for life in mine), one.old)
     found = []
@@ -70,6 +71,19 @@ def moves(applied: Applied, workspace: Workspace) -> list[Move]:
         now |= dict.fromkeys((life.number for life in there), one.new)
         found.append(Move(one, there, back[one.name], len(of_old) - len(there)))
     return found
+
+
+def _reach(applied: Applied, migrations: Sequence[Migration]) -> dict[int, float]:
+    """Of the lifetimes that the last of some migrations moved: the least share of those on their way, as a twin that an earlier one sends
+    back can't stay ahead of it."""
+    moved = {one.name: applied.moved.get(one.name, frozenset()) for one in migrations}
+    line, last = {migrations[-1].old}, migrations[-1]
+    reach = dict.fromkeys(moved[last.name], last.spec.share)
+    for one in reversed(migrations[:-1]):
+        if one.new in line:
+            line.add(one.old)
+            reach |= {number: min(reach[number], one.spec.share) for number in moved[one.name] & reach.keys()}
+    return reach
 
 
 # --- what is told of it ------------------------------------------------------------------------------------------------
@@ -166,9 +180,11 @@ def write(transaction: Transaction, store: Store, principal: Principal, applied:
     """Move what is to be moved, give it the values of new properties, and keep what was moved."""
     final: dict[int, Lifetime] = {}
     rows: list[dict[str, Any]] = []
-    for move in moves(applied, workspace):
-        for lives, interface in ((move.back, move.migration.old), (move.there, move.migration.new)):
-            final |= {life.number: replace(life, interface=interface) for life in lives}
+    found = moves(applied, workspace)
+    for move in reversed(found):  # over several versions: the oldest that it is sent to comes last
+        final |= {life.number: replace(life, interface=move.migration.old) for life in move.back}
+    for move in found:
+        final |= {life.number: replace(life, interface=move.migration.new) for life in move.there}
         rows += _defaults(transaction, store, principal, move, workspace)
         gone, come = ({life.number for life in lives} for lives in (move.back, move.there))
         moved = applied.moved.get(move.migration.name, frozenset())
