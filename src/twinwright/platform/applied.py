@@ -26,14 +26,13 @@ from twinwright.storage.layout import Lifetime, Relationship
 from twinwright.storage.protocol import Store
 from twinwright.storage.records import Record
 from twinwright.telemetry.contract import Contract
-from twinwright.twins.evolution import Evolution, Lineages, compile_migrations
+from twinwright.twins.evolution import MOVED, Evolution, Lineages, compile_migrations
 from twinwright.twins.registry import TwinRegistry
 from twinwright.workspace.load import compile_contracts, paths_of_twins
 from twinwright.workspace.retention import HistoryRetention, rules_from
 
 KIND, ID = "applied", "workspace"
 INTERFACE = "interface"  # the kind of record that holds one that a client added, or says that one is decommissioned, by its DTMI
-MOVED = "migration"  # the kind of record that says which lifetimes a migration moved, by its name
 MODEL = "model"  # the kind of record that holds one, by the digest of its content
 
 
@@ -72,6 +71,18 @@ class Applied:
     def evolution(self) -> Evolution:
         """How records are read as the versions that twins are of."""
         return Evolution(self.lineages, self.registry)
+
+    def by_beginning(self, lives: Iterable[Lifetime]) -> dict[str, list[int]]:
+        """The numbers of lifetimes by the interface that each was of before any migration moved it."""
+        newest_first = self.lineages.in_order()[::-1]
+        found: dict[str, list[int]] = {}
+        for life in lives:
+            interface = life.interface
+            for one in newest_first:
+                if one.new == interface and life.number in self.moved.get(one.name, ()):
+                    interface = one.old
+            found.setdefault(interface, []).append(life.number)
+        return found
 
     @property
     def decommissioned(self) -> frozenset[str]:

@@ -16,12 +16,12 @@ import pyarrow as pa
 
 from twinwright import units
 from twinwright.governance.principals import Principal
-from twinwright.platform.applied import MOVED, Applied
+from twinwright.platform.applied import Applied
 from twinwright.schema import Ontology
 from twinwright.storage.layout import Lifetime, Selection
 from twinwright.storage.protocol import VALUE_SCHEMA, Store, Transaction
 from twinwright.twins.documents import DECLARED_TIME
-from twinwright.twins.evolution import Migration
+from twinwright.twins.evolution import MOVED, Migration
 from twinwright.twins.evolution.spec import StepSpec
 from twinwright.twins.values import value_row
 from twinwright.workspace import Workspace
@@ -186,11 +186,7 @@ def write(transaction: Transaction, store: Store, principal: Principal, applied:
     for move in found:
         final |= {life.number: replace(life, interface=move.migration.new) for life in move.there}
         rows += _defaults(transaction, store, principal, move, workspace)
-        gone, come = ({life.number for life in lives} for lives in (move.back, move.there))
-        moved = applied.moved.get(move.migration.name, frozenset())
-        if gone or come:
-            body = {"moved": sorted((moved - gone) | come), "share": move.migration.spec.share}
-            transaction.put_record(MOVED, move.migration.name, body)
+        _remember(transaction, applied, move)
     known = {number: applied.registry.lifetime(number) for number in final}
     changed = [life for number, life in final.items() if life.interface != known[number].interface]
     at = transaction.at
@@ -199,6 +195,18 @@ def write(transaction: Transaction, store: Store, principal: Principal, applied:
     )
     if rows:
         transaction.append_values(pa.Table.from_pylist(rows, schema=VALUE_SCHEMA))
+
+
+def _remember(transaction: Transaction, applied: Applied, move: Move) -> None:
+    """Which lifetimes the migration has moved, and what this apply does of it: events are told of that."""
+    name, spec = move.migration.name, move.migration.spec
+    before = applied.lineages.migrations.get(name)
+    if before is not None and before.spec.share == spec.share and not (move.there or move.back):
+        return
+    there, back = ([life.number for life in lives] for lives in (move.there, move.back))
+    moved = sorted((applied.moved.get(name, frozenset()) - set(back)) | set(there))
+    did = {"from": spec.from_, "to": spec.to, "there": sorted(there), "back": sorted(back), "left": move.left}
+    transaction.put_record(MOVED, name, {"moved": moved, "share": spec.share, **did})
 
 
 def _defaults(transaction: Transaction, store: Store, principal: Principal, move: Move, workspace: Workspace) -> Iterator[dict[str, Any]]:

@@ -36,7 +36,9 @@ _ROWS_AT_ONCE: Final = 500_000  # of one path, when they are rolled up
 
 @dataclass(frozen=True, slots=True)
 class _Group:
-    """Paths that one contract observes of the twins of one interface, and for which one rule holds: raw values before `before` go."""
+    """Paths that one contract observes of the twins that began as one interface, and for which one rule holds: raw values before `before`
+    go. Paths are as they are stored, and what is gone is noted under the interface that twins began as: no migration changes these.
+    """
 
     tables: tuple[ReadingTable, ...]  # of all revisions
     interface: str
@@ -111,19 +113,18 @@ def overdue(session: Session, principal: Principal) -> float | None:
 def _groups(session: Session, rules: Rules, now: int) -> Iterator[_Group]:
     if not rules:
         return
-    lives: dict[str, list[int]] = {}
-    for life in session.store.lifetimes(SYSTEM):
-        lives.setdefault(life.interface, []).append(life.number)
+    applied = session.served.applied
+    lives = applied.by_beginning(session.store.lifetimes(SYSTEM))
     tables: dict[str, list[ReadingTable]] = {}
     for table in session.store.reading_tables(SYSTEM):
         tables.setdefault(table.contract, []).append(table)
     for mine in tables.values():
         paths = dict.fromkeys(column.path for table in mine for column in table.columns)
         for interface, numbers in lives.items():
-            known = session.served.applied.ontology.paths(interface)
             by_rule: dict[HistoryRetention, list[str]] = {}
             for path in paths:
-                rule = rule_of(rules, interface, path) if path in known else None
+                names = applied.lineages.names(interface, path)
+                rule = rule_of(rules, names) if names else None
                 if rule is not None:
                     by_rule.setdefault(rule, []).append(path)
             for rule, chosen in by_rule.items():
@@ -153,10 +154,13 @@ def _kept(session: Session, principal: Principal, source: str) -> Kept:
 
 def _expire(session: Session, group: _Group, start: int, end: int, kept: Kept) -> int:
     store, expiries = session.store, group.expiries(start, end, kept)
-    if not any(store.expirable(SYSTEM, expiry) for expiry in expiries):
-        return 0
     before = session.served.reads.expired.of_source(SYSTEM, group.source)
     fresh = [path for path, key in zip(group.paths, group.keys, strict=True) if start >= before.get(key, _NEVER)]
+    if not any(store.expirable(SYSTEM, expiry) for expiry in expiries):
+        # what stays because it is the newest is rolled up with its day all the same: once it is not, it goes
+        within = Selection(group.twins, tuple(fresh), start=start, end=end, source=group.source)
+        if not fresh or not len(store.history(SYSTEM, within)):
+            return 0
     with store.transaction(SYSTEM, EXPIRE_HISTORY) as transaction:
         rolled = sum(_roll_up(session, transaction, group, path, start, end) for path in fresh)
         gone = sum(transaction.let_go(expiry) for expiry in expiries)
@@ -174,7 +178,8 @@ def _roll_up(session: Session, transaction: Transaction, group: _Group, path: st
     widths = [WIDTHS[name] for name in WIDTHS if name in group.rule.keeps]
     if not widths:
         return 0
-    unit = session.served.applied.ontology.paths(group.interface)[path].unit
+    version, name = session.served.applied.lineages.names(group.interface, path)[-1]
+    unit = session.served.applied.ontology.paths(version)[name].unit
     rows = session.store.history(SYSTEM, Selection(group.twins, (path,), start=start, end=end, source=group.source))
     made = pa.concat_tables([ROLLUP_SCHEMA.empty_table(), *(roll_up(rows, width, unit, path) for width in widths)])
     transaction.put_rollups(made)

@@ -39,11 +39,17 @@ class Expired:
         return found
 
     def before(self, principal: Principal, twin: str, path: str) -> int | None:
-        """Of one path of a twin; None: nothing is gone."""
-        before = self.all(principal)
-        return max(
-            (at for life in self._registry.lifetimes_of(twin) if (at := self._gone(before, life.interface, path)) is not None), default=None
-        )
+        """Of one path of a twin, whatever the source; None: nothing is gone."""
+        return max(self.by_source(principal, twin, path).values(), default=None)
+
+    def by_source(self, principal: Principal, twin: str, path: str) -> dict[str, int]:
+        """Of one path of a twin, for each source of which something is gone."""
+        found: dict[str, int] = {}
+        for record in self._store.records(principal, KIND):
+            gone = [self._gone(record.body["before"], life.interface, path) for life in self._registry.lifetimes_of(twin)]
+            if latest := [at for at in gone if at is not None]:
+                found[record.id] = max(latest)
+        return found
 
     def _gone(self, before: Mapping[str, int], interface: str, path: str) -> int | None:
         """Under whatever version and name it was let go of."""

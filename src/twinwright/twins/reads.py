@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import polars as pl
 import pyarrow as pa
 
 from twinwright import units
@@ -17,10 +16,11 @@ from twinwright.governance.principals import Principal
 from twinwright.schema import Ontology, PathInfo
 from twinwright.storage.layout import Lane, Lifetime, Selection
 from twinwright.storage.protocol import BAD, GOOD, Store
-from twinwright.twins import documents, rollups
+from twinwright.twins import documents
 from twinwright.twins.documents import Cell, Shape
 from twinwright.twins.evolution import UNCHANGED, Evolution
 from twinwright.twins.expired import Expired
+from twinwright.twins.expired_windows import ExpiredWindows
 from twinwright.twins.judged import AllCriteria, Judged, Window
 from twinwright.twins.last_good import LastGood
 from twinwright.twins.quality import counted, gravest
@@ -52,6 +52,7 @@ class TwinReads:
         self.judged = Judged(store, registry, criteria or {}, evolution.criteria(criteria or {}))
         self._last_good = LastGood(store)
         self.expired = Expired(store, registry, evolution)
+        self._windows = ExpiredWindows(self._stored, evolution)
         self._times: dict[int, int] = {}
 
     # --- documents ---------------------------------------------------------------------------------------------------
@@ -323,7 +324,7 @@ class TwinReads:
         if gone is not None and (start is None or start < gone):
             if known_at is not None:
                 self.expired.require_known(gone, start, path)
-            found = self._rolled_up(principal, twin, path, start, end, every, agg, wanted, gone) if every is not None else None
+            found = self._rolled_up(principal, twin, info, interface, (start, end), every, agg, wanted) if every is not None else None
             return {**(found or self._raw(principal, info, twin, start, end, None, lane, wanted)), "expired_before": to_iso(gone)}
         if every is None:
             return self._raw(principal, info, twin, start, end, known_at, lane, wanted)
@@ -342,22 +343,21 @@ class TwinReads:
         self,
         principal: Principal,
         twin: str,
-        path: str,
-        start: int | None,
-        end: int | None,
+        info: PathInfo,
+        version: str | None,
+        span: tuple[int | None, int | None],
         every: int,
         agg: str,
         unit: str | None,
-        gone: int,
     ) -> dict[str, Any]:
-        """Windows of roll-ups before `gone`, and of raw values from then on."""
+        """Windows of roll-ups where raw values are gone, and of those where they are not."""
         check_windows(every, agg)
-        numbers_of = [life.number for life in self._registry.lifetimes_of(twin)]
-        chosen = rollups.cover(self._store.rollups(principal, numbers_of, path, start, end), start, end, gone, every, path)
-        rows = self._said(principal, twin, path, gone, end, None, "observed")
-        values, good = numbers(rows, unit, path)
-        parts = rollups.of_values(np.asarray(rows["time"].to_numpy(), np.int64), values, good)
-        made = rollups.windows(pl.concat([rollups.of_rollups(chosen, unit), parts]), every, agg)
+        path, newest = info.path, self.seen(self._registry.newest(twin), version).interface
+        lives = [life.number for life in self._registry.lifetimes_of(twin)]
+        gone = self.expired.by_source(principal, twin, path)
+        rows = self._said(principal, twin, path, *span, None, "observed")
+        speaker = self._evolution.lineages.speaker(newest, path) if self._evolution.active else None
+        made, rolled_up = self._windows.of(principal, lives, speaker or newest, path, span, every, agg, unit, gone, rows)
         return {
             "twin": twin,
             "path": path,
@@ -367,7 +367,7 @@ class TwinReads:
             "quality": ["bad" if bad else "good" for bad in made["bad"].to_list()],
             "source": [None] * len(made),
             "marks": {},
-            "rolled_up": len(chosen) > 0,
+            "rolled_up": rolled_up,
         }
 
     def _raw(

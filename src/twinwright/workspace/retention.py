@@ -11,7 +11,7 @@ The most special rule holds: interface and path, then interface, then path, then
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any, Final
 
@@ -63,12 +63,11 @@ class HistoryRetention(Spec):
 Rules = Mapping[str, HistoryRetention]
 
 
-def rule_of(rules: Rules, interface: str, path: str) -> HistoryRetention | None:
-    """The rule that holds for a path of an interface; None: it is kept for ever."""
-    for key in (f"{interface} {path}", interface, path, "*"):
-        if key in rules:
-            return rules[key]
-    return None
+def rule_of(rules: Rules, names: Sequence[tuple[str, str]]) -> HistoryRetention | None:
+    """The rule that holds for a path, which has these names (interface, path), the newest version's first: the most specific there is, of
+    the newest. None: it is kept for ever."""
+    every = [[f"{interface} {path}" for interface, path in names], [one for one, _ in names], [path for _, path in names], ["*"]]
+    return next((rules[key] for keys in every for key in keys if key in rules), None)
 
 
 def check_rules(rules: Rules, ontology: Ontology, document: Document, problems: Problems) -> None:

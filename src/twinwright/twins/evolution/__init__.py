@@ -5,7 +5,7 @@ interface, and gets the path, type and unit of that one.
 """
 
 from twinwright.twins.evolution.lineage import NO_LINEAGES, Lineages
-from twinwright.twins.evolution.migration import Migration, compile_migrations
+from twinwright.twins.evolution.migration import MOVED, Migration, compile_migrations
 from twinwright.twins.evolution.view import UNCHANGED, Evolution, EvolvedStore
 
-__all__ = ["NO_LINEAGES", "UNCHANGED", "Evolution", "EvolvedStore", "Lineages", "Migration", "compile_migrations"]
+__all__ = ["MOVED", "NO_LINEAGES", "UNCHANGED", "Evolution", "EvolvedStore", "Lineages", "Migration", "compile_migrations"]

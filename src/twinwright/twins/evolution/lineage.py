@@ -82,6 +82,15 @@ class Lineages:
         near = sorted(self.served(dtmi), key=lambda one: abs(versions.index(one) - at))
         return next((one for one in near if path in self._ontology.paths(one)), None)
 
+    def names(self, dtmi: str, stored: str) -> list[tuple[str, str]]:
+        """(version, path) of everything that is the quantity of a stored path, newest version first; what is computed of it is not."""
+        versions = reversed(self.versions(dtmi))
+        found = [(one, path, route) for one in versions if self._has(one) for path, route in self.becomes(one, stored).items()]
+        return [(one, path) for one, path, route in found if all(way.by is None for way in route)]
+
+    def _has(self, dtmi: str) -> bool:
+        return dtmi in self._ontology.interfaces
+
     # --- ways ----------------------------------------------------------------------------------------------------------
 
     def routes(self, dtmi: str, path: str) -> Mapping[str, Route]:

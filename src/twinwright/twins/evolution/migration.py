@@ -21,6 +21,7 @@ from twinwright.storage.layout import ColumnType
 from twinwright.twins.evolution.spec import MigrationSpec, StepSpec, parse_migration
 from twinwright.twins.values import scalar_type
 
+MOVED: Final = "migration"  # the kind of record that says which lifetimes a migration moved, by its name
 KINDS: Final[Mapping[ColumnType, Kind]] = {"DOUBLE": "number", "BIGINT": "number", "BOOLEAN": "boolean", "VARCHAR": "text"}
 
 

@@ -94,19 +94,32 @@ class Evolution:
 
     def history(self, store: Store, principal: Principal, selection: Selection) -> pa.Table:
         """As `Store.history`, of the paths of the versions that lifetimes are read as."""
-        rows = self.table(store.history(principal, self._stored(selection)), selection.paths)
+        every = replace(self._stored(selection), good_only=False)  # under another name there may be a greater version, which is bad
+        rows = self.table(store.history(principal, every), selection.paths)
         return rows.filter(pc.equal(rows["kind"], GOOD)) if selection.good_only else rows
 
     def latest(self, store: Store, principal: Principal, selection: Selection) -> pa.Table:
         """As `Store.latest`."""
         found = store.latest(principal, self._stored(selection))
         rows = self.table(found, selection.paths)
-        if rows is found:
+        if rows is found and not (selection.good_only and len(rows)):
             return rows
-        if selection.good_only and pc.any(pc.not_equal(rows["kind"], GOOD)).as_py():  # computed, it is bad: a good one may lie before
-            rows = self.history(store, principal, selection)
+        if selection.good_only and (pc.any(pc.not_equal(rows["kind"], GOOD)).as_py() or self._meet(store, principal, selection)):
+            rows = self.history(store, principal, selection)  # computed it is bad, or may be said to be under another name
         newest = _frame(rows).sort("time", "source", *_VERSION).unique(["twin", "path"], keep="last").sort("twin", "path")
         return newest.to_arrow().cast(RECORD_SCHEMA)
+
+    def _meet(self, store: Store, principal: Principal, selection: Selection) -> bool:
+        """Whether records under several names, bad ones too, are of one path: of one key the version under the other may be the greater."""
+        every = store.latest(principal, replace(self._stored(selection), good_only=False))
+        met: set[tuple[str, str]] = set()
+        for dtmi in self.lineages.migrated:
+            for stored in pc.unique(every["path"]).to_pylist():
+                mine = {(dtmi, path) for path in self.lineages.becomes(dtmi, stored)}
+                if met & mine:
+                    return True
+                met |= mine
+        return False
 
     def _stored(self, selection: Selection) -> Selection:
         """The paths to read for those that are wanted."""
