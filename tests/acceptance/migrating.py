@@ -329,6 +329,54 @@ class Reader(Client):
         return (number for number in range(max(known, 0), self.fleet.sent) if twin_of(number) == twin)
 
 
+class Listener(Client):
+    """Follows the stream of events over kills: each twin's in order, values in the unit of the model that the event names, and of every
+    twin each step from one version to the next."""
+
+    FILTER = f"type = 'Twinwright.Twin.Migration' OR subject = '{TWINS[0]}'"
+
+    def __init__(self, fleet: Fleet) -> None:
+        super().__init__(fleet, 0)
+        self.last = "0"
+        self.seen: set[str] = set()
+        self.sequence: dict[str, str] = {}
+        self.at = dict.fromkeys(TWINS, dtmi(0))
+        self.values = 0
+
+    def once(self, client: httpx.Client) -> None:
+        headers = {"accept": "text/event-stream", "last-event-id": self.last}
+        with client.stream("GET", "/v1/events", params={"filter": self.FILTER}, headers=headers, timeout=120) as answer:
+            assert answer.status_code == 200
+            for line in answer.iter_lines():
+                if self.over:
+                    return
+                if line.startswith("id: "):
+                    self.last = line[4:]
+                elif line.startswith("data: "):
+                    self.take(json.loads(line[6:]))
+
+    def take(self, event: dict[str, Any]) -> None:
+        if event["id"] in self.seen:
+            return  # the connection broke within its commit
+        self.seen.add(event["id"])
+        twin = event["partitionkey"]
+        assert event["sequence"] >= self.sequence.get(twin, "")
+        self.sequence[twin] = event["sequence"]
+        data = event["data"]
+        if event["type"] == "Twinwright.Twin.Migration":
+            assert data["from"] == self.at[twin], f"{twin} was at {self.at[twin]}: {data}"
+            self.at[twin] = data["to"]
+        elif event["type"] == "Microsoft.DigitalTwins.Twin.Update" and event.get("datasource", "api") != "api":
+            assert data["modelId"] == self.at[twin], f"{twin} is at {self.at[twin]}: {event}"
+            version, number = int(data["modelId"].rpartition(";")[2]) - 1, number_of(event["time"])
+            found = {step["path"][1:]: step["value"] for step in data["patch"]}
+            for quantity, one in VERSIONS[version].items():
+                if one.name in found:
+                    assert math.isclose(found.pop(one.name), expected(version, quantity, number), rel_tol=1e-9), event
+                    self.values += 1
+            assert not found, event
+
+
 # --- all of it -----------------------------------------------------------------------------------------------------------
 
 
@@ -347,6 +395,8 @@ def migrate(folder: Path, stages: Sequence[Stage], seed: int, toml: str = "") ->
     clients: list[Client] = [Sender(fleet, 0), Reader(fleet, 0)]
     for one in clients:
         one.start()
+    listener = Listener(fleet)
+    listener.start()
     until(lambda: _go_on(clients) and clients[0].done > 2 and clients[1].done > 2)
     for number, one in enumerate(stages):
         stage(folder, one.shares)
@@ -367,6 +417,9 @@ def migrate(folder: Path, stages: Sequence[Stage], seed: int, toml: str = "") ->
         before = [client.done for client in clients]
         until(lambda before=before: _go_on(clients) and all(now.done > was + 3 for now, was in zip(clients, before, strict=True)))
     _retire_the_first(fleet, clients)
+    there = {twin: dtmi(version) for twin, version in _models(folder).items()}
+    until(lambda: _go_on([listener]) and listener.at == there and listener.values > 10)
+    listener.finish()
     for client in clients:
         client.finish()
     _check_the_end(fleet)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from tests.acceptance.running import write
 
 from twinwright.errors import NotFoundError, RefusedError, UsageError, WorkspaceError
+from twinwright.governance.principals import LOCAL_ADMIN, SYSTEM
 from twinwright.platform.local import LocalPlatform
 from twinwright.platform.migrating import place_of
 from twinwright.telemetry.payloads import Payload
@@ -307,6 +309,7 @@ def test_a_version_is_retired_once_nothing_uses_it_and_its_history_stays(tmp_pat
     write(tmp_path, {"twins.yaml": (tmp_path / "twins.yaml").read_text().replace(OLD, NEW)})
     platform.apply()
     assert platform.retire_interface(OLD)["retired"] is True
+    assert [one["data"]["modelId"] for one in events(platform, filter="type = 'Twinwright.Interface.Retire'")] == [OLD]
     for _ in range(2):
         assert values(platform, "temp") == [27.85, 28.85]
         with pytest.raises(NotFoundError, match="retired"):
@@ -323,6 +326,104 @@ def test_a_version_is_retired_once_nothing_uses_it_and_its_history_stays(tmp_pat
     with pytest.raises(RefusedError, match="history of the old version is read through it"):
         platform.apply()
     platform.close()
+
+
+def events(platform: LocalPlatform, after: int = 0, filter: str | None = None) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    while True:
+        page = platform.events(after=after, filter=filter)
+        found += [one["event"] for one in page["events"]]
+        after = page["through"]
+        if after >= page["last"]:
+            return found
+
+
+def test_a_migration_is_told_twin_by_twin_and_what_came_before_it_in_the_names_of_then(tmp_path: Path) -> None:
+    platform = LocalPlatform.open(old_plant(tmp_path))
+    platform.apply()
+    push_old(platform, 1)
+    push_old(platform, 2, "p1")
+    before = events(platform)
+    assert {step["path"] for step in before[-1]["data"]["patch"]} >= {"/temperature", "/speed"}
+    last = platform.session.store.last_commit(SYSTEM)
+    shares = (0.5, 0.9, 0.0)
+    moved: list[set[str]] = [set()]
+    for share in shares:
+        with_migration(tmp_path, MIGRATION + f"share: {share}\n")
+        platform.apply()
+        moved.append({one["$dtId"] for one in platform.state()["value"] if one["$metadata"]["$model"] == NEW})
+        push_old(platform, 10 + int(share * 10))
+    for again in (False, True):
+        if again:
+            platform.close()
+            platform = LocalPlatform.open(tmp_path)
+        every = events(platform)
+        assert every[: len(before)] == before  # whenever they are read
+        told = [one for one in every[len(before) :] if one["type"] == "Twinwright.Twin.Migration"]
+        for index, (was, now) in enumerate(pairwise(moved)):
+            stage = [one for one in every if one["type"] == "Twinwright.Migration.Stage"][index]
+            mine = [one for one in told if one["sequence"] == stage["sequence"]]
+            assert sorted(one["subject"] for one in mine) == sorted(was ^ now) == sorted(one["partitionkey"] for one in mine)
+            ends = (NEW, OLD) if was > now else (OLD, NEW)
+            assert all((one["data"]["from"], one["data"]["to"], one["data"]["modelId"]) == (*ends, ends[1]) for one in mine)
+            counts = {"share": shares[index], "twins": len(now - was), "back": len(was - now), "left": len(TWINS) - len(now)}
+            assert stage["data"] == {"migration": "pump-2", "from": OLD, "to": NEW, **counts}
+        assert [one["data"]["modelId"] for one in every if one.get("datasource") == "first"] == [OLD, OLD, *_model_of_p0(moved)]
+        assert len({one["id"] for one in every}) == len(every)
+        back = events(platform, last, "type = 'Twinwright.Twin.Migration' AND $body.rolledBack = true")
+        assert {one["subject"] for one in back} == moved[2]
+        assert events(platform, int(every[-2]["sequence"])) == [one for one in every if one["sequence"] > every[-2]["sequence"]]
+    platform.close()
+
+
+def test_who_still_uses_which_version_is_told_until_the_old_one_can_be_retired(tmp_path: Path) -> None:
+    folder = old_plant(tmp_path)
+    platform = LocalPlatform.open(folder)
+    platform.apply()
+    assert platform.schema_versions() == []
+    with_migration(folder, MIGRATION + "share: 0.5\n")
+    write(folder, {"contracts/second.yaml": CONTRACT_2})
+    platform.apply()
+    push_old(platform, 1)
+    push_old(platform, 2)
+    push_new(platform, 3)
+    client = platform.as_principal(LOCAL_ADMIN)
+    client.state("p0", interface=OLD)
+    client.history("p0", "temperature")  # a name that only the old one has
+    client.query("SELECT T.temp FROM DIGITALTWINS T", interface=NEW)
+    platform.state("p0", interface=NEW)
+    (moved,) = [one["$dtId"] for one in platform.state(interface=NEW)["value"] if one["$dtId"] == "p0"]
+    with pytest.raises(NotFoundError):
+        client.history(moved, "serial", interface=NEW)
+    of_twin = platform.state("p0")["$metadata"]["$model"]
+    client.patch_twin("p0", [{"op": "replace", "path": "/pressure", "value": 2.0}])
+    old, new = platform.schema_versions()
+    counts = [sum(place_of(twin) >= 0.5 for twin in TWINS), sum(place_of(twin) < 0.5 for twin in TWINS)]
+    assert [one["twins"] for one in (old, new)] == counts
+    assert (old["readings"], new["readings"]) == ({"first": 2}, {"second": 1})
+    assert (old["share"], new["share"], new["migration"]) == (None, 0.5, "pump-2")
+    assert old["reads"] == {"api": 2, "owner": int(of_twin == OLD)} and new["reads"] == {"api": 1, "owner": 2 + int(of_twin == NEW)}
+    assert (old["errors"], new["errors"]) == (0, 1) and old["last_used"] is not None
+    assert {OLD: old, NEW: new}[of_twin]["writes"] == {"api": 1, "owner": 0}
+    assert any("contract 'first' observes temperature" in one for one in old["in_use"])
+    told = platform.metrics().decode()
+    for line in (
+        f'twinwright_migration_twins{{migration="pump-2",side="left"}} {counts[0]}.0',
+        f'twinwright_migration_twins{{migration="pump-2",side="moved"}} {counts[1]}.0',
+        'twinwright_migration_share{migration="pump-2"} 0.5',
+        f'twinwright_contract_version{{contract="first",interface="{OLD}"}} 1.0',
+        f'twinwright_version_uses_total{{client="api",interface="{OLD}",what="history"}} 1.0',
+        f'twinwright_version_errors_total{{client="api",interface="{NEW}",what="history"}} 1.0',
+    ):
+        assert line in told, line
+    with_migration(folder)
+    platform.apply()
+    assert f'twinwright_migration_twins{{migration="pump-2",side="moved"}} {len(TWINS)}.0' in platform.metrics().decode()
+    platform.close()
+
+
+def _model_of_p0(moved: list[set[str]]) -> list[str]:
+    return [NEW if "p0" in names else OLD for names in moved[1:]]
 
 
 WRONG = {

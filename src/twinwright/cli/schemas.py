@@ -64,6 +64,26 @@ def schema_retire(
     output.finish(result, as_json, output.fields)
 
 
+@schemas.command("versions")
+def schema_versions(workspace: Workspace = HERE, as_json: Json = False) -> None:
+    """How far migrations are: twins, readings and clients of each version, and what keeps it from being retired."""
+    with opened(workspace) as platform:
+        result = {"value": platform.schema_versions()}
+    output.finish(result, as_json, _show_versions)
+
+
+def _show_versions(result: dict[str, Any]) -> None:
+    rows = []
+    for one in result["value"]:
+        share = "" if one["share"] is None else f"{one['share']:g}"
+        taken = ", ".join(f"{name} {count}" for name, count in one["readings"].items())
+        reads, writes = (sum(one[name].values()) for name in ("reads", "writes"))
+        use = "retired" if one["retired"] else "; ".join(one["in_use"][:3]) + (" ..." if len(one["in_use"]) > 3 else "")
+        rows.append([one["interface"], share, one["twins"], taken, reads, writes, one["errors"], one["last_used"] or "", use])
+    names = ["version", "share", "twins", "readings", "reads", "writes", "errors", "last used", "in use by"]
+    output.table(names, rows, empty="no migrations")
+
+
 def _documents(path: Path) -> list[tuple[str, str]]:
     files = sorted(path.rglob("*.json")) if path.is_dir() else [path]
     try:

@@ -7,8 +7,10 @@ with the same ids.
 from __future__ import annotations
 
 import threading
+from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 
@@ -22,6 +24,8 @@ from twinwright.storage.layout import Commit, Lane, Lifetime, Relationship
 from twinwright.storage.protocol import Store
 from twinwright.storage.records import Record
 from twinwright.twins.changes import Change, ChangeLog, range_end
+from twinwright.twins.evolution import MOVED
+from twinwright.twins.evolution.view import Seen
 from twinwright.twins.graph import bodies
 from twinwright.twins.graph.twin_writes import TELEMETRY as MESSAGE
 
@@ -34,6 +38,8 @@ _KEPT_EVENTS: Final = 20_000
 _SILENT: Final = frozenset({"sink", "materialise", "expire", "expire-history", "clock", "webhook", "simulated"})  # nothing is told of them
 _VALUES: Final = frozenset({"ingest", "replay", "retry", "derived"})  # these write values alone
 _WRITES: Final = frozenset({"graph"})  # of clients: an Update says what they wrote, whatever was said of that time before
+_AUDIT: Final = "audit"
+_NOBODY: Final[Seen] = MappingProxyType({})
 _RECORDS: Final[Mapping[str, str]] = {"run": types.RUN_END, "promotion": types.PARAMETERS_PROMOTE, "validation": types.VALIDATION_CREATE}
 
 
@@ -54,6 +60,8 @@ class EventLog:
         """`source` is a URI reference that names the platform, `served` the commit up to which it knows what is applied."""
         self._store, self._changes, self._ontology, self._source, self._served = store, changes, ontology, source, served
         self._kept: OrderedDict[int, list[Event]] = OrderedDict()
+        self._moves: list[int] | None = None  # the commits that moved twins to other versions
+        self._seen: dict[int, Seen] = {}  # by one of those: the interfaces that they were of until then
         self._lock = threading.Lock()
 
     def through(self, principal: Principal, after: int) -> int:
@@ -75,19 +83,36 @@ class EventLog:
         with self._lock:
             held = self._kept.get(commit.number)
         if held is None:
-            held = _Telling(self._store, self._changes, self._ontology, self._source, principal, commit).events()
+            seen = self._as_then(principal, commit.number)
+            held = _Telling(self._store, self._changes, self._ontology, self._source, principal, commit, seen).events()
             with self._lock:
                 self._kept[commit.number] = held
                 while len(self._kept) > 1 and (len(self._kept) > _KEPT or sum(map(len, self._kept.values())) > _KEPT_EVENTS):
                     self._kept.popitem(last=False)
         return held
 
+    def _as_then(self, principal: Principal, number: int) -> Seen:
+        """The interfaces of lifetimes that were moved by a later commit: events of what came before are in the names of then, whenever
+        they are read."""
+        with self._lock:
+            if self._moves is None:
+                self._moves = sorted({one.commit for one in self._store.record_versions(principal, [MOVED], 0, self._served)})
+            later = self._moves[bisect_right(self._moves, number) :]
+            if not later:
+                return _NOBODY
+            if later[0] not in self._seen:
+                versions = self._store.lifetime_versions(principal, later[0] - 1, self._served)
+                self._seen[later[0]] = {life.number: life.interface for life in versions if life.commit < later[0]}
+            return self._seen[later[0]]
+
 
 class _Telling:
     """What one commit did."""
 
-    def __init__(self, store: Store, changes: ChangeLog, ontology: Ontology, source: str, principal: Principal, commit: Commit) -> None:
-        self._store, self._changes, self._ontology = store, changes, ontology
+    def __init__(
+        self, store: Store, changes: ChangeLog, ontology: Ontology, source: str, principal: Principal, commit: Commit, seen: Seen
+    ) -> None:
+        self._store, self._changes, self._ontology, self._seen = store, changes, ontology, seen
         self._principal, self._commit, self._after = principal, commit, commit.number - 1
         self._source, self._make = source, Maker(source, commit.number).event
         self._placed: list[tuple[_Place, Event]] = []
@@ -98,15 +123,16 @@ class _Telling:
     def events(self) -> list[Event]:
         kind, number = self._commit.kind, self._commit.number
         if kind not in _VALUES:
-            kinds = [*_RECORDS, MESSAGE]
-            records = self._store.record_versions(self._principal, kinds, self._after, number)
+            kinds = [*_RECORDS, MESSAGE, MOVED, _AUDIT]
+            records = list(self._store.record_versions(self._principal, kinds, self._after, number))
             if not kind.startswith("record:"):
                 self._lives(self._store.lifetime_versions(self._principal, self._after, number))
                 self._edges(self._store.relationship_versions(self._principal, self._after, number))
-            self._records(records)
+            self._records(one for one in records if one.kind in _RECORDS or one.kind == MESSAGE)
+            self._evolved(records)
         if not kind.startswith("record:"):
             before = kind not in _WRITES
-            for change in self._changes.between(self._principal, self._after, number, LANES, before=before):
+            for change in self._changes.between(self._principal, self._after, number, LANES, before=before, seen=self._seen):
                 self._change(change)
         for lifetime in self._begun.values():
             self._create(lifetime)
@@ -237,6 +263,32 @@ class _Telling:
         if ended and (gone := [life.number for life in lives if not life.alive]):
             return gone[0]
         return max((life.number for life in lives), default=0)
+
+    # --- versions of interfaces ----------------------------------------------------------------------------------------
+
+    def _evolved(self, records: Iterable[Record]) -> None:
+        """What an apply did of migrations, of each and of each twin that it moved; what was retired."""
+        for record in records:
+            body = record.body
+            if record.kind == MOVED and "there" in body:  # others are of before that was kept
+                told = {"migration": record.id, "from": body["from"], "to": body["to"]}
+                counts = {"share": body["share"], "twins": len(body["there"]), "back": len(body["back"]), "left": body["left"]}
+                event = self._make(types.MIGRATION_STAGE, "", self._commit.at, {**told, **counts}, subject=record.id)
+                self._put(event, 0, 2)
+                self._migrated(body["there"], told, back=False)
+                self._migrated(body["back"], {**told, "from": body["to"], "to": body["from"]}, back=True)
+            elif record.kind == _AUDIT and record.id.startswith("retire-"):
+                data = {"modelId": body["interface"]}
+                self._put(self._make(types.INTERFACE_RETIRE, "", self._commit.at, data, subject=body["interface"]), 0, 2)
+
+    def _migrated(self, numbers: Iterable[int], told: Mapping[str, Any], *, back: bool) -> None:
+        twins = {life.number: life.twin for lives in self._touched.values() for life in lives}
+        data = {"modelId": told["to"], **told, "rolledBack": back}
+        for number in numbers:
+            if number in twins:
+                twin, apart = twins[number], (number, told["migration"])
+                event = self._make(types.TWIN_MIGRATE, twin, self._commit.at, data, subject=twin, discriminator=apart)
+                self._put(event, number, 1, self._commit.at)
 
     def _records(self, records: Iterable[Record]) -> None:
         for record in records:

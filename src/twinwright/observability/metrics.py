@@ -88,6 +88,11 @@ class Metrics:
     reconciliation_inconsistent: Labelled[Gauge]  # job; what is left of it
     consumer_lag_commits: Labelled[Gauge]  # consumer; commits of the log that it has not consumed
     consumer_lag_seconds: Labelled[Gauge]  # consumer; now less the time of the first of those
+    migration_share: Labelled[Gauge]  # migration
+    migration_twins: Labelled[Gauge]  # migration, side: moved or left
+    contract_version: Labelled[Gauge]  # contract, interface; 1 for the version as which it takes readings
+    version_uses: Labelled[Counter]  # interface, client, what; reads and writes as a version
+    version_errors: Labelled[Counter]  # interface, client, what
     runs: Labelled[Counter]  # status, kind
     run_seconds: Labelled[Histogram]  # kind
     http_requests: Labelled[Counter]  # method, route, status; the route's template, never the path
@@ -133,6 +138,13 @@ class Metrics:
             reconciliation_inconsistent=made.gauges("reconciliation_inconsistent", "Differences left by the last comparison", "job"),
             consumer_lag_commits=made.gauges("consumer_lag_commits", "Commits that a consumer of the log is behind", "consumer"),
             consumer_lag_seconds=made.gauges("consumer_lag_seconds", "Age of the first commit not consumed", "consumer"),
+            migration_share=made.gauges("migration_share", "Which part of the twins is to be of the new version", "migration"),
+            migration_twins=made.gauges(
+                "migration_twins", "Twins that are of the new version or a later one, or left", "migration", "side"
+            ),
+            contract_version=made.gauges("contract_version", "1: readings of it are of that version", "contract", "interface"),
+            version_uses=made.counters("version_uses", "Reads and writes as a migrated version", "interface", "client", "what"),
+            version_errors=made.counters("version_errors", "Reads and writes as one that were refused", "interface", "client", "what"),
             runs=made.counters("runs", "Simulation runs that ended", "status", "kind"),
             run_seconds=made.histograms("run_seconds", "Wall time of a simulation run", _RUN_SECONDS, "kind"),
             http_requests=made.counters("http_requests", "HTTP requests answered", "method", "route", "status"),

@@ -10,7 +10,7 @@ from twinwright import __version__
 from twinwright.clock import SECOND, parse_duration, to_iso
 from twinwright.governance.principals import Principal
 from twinwright.operations import kpi as kpis
-from twinwright.platform import retention
+from twinwright.platform import retention, versions
 from twinwright.platform.session import Session
 from twinwright.storage.layout import Commit
 from twinwright.telemetry.contract import Contract
@@ -79,6 +79,7 @@ def status(session: Session, principal: Principal) -> dict[str, Any]:
         contracts.append({"name": feed.contract, "freshness_seconds": age, "target_seconds": feed.freshness / 1e6, "watermark": watermark})
     size = session.store.size(principal)
     session.metrics.store_bytes.set(size)
+    versions.measure(session)
     statuses = [source.status() for source in session.sources]
     return {
         "clock": clock(session, principal),

@@ -139,6 +139,11 @@ class GraphSurface(Protocol):
         RefusedError naming every twin, contract, derived value, model and scenario that uses it."""
         ...
 
+    def schema_versions(self) -> list[dict[str, Any]]:
+        """Every version that a migration names: `interface migration share twins retired`; since the platform began `readings` accepted by
+        contract, `reads` and `writes` by client, `errors`, `last_used`; and `in_use`: what keeps it from being retired, in words."""
+        ...
+
     # event routes
     def event_routes(self) -> list[dict[str, Any]]: ...
 

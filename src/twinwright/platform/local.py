@@ -142,9 +142,10 @@ class LocalPlatform(LocalForks, LocalSimulation):
         reads = self.session.served.reads
         time, commit, now = time_of(as_of, "as-of"), self._commit(known_at), self.session.clock.now()
         options: dict[str, Any] = {"as_of": time, "known_at": commit, "lane": chosen, "facts": facts, "now": now, "interface": interface}
-        if twin is not None:
-            return reads.document(self.principal, twin, **options)
-        return {"value": reads.documents(self.principal, **options)}
+        with self._as_version(interface or (None if twin is None else self._version_of(twin)), "document"):
+            if twin is not None:
+                return reads.document(self.principal, twin, **options)
+            return {"value": reads.documents(self.principal, **options)}
 
     def _lane(self, lane: str, after: int | None) -> Lane:
         """A lane that a read wants, once it can be read. Raises UsageError."""
@@ -183,19 +184,22 @@ class LocalPlatform(LocalForks, LocalSimulation):
         interface: str | None = None,
     ) -> dict[str, Any]:
         chosen = self._lane(lane, after)
-        return self.session.served.reads.history(
-            self.principal,
-            twin,
-            path,
-            start=time_of(start, "from"),
-            end=time_of(end, "to"),
-            every=None if every is None else parse_duration(every, where="every"),
-            agg=agg,
-            unit=unit,
-            known_at=self._commit(known_at),
-            lane=chosen,
-            interface=interface,
-        )
+        own = self._version_of(twin)
+        spoken = interface or (None if own is None else self.session.served.applied.lineages.speaker(own, path))
+        with self._as_version(spoken, "history"):
+            return self.session.served.reads.history(
+                self.principal,
+                twin,
+                path,
+                start=time_of(start, "from"),
+                end=time_of(end, "to"),
+                every=None if every is None else parse_duration(every, where="every"),
+                agg=agg,
+                unit=unit,
+                known_at=self._commit(known_at),
+                lane=chosen,
+                interface=interface,
+            )
 
     def query(
         self,
@@ -208,7 +212,8 @@ class LocalPlatform(LocalForks, LocalSimulation):
     ) -> dict[str, Any]:
         self.session.wait_for(self.principal, after)
         queries = self.session.served.queries
-        return queries.query(self.principal, text, continuation, max_items, lambda known_at: self._commit(known_at) or 0, interface)
+        with self._as_version(interface, "query"):
+            return queries.query(self.principal, text, continuation, max_items, lambda known_at: self._commit(known_at) or 0, interface)
 
     def interfaces(self) -> list[dict[str, Any]]:
         return [one["model"] for one in self.interface_list()]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote
@@ -11,10 +12,11 @@ from twinwright.clock import from_iso, time_of
 from twinwright.errors import ComponentNotFoundError, Problem, UsageError
 from twinwright.events.filter import filter_of
 from twinwright.governance.principals import Principal
-from twinwright.platform import event_routes, graph_diff, graph_files, importing, interfaces, jobs, retiring, updating, webhooks
+from twinwright.platform import event_routes, graph_diff, graph_files, importing, interfaces, jobs, retiring, updating, versions, webhooks
 from twinwright.platform.horizon import require_horizon
 from twinwright.platform.interface_graph import Progress
 from twinwright.platform.session import Session
+from twinwright.platform.version_use import What
 from twinwright.storage.layout import Relationship
 from twinwright.twins.graph import bodies, relationship_writes, twin_patch, twin_writes
 from twinwright.twins.graph.conditions import etag_of
@@ -28,19 +30,33 @@ class LocalGraph:
 
     session: Session
     principal: Principal
+    owner: bool
 
     def retire_interface(self, dtmi: str) -> dict[str, Any]:
         return retiring.retire(self.session, self.principal, dtmi)
 
+    def schema_versions(self) -> list[dict[str, Any]]:
+        return versions.shown(self.session, self.principal)
+
+    def _as_version(self, interface: str | None, what: What) -> AbstractContextManager[None]:
+        """Count what is done as a version of an interface."""
+        return self.session.versions.through(self.session.served.applied.lineages, interface, "owner" if self.owner else "api", what)
+
+    def _version_of(self, twin: str) -> str | None:
+        life = self.session.served.applied.registry.alive(twin)
+        return None if life is None else life.interface
+
     # --- twins -------------------------------------------------------------------------------------------------------
 
     def put_twin(self, id: str, document: Any, *, if_none_match: str | None = None) -> dict[str, Any]:
-        done = self.session.graph.submit(self.principal, lambda draft: twin_writes.put_twin(draft, id, document, if_none_match))
+        with self._as_version(self._version_of(id), "write"):
+            done = self.session.graph.submit(self.principal, lambda draft: twin_writes.put_twin(draft, id, document, if_none_match))
         shown = self.session.served.reads.document_of(self.principal, done.value.life, done.value.cells, self.session.clock.now())
         return {"document": shown, "etag": done.value.etag, "token": done.token}
 
     def patch_twin(self, id: str, patch: Any, *, component: str | None = None, if_match: str | None = None) -> dict[str, Any]:
-        done = self.session.graph.submit(self.principal, lambda draft: twin_patch.patch_twin(draft, id, patch, if_match, component))
+        with self._as_version(self._version_of(id), "write"):
+            done = self.session.graph.submit(self.principal, lambda draft: twin_patch.patch_twin(draft, id, patch, if_match, component))
         return {"etag": done.value.etag, "token": done.token}
 
     def delete_twin(self, id: str, *, if_match: str | None = None) -> dict[str, Any]:

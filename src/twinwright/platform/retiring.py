@@ -23,10 +23,10 @@ def retire(session: Session, principal: Principal, dtmi: str) -> dict[str, Any]:
     session.served.applied.ontology.interface(dtmi)
 
     def write(draft: Draft) -> None:
-        uses = list(_uses(session, dtmi))
-        if uses:
+        found = list(uses(session, dtmi))
+        if found:
             remedy = "Move them to the next version, or remove them, and apply"
-            raise RefusedError(f"it is in use: {'; '.join(uses)}", where=dtmi, remedy=remedy)
+            raise RefusedError(f"it is in use: {'; '.join(found)}", where=dtmi, remedy=remedy)
         record = session.served.applied.added.get(dtmi)
         body = record.body if record is not None else {"model": None, "uploaded": None, "removed": False}
         draft.put_record(INTERFACE, dtmi, {**body, "decommissioned": True, "retired": True})
@@ -36,7 +36,8 @@ def retire(session: Session, principal: Principal, dtmi: str) -> dict[str, Any]:
     return {"retired": True, "interface": dtmi, "token": token}
 
 
-def _uses(session: Session, dtmi: str) -> Iterator[str]:
+def uses(session: Session, dtmi: str) -> Iterator[str]:
+    """Everything that uses a version of an interface, in words."""
     applied = session.served.applied
     twins = [twin for twin in applied.registry.twins if applied.registry.current(twin).interface == dtmi]
     yield from (f"twin '{twin}' is of it" for twin in twins[:_NAMED])

@@ -32,6 +32,7 @@ from twinwright.platform.clock_anchor import AnchorFile, last_commit_seen
 from twinwright.platform.publishing import LanePublisher
 from twinwright.platform.querying import Queries
 from twinwright.platform.run_queue import RunQueue
+from twinwright.platform.version_use import VersionUse
 from twinwright.platform.wire import FOLDER
 from twinwright.schema import Ontology
 from twinwright.simulation.child import Limits
@@ -100,6 +101,7 @@ class Session:
         self.started = self.clock.monotonic()
         self.worker = worker
         self.metrics = Metrics.create()
+        self.versions = VersionUse(self.metrics, self.clock)
         self.store = store or self._open_store()
         self.state = StateCache(self.store, SYSTEM)
         self._anchor = AnchorFile(self.private / "clock.json")

@@ -25,6 +25,7 @@ ABSENT: Final[Mapping[str, str]] = {
     "apply": _FOLDER,
     "contract_diff": _FOLDER,
     "retire_interface": _FOLDER,
+    "schema_versions": "it tells who may retire a version when to; who watches from elsewhere has the metrics",
     "backup": _FILES,
     "restore": _FILES,
     "export": _FILES,

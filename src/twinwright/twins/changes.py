@@ -21,6 +21,7 @@ from twinwright.storage.layout import Lane, ReadingTable, Selection
 from twinwright.storage.protocol import BAD, GOOD, REMOVED, Store
 from twinwright.twins.documents import value_of
 from twinwright.twins.evolution import UNCHANGED, Evolution
+from twinwright.twins.evolution.view import Seen
 from twinwright.twins.registry import TwinRegistry
 
 RANGE_READINGS = 50_000  # a range of commits is cut before it has taken in more
@@ -42,7 +43,7 @@ class Change:
     commit: int
     values: Mapping[str, Mapping[str, Any]]
     lifetime: int = field(default=0, compare=False)  # the number of the incarnation
-    interface: str = field(default="", compare=False)  # of that incarnation, as it is now
+    interface: str = field(default="", compare=False)  # of that incarnation, which names the paths
     before: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, compare=False)  # what was said before the range, where asked for
 
     def as_json(self) -> dict[str, Any]:
@@ -73,9 +74,19 @@ class ChangeLog:
         """The end of the range that begins after a commit."""
         return range_end(self._store, principal, after, after + RANGE_COMMITS, RANGE_READINGS)
 
-    def between(self, principal: Principal, after: int, through: int, lanes: Collection[Lane], *, before: bool = False) -> Iterator[Change]:
+    def between(
+        self,
+        principal: Principal,
+        after: int,
+        through: int,
+        lanes: Collection[Lane],
+        *,
+        before: bool = False,
+        seen: Seen = MappingProxyType({}),
+    ) -> Iterator[Change]:
         """What the commits after one, through another, changed: in order of (commit, time), so of one twin always in that order. `before`:
-        with what the same sources had said of the same times until then."""
+        with what the same sources had said of the same times until then. `seen`: the interfaces that lifetimes were of then, where they are
+        of others now."""
         touched = _frame(self._store.touched(principal, after, through)).filter(pl.col("lane").is_in(list(lanes)))
         asked = [
             question for key, rows in touched.partition_by("lane", "table", "path", as_dict=True).items() for question in _near(key, rows)
@@ -84,38 +95,43 @@ class ChangeLog:
             return
         tables = {table.number: table for table in self._store.reading_tables(principal)}
         hidden = any(after < one.commit <= through for one in self._store.retractions(principal))
-        said = [self._said(principal, tables.get(one.table), one, through) for one in asked]
+        evolution = self._evolution.seen_as(seen)
+        said = [self._said(principal, tables.get(one.table), one, through, evolution) for one in asked]
         earlier: pl.DataFrame | None = None
         if hidden or before:
-            earlier = pl.concat([self._said(principal, tables.get(one.table), one, after) for one in asked])
+            earlier = pl.concat([self._said(principal, tables.get(one.table), one, after, evolution) for one in asked])
         if earlier is not None and hidden:  # what was said before the range, and is not any more
             gone = earlier.join(pl.concat(said), on=_KEY, how="anti")
             said.append(gone.with_columns(pl.lit(REMOVED, pl.Int8).alias("kind")))
         at = touched.group_by("lane", "twin", "time").agg(pl.col("commit").max().alias("at"))
         rows = pl.concat(said).unique(_KEY).join(at, on=["lane", "twin", "time"])
         held = earlier.join(rows.select(_KEY), on=_KEY, how="semi").iter_rows(named=True) if before and earlier is not None else ()
-        yield from self._changes(rows.sort("at", "time", "lane", "twin", "source", "path"), {_key_of(row): row for row in held})
+        ordered = rows.sort("at", "time", "lane", "twin", "source", "path")
+        yield from self._changes(ordered, {_key_of(row): row for row in held}, seen)
 
-    def _said(self, principal: Principal, table: ReadingTable | None, asked: _Question, known_at: int) -> pl.DataFrame:
+    def _said(
+        self, principal: Principal, table: ReadingTable | None, asked: _Question, known_at: int, evolution: Evolution
+    ) -> pl.DataFrame:
         """The records at the times that were touched, of those who touched them, with their lane."""
         paths = (asked.path,) if table is None else tuple(column.path for column in table.columns)
         times = asked.rows["time"]
         start, end = int(times.min()), int(times.max()) + 1  # type: ignore[arg-type]
         lifetimes = tuple(asked.rows["twin"].unique().sort().to_list())
         selection = Selection(lifetimes, paths, asked.lane, start, end, known_at, source=table.source if table else None)
-        told = self._evolution.table(self._store.history(principal, selection))
+        told = evolution.table(self._store.history(principal, selection))
         found = _frame(told).with_columns(pl.lit(asked.lane).alias("lane"))
         return found.join(asked.rows.select("twin", "time").unique(), on=["twin", "time"], how="semi")
 
-    def _changes(self, rows: pl.DataFrame, held: Mapping[tuple[Any, ...], Mapping[str, Any]]) -> Iterator[Change]:
+    def _changes(self, rows: pl.DataFrame, held: Mapping[tuple[Any, ...], Mapping[str, Any]], seen: Seen) -> Iterator[Change]:
         for group in rows.partition_by("at", "time", "lane", "twin", "source", maintain_order=True):
             said = group.to_dicts()
             one = said[0]
             life = self._registry.lifetime(one["twin"])
-            paths = self._ontology.paths(life.interface) if life.interface in self._ontology.interfaces else {}
+            interface = seen.get(life.number, life.interface)
+            paths = self._ontology.paths(interface) if interface in self._ontology.interfaces else {}
             values = {row["path"]: _value(row, paths.get(row["path"])) for row in said}
             earlier = {row["path"]: _value(held[key], paths.get(row["path"])) for row in said if (key := _key_of(row)) in held}
-            yield Change(life.twin, one["lane"], one["time"], one["source"], one["at"], values, life.number, life.interface, earlier)
+            yield Change(life.twin, one["lane"], one["time"], one["source"], one["at"], values, life.number, interface, earlier)
 
 
 def range_end(

@@ -25,6 +25,7 @@ class TwinRegistry:
         self._paths = dict(paths)
         self._fitting: dict[tuple[str, str], bool] = {}
         self.highest = max(self._by_number, default=0)
+        self.taken = 0  # how many were taken in since
         self.ended: list[int] = []  # the numbers of lifetimes whose end was taken in, in order
 
     def take(self, life: Lifetime, paths: Mapping[str, object]) -> None:
@@ -34,6 +35,7 @@ class TwinRegistry:
         lives = sorted([*lives, life], key=lambda one: one.number)
         self._by_number[life.number] = life
         self._by_twin[life.twin] = lives
+        self.taken += 1
         if len(lives) == 1 and _unbounded(life):
             self._open[life.twin] = life.number
         else:

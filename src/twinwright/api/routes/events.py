@@ -28,6 +28,7 @@ router = APIRouter(tags=["events"])
 Filter = Annotated[str | None, Query(min_length=1, max_length=MOST_CHARACTERS, description="Which, as in event routes; default: all.")]
 Name = Annotated[str, InPath(min_length=1, max_length=128, description="The webhook's name.")]
 _LOOK_SECONDS: Final = 0.2
+_STILL_HERE: Final = b": still here\n\n"
 _STREAM: Final[dict[int | str, dict[str, Any]]] = {
     200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}, "description": "A page, or events until either side goes away."}
 }
@@ -75,28 +76,35 @@ async def _stream(asking: Caller, page: dict[str, Any], filter: str | None) -> A
         yield error_text(error)
         return
     with place:
-        quiet, told = 0.0, -1
+        clock = asyncio.get_running_loop().time
+        spoke, told = clock(), -1
         yield b": twinwright\n\n"
         while not serving.closing.is_set():
             for text in _lines(page["events"]):
                 yield text
-            if page["events"] or (quiet >= SIGN_OF_LIFE and page["through"] != told):
-                told, quiet = page["through"], 0.0
+            quiet = clock() - spoke >= SIGN_OF_LIFE
+            if page["events"] or (quiet and page["through"] != told):
+                told, spoke = page["through"], clock()
                 yield f"id: {told}\n\n".encode()  # a place without an event: commits that had none for this filter are not read again
-            elif quiet >= SIGN_OF_LIFE:
-                quiet = 0.0
-                yield b": still here\n\n"
+            elif quiet:
+                spoke = clock()
+                yield _STILL_HERE
             if page["through"] >= page["last"]:
                 await asyncio.sleep(_LOOK_SECONDS)
-                quiet += _LOOK_SECONDS
+            reading = asyncio.ensure_future(serving.reads.run(asking.platform.events, after=page["through"], filter=filter))
             try:
-                page = await serving.reads.run(asking.platform.events, after=page["through"], filter=filter)
+                while not (await asyncio.wait({reading}, timeout=SIGN_OF_LIFE))[0]:
+                    spoke = clock()
+                    yield _STILL_HERE  # a page may take long to read, and a client has no patience for silence
+                page = reading.result()
             except BusyError:
                 await asyncio.sleep(1.0)
                 page = {**page, "events": []}
             except TwinwrightError as error:  # it can't be a status any more: the client comes again where it was
                 yield error_text(error)
                 return
+            finally:
+                reading.cancel()
 
 
 def _lines(events: list[dict[str, Any]]) -> list[bytes]:
