@@ -167,3 +167,40 @@ def test_twins_are_changed_by_a_query(client, platform):
     ):
         refused = client.post("/v1/graph/update", json=wrong)
         assert refused.status_code == 400 and refused.json()["error"]["code"], wrong
+
+
+def test_twins_are_made_of_the_rows_of_a_query(client):
+    twin = {"$dtId": "gauge-{pump}", "$metadata": {"$model": "dtmi:test:Pump;1"}, "pressure": "{p}"}
+    edge = {"$relationshipId": "g", "$sourceId": "gauge-{pump}", "$targetId": "{pump}", "$relationshipName": "feeds"}
+    asked = {"query": "SELECT T.$dtId AS pump FROM DIGITALTWINS T WHERE T.$dtId = 'pump-2'", "template": {"twins": [twin]}}
+    asked |= {"rows": [{"pump": "pump-2", "p": 7}], "on": ["pump"]}
+    asked["template"]["relationships"] = [edge]
+    tried = client.post("/v1/graph/import", json={**asked, "dry_run": True})
+    assert tried.status_code == 200, tried.text
+    assert client.get("/digitaltwins/gauge-pump-2").status_code == 404
+    done = client.post("/v1/graph/import", json=asked)
+    answers.GraphImport.model_validate(done.json())
+    assert int(done.headers["twinwright-token"]) == done.json()["token"]
+    assert {**tried.json(), "id": 0, "commits": 0, "token": 0, "preview": 0, "dry_run": 0} == {
+        **{name: value for name, value in done.json().items() if name not in ("first_commit", "last_commit", "finished")},
+        **{"id": 0, "commits": 0, "token": 0, "preview": 0, "dry_run": 0},
+    }
+    assert client.get("/digitaltwins/gauge-pump-2").json()["pressure"] == 7
+    assert client.get("/digitaltwins/gauge-pump-2/relationships/g").json()["$targetId"] == "pump-2"
+    for wrong in (
+        {"query": asked["query"]},
+        {**asked, "template": {"twin": []}},
+        {**asked, "template": []},
+        {**asked, "on": [1]},
+        {**asked, "on": []},
+        {**asked, "rows": [1]},
+        {**asked, "rows": {}},
+        {**asked, "query": 1},
+        {**asked, "dry_run": 1},
+        {**asked, "more": 1},
+        [1],
+    ):
+        refused = client.post("/v1/graph/import", json=wrong)
+        assert refused.status_code == 400 and refused.json()["error"]["code"], wrong
+    assert client.delete("/digitaltwins/gauge-pump-2/relationships/g").status_code == 204
+    assert client.delete("/digitaltwins/gauge-pump-2").status_code == 204

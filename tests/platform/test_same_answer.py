@@ -43,6 +43,8 @@ VOLATILE = {
 }
 FROM, TO = "2026-03-01T08:00:00Z", "2026-03-01T08:20:00Z"
 
+ROOMS = "SELECT T.$dtId AS pump FROM DIGITALTWINS T WHERE T.$dtId = 'pump-1'"
+
 # In order: later commands see what earlier ones did. {run}, {set} and {letter} are what the copy at hand has.
 COMMANDS: dict[str, tuple[str, ...]] = {
     "plan": ("plan",),
@@ -62,6 +64,12 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "update on trial": ("update", "SELECT T FROM DIGITALTWINS T", "--set", "drive=1 mV", "--dry-run"),
     "update that does not fit": ("update", "SELECT T FROM DIGITALTWINS T", "--set", "drive=1 bar"),
     "updates that were interrupted": ("update", "--unfinished"),
+    "import by query on trial": ("import", "query", ROOMS, "--template", "{folder}/gauges.yaml", "--dry-run"),
+    "import by query": ("import", "query", ROOMS, "--template", "{folder}/gauges.yaml"),
+    "import by query again": ("import", "query", ROOMS, "--template", "{folder}/gauges.yaml"),
+    "import of rows": ("import", "query", ROOMS, "--template", "{folder}/gauges.yaml", "--rows", "{folder}/rooms.csv", "--on", "pump"),
+    "import by query of no column": ("import", "query", "SELECT T.$dtId AS p FROM DIGITALTWINS T", "--template", "{folder}/gauges.yaml"),
+    "imports by query that were interrupted": ("import", "query", "--unfinished"),
     "import of what is there": ("import", "adt", "{folder}/schema/pump.json"),
     "import of no such interface": ("import", "csv", "{folder}/logger.csv", "--interface", "dtmi:test:Pmup;1"),
     "history": ("history", "pump-1", "pressure"),
@@ -211,6 +219,9 @@ def copies(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Copies]:
     write(first, {"first.ndjson": "\n".join(lines[:250] + lines[-4:]) + "\n", "more.ndjson": "\n".join(lines[200:]) + "\n"})
     write(first, {"snapshot.ndjson": lines[249] + '\n{"id": "pump-2", "ts": "2026-03-01T08:00:00Z", "p": 4}\nnot json\n'})
     write(first, {"logger.csv": "when,kPa\n2026-03-01T09:00:00,5\n2026-03-01T09:00:00,5\n2026-03-01T09:01:00,x\n"})
+    gauge = "{$dtId: 'gauge-{pump}', $metadata: {$model: 'dtmi:test:Pump;1'}, pressure: 2 bar}"
+    edge = "{$relationshipId: g, $sourceId: '{pump}', $targetId: 'gauge-{pump}', $relationshipName: feeds}"
+    write(first, {"gauges.yaml": f"twins:\n  - {gauge}\nrelationships:\n  - {edge}\n", "rooms.csv": "pump,room\npump-1,r1\npump-9,r9\n"})
     assert twinwright("apply", workspace=first).code == 0
     assert twinwright("ingest", first / "first.ndjson", "--contract", "pump", workspace=first).code == 0
     second = shutil.copytree(first, first.parent / "running")

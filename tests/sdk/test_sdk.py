@@ -106,6 +106,13 @@ WRITES: dict[str, Call] = {
     "update": lambda one, which, _: one.update(
         "SELECT T FROM DIGITALTWINS T WHERE T.$dtId = 'pump-1'", set={"pressure": 120.0}, dry_run=True
     )["preview"],
+    "import_query": lambda one, which, _: one.import_query(
+        "SELECT T.$dtId AS pump FROM DIGITALTWINS T WHERE T.$dtId = 'pump-1'",
+        template={"twins": [{"$dtId": f"gauge-{which}-{{pump}}", "$metadata": {"$model": "dtmi:test:Pump;1"}, "pressure": "{bar} bar"}]},
+        rows=[{"pump": "pump-1", "bar": 2}],
+        on=["pump"],
+        dry_run=True,
+    ),
     "create_fork": lambda one, which, _: one.create_fork(which)["commit"] > 0,
     "fork_diff": lambda one, which, _: one.fork_diff(which, limit=5)["counts"],
     "drop_fork": lambda one, which, _: one.drop_fork(which),

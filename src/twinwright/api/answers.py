@@ -199,6 +199,21 @@ class GraphUpdate(Answer):
     problems: list[dict[str, Any]]
 
 
+class GraphImport(Answer):
+    id: str | None = Field(description="Of the import in the audit; null where nothing was written.")
+    rows: int = Field(description="Of the query, or of it and the table joined.")
+    unmatched: int = Field(description="Rows of the table that go with no row of the query.")
+    twins_created: int
+    twins_changed: int
+    relationships_created: int
+    relationships_changed: int
+    unchanged: int = Field(description="Twins and relationships that had all of it already.")
+    refused: int = Field(description="What others had changed meanwhile so that it fits no more; of a dry run, all that does not fit.")
+    commits: int
+    token: int
+    problems: list[dict[str, Any]]
+
+
 class Scenarios(Answer):
     value: list[dict[str, Any]]
 

@@ -22,6 +22,7 @@ from twinwright.telemetry.payloads import MAX_PAYLOAD_BYTES
 
 MAX_DOCUMENT_BYTES: Final = 1024 * 1024
 MAX_MODELS_BYTES: Final = 32 * 1024 * 1024
+MAX_ROWS_BYTES: Final = 32 * 1024 * 1024
 MAX_UPLOAD_BYTES: Final = 1024 * 1024 * 1024
 MAX_DEPTH: Final = 64
 BODY_SECONDS: Final = 60.0
@@ -85,6 +86,11 @@ async def read_document(request: Request) -> Any:
 async def read_models(request: Request) -> Any:
     """DTDL documents: as `read_document`, and larger, since an ontology is added whole."""
     return await _document(request, MAX_MODELS_BYTES)
+
+
+async def read_rows(request: Request) -> Any:
+    """A document with rows of a table: as `read_document`, and larger."""
+    return await _document(request, MAX_ROWS_BYTES)
 
 
 async def _document(request: Request, limit: int) -> Any:

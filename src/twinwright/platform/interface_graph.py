@@ -79,6 +79,27 @@ class GraphSurface(Protocol):
         """Go on with updates that were interrupted: what each came to, as `update`."""
         ...
 
+    def import_query(
+        self,
+        query: str | None = None,
+        *,
+        template: Any,
+        rows: Sequence[Mapping[str, Any]] = (),
+        on: Sequence[str] = (),
+        dry_run: bool = False,
+        after: int | None = None,
+    ) -> dict[str, Any]:
+        """Make twins and relationships of rows by a template (`{"twins": [...], "relationships": [...]}`, `{column}` in their texts): the
+        rows of a query, or `rows` of a table, or both joined where the columns `on` are the same. What is there is given what the
+        template says of it. `id rows unmatched twins_created twins_changed relationships_created relationships_changed unchanged refused
+        commits token problems[]`; a dry run writes nothing, and has a `preview[]`. Raises InvalidTwinError, with nothing written, where
+        any document does not fit; QueryError, TooLargeError, BusyError."""
+        ...
+
+    def resume_query_imports(self) -> list[dict[str, Any]]:
+        """Go on with imports by query that were interrupted: what each came to, as `import_query`."""
+        ...
+
     def import_graph(self, files: Sequence[str], *, dry_run: bool = False, progress: Progress | None = None) -> dict[str, Any]:
         """Models, twins and relationships of files: NDJSON of Azure Digital Twins, graphs of its Explorer, DTDL, folders of these. All
         is checked first: `models twins relationships unchanged refused commits token problems[]`. Raises InvalidTwinError, and writes

@@ -12,7 +12,19 @@ from twinwright.clock import from_iso, time_of
 from twinwright.errors import ComponentNotFoundError, Problem, UsageError
 from twinwright.events.filter import filter_of
 from twinwright.governance.principals import Principal
-from twinwright.platform import event_routes, graph_diff, graph_files, importing, interfaces, jobs, retiring, updating, versions, webhooks
+from twinwright.platform import (
+    event_routes,
+    graph_diff,
+    graph_files,
+    importing,
+    interfaces,
+    jobs,
+    query_import,
+    retiring,
+    updating,
+    versions,
+    webhooks,
+)
 from twinwright.platform.horizon import require_horizon
 from twinwright.platform.interface_graph import Progress
 from twinwright.platform.session import Session
@@ -169,6 +181,23 @@ class LocalGraph:
 
     def resume_updates(self) -> list[dict[str, Any]]:
         return updating.resumed(self.session, self.principal)
+
+    def import_query(
+        self,
+        query: str | None = None,
+        *,
+        template: Any,
+        rows: Sequence[Mapping[str, Any]] = (),
+        on: Sequence[str] = (),
+        dry_run: bool = False,
+        after: int | None = None,
+    ) -> dict[str, Any]:
+        asked = query_import.Asked(query, rows, on)
+        self.session.wait_for(self.principal, after)
+        return query_import.import_query(self.session, self.principal, asked, template, lambda at: self._commit(at) or 0, dry_run=dry_run)
+
+    def resume_query_imports(self) -> list[dict[str, Any]]:
+        return query_import.resumed(self.session, self.principal)
 
     def import_graph(self, files: Sequence[str], *, dry_run: bool = False, progress: Progress | None = None) -> dict[str, Any]:
         problems: list[Problem] = []

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from twinwright.clock import Clock
-from twinwright.errors import NotFoundError, UsageError
+from twinwright.errors import NotFoundError, TooLargeError, UsageError
 from twinwright.governance.principals import SYSTEM, Principal
 from twinwright.storage.protocol import Store
 from twinwright.twins.evolution import UNCHANGED, Evolution
@@ -61,6 +61,15 @@ class Queries:
             principal, text, now=now, commit_of=commit_of, continuation=continuation, most=max_items, version=version
         )
         return {"value": answer.value, "continuationToken": answer.continuation, "charge": answer.charge}
+
+    def rows(
+        self, principal: Principal, text: str, most: int, commit_of: Callable[[str], int]
+    ) -> tuple[tuple[str, ...], list[dict[str, Any]]]:
+        """The names of its columns (none where each row is a document) and all rows of a query. Raises QueryError, TooLargeError."""
+        answer = self._service().query(principal, text, now=self._clock.now(), commit_of=commit_of, most=most)
+        if answer.continuation is not None:
+            raise TooLargeError(f"more than {most} rows", where="query", remedy="Select fewer of them at a time")
+        return answer.columns, answer.value
 
     def twin_ids(self, principal: Principal, text: str, most: int) -> list[str]:
         """The twins that a query selects. Raises QueryError, TooLargeError."""

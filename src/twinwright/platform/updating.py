@@ -1,7 +1,6 @@
 """Twins changed by a query: all of them checked against their interfaces before any is written, then written in pieces.
 
-How far an update has come is a record that is written with what it did, in one commit, so one that was interrupted goes on where it
-was: nothing is done twice and nothing left out. The records name who updated what, by which query.
+Its records name who updated what, by which query.
 """
 
 from __future__ import annotations
@@ -11,9 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
-from twinwright.clock import to_iso
-from twinwright.errors import BusyError, InvalidTwinError, NotFoundError, Problem, TwinwrightError, UsageError, problems_of
+from twinwright.errors import InvalidTwinError, NotFoundError, Problem, TwinwrightError, UsageError, problems_of
 from twinwright.governance.principals import SYSTEM, Principal
+from twinwright.platform import piecewise
+from twinwright.platform.piecewise import Body
 from twinwright.platform.session import Session
 from twinwright.twins.graph.current import Key
 from twinwright.twins.graph.diff import compared
@@ -24,10 +24,10 @@ MOST: Final = 100_000  # twins of one update
 PIECE: Final = 1_000  # of one commit
 UPDATE: Final = "update"  # the kind of record that says what an update is, by its id: written once
 PROGRESS: Final = "update-progress"  # the kind that says how far it is: written with each piece
+RECORDS: Final = piecewise.Records("update", UPDATE, PROGRESS)
 _TOLD: Final = 100  # problems that are told one by one
 _SHOWN: Final = 20  # twins of which a dry run shows what would change
 _COUNTED: Final = ("changed", "unchanged", "deleted", "relationships", "refused", "missing")
-Body = dict[str, Any]
 
 
 def change_of(given: Any) -> Change:
@@ -61,20 +61,14 @@ def update(session: Session, principal: Principal, query: str, change: Change, *
         told = [Problem(f"and {left} more", "Mend these first")] if left > 0 else []
         raise InvalidTwinError([*(Problem(**one) for one in checked["problems"]), *told])
     body = {"id": uuid.uuid4().hex, "query": query, "change": asdict(change), "twins": twins}
-    progress: Body = {"id": body["id"], "status": "running", "done": 0, "matched": len(twins), **dict.fromkeys(_COUNTED, 0)}
-    progress |= {"commits": 0, "first_commit": None, "last_commit": None, "problems": []}
+    progress = piecewise.begun(str(body["id"]), matched=len(twins), **dict.fromkeys(_COUNTED, 0))
     return _carried_out(session, principal, body, progress)
 
 
 def resumed(session: Session, principal: Principal) -> list[Body]:
     """Every update that was interrupted, carried out to its end. Raises BusyError while one is running."""
     principal.require_write()
-    found = []
-    for record in session.store.records(principal, PROGRESS):
-        if record.body["status"] == "running":
-            body = session.store.get_record(principal, UPDATE, record.id).body
-            found.append(_carried_out(session, principal, body, record.body))
-    return found
+    return [_carried_out(session, principal, body, progress) for body, progress in piecewise.unfinished(session, principal, RECORDS)]
 
 
 # --- checking --------------------------------------------------------------------------------------------------------
@@ -119,36 +113,11 @@ def _one(draft: Draft, id: str, change: Change, counts: dict[str, int], gone: se
 
 
 def _carried_out(session: Session, principal: Principal, body: Body, progress: Body) -> Body:
-    """From where it is to its end, one commit for each piece."""
-    if not session.updating.acquire(blocking=False):
-        raise BusyError("another update is running")
-    try:
-        change, twins = Change(**body["change"]), body["twins"]
-        while progress["status"] == "running":
-            progress = _piece(session, principal, body, progress, change, twins)
-    finally:
-        session.updating.release()
-    return {**{name: value for name, value in progress.items() if name not in ("status", "done")}, "token": progress["last_commit"]}
+    change, twins = Change(**body["change"]), body["twins"]
 
+    def piece(draft: Draft, first: int, last: int, progress: Body) -> None:
+        for id in twins[first:last]:
+            refused = _one(draft, id, change, progress, set(), None)
+            progress["problems"] += refused[: _TOLD - len(progress["problems"])]
 
-def _piece(session: Session, principal: Principal, body: Body, before: Body, change: Change, twins: Sequence[str]) -> Body:
-    first = before["done"]
-    piece = twins[first : first + PIECE]
-
-    def write(draft: Draft) -> Body:
-        progress = {**before, "done": first + len(piece), "commits": before["commits"] + 1, "last_commit": draft.commit}
-        progress["first_commit"] = before["first_commit"] or draft.commit
-        counts = {name: before[name] for name in _COUNTED}
-        problems = list(before["problems"])
-        for id in piece:
-            refused = _one(draft, id, change, counts, set(), None)
-            problems += refused[: _TOLD - len(problems)]
-        progress |= {**counts, "problems": problems}
-        if progress["done"] >= len(twins):
-            progress |= {"status": "done", "finished": to_iso(draft.now)}
-        if first == 0:
-            draft.put_record(UPDATE, body["id"], body)
-        draft.put_record(PROGRESS, body["id"], progress)
-        return progress
-
-    return session.graph.submit(principal, write).value
+    return piecewise.carried_out(session, principal, RECORDS, body, progress, total=len(twins), size=PIECE, piece=piece)

@@ -79,6 +79,10 @@ class RestGraph:
     def update(self, query: str, *, after: int | None = None, **change: Any) -> Found:
         return cast(Found, self._http.json("POST", "/v1/graph/update", json={"query": query, **change}, params=given(after=after)))
 
+    def import_query(self, query: str | None = None, *, template: Any, after: int | None = None, **options: Any) -> Found:
+        asked = {**({} if query is None else {"query": query}), "template": template, **options}
+        return cast(Found, self._http.json("POST", "/v1/graph/import", json=asked, params=given(after=after)))
+
     # --- interfaces --------------------------------------------------------------------------------------------------
 
     def interface_list(self, *, dependencies_for: Sequence[str] = ()) -> list[Found]:

@@ -31,7 +31,7 @@ ABSENT: Final[Mapping[str, str]] = {
     "export": _FILES,
     "import_": _FILES,
     "export_run": _FILES,
-    "resume_updates": "only who has the workspace goes on with what was begun",
+    **dict.fromkeys(("resume_updates", "resume_query_imports"), "only who has the workspace goes on with what was begun"),
     "import_graph": _FILES,
     "import_table": _FILES,
     "gaps": _SOURCES,

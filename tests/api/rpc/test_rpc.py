@@ -34,11 +34,6 @@ from twinwright.errors import InvalidTwinError, MissingExtraError, Problem, Usag
 Codes = grpc.StatusCode
 # Resources under /v1 that have no rpc, and why.
 WITHOUT = {
-    **dict.fromkeys([("GET", "/v1/forks"), ("GET", "/v1/forks/{name}/diff"), ("DELETE", "/v1/forks/{name}")], "over REST alone so far"),
-    ("PUT", "/v1/forks/{name}"): "over REST alone so far",
-    **dict.fromkeys([("GET", "/v1/graph/diff"), ("POST", "/v1/graph/update")], "over REST alone so far"),
-    **dict.fromkeys([("POST", "/v1/runs"), ("GET", "/v1/run-requests"), ("GET", "/v1/run-requests/{id}")], "over REST alone so far"),
-    **dict.fromkeys([("POST", "/v1/run-requests/{id}/cancel"), ("GET", "/v1/run-requests/{id}/results")], "over REST alone so far"),
     ("GET", "/v1/runs/{id}/report"): "a page for people, which a browser opens",
     ("GET", "/v1/reports/{id}"): "a page for people, which a browser opens",
     ("POST", "/v1/ingest/{contract}"): "a file of any size; over gRPC its parts are pushed, each with its receipt, by PushStream",

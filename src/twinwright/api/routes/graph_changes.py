@@ -1,4 +1,4 @@
-"""What has no place in the data plane's shape: what changed between two instants of the graph, and many twins changed at once."""
+"""What has no place in the data plane's shape: what changed between two instants of the graph, and many twins changed or made at once."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from twinwright.api import answers
-from twinwright.api.bodies import read_document
+from twinwright.api.bodies import read_document, read_rows
 from twinwright.api.errors import JsonResponse
 from twinwright.api.paging import MaxItems
 from twinwright.api.routes import failures
@@ -36,6 +36,28 @@ _UPDATE: Final = body(
         "additionalProperties": False,
     },
     "Which twins, and what of them.",
+)
+_DOCUMENTS: Final = {"type": "array", "maxItems": 100, "items": {"type": "object"}}
+_IMPORT: Final = body(
+    "application/json",
+    {
+        "type": "object",
+        "required": ["template"],
+        "properties": {
+            "query": {"type": "string", "maxLength": 8000, "description": "Its rows are what is made of."},
+            "rows": {"type": "array", "items": {"type": "object"}, "description": "Rows of a table, instead of a query or joined with it."},
+            "on": {**_PATHS, "description": "Columns in which a row of the table and one of the query are the same, as text."},
+            "template": {
+                "type": "object",
+                "properties": {"twins": _DOCUMENTS, "relationships": _DOCUMENTS},
+                "additionalProperties": False,
+                "description": "Documents with `{column}` in their texts; a text that is one alone takes the value as it is.",
+            },
+            "dry_run": {"type": "boolean", "description": "Check, count and show what would be made; write nothing."},
+        },
+        "additionalProperties": False,
+    },
+    "Which rows, and what is made of each.",
 )
 
 
@@ -65,14 +87,41 @@ async def diff(
     summary="Change every twin that a query selects",
 )
 async def update(request: Request, asking: Asking) -> Response:
-    given = await read_document(request)
-    if not isinstance(given, dict) or not isinstance(given.get("query"), str):
+    given = _known(await read_document(request), {"query", "set", "remove", "patch", "delete", "with_relationships", "dry_run"})
+    if not isinstance(given.get("query"), str):
         raise UsageError("there is no query", where="$.query", remedy='Send {"query": "SELECT T FROM DIGITALTWINS T", "set": {...}}')
-    unknown = sorted(given.keys() - {"query", "set", "remove", "patch", "delete", "with_relationships", "dry_run"})
-    if unknown or not isinstance(given.get("dry_run", False), bool):
-        what = f"'{unknown[0][:40]}' means nothing here" if unknown else "`dry_run` is true or false"
-        raise UsageError(what, where=f"$.{unknown[0][:40] if unknown else 'dry_run'}", remedy="See /openapi.json")
     await asking.visible()
     query = given.pop("query")
     answer = await asking.serving.graph.run(asking.platform.update, query, **given)
     return JsonResponse(answer, headers={"twinwright-token": str(answer["token"])})
+
+
+@router.post(
+    "/v1/graph/import",
+    response_model=answers.GraphImport,
+    responses=failures(400, 404, 408, 413, 415, 503),
+    openapi_extra=_IMPORT,
+    summary="Make twins and relationships of the rows of a query",
+)
+async def import_query(request: Request, asking: Asking) -> Response:
+    given = _known(await read_rows(request), {"query", "rows", "on", "template", "dry_run"})
+    query, lists = given.pop("query", None), [given.get(name, []) for name in ("rows", "on")]
+    if "template" not in given or not isinstance(query, str | None) or not all(isinstance(one, list) for one in lists):
+        remedy = 'Send {"query": "SELECT R.$dtId AS room FROM DIGITALTWINS R", "template": {"twins": [...]}}'
+        raise UsageError("there is no template, or query, rows or on are not of their kind", where="$.template", remedy=remedy)
+    if not all(isinstance(name, str) for name in lists[1]):
+        raise UsageError("a column is named by text", where="$.on", remedy="Name the columns that both have")
+    await asking.visible()
+    answer = await asking.serving.graph.run(asking.platform.import_query, query, **given)
+    return JsonResponse(answer, headers={"twinwright-token": str(answer["token"])})
+
+
+def _known(given: Any, names: set[str]) -> dict[str, Any]:
+    """The fields of a body. Raises UsageError for what is no object, or has others."""
+    if not isinstance(given, dict):
+        raise UsageError("the body is not an object", where="$", remedy="See /openapi.json")
+    unknown = sorted(given.keys() - names)
+    if unknown or not isinstance(given.get("dry_run", False), bool):
+        what = f"'{unknown[0][:40]}' means nothing here" if unknown else "`dry_run` is true or false"
+        raise UsageError(what, where=f"$.{unknown[0][:40] if unknown else 'dry_run'}", remedy="See /openapi.json")
+    return given

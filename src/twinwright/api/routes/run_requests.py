@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator
 from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Query, Request
@@ -11,11 +14,14 @@ from starlette.responses import Response
 from twinwright.api import answers
 from twinwright.api.errors import JsonResponse
 from twinwright.api.routes import failures
-from twinwright.api.routes.simulation import SCENARIO_BODY, scenario_of
-from twinwright.api.serving import Asking
+from twinwright.api.routes.simulation import PROGRESS, SCENARIO_BODY, scenario_of
+from twinwright.api.serving import Asking, Caller
+from twinwright.api.streaming import EVENTS, SIGN_OF_LIFE, accepts, error_text, event_text, server_sent
+from twinwright.errors import BusyError, TwinwrightError
 
 router = APIRouter(prefix="/v1", tags=["simulation"])
 Id = Annotated[str, InPath(min_length=1, max_length=128, description="The id of a request, or a unique prefix of it.")]
+_LOOK_SECONDS: Final = 0.2
 _MEDIA: Final = {
     "parquet": "application/vnd.apache.parquet",
     "csv": "text/csv",
@@ -58,10 +64,42 @@ async def run_requests(asking: Asking) -> Response:
     return JsonResponse({"value": await asking.serving.reads.run(asking.platform.run_requests)})
 
 
-@router.get("/run-requests/{id}", response_model=answers.RunRequest, responses=failures(404), summary="How far a request is")
-async def run_request(asking: Asking, id: Id) -> Response:
+@router.get(
+    "/run-requests/{id}",
+    response_model=answers.RunRequest,
+    responses={**PROGRESS, **failures(404)},
+    summary="How far a request is",
+    description="Who accepts `text/event-stream` is told `request` with the same whenever it is another, until it has ended.",
+)
+async def run_request(request: Request, asking: Asking, id: Id) -> Response:
     await asking.visible()
-    return JsonResponse(await asking.serving.reads.run(asking.platform.run_request, id))
+    found = await asking.serving.reads.run(asking.platform.run_request, id)
+    return server_sent(_watched(asking, found)) if accepts(request, EVENTS) else JsonResponse(found)
+
+
+async def _watched(asking: Caller, found: dict[str, Any]) -> AsyncGenerator[bytes, None]:
+    """A request as it changes; the next look is taken when the client has taken the one before."""
+    serving = asking.serving
+    try:
+        with serving.stream():
+            told: dict[str, Any] | None = None
+            quiet = 0.0
+            while not serving.closing.is_set():
+                shown = {name: value for name, value in found.items() if name != "eta_seconds"}  # this one is another at every look
+                if shown != told:
+                    told, quiet = shown, 0.0
+                    yield event_text("request", found)
+                elif quiet >= SIGN_OF_LIFE:
+                    quiet = 0.0
+                    yield b": still here\n\n"
+                if found["status"] not in ("waiting", "running"):
+                    return
+                await asyncio.sleep(_LOOK_SECONDS)
+                quiet += _LOOK_SECONDS
+                with contextlib.suppress(BusyError):
+                    found = await serving.reads.run(asking.platform.run_request, found["id"])
+    except TwinwrightError as error:  # it can't be a status any more
+        yield error_text(error)
 
 
 @router.post(

@@ -20,7 +20,7 @@ from twinwright.errors import NotFoundError, UsageError
 REPORT_POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'; base-uri 'none'; sandbox"
 Id = Annotated[str, InPath(min_length=1, max_length=128, description="Its id, or a unique prefix of it.")]
 router = APIRouter(prefix="/v1", tags=["simulation"])
-_PROGRESS: Final[dict[int | str, dict[str, Any]]] = {200: {"content": {EVENTS: {"schema": {"type": "string"}}}}}
+PROGRESS: Final[dict[int | str, dict[str, Any]]] = {200: {"content": {EVENTS: {"schema": {"type": "string"}}}}}
 SCENARIO_BODY: Final = {
     "requestBody": {
         "required": True,
@@ -48,7 +48,7 @@ async def scenarios(asking: Asking) -> Response:
 @router.post(
     "/scenarios",
     response_model=answers.RunAnswers,
-    responses={**_PROGRESS, **failures(400, 404, 408, 413, 415)},
+    responses={**PROGRESS, **failures(400, 404, 408, 413, 415)},
     summary="Run a scenario",
     description=(
         "Answers when all its runs have ended. A run that fails is an answer, not an error. Who accepts `text/event-stream` is told of "

@@ -6,14 +6,14 @@ What streams reads on when the client has taken the part before; a client that t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 from typing import Any, Final
 
 import grpc
 import msgspec
 
 from twinwright.api.rpc import v1_pb2
-from twinwright.api.rpc.bridge import Answered, Bridge
+from twinwright.api.rpc.bridge import Answered, Asked, Bridge
 from twinwright.api.rpc.messages import RPCS, SERVICE, Rpc, message_of
 from twinwright.api.rpc.statuses import Refused, refused, refused_by, refused_in_stream
 from twinwright.api.streaming import ARROW, EVENTS
@@ -22,7 +22,7 @@ from twinwright.observability.logs import get_logger
 
 STALLED_SECONDS: Final = 60.0
 PART_BYTES: Final = 1024 * 1024  # clients take messages of 4 MiB unless they say otherwise
-_CARRIED: Final = ("authorization", "x-correlation-id")
+_CARRIED: Final = ("authorization", "x-correlation-id", "twinwright-fork")
 _log = get_logger("grpc")
 
 
@@ -80,7 +80,8 @@ class Calls:
         return handle
 
     def _parts(self, rpc: Rpc) -> Callable[[Any, Any], Awaitable[None]]:
-        stream = {"History": self._history, "Simulate": self._simulate, "Events": self._events}[rpc.name]
+        streams = {"History": self._history, "FetchSubmittedRun": self._file, "Simulate": self._simulate}
+        stream = {**streams, "WatchSubmittedRun": self._watch, "Events": self._events}[rpc.name]
 
         async def handle(request: Any, context: Any) -> None:
             await _told(context, stream(rpc, request, context))
@@ -89,16 +90,21 @@ class Calls:
 
     async def _answer(self, rpc: Rpc, request: Any, context: Any) -> Any:
         answer = await self._bridge.ask(rpc.asked(request), carried(context.invocation_metadata()))
-        if answer.status != 200:
-            raise refused(answer)
+        _check(answer)
         return message_of(rpc.response, msgspec.json.decode(answer.body))
 
     async def _history(self, rpc: Rpc, request: Any, context: Any) -> None:
+        await self._bytes(rpc.asked(request, ARROW), context, lambda part: v1_pb2.HistoryPart(arrow=part))
+
+    async def _file(self, rpc: Rpc, request: Any, context: Any) -> None:
+        await self._bytes(rpc.asked(request, "*/*"), context, lambda part: v1_pb2.FilePart(data=part))
+
+    async def _bytes(self, asked: Asked, context: Any, message: Callable[[bytes], Any]) -> None:
         async def take(part: bytes) -> None:
             for start in range(0, len(part), PART_BYTES):
-                await self._write(context, v1_pb2.HistoryPart(arrow=part[start : start + PART_BYTES]))
+                await self._write(context, message(part[start : start + PART_BYTES]))
 
-        _check(await self._bridge.ask(rpc.asked(request, ARROW), carried(context.invocation_metadata()), take))
+        _check(await self._bridge.ask(asked, carried(context.invocation_metadata()), take))
 
     async def _simulate(self, rpc: Rpc, request: Any, context: Any) -> None:
         async def take(name: str, data: Any, _id: str) -> None:
@@ -109,13 +115,23 @@ class Calls:
 
         await self._sent(rpc, request, context, take)
 
+    async def _watch(self, rpc: Rpc, request: Any, context: Any) -> None:
+        async def take(_name: str, data: Any, _id: str) -> None:
+            await self._write(context, message_of(v1_pb2.SubmittedRun, data))
+
+        await self._until_closing(self._sent(rpc, request, context, take))
+
     async def _events(self, rpc: Rpc, request: Any, context: Any) -> None:
         async def take(name: str, data: Any, id: str) -> None:
             place = {"position": int(id)} if id else {}
             text = "" if data is None else msgspec.json.encode(data).decode()
             await self._write(context, v1_pb2.Event(type=name, json=text, **place))
 
-        following = asyncio.ensure_future(self._sent(rpc, request, context, take))
+        await self._until_closing(self._sent(rpc, request, context, take))
+
+    async def _until_closing(self, stream: Coroutine[Any, Any, None]) -> None:
+        """A stream that goes on for as long as there is something to tell. Raises StoppingError where the server stops before."""
+        following = asyncio.ensure_future(stream)
         stopping = asyncio.ensure_future(self.closing.wait())
         try:
             await asyncio.wait({following, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -155,7 +171,7 @@ class Calls:
 
 
 def carried(metadata: Iterable[tuple[str, str | bytes]] | None) -> list[tuple[bytes, bytes]]:
-    """What of the metadata goes on to REST: the credential and the correlation id, and nothing else that could be sent."""
+    """What of the metadata goes on to REST: the credential, the correlation id and the fork, and nothing else that could be sent."""
     found = ((name, value) for name, value in metadata or () if name in _CARRIED)
     return [(name.encode(), value if isinstance(value, bytes) else value.encode("latin-1", "replace")) for name, value in found]
 
@@ -179,7 +195,7 @@ async def _told(context: Any, work: Awaitable[Any]) -> Any:
 
 
 def _check(answer: Answered) -> None:
-    if answer.status != 200:
+    if answer.status not in (200, 202):
         raise refused(answer)
 
 

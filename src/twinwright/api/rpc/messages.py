@@ -20,8 +20,9 @@ from twinwright.errors import UsageError
 
 SERVICE: Final = v1_pb2.DESCRIPTOR.services_by_name["Twinwright"]
 _PLACE: Final = re.compile(r"\{(\w+)(=\*\*)?\}")
+_CAMEL: Final = frozenset({"continuation_token"})  # as the data plane has it
 _HEADERS: Final = {"idempotency_key": "idempotency-key", "max_items": "max-items-per-page"}
-_IN_QUERY: Final = frozenset({"after", "fresh", "interface", "precision"})  # also where the rest is the body
+_IN_QUERY: Final = frozenset({"after", "fresh", "interface", "precision", "priority"})  # also where the rest is the body
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ RPCS: Final[Mapping[str, Rpc]] = {method.name: Rpc(method) for method in SERVICE
 def rest_name(field: FieldDescriptor) -> str:
     """What REST calls a field: its own name, or the one that the .proto gives beside it."""
     usual = re.sub(r"_(\w)", lambda found: found[1].upper(), field.name)
-    return str(field.name if field.json_name == usual else field.json_name)
+    return str(field.name if field.json_name == usual and field.name not in _CAMEL else field.json_name)
 
 
 def message_of(kind: Any, answer: Mapping[str, Any]) -> Any:
@@ -171,10 +172,34 @@ def _event_headers(attributes: Mapping[str, str]) -> Iterator[tuple[str, str]]:
         yield ("content-type", value) if name == "datacontenttype" else (f"ce-{name}", quote(value, safe=" /:,;+()[]{}@=?&"))
 
 
+def _raw(text: str) -> Any:
+    """JSON as it was given: REST says what is wrong with it."""
+    return msgspec.Raw(text.encode() or b"null")
+
+
+def _given(request: Any, *names: str) -> dict[str, Any]:
+    """The fields that are given, those of JSON as they are."""
+    found: dict[str, Any] = {}
+    for field in request.DESCRIPTOR.fields:
+        if field.name in names and _is_given(request, field):
+            value, name = getattr(request, field.name), field.name.removesuffix("_json")
+            raw = name != field.name
+            found[name] = [_raw(one) for one in value] if raw and field.is_repeated else _raw(value) if raw else _plain(value)
+    return found
+
+
+def _update(request: Any) -> Any:
+    return _given(request, "query", "set_json", "remove", "patch_json", "delete", "with_relationships", "dry_run")
+
+
+def _import(request: Any) -> Any:
+    return _given(request, "query", "template_json", "rows_json", "on", "dry_run")
+
+
 def _scenario(request: Any) -> Any:
     if request.WhichOneof("what") != "scenario_json":
         return {"scenario": request.scenario}
-    return msgspec.Raw(request.scenario_json.encode() or b"null")
+    return _raw(request.scenario_json)
 
 
 _DOCUMENTS: Final[Mapping[str, Callable[[Any], Any]]] = {
@@ -186,4 +211,7 @@ _DOCUMENTS: Final[Mapping[str, Callable[[Any], Any]]] = {
     },
     "RetryWebhookLetters": lambda asked: {"ids": None if asked.all else list(asked.ids)},
     "Simulate": _scenario,
+    "SubmitRun": _scenario,
+    "UpdateTwins": _update,
+    "ImportByQuery": _import,
 }

@@ -432,6 +432,242 @@ class QueryPage(_message.Message):
     continuation_token: str
     def __init__(self, rows_json: _Optional[_Iterable[str]] = ..., continuation_token: _Optional[str] = ...) -> None: ...
 
+class DiffGraphRequest(_message.Message):
+    __slots__ = ("start", "end", "event_time", "as_of", "known_at", "kind", "continuation_token", "max_items", "after")
+    START_FIELD_NUMBER: _ClassVar[int]
+    END_FIELD_NUMBER: _ClassVar[int]
+    EVENT_TIME_FIELD_NUMBER: _ClassVar[int]
+    AS_OF_FIELD_NUMBER: _ClassVar[int]
+    KNOWN_AT_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    CONTINUATION_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    MAX_ITEMS_FIELD_NUMBER: _ClassVar[int]
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    start: str
+    end: str
+    event_time: bool
+    as_of: str
+    known_at: str
+    kind: str
+    continuation_token: str
+    max_items: int
+    after: int
+    def __init__(self, start: _Optional[str] = ..., end: _Optional[str] = ..., event_time: _Optional[bool] = ..., as_of: _Optional[str] = ..., known_at: _Optional[str] = ..., kind: _Optional[str] = ..., continuation_token: _Optional[str] = ..., max_items: _Optional[int] = ..., after: _Optional[int] = ...) -> None: ...
+
+class GraphDifference(_message.Message):
+    __slots__ = ("kind", "change", "id", "interface", "source", "name", "properties_json")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    CHANGE_FIELD_NUMBER: _ClassVar[int]
+    ID_FIELD_NUMBER: _ClassVar[int]
+    INTERFACE_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    PROPERTIES_JSON_FIELD_NUMBER: _ClassVar[int]
+    kind: str
+    change: str
+    id: str
+    interface: str
+    source: str
+    name: str
+    properties_json: str
+    def __init__(self, kind: _Optional[str] = ..., change: _Optional[str] = ..., id: _Optional[str] = ..., interface: _Optional[str] = ..., source: _Optional[str] = ..., name: _Optional[str] = ..., properties_json: _Optional[str] = ...) -> None: ...
+
+class GraphDiff(_message.Message):
+    __slots__ = ("differences", "counts_json", "from_json", "to_json", "continuation_token")
+    DIFFERENCES_FIELD_NUMBER: _ClassVar[int]
+    COUNTS_JSON_FIELD_NUMBER: _ClassVar[int]
+    FROM_JSON_FIELD_NUMBER: _ClassVar[int]
+    TO_JSON_FIELD_NUMBER: _ClassVar[int]
+    CONTINUATION_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    differences: _containers.RepeatedCompositeFieldContainer[GraphDifference]
+    counts_json: str
+    from_json: str
+    to_json: str
+    continuation_token: str
+    def __init__(self, differences: _Optional[_Iterable[_Union[GraphDifference, _Mapping]]] = ..., counts_json: _Optional[str] = ..., from_json: _Optional[str] = ..., to_json: _Optional[str] = ..., continuation_token: _Optional[str] = ...) -> None: ...
+
+class UpdateTwinsRequest(_message.Message):
+    __slots__ = ("query", "set_json", "remove", "patch_json", "delete", "with_relationships", "dry_run", "after")
+    QUERY_FIELD_NUMBER: _ClassVar[int]
+    SET_JSON_FIELD_NUMBER: _ClassVar[int]
+    REMOVE_FIELD_NUMBER: _ClassVar[int]
+    PATCH_JSON_FIELD_NUMBER: _ClassVar[int]
+    DELETE_FIELD_NUMBER: _ClassVar[int]
+    WITH_RELATIONSHIPS_FIELD_NUMBER: _ClassVar[int]
+    DRY_RUN_FIELD_NUMBER: _ClassVar[int]
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    query: str
+    set_json: str
+    remove: _containers.RepeatedScalarFieldContainer[str]
+    patch_json: str
+    delete: bool
+    with_relationships: bool
+    dry_run: bool
+    after: int
+    def __init__(self, query: _Optional[str] = ..., set_json: _Optional[str] = ..., remove: _Optional[_Iterable[str]] = ..., patch_json: _Optional[str] = ..., delete: _Optional[bool] = ..., with_relationships: _Optional[bool] = ..., dry_run: _Optional[bool] = ..., after: _Optional[int] = ...) -> None: ...
+
+class TwinsUpdate(_message.Message):
+    __slots__ = ("id", "matched", "changed", "unchanged", "deleted", "relationships", "refused", "missing", "commits", "token", "problems_json", "preview_json")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    MATCHED_FIELD_NUMBER: _ClassVar[int]
+    CHANGED_FIELD_NUMBER: _ClassVar[int]
+    UNCHANGED_FIELD_NUMBER: _ClassVar[int]
+    DELETED_FIELD_NUMBER: _ClassVar[int]
+    RELATIONSHIPS_FIELD_NUMBER: _ClassVar[int]
+    REFUSED_FIELD_NUMBER: _ClassVar[int]
+    MISSING_FIELD_NUMBER: _ClassVar[int]
+    COMMITS_FIELD_NUMBER: _ClassVar[int]
+    TOKEN_FIELD_NUMBER: _ClassVar[int]
+    PROBLEMS_JSON_FIELD_NUMBER: _ClassVar[int]
+    PREVIEW_JSON_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    matched: int
+    changed: int
+    unchanged: int
+    deleted: int
+    relationships: int
+    refused: int
+    missing: int
+    commits: int
+    token: int
+    problems_json: _containers.RepeatedScalarFieldContainer[str]
+    preview_json: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, id: _Optional[str] = ..., matched: _Optional[int] = ..., changed: _Optional[int] = ..., unchanged: _Optional[int] = ..., deleted: _Optional[int] = ..., relationships: _Optional[int] = ..., refused: _Optional[int] = ..., missing: _Optional[int] = ..., commits: _Optional[int] = ..., token: _Optional[int] = ..., problems_json: _Optional[_Iterable[str]] = ..., preview_json: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class ImportByQueryRequest(_message.Message):
+    __slots__ = ("query", "template_json", "rows_json", "on", "dry_run", "after")
+    QUERY_FIELD_NUMBER: _ClassVar[int]
+    TEMPLATE_JSON_FIELD_NUMBER: _ClassVar[int]
+    ROWS_JSON_FIELD_NUMBER: _ClassVar[int]
+    ON_FIELD_NUMBER: _ClassVar[int]
+    DRY_RUN_FIELD_NUMBER: _ClassVar[int]
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    query: str
+    template_json: str
+    rows_json: _containers.RepeatedScalarFieldContainer[str]
+    on: _containers.RepeatedScalarFieldContainer[str]
+    dry_run: bool
+    after: int
+    def __init__(self, query: _Optional[str] = ..., template_json: _Optional[str] = ..., rows_json: _Optional[_Iterable[str]] = ..., on: _Optional[_Iterable[str]] = ..., dry_run: _Optional[bool] = ..., after: _Optional[int] = ...) -> None: ...
+
+class QueryImport(_message.Message):
+    __slots__ = ("id", "rows", "unmatched", "twins_created", "twins_changed", "relationships_created", "relationships_changed", "unchanged", "refused", "commits", "token", "problems_json", "preview_json")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    UNMATCHED_FIELD_NUMBER: _ClassVar[int]
+    TWINS_CREATED_FIELD_NUMBER: _ClassVar[int]
+    TWINS_CHANGED_FIELD_NUMBER: _ClassVar[int]
+    RELATIONSHIPS_CREATED_FIELD_NUMBER: _ClassVar[int]
+    RELATIONSHIPS_CHANGED_FIELD_NUMBER: _ClassVar[int]
+    UNCHANGED_FIELD_NUMBER: _ClassVar[int]
+    REFUSED_FIELD_NUMBER: _ClassVar[int]
+    COMMITS_FIELD_NUMBER: _ClassVar[int]
+    TOKEN_FIELD_NUMBER: _ClassVar[int]
+    PROBLEMS_JSON_FIELD_NUMBER: _ClassVar[int]
+    PREVIEW_JSON_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    rows: int
+    unmatched: int
+    twins_created: int
+    twins_changed: int
+    relationships_created: int
+    relationships_changed: int
+    unchanged: int
+    refused: int
+    commits: int
+    token: int
+    problems_json: _containers.RepeatedScalarFieldContainer[str]
+    preview_json: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, id: _Optional[str] = ..., rows: _Optional[int] = ..., unmatched: _Optional[int] = ..., twins_created: _Optional[int] = ..., twins_changed: _Optional[int] = ..., relationships_created: _Optional[int] = ..., relationships_changed: _Optional[int] = ..., unchanged: _Optional[int] = ..., refused: _Optional[int] = ..., commits: _Optional[int] = ..., token: _Optional[int] = ..., problems_json: _Optional[_Iterable[str]] = ..., preview_json: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class ListForksRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class Fork(_message.Message):
+    __slots__ = ("name", "commit", "created", "by")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    COMMIT_FIELD_NUMBER: _ClassVar[int]
+    CREATED_FIELD_NUMBER: _ClassVar[int]
+    BY_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    commit: int
+    created: str
+    by: str
+    def __init__(self, name: _Optional[str] = ..., commit: _Optional[int] = ..., created: _Optional[str] = ..., by: _Optional[str] = ...) -> None: ...
+
+class Forks(_message.Message):
+    __slots__ = ("forks",)
+    FORKS_FIELD_NUMBER: _ClassVar[int]
+    forks: _containers.RepeatedCompositeFieldContainer[Fork]
+    def __init__(self, forks: _Optional[_Iterable[_Union[Fork, _Mapping]]] = ...) -> None: ...
+
+class CreateForkRequest(_message.Message):
+    __slots__ = ("name", "at")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    AT_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    at: str
+    def __init__(self, name: _Optional[str] = ..., at: _Optional[str] = ...) -> None: ...
+
+class DiffForkRequest(_message.Message):
+    __slots__ = ("name", "against", "limit")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    AGAINST_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    against: str
+    limit: int
+    def __init__(self, name: _Optional[str] = ..., against: _Optional[str] = ..., limit: _Optional[int] = ...) -> None: ...
+
+class ForkDiff(_message.Message):
+    __slots__ = ("fork", "base", "commit", "against", "counts", "readings", "twins_json", "relationships_json", "values_json")
+    class CountsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    class ReadingsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    FORK_FIELD_NUMBER: _ClassVar[int]
+    BASE_FIELD_NUMBER: _ClassVar[int]
+    COMMIT_FIELD_NUMBER: _ClassVar[int]
+    AGAINST_FIELD_NUMBER: _ClassVar[int]
+    COUNTS_FIELD_NUMBER: _ClassVar[int]
+    READINGS_FIELD_NUMBER: _ClassVar[int]
+    TWINS_JSON_FIELD_NUMBER: _ClassVar[int]
+    RELATIONSHIPS_JSON_FIELD_NUMBER: _ClassVar[int]
+    VALUES_JSON_FIELD_NUMBER: _ClassVar[int]
+    fork: str
+    base: int
+    commit: int
+    against: str
+    counts: _containers.ScalarMap[str, int]
+    readings: _containers.ScalarMap[str, int]
+    twins_json: _containers.RepeatedScalarFieldContainer[str]
+    relationships_json: _containers.RepeatedScalarFieldContainer[str]
+    values_json: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, fork: _Optional[str] = ..., base: _Optional[int] = ..., commit: _Optional[int] = ..., against: _Optional[str] = ..., counts: _Optional[_Mapping[str, int]] = ..., readings: _Optional[_Mapping[str, int]] = ..., twins_json: _Optional[_Iterable[str]] = ..., relationships_json: _Optional[_Iterable[str]] = ..., values_json: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class DropForkRequest(_message.Message):
+    __slots__ = ("name",)
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    def __init__(self, name: _Optional[str] = ...) -> None: ...
+
+class Dropped(_message.Message):
+    __slots__ = ("dropped",)
+    DROPPED_FIELD_NUMBER: _ClassVar[int]
+    dropped: str
+    def __init__(self, dropped: _Optional[str] = ...) -> None: ...
+
 class ListModelsRequest(_message.Message):
     __slots__ = ("after",)
     AFTER_FIELD_NUMBER: _ClassVar[int]
@@ -513,6 +749,88 @@ class SimulateUpdate(_message.Message):
     progress: Progress
     done: Runs
     def __init__(self, progress: _Optional[_Union[Progress, _Mapping]] = ..., done: _Optional[_Union[Runs, _Mapping]] = ...) -> None: ...
+
+class SubmitRunRequest(_message.Message):
+    __slots__ = ("scenario", "scenario_json", "priority", "fresh", "after")
+    SCENARIO_FIELD_NUMBER: _ClassVar[int]
+    SCENARIO_JSON_FIELD_NUMBER: _ClassVar[int]
+    PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    FRESH_FIELD_NUMBER: _ClassVar[int]
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    scenario: str
+    scenario_json: str
+    priority: str
+    fresh: bool
+    after: int
+    def __init__(self, scenario: _Optional[str] = ..., scenario_json: _Optional[str] = ..., priority: _Optional[str] = ..., fresh: _Optional[bool] = ..., after: _Optional[int] = ...) -> None: ...
+
+class ListSubmittedRunsRequest(_message.Message):
+    __slots__ = ("after",)
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    after: int
+    def __init__(self, after: _Optional[int] = ...) -> None: ...
+
+class SubmittedRunRequest(_message.Message):
+    __slots__ = ("id", "after")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    after: int
+    def __init__(self, id: _Optional[str] = ..., after: _Optional[int] = ...) -> None: ...
+
+class SubmittedRun(_message.Message):
+    __slots__ = ("id", "status", "priority", "ahead", "total", "done", "eta_seconds", "ok", "failed", "error_json", "json")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    AHEAD_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_FIELD_NUMBER: _ClassVar[int]
+    DONE_FIELD_NUMBER: _ClassVar[int]
+    ETA_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    OK_FIELD_NUMBER: _ClassVar[int]
+    FAILED_FIELD_NUMBER: _ClassVar[int]
+    ERROR_JSON_FIELD_NUMBER: _ClassVar[int]
+    JSON_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    status: str
+    priority: int
+    ahead: int
+    total: int
+    done: int
+    eta_seconds: float
+    ok: int
+    failed: int
+    error_json: str
+    json: str
+    def __init__(self, id: _Optional[str] = ..., status: _Optional[str] = ..., priority: _Optional[int] = ..., ahead: _Optional[int] = ..., total: _Optional[int] = ..., done: _Optional[int] = ..., eta_seconds: _Optional[float] = ..., ok: _Optional[int] = ..., failed: _Optional[int] = ..., error_json: _Optional[str] = ..., json: _Optional[str] = ...) -> None: ...
+
+class SubmittedRuns(_message.Message):
+    __slots__ = ("requests",)
+    REQUESTS_FIELD_NUMBER: _ClassVar[int]
+    requests: _containers.RepeatedCompositeFieldContainer[SubmittedRun]
+    def __init__(self, requests: _Optional[_Iterable[_Union[SubmittedRun, _Mapping]]] = ...) -> None: ...
+
+class CancelSubmittedRunRequest(_message.Message):
+    __slots__ = ("id",)
+    ID_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    def __init__(self, id: _Optional[str] = ...) -> None: ...
+
+class FetchSubmittedRunRequest(_message.Message):
+    __slots__ = ("id", "format", "after")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    FORMAT_FIELD_NUMBER: _ClassVar[int]
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    format: str
+    after: int
+    def __init__(self, id: _Optional[str] = ..., format: _Optional[str] = ..., after: _Optional[int] = ...) -> None: ...
+
+class FilePart(_message.Message):
+    __slots__ = ("data",)
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    data: bytes
+    def __init__(self, data: _Optional[bytes] = ...) -> None: ...
 
 class ListRunsRequest(_message.Message):
     __slots__ = ("model", "scenario", "after")

@@ -109,6 +109,41 @@ class TwinwrightStub:
                 request_serializer=twinwright_dot_api_dot_rpc_dot_v1__pb2.QueryRequest.SerializeToString,
                 response_deserializer=twinwright_dot_api_dot_rpc_dot_v1__pb2.QueryPage.FromString,
                 _registered_method=True)
+        self.DiffGraph = channel.unary_unary(
+                '/twinwright.v1.Twinwright/DiffGraph',
+                request_serializer=twinwright_dot_api_dot_rpc_dot_v1__pb2.DiffGraphRequest.SerializeToString,
+                response_deserializer=twinwright_dot_api_dot_rpc_dot_v1__pb2.GraphDiff.FromString,
+                _registered_method=True)
+        self.UpdateTwins = channel.unary_unary(
+                '/twinwright.v1.Twinwright/UpdateTwins',
+                request_serializer=twinwright_dot_api_dot_rpc_dot_v1__pb2.UpdateTwinsRequest.SerializeToString,
+                response_deserializer=twinwright_dot_api_dot_rpc_dot_v1__pb2.TwinsUpdate.FromString,
+                _registered_method=True)
+        self.ImportByQuery = channel.unary_unary(
+                '/twinwright.v1.Twinwright/ImportByQuery',
+                request_serializer=twinwright_dot_api_dot_rpc_dot_v1__pb2.ImportByQueryRequest.SerializeToString,
+                response_deserializer=twinwright_dot_api_dot_rpc_dot_v1__pb2.QueryImport.FromString,
+                _registered_method=True)
+        self.ListForks = channel.unary_unary(
+                '/twinwright.v1.Twinwright/ListForks',
+                request_serializer=twinwright_dot_api_dot_rpc_dot_v1__pb2.ListForksRequest.SerializeToString,
+                response_deserializer=twinwright_dot_api_dot_rpc_dot_v1__pb2.Forks.FromString,
+                _registered_method=True)
+        self.CreateFork = channel.unary_unary(
+                '/twinwright.v1.Twinwright/CreateFork',
+                request_serializer=twinwright_dot_api_dot_rpc_dot_v1__pb2.CreateForkRequest.SerializeToString,
+                response_deserializer=twinwright_dot_api_dot_rpc_dot_v1__pb2.Fork.FromString,
+                _registered_method=True)
+        self.DiffFork = channel.unary_unary(
+                '/twinwright.v1.Twinwright/DiffFork',
+                request_serializer=twinwright_dot_api_dot_rpc_dot_v1__pb2.DiffForkRequest.SerializeToString,
+                response_deserializer=twinwright_dot_api_dot_rpc_dot_v1__pb2.ForkDiff.FromString,
+                _registered_method=True)
+        self.DropFork = channel.unary_unary(
+                '/twinwright.v1.Twinwright/DropFork',
+                request_serializer=twinwright_dot_api_dot_rpc_dot_v1__pb2.DropForkRequest.SerializeToString,
+                response_deserializer=twinwright_dot_api_dot_rpc_dot_v1__pb2.Dropped.FromString,
+                _registered_method=True)
         self.ListModels = channel.unary_unary(
                 '/twinwright.v1.Twinwright/ListModels',
                 request_serializer=twinwright_dot_api_dot_rpc_dot_v1__pb2.ListModelsRequest.SerializeToString,
@@ -123,6 +158,36 @@ class TwinwrightStub:
                 '/twinwright.v1.Twinwright/Simulate',
                 request_serializer=twinwright_dot_api_dot_rpc_dot_v1__pb2.SimulateRequest.SerializeToString,
                 response_deserializer=twinwright_dot_api_dot_rpc_dot_v1__pb2.SimulateUpdate.FromString,
+                _registered_method=True)
+        self.SubmitRun = channel.unary_unary(
+                '/twinwright.v1.Twinwright/SubmitRun',
+                request_serializer=twinwright_dot_api_dot_rpc_dot_v1__pb2.SubmitRunRequest.SerializeToString,
+                response_deserializer=twinwright_dot_api_dot_rpc_dot_v1__pb2.SubmittedRun.FromString,
+                _registered_method=True)
+        self.ListSubmittedRuns = channel.unary_unary(
+                '/twinwright.v1.Twinwright/ListSubmittedRuns',
+                request_serializer=twinwright_dot_api_dot_rpc_dot_v1__pb2.ListSubmittedRunsRequest.SerializeToString,
+                response_deserializer=twinwright_dot_api_dot_rpc_dot_v1__pb2.SubmittedRuns.FromString,
+                _registered_method=True)
+        self.GetSubmittedRun = channel.unary_unary(
+                '/twinwright.v1.Twinwright/GetSubmittedRun',
+                request_serializer=twinwright_dot_api_dot_rpc_dot_v1__pb2.SubmittedRunRequest.SerializeToString,
+                response_deserializer=twinwright_dot_api_dot_rpc_dot_v1__pb2.SubmittedRun.FromString,
+                _registered_method=True)
+        self.WatchSubmittedRun = channel.unary_stream(
+                '/twinwright.v1.Twinwright/WatchSubmittedRun',
+                request_serializer=twinwright_dot_api_dot_rpc_dot_v1__pb2.SubmittedRunRequest.SerializeToString,
+                response_deserializer=twinwright_dot_api_dot_rpc_dot_v1__pb2.SubmittedRun.FromString,
+                _registered_method=True)
+        self.CancelSubmittedRun = channel.unary_unary(
+                '/twinwright.v1.Twinwright/CancelSubmittedRun',
+                request_serializer=twinwright_dot_api_dot_rpc_dot_v1__pb2.CancelSubmittedRunRequest.SerializeToString,
+                response_deserializer=twinwright_dot_api_dot_rpc_dot_v1__pb2.SubmittedRun.FromString,
+                _registered_method=True)
+        self.FetchSubmittedRun = channel.unary_stream(
+                '/twinwright.v1.Twinwright/FetchSubmittedRun',
+                request_serializer=twinwright_dot_api_dot_rpc_dot_v1__pb2.FetchSubmittedRunRequest.SerializeToString,
+                response_deserializer=twinwright_dot_api_dot_rpc_dot_v1__pb2.FilePart.FromString,
                 _registered_method=True)
         self.ListRuns = channel.unary_unary(
                 '/twinwright.v1.Twinwright/ListRuns',
@@ -333,6 +398,52 @@ class TwinwrightServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def DiffGraph(self, request, context):
+        """What changed between two instants of the graph: commits, or times.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateTwins(self, request, context):
+        """Change every twin that a query selects; all are checked before any is written.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ImportByQuery(self, request, context):
+        """Make twins and relationships of the rows of a query; all are checked before any is written.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListForks(self, request, context):
+        """Any other rpc is done in a fork that its metadata `twinwright-fork` names.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateFork(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DiffFork(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DropFork(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListModels(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -347,6 +458,45 @@ class TwinwrightServicer:
 
     def Simulate(self, request, context):
         """Told of each run that ends; the last message has the runs. The deadline of the call ends the waiting, not the runs.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SubmitRun(self, request, context):
+        """A scenario that is run in the background, over restarts too.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListSubmittedRuns(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetSubmittedRun(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WatchSubmittedRun(self, request, context):
+        """Told of it as it changes; the last message is of one that has ended. The deadline of the call ends the watching, not the runs.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CancelSubmittedRun(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def FetchSubmittedRun(self, request, context):
+        """The outputs of all its runs as one file, in parts that follow each other.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -563,6 +713,41 @@ def add_TwinwrightServicer_to_server(servicer, server):
                     request_deserializer=twinwright_dot_api_dot_rpc_dot_v1__pb2.QueryRequest.FromString,
                     response_serializer=twinwright_dot_api_dot_rpc_dot_v1__pb2.QueryPage.SerializeToString,
             ),
+            'DiffGraph': grpc.unary_unary_rpc_method_handler(
+                    servicer.DiffGraph,
+                    request_deserializer=twinwright_dot_api_dot_rpc_dot_v1__pb2.DiffGraphRequest.FromString,
+                    response_serializer=twinwright_dot_api_dot_rpc_dot_v1__pb2.GraphDiff.SerializeToString,
+            ),
+            'UpdateTwins': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateTwins,
+                    request_deserializer=twinwright_dot_api_dot_rpc_dot_v1__pb2.UpdateTwinsRequest.FromString,
+                    response_serializer=twinwright_dot_api_dot_rpc_dot_v1__pb2.TwinsUpdate.SerializeToString,
+            ),
+            'ImportByQuery': grpc.unary_unary_rpc_method_handler(
+                    servicer.ImportByQuery,
+                    request_deserializer=twinwright_dot_api_dot_rpc_dot_v1__pb2.ImportByQueryRequest.FromString,
+                    response_serializer=twinwright_dot_api_dot_rpc_dot_v1__pb2.QueryImport.SerializeToString,
+            ),
+            'ListForks': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListForks,
+                    request_deserializer=twinwright_dot_api_dot_rpc_dot_v1__pb2.ListForksRequest.FromString,
+                    response_serializer=twinwright_dot_api_dot_rpc_dot_v1__pb2.Forks.SerializeToString,
+            ),
+            'CreateFork': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateFork,
+                    request_deserializer=twinwright_dot_api_dot_rpc_dot_v1__pb2.CreateForkRequest.FromString,
+                    response_serializer=twinwright_dot_api_dot_rpc_dot_v1__pb2.Fork.SerializeToString,
+            ),
+            'DiffFork': grpc.unary_unary_rpc_method_handler(
+                    servicer.DiffFork,
+                    request_deserializer=twinwright_dot_api_dot_rpc_dot_v1__pb2.DiffForkRequest.FromString,
+                    response_serializer=twinwright_dot_api_dot_rpc_dot_v1__pb2.ForkDiff.SerializeToString,
+            ),
+            'DropFork': grpc.unary_unary_rpc_method_handler(
+                    servicer.DropFork,
+                    request_deserializer=twinwright_dot_api_dot_rpc_dot_v1__pb2.DropForkRequest.FromString,
+                    response_serializer=twinwright_dot_api_dot_rpc_dot_v1__pb2.Dropped.SerializeToString,
+            ),
             'ListModels': grpc.unary_unary_rpc_method_handler(
                     servicer.ListModels,
                     request_deserializer=twinwright_dot_api_dot_rpc_dot_v1__pb2.ListModelsRequest.FromString,
@@ -577,6 +762,36 @@ def add_TwinwrightServicer_to_server(servicer, server):
                     servicer.Simulate,
                     request_deserializer=twinwright_dot_api_dot_rpc_dot_v1__pb2.SimulateRequest.FromString,
                     response_serializer=twinwright_dot_api_dot_rpc_dot_v1__pb2.SimulateUpdate.SerializeToString,
+            ),
+            'SubmitRun': grpc.unary_unary_rpc_method_handler(
+                    servicer.SubmitRun,
+                    request_deserializer=twinwright_dot_api_dot_rpc_dot_v1__pb2.SubmitRunRequest.FromString,
+                    response_serializer=twinwright_dot_api_dot_rpc_dot_v1__pb2.SubmittedRun.SerializeToString,
+            ),
+            'ListSubmittedRuns': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSubmittedRuns,
+                    request_deserializer=twinwright_dot_api_dot_rpc_dot_v1__pb2.ListSubmittedRunsRequest.FromString,
+                    response_serializer=twinwright_dot_api_dot_rpc_dot_v1__pb2.SubmittedRuns.SerializeToString,
+            ),
+            'GetSubmittedRun': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetSubmittedRun,
+                    request_deserializer=twinwright_dot_api_dot_rpc_dot_v1__pb2.SubmittedRunRequest.FromString,
+                    response_serializer=twinwright_dot_api_dot_rpc_dot_v1__pb2.SubmittedRun.SerializeToString,
+            ),
+            'WatchSubmittedRun': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchSubmittedRun,
+                    request_deserializer=twinwright_dot_api_dot_rpc_dot_v1__pb2.SubmittedRunRequest.FromString,
+                    response_serializer=twinwright_dot_api_dot_rpc_dot_v1__pb2.SubmittedRun.SerializeToString,
+            ),
+            'CancelSubmittedRun': grpc.unary_unary_rpc_method_handler(
+                    servicer.CancelSubmittedRun,
+                    request_deserializer=twinwright_dot_api_dot_rpc_dot_v1__pb2.CancelSubmittedRunRequest.FromString,
+                    response_serializer=twinwright_dot_api_dot_rpc_dot_v1__pb2.SubmittedRun.SerializeToString,
+            ),
+            'FetchSubmittedRun': grpc.unary_stream_rpc_method_handler(
+                    servicer.FetchSubmittedRun,
+                    request_deserializer=twinwright_dot_api_dot_rpc_dot_v1__pb2.FetchSubmittedRunRequest.FromString,
+                    response_serializer=twinwright_dot_api_dot_rpc_dot_v1__pb2.FilePart.SerializeToString,
             ),
             'ListRuns': grpc.unary_unary_rpc_method_handler(
                     servicer.ListRuns,
@@ -1105,6 +1320,195 @@ class Twinwright:
             _registered_method=True)
 
     @staticmethod
+    def DiffGraph(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/twinwright.v1.Twinwright/DiffGraph',
+            twinwright_dot_api_dot_rpc_dot_v1__pb2.DiffGraphRequest.SerializeToString,
+            twinwright_dot_api_dot_rpc_dot_v1__pb2.GraphDiff.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateTwins(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/twinwright.v1.Twinwright/UpdateTwins',
+            twinwright_dot_api_dot_rpc_dot_v1__pb2.UpdateTwinsRequest.SerializeToString,
+            twinwright_dot_api_dot_rpc_dot_v1__pb2.TwinsUpdate.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ImportByQuery(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/twinwright.v1.Twinwright/ImportByQuery',
+            twinwright_dot_api_dot_rpc_dot_v1__pb2.ImportByQueryRequest.SerializeToString,
+            twinwright_dot_api_dot_rpc_dot_v1__pb2.QueryImport.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListForks(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/twinwright.v1.Twinwright/ListForks',
+            twinwright_dot_api_dot_rpc_dot_v1__pb2.ListForksRequest.SerializeToString,
+            twinwright_dot_api_dot_rpc_dot_v1__pb2.Forks.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateFork(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/twinwright.v1.Twinwright/CreateFork',
+            twinwright_dot_api_dot_rpc_dot_v1__pb2.CreateForkRequest.SerializeToString,
+            twinwright_dot_api_dot_rpc_dot_v1__pb2.Fork.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DiffFork(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/twinwright.v1.Twinwright/DiffFork',
+            twinwright_dot_api_dot_rpc_dot_v1__pb2.DiffForkRequest.SerializeToString,
+            twinwright_dot_api_dot_rpc_dot_v1__pb2.ForkDiff.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DropFork(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/twinwright.v1.Twinwright/DropFork',
+            twinwright_dot_api_dot_rpc_dot_v1__pb2.DropForkRequest.SerializeToString,
+            twinwright_dot_api_dot_rpc_dot_v1__pb2.Dropped.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def ListModels(request,
             target,
             options=(),
@@ -1175,6 +1579,168 @@ class Twinwright:
             '/twinwright.v1.Twinwright/Simulate',
             twinwright_dot_api_dot_rpc_dot_v1__pb2.SimulateRequest.SerializeToString,
             twinwright_dot_api_dot_rpc_dot_v1__pb2.SimulateUpdate.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SubmitRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/twinwright.v1.Twinwright/SubmitRun',
+            twinwright_dot_api_dot_rpc_dot_v1__pb2.SubmitRunRequest.SerializeToString,
+            twinwright_dot_api_dot_rpc_dot_v1__pb2.SubmittedRun.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSubmittedRuns(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/twinwright.v1.Twinwright/ListSubmittedRuns',
+            twinwright_dot_api_dot_rpc_dot_v1__pb2.ListSubmittedRunsRequest.SerializeToString,
+            twinwright_dot_api_dot_rpc_dot_v1__pb2.SubmittedRuns.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetSubmittedRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/twinwright.v1.Twinwright/GetSubmittedRun',
+            twinwright_dot_api_dot_rpc_dot_v1__pb2.SubmittedRunRequest.SerializeToString,
+            twinwright_dot_api_dot_rpc_dot_v1__pb2.SubmittedRun.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchSubmittedRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/twinwright.v1.Twinwright/WatchSubmittedRun',
+            twinwright_dot_api_dot_rpc_dot_v1__pb2.SubmittedRunRequest.SerializeToString,
+            twinwright_dot_api_dot_rpc_dot_v1__pb2.SubmittedRun.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CancelSubmittedRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/twinwright.v1.Twinwright/CancelSubmittedRun',
+            twinwright_dot_api_dot_rpc_dot_v1__pb2.CancelSubmittedRunRequest.SerializeToString,
+            twinwright_dot_api_dot_rpc_dot_v1__pb2.SubmittedRun.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def FetchSubmittedRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/twinwright.v1.Twinwright/FetchSubmittedRun',
+            twinwright_dot_api_dot_rpc_dot_v1__pb2.FetchSubmittedRunRequest.SerializeToString,
+            twinwright_dot_api_dot_rpc_dot_v1__pb2.FilePart.FromString,
             options,
             channel_credentials,
             insecure,

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
-from twinwright import units
-from twinwright.errors import JsonPatchError, RelationshipsNotDeletedError, UnitError, UsageError
-from twinwright.schema import Ontology, PathInfo, Primitive, integer_range
+from twinwright.errors import RelationshipsNotDeletedError, UsageError
+from twinwright.schema import Ontology
 from twinwright.storage.layout import Lifetime
 from twinwright.storage.protocol import GOOD
 from twinwright.twins.documents import value_of
 from twinwright.twins.graph.current import Key
 from twinwright.twins.graph.draft import Draft
 from twinwright.twins.graph.json_patch import same
+from twinwright.twins.graph.measured import converted
 from twinwright.twins.graph.relationship_writes import delete_relationship
 from twinwright.twins.graph.twin_patch import patch_twin
 from twinwright.twins.graph.twin_writes import delete_twin, visible
-
-_MEASURED: Final = re.compile(r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*(\S.*?)?\s*")
-_REAL: Final = ("double", "float")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +92,8 @@ def _operations(ontology: Ontology, life: Lifetime, before: Mapping[str, Any], c
     """The JSON Patch of one twin, without what would change nothing."""
     paths, found = ontology.paths(life.interface), []
     for path, given in change.set.items():
-        value = _converted(given, paths.get(path), path)
+        info = paths.get(path)
+        value = given if info is None else converted(given, info.schema, info.unit, path)
         if path in before and same(before[path], value):
             continue
         model = path == "$metadata/$model"
@@ -106,27 +103,3 @@ def _operations(ontology: Ontology, life: Lifetime, before: Mapping[str, Any], c
     # what an interface does not have is the patch's to refuse
     gone = [{"op": "remove", "path": f"/{path}"} for path in change.remove if path in before or path not in paths]
     return [*found, *gone, *change.patch]
-
-
-def _converted(value: Any, info: PathInfo | None, path: str) -> Any:
-    """A number that was given with a unit, in that of its property; all else as it is. Raises JsonPatchError."""
-    schema = None if info is None else info.schema
-    if info is None or not isinstance(schema, Primitive):
-        return value
-    whole = integer_range(schema) is not None
-    if not whole and schema.name not in _REAL:
-        return value
-    if isinstance(value, str):
-        measured = _MEASURED.fullmatch(value)
-        if measured is None:
-            return value  # its schema refuses it
-        number, unit = float(measured[1]), measured[2]
-    elif isinstance(value, Mapping) and value.keys() == {"value", "unit"} and type(value["value"]) in (int, float):
-        number, unit = float(value["value"]), value["unit"]
-    else:
-        return value
-    try:
-        number = number if unit is None else units.converter(str(unit), info.unit).apply(number)
-    except UnitError as error:
-        raise JsonPatchError(error.what, where=path, remedy=error.remedy or f"Give it in {info.unit or 'no unit'}") from error
-    return int(number) if whole and number.is_integer() else number

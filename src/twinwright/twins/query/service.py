@@ -39,11 +39,13 @@ Documents = Callable[[list[str], int | None, int | None], Mapping[str, dict[str,
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A page: `value` are its rows, `continuation` asks for the next (None: there is none), `charge` is what it took in milliseconds."""
+    """A page: `value` are its rows, `continuation` asks for the next (None: there is none), `charge` is what it took in milliseconds.
+    `columns` are the names that a row may have; none where each is a document."""
 
     value: list[dict[str, Any]]
     continuation: str | None
     charge: float
+    columns: tuple[str, ...] = ()
 
 
 class _Seen(NamedTuple):
@@ -89,7 +91,8 @@ class QueryService:
             rows = run.rows(left + 1, offset)
         more = len(rows) > left and (query.top is None or offset + left < query.top)
         value = self._shown(plan_, rows[:left], as_of, known_at, seen.graph)
-        return Answer(value, _token(query, offset + left, version) if more else None, _spent(started))
+        columns = () if plan_.whole else tuple(column.name for column in plan_.columns)
+        return Answer(value, _token(query, offset + left, version) if more else None, _spent(started), columns)
 
     def twin_ids(self, principal: Principal, text: str, *, now: int, most: int) -> list[str]:
         """The ids of the twins that a query selects, in its order, each once.

@@ -1,0 +1,43 @@
+"""Values as people and tables give them: numbers as text, with a unit or without, in the unit of what they are for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from twinwright import units
+from twinwright.errors import JsonPatchError, UnitError
+from twinwright.schema import Primitive, Schema, integer_range
+
+_MEASURED: Final = re.compile(r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*(\S.*?)?\s*")
+_REAL: Final = ("double", "float")
+_TRUTH: Final[Mapping[str, bool]] = {"true": True, "false": False}
+
+
+def converted(value: Any, schema: Schema | None, unit: str | None, path: str) -> Any:
+    """A number that was given as text, or with a unit, in `unit`; `true` and `false` as what they say; all else as it is, for its schema
+    to refuse. Raises JsonPatchError for a unit of another dimension."""
+    if not isinstance(schema, Primitive):
+        return value
+    if schema.name == "boolean" and isinstance(value, str):
+        return _TRUTH.get(value.strip().lower(), value)
+    whole = integer_range(schema) is not None
+    if not whole and schema.name not in _REAL:
+        return value
+    if isinstance(value, str):
+        measured = _MEASURED.fullmatch(value)
+        if measured is None:
+            return value
+        if whole and measured[2] is None and value.strip().lstrip("+-").isdecimal():
+            return int(value)  # a float would lose digits of a long one
+        number, given = float(measured[1]), measured[2]
+    elif isinstance(value, Mapping) and value.keys() == {"value", "unit"} and type(value["value"]) in (int, float):
+        number, given = float(value["value"]), value["unit"]
+    else:
+        return value
+    try:
+        number = number if given is None else units.converter(str(given), unit).apply(number)
+    except UnitError as error:
+        raise JsonPatchError(error.what, where=path, remedy=error.remedy or f"Give it in {unit or 'no unit'}") from error
+    return int(number) if whole and number.is_integer() else number
