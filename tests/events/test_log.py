@@ -1,11 +1,15 @@
 """What a commit did is told as events: complete, in an order that makes sense, and the same each time it is read."""
 
+import json
+
+import pytest
 from tests.platform.graph_plant import NOW, PUMP, pump, send
 
-from twinwright.clock import SECOND
+from twinwright.clock import SECOND, to_iso
 from twinwright.events import cloudevents as types
 from twinwright.governance.principals import SYSTEM
 from twinwright.storage.layout import Counts
+from twinwright.telemetry.payloads import Payload
 
 
 def told(platform, after):
@@ -80,3 +84,23 @@ def test_runs_are_told_and_bookkeeping_is_not(plant):
         transaction.move_position("sinks/*", "s", 0, 1)
         transaction.count(Counts())
     assert [(one.body["type"], one.key, one.body["data"]["status"]) for one in told(plant, at)] == [(types.RUN_END, "given", "ok")]
+
+
+@pytest.mark.parametrize("most", [1, 3, 7])
+def test_a_commit_of_many_values_is_told_in_pieces_as_it_is_at_once(plant, monkeypatch, most):
+    at = plant.session.store.last_commit(SYSTEM)
+    lines = [
+        json.dumps({"id": twin, "ts": to_iso(NOW - (90_000 - second) * SECOND), "p": (7 * second) % 5}).encode()
+        for second in (0, 1, 2, 40_000, 40_001, 80_000)
+        for twin in ("other", "given")
+    ]
+    plant.push("pump", [Payload(b"\n".join(lines[:5]))])
+    plant.push("pump", [Payload(b"\n".join(lines))])
+    plant.replay()
+    log = plant.session.served.events
+    whole = told(plant, at)
+    assert len(whole) >= 12 and log._kept
+    log._kept.clear()
+    monkeypatch.setattr("twinwright.events.log.PIECE_VALUES", most)
+    assert told(plant, at) == whole
+    assert max(map(len, log._kept.values()), default=0) <= most, "a commit that comes in pieces is not kept"

@@ -1,6 +1,8 @@
 """Webhooks: signed, filtered, in order for each twin, tried again, given up where it can be seen, and harming nobody."""
 
+import json
 import threading
+from itertools import islice
 
 import pytest
 from pydantic import ValidationError
@@ -9,12 +11,15 @@ from tests.events.receiver import SECRET, Receiver
 from tests.platform.graph_plant import opened, pump
 
 from twinwright.cli.supervised import sinks
-from twinwright.clock import ManualClock, from_iso
+from twinwright.clock import HOUR, ManualClock, from_iso
 from twinwright.connectors.runner import Backoff
 from twinwright.errors import UsageError
-from twinwright.events.runner import WebhookRunner
+from twinwright.events.runner import WITHIN, WebhookRunner, place_within
 from twinwright.events.settings import WebhookSettings
 from twinwright.events.webhooks import WebhookSink, signature
+from twinwright.governance.principals import SYSTEM
+from twinwright.platform.webhooks import expire
+from twinwright.telemetry.payloads import Payload
 
 
 @pytest.fixture
@@ -187,7 +192,7 @@ def test_a_secret_that_is_none_is_told(secret, says, tmp_path, monkeypatch):
 
 
 def test_a_sink_that_passes_over_what_it_gave_up_unseen_is_caught(tmp_path, receiver, quick, monkeypatch):
-    monkeypatch.setattr(WebhookSink, "remember", lambda self, transaction, through: None)
+    monkeypatch.setattr(WebhookSink, "remember", lambda self, transaction: None)
     with pytest.raises(AssertionError):
         receiver.answer = lambda event: 410
         plant = plant_with(tmp_path, receiver)
@@ -234,4 +239,105 @@ def test_a_runner_that_moves_its_place_before_it_delivers_is_caught(tmp_path, re
     plant = plant_with(tmp_path, receiver)
     with pytest.raises(AssertionError, match="Create"):
         interrupted(plant, receiver)
+    plant.close()
+
+
+def many(plant, count):
+    """So many readings in one commit: as many events."""
+    lines = [
+        json.dumps({"id": "given", "ts": f"2026-03-01T{7 - k // 3600:02}:{k // 60 % 60:02}:{k % 60:02}Z", "p": k}) for k in range(count)
+    ]
+    assert plant.push("pump", [Payload("\n".join(lines).encode())]).accepted == count
+
+
+def left_off(tmp_path, receiver, monkeypatch, between=lambda plant: None, patience=120.0):
+    """One commit of 600 events, left off in the middle and gone on with: how many events came twice."""
+    monkeypatch.setattr("twinwright.events.runner.PIECE", 50)
+    plant = plant_with(tmp_path, receiver)
+    held = threading.Event()
+    receiver.answer = lambda event: 200 if len(receiver.events) < 330 or held.wait(0.5) else 503
+    with sinks(plant.session):
+        many(plant, 600)
+        receiver.wait_for(lambda one: len(one.events) >= 330)
+    held.set()
+    between(plant)
+    with sinks(plant.session):
+        receiver.wait_for(lambda one: len({event["id"] for event in one.events}) >= 600, patience)
+    first = list(dict.fromkeys(event["data"]["patch"][0]["value"] for event in receiver.events))
+    plant.close()
+    assert sorted(first) == list(range(600))
+    return len(receiver.events) - 600
+
+
+def test_a_place_is_within_a_commit(tmp_path, receiver, quick, monkeypatch):
+    assert left_off(tmp_path, receiver, monkeypatch) <= 50
+
+
+def test_a_commit_that_is_told_otherwise_than_it_was_is_told_from_its_beginning(tmp_path, receiver, quick, monkeypatch):
+    def another(plant):
+        store = plant.session.store
+        held = store.position(SYSTEM, WITHIN, "hook")
+        assert held >> 32 == 300
+        with store.transaction(SYSTEM, "sink") as transaction:
+            transaction.move_position(WITHIN, "hook", held, held ^ 1)
+
+    assert left_off(tmp_path, receiver, monkeypatch, another) >= 330
+
+
+def test_a_place_that_is_kept_too_early_is_found_out(tmp_path, receiver, quick, monkeypatch):
+    monkeypatch.setattr("twinwright.events.runner.place_within", lambda number, event: place_within(number + 60, event))
+    monkeypatch.setattr(WebhookRunner, "_left", lambda self, log, through: skipping(self, log, through))
+
+    def skipping(self, log, through):
+        events = log.between(SYSTEM, self._done, through, self._lanes)
+        return islice(((event, k) for k, event in enumerate(events, 1)), self._within >> 32, None)
+
+    with pytest.raises(AssertionError):
+        left_off(tmp_path, receiver, monkeypatch, patience=3.0)
+
+
+def test_old_dead_letters_expire_and_stay_counted(tmp_path, receiver, quick):
+    receiver.answer = lambda event: 410
+    plant = plant_with(tmp_path, receiver, 'filter = "true"\n[retention]\nwebhook_letters = "P7D"')
+    with sinks(plant.session):
+        plant.put_twin("a", pump())
+        until(lambda: plant.webhooks()[0]["dead_letters"] == 1)
+        assert expire(plant.session, SYSTEM) == 0
+        plant.session.clock.advance(8 * 24 * HOUR)
+        plant.put_twin("b", pump())
+        until(lambda: plant.webhooks()[0]["dead_letters"] == 2)
+        assert expire(plant.session, SYSTEM) == 1
+        assert [one["event"]["subject"] for one in plant.webhook_letters("hook")] == ["b"]
+        (listed,) = plant.webhooks()
+        assert (listed["dead_letters"], listed["expired"]) == (1, 1)
+        assert plant.session.sinks[0]._sink.letters == 1
+    assert plant.session.metrics.value("twinwright_webhook_expired_total", webhook="hook") == 1
+    receiver.answer = lambda event: 200
+    assert plant.retry_webhook_letters("hook") == {"delivered": 1, "still_refused": 0, "left": 0}
+    plant.close()
+
+
+def test_an_apply_starts_those_anew_whose_settings_it_changed(tmp_path, receiver, quick):
+    plant = plant_with(tmp_path, receiver, "filter = \"subject = 'a'\"")
+    settings = tmp_path / "w" / "twinwright.toml"
+    with sinks(plant.session):
+        (first,) = plant.session.sinks
+        plant.put_twin("a", pump())
+        receiver.wait_for(lambda one: len(one.events) == 1)
+        plant.apply()
+        assert plant.session.sinks == [first], "nothing changed"
+        settings.write_text(settings.read_text().replace("'a'", "'b'") + "# longer\n")
+        plant.apply()
+        (second,) = plant.session.sinks
+        assert second is not first and not first._thread.is_alive()
+        plant.put_twin("c", pump())
+        plant.put_twin("b", pump())
+        receiver.wait_for(lambda one: len(one.events) == 2)
+        settings.write_text(settings.read_text() + '\n[webhooks.broken]\nurl = "https://example.com"\nsecret_file = "gone"\n')
+        plant.apply()
+        assert plant.session.sinks == [second], "one that can't be made stops none that runs"
+        settings.write_text("\n")
+        plant.apply()
+        assert plant.session.sinks == [] and not second._thread.is_alive()
+    assert subjects(receiver.events) == ["a", "b"]
     plant.close()

@@ -421,6 +421,7 @@ class Webhook(Answer):
     filters: list[str] = Field(description="Its own, and those of the event routes that name it.")
     commit: int = Field(description="It has consumed the log up to here.")
     dead_letters: int = Field(description="How many events it has given up.")
+    expired: int = Field(description="How many of those were let go of; they can't be sent any more.")
 
 
 class Webhooks(Answer):

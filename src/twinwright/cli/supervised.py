@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 from twinwright.connectors.registry import find_connector, find_sink, load_connectors, load_sinks
 from twinwright.connectors.runner import SourceRunner
@@ -15,9 +17,9 @@ from twinwright.errors import TwinwrightError
 from twinwright.governance.principals import SYSTEM
 from twinwright.observability import logs
 from twinwright.platform.session import Session
-from twinwright.platform.webhooks import webhooks
+from twinwright.platform.webhooks import webhook
 from twinwright.workspace.load import bindings
-from twinwright.workspace.settings import ConnectorSettings
+from twinwright.workspace.settings import ConnectorSettings, SinkSettings
 
 _log = logs.get_logger("up")
 _EVERY_SECONDS = 600.0
@@ -85,24 +87,58 @@ def _runners(session: Session, connectors: Mapping[str, ConnectorSettings]) -> I
 
 @contextlib.contextmanager
 def sinks(session: Session) -> Iterator[None]:
-    """What is committed goes to the sinks of the workspace."""
-    kinds = load_sinks()
-    for name, given in session.workspace.settings.sinks.items():
-        kind = find_sink(given.type, kinds)
-        sink = kind(name, kind.Settings.model_validate(given.options))
-        session.sinks.append(
-            SinkRunner(sink, name, session.store, lambda: session.served.changes, given.lanes, given.start, session.metrics, session.clock)
-        )
-    session.sinks += webhooks(session)
-    for runner in session.sinks:
-        runner.start()
+    """What is committed goes to the sinks and webhooks of the workspace; an apply starts those anew whose settings it changed."""
+    changing = threading.Lock()
+    running: dict[tuple[str, str], tuple[object, SinkRunner[Any]]] = {}
+
+    def renew() -> None:
+        with changing:
+            wanted = _sinks_wanted(session)
+            _stop([running.pop(key)[1] for key in list(running) if key not in wanted or running[key][0] != wanted[key][0]])
+            fresh = {key: (said, make()) for key, (said, make) in wanted.items() if key not in running}
+            running.update(fresh)
+            session.sinks = [runner for _, runner in running.values()]
+            for _, runner in fresh.values():
+                runner.start()
+
+    def renew_if_sound() -> None:
+        try:
+            renew()
+        except TwinwrightError as error:  # what was applied is applied: those that ran as they were go on
+            _log.error("sinks and webhooks are not as they are set", error=str(error))
+
+    renew()
+    session.on_apply.append(renew_if_sound)
     try:
         yield
     finally:
-        for runner in session.sinks:
-            runner.leave_off()
-        for runner in session.sinks:
-            runner.stop()
+        session.on_apply.remove(renew_if_sound)
+        with changing:
+            _stop([runner for _, runner in running.values()])
+
+
+def _stop(runners: list[SinkRunner[Any]]) -> None:
+    for runner in runners:
+        runner.leave_off()
+    for runner in runners:
+        runner.stop()
+
+
+def _sinks_wanted(session: Session) -> dict[tuple[str, str], tuple[object, Callable[[], SinkRunner[Any]]]]:
+    """By kind and name: what its settings say, its secret too, and what makes it. Raises UsageError."""
+    settings, kinds = session.workspace.settings, load_sinks()
+    found: dict[tuple[str, str], tuple[object, Callable[[], SinkRunner[Any]]]] = {}
+    for name, given in settings.sinks.items():
+        found["sink", name] = given, functools.partial(_sink, session, name, given, kinds)
+    for name, hook in settings.webhooks.items():
+        found["webhook", name] = (hook, hook.keys(name, session.folder)), functools.partial(webhook, session, name)
+    return found
+
+
+def _sink(session: Session, name: str, given: SinkSettings, kinds: Mapping[str, Any]) -> SinkRunner[Any]:
+    kind = find_sink(given.type, kinds)
+    sink = kind(name, kind.Settings.model_validate(given.options))
+    return SinkRunner(sink, name, session.store, lambda: session.served.changes, given.lanes, given.start, session.metrics, session.clock)
 
 
 @contextlib.contextmanager

@@ -19,7 +19,7 @@ from twinwright.api.tokens import TokenAuthority
 from twinwright.cli.spared import spared
 from twinwright.cli.supervised import regularly, sinks, sources, until_told
 from twinwright.errors import MissingExtraError, PlatformError
-from twinwright.governance.principals import LOCAL_ADMIN
+from twinwright.governance.principals import LOCAL_ADMIN, SYSTEM
 from twinwright.observability import logs
 from twinwright.platform import reconciling
 from twinwright.platform.local import LocalPlatform
@@ -28,6 +28,7 @@ from twinwright.platform.retention import expire_history
 from twinwright.platform.sealing import seal
 from twinwright.platform.server import CommandServer, socket_path
 from twinwright.platform.session import Session
+from twinwright.platform.webhooks import expire as expire_webhook_letters
 from twinwright.workspace.settings import Settings
 
 if TYPE_CHECKING:
@@ -153,6 +154,7 @@ def _deriving(session: Session) -> Iterator[None]:
 def _keep_house(session: Session) -> None:
     session.remember_clock()
     session.expire()
+    expire_webhook_letters(session, SYSTEM)
 
 
 def _keep_history(session: Session, stop: threading.Event) -> None:

@@ -28,7 +28,7 @@ from twinwright.twins.changes import Lag
 POSITIONS: Final = "sinks/*"  # in the table of positions; no contract can have this name
 KIND: Final = "sink"  # of the commits that remember a place
 BATCH: Final = 5_000  # changes of one `write`
-_REMEMBER_SECONDS: Final = 1.0  # a place is a commit of its own: not one for each batch
+REMEMBER_SECONDS: Final = 1.0  # a place is a commit of its own: not one for each batch
 _SERVED_SOON: Final = 0.05  # seconds between looks whether what was applied is served
 _REMEMBER_COMMITS: Final = 1_000  # commits that had nothing for the sink, before its place is remembered
 
@@ -147,11 +147,11 @@ class SinkRunner(Generic[T]):
             if through > self._done:
                 self._pass_on(log, through)
             self._succeeded()
-            if self._sent and time.monotonic() - self._remembered >= _REMEMBER_SECONDS:
+            if self._sent and time.monotonic() - self._remembered >= REMEMBER_SECONDS:
                 self._remember()
             if through == self._done:
                 idle = through == self._store.last_commit(SYSTEM)  # else what comes next is about to be served
-                self._wake.wait((_REMEMBER_SECONDS if self._sent else None) if idle else _SERVED_SOON)
+                self._wake.wait((REMEMBER_SECONDS if self._sent else None) if idle else _SERVED_SOON)
 
     def _pass_on(self, log: Log[T], through: int) -> None:
         changes = log.between(SYSTEM, self._done, through, self._lanes)
@@ -161,23 +161,31 @@ class SinkRunner(Generic[T]):
             self._count(len(batch))
             if self._stop.is_set():
                 return  # the rest of the range comes again, with what of it was stored
+        self._passed(through)
+
+    def _passed(self, through: int) -> None:
+        """All commits through one are done with."""
         self._done = through
         if self._done - self._stored >= _REMEMBER_COMMITS:
             self._remember()
 
     def _remember(self) -> None:
         """A place is a commit, which has nothing for us: only for what was sent, or there would always be another."""
-        if self._done > self._stored:
+        if self._is_further():
             self._move(self._stored, self._done)
         self._stored, self._sent, self._remembered = self._done, 0, time.monotonic()
+
+    def _is_further(self) -> bool:
+        """Whether it is further than the store has it."""
+        return self._done > self._stored
 
     def _move(self, start: int, next: int) -> None:
         with self._store.transaction(SYSTEM, KIND) as transaction:
             transaction.move_position(self.positions, self.name, start, next)
-            self._beside(transaction, next)
+            self._beside(transaction)
             transaction.count(Counts(), detail=f"{self.name} has come to {next}")
 
-    def _beside(self, transaction: Transaction, through: int) -> None:
+    def _beside(self, transaction: Transaction) -> None:
         """What is to be committed with a place."""
 
     def _count(self, changes: int) -> None:

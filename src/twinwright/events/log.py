@@ -10,6 +10,7 @@ import threading
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from itertools import chain
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 from urllib.parse import quote
@@ -32,6 +33,7 @@ from twinwright.twins.graph.twin_writes import TELEMETRY as MESSAGE
 LANES: Final[tuple[Lane, ...]] = ("observed", "desired", "derived")  # a run that publishes is told as a run
 RANGE_READINGS: Final = 2_000
 RANGE_COMMITS: Final = 100
+PIECE_VALUES: Final = 20_000  # of a commit of values alone
 _WEIGHTS: Final = {"graph": RANGE_READINGS // 20, "derived": RANGE_READINGS // 4, "shadow": RANGE_READINGS // 4}
 _KEPT: Final = 64  # commits whose events are remembered for others that follow
 _KEPT_EVENTS: Final = 20_000
@@ -77,19 +79,24 @@ class EventLog:
                 if event.body.get("lane", "observed") in lanes:
                     yield event
 
-    def _of(self, principal: Principal, commit: Commit) -> list[Event]:
+    def _of(self, principal: Principal, commit: Commit) -> Iterable[Event]:
+        """Those of a commit; of one that has very many only a piece is held."""
         if commit.kind in _SILENT:
-            return []
+            return ()
         with self._lock:
             held = self._kept.get(commit.number)
-        if held is None:
-            seen = self._as_then(principal, commit.number)
-            held = _Telling(self._store, self._changes, self._ontology, self._source, principal, commit, seen).events()
-            with self._lock:
-                self._kept[commit.number] = held
-                while len(self._kept) > 1 and (len(self._kept) > _KEPT or sum(map(len, self._kept.values())) > _KEPT_EVENTS):
-                    self._kept.popitem(last=False)
-        return held
+        if held is not None:
+            return held
+        seen = self._as_then(principal, commit.number)
+        pieces = _Telling(self._store, self._changes, self._ontology, self._source, principal, commit, seen).pieces()
+        first, second = next(pieces, []), next(pieces, None)
+        if second is not None:
+            return chain(first, second, chain.from_iterable(pieces))
+        with self._lock:
+            self._kept[commit.number] = first
+            while len(self._kept) > 1 and (len(self._kept) > _KEPT or sum(map(len, self._kept.values())) > _KEPT_EVENTS):
+                self._kept.popitem(last=False)
+        return first
 
     def _as_then(self, principal: Principal, number: int) -> Seen:
         """The interfaces of lifetimes that were moved by a later commit: events of what came before are in the names of then, whenever
@@ -120,23 +127,37 @@ class _Telling:
         self._documents: dict[int, list[tuple[str, Any]]] = {}  # the first values of lifetimes that begin here
         self._touched: dict[str, list[Lifetime]] = {}  # lifetimes of a twin that changed here, by number
 
-    def events(self) -> list[Event]:
+    def pieces(self) -> Iterator[list[Event]]:
+        """All of it, in order. What writes values alone may have any number of them: these come in pieces of some PIECE_VALUES."""
+        if self._commit.kind in _VALUES:
+            number = self._commit.number
+            for changes in self._changes.pieces(self._principal, number, LANES, PIECE_VALUES, before=True, seen=self._seen):
+                self._placed.clear()
+                for change in changes:
+                    self._change(change)
+                yield self._ordered()
+        else:
+            yield self._whole()
+
+    def _ordered(self) -> list[Event]:
+        return [event for _, event in sorted(self._placed, key=lambda placed: placed[0])]
+
+    def _whole(self) -> list[Event]:
         kind, number = self._commit.kind, self._commit.number
-        if kind not in _VALUES:
-            kinds = [*_RECORDS, MESSAGE, MOVED, _AUDIT]
-            records = list(self._store.record_versions(self._principal, kinds, self._after, number))
-            if not kind.startswith("record:"):
-                self._lives(self._store.lifetime_versions(self._principal, self._after, number))
-                self._edges(self._store.relationship_versions(self._principal, self._after, number))
-            self._records(one for one in records if one.kind in _RECORDS or one.kind == MESSAGE)
-            self._evolved(records)
+        kinds = [*_RECORDS, MESSAGE, MOVED, _AUDIT]
+        records = list(self._store.record_versions(self._principal, kinds, self._after, number))
+        if not kind.startswith("record:"):
+            self._lives(self._store.lifetime_versions(self._principal, self._after, number))
+            self._edges(self._store.relationship_versions(self._principal, self._after, number))
+        self._records(one for one in records if one.kind in _RECORDS or one.kind == MESSAGE)
+        self._evolved(records)
         if not kind.startswith("record:"):
             before = kind not in _WRITES
             for change in self._changes.between(self._principal, self._after, number, LANES, before=before, seen=self._seen):
                 self._change(change)
         for lifetime in self._begun.values():
             self._create(lifetime)
-        return [event for _, event in sorted(self._placed, key=lambda placed: placed[0])]
+        return self._ordered()
 
     def _put(self, event: Event, lifetime: int, phase: int, at: int = 0) -> None:
         self._placed.append((_Place(event.key, lifetime, phase, at, len(self._placed)), event))

@@ -81,11 +81,13 @@ class WebhookSink:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._work: concurrent.futures.Future[Any] | None = None
-        self._dead: list[tuple[Event, str, int]] = []
+        self._dead: list[tuple[Event, str, int]] = []  # of what is being written
+        self._settled: list[tuple[Event, str, int]] = []  # of what is done with, and not remembered yet
 
     def open(self) -> None:
         self.close()
         self._dead.clear()  # what was not remembered is tried again
+        self._settled.clear()
         self._loop = asyncio.new_event_loop()  # in a thread of its own: whoever calls may have a loop that runs, as a notebook has
         self._thread = threading.Thread(target=self._loop.run_forever, name=f"webhook-{self.name}", daemon=True)
         self._thread.start()
@@ -155,7 +157,7 @@ class WebhookSink:
             if not outcome.error:
                 self._metrics.webhook_delivered.labels(webhook=self.name).inc()
                 return
-            if (outcome.final or tries >= self._settings.attempts) and self.letters + len(self._dead) < MOST_LETTERS:
+            if (outcome.final or tries >= self._settings.attempts) and self.open_letters < MOST_LETTERS:
                 self._dead.append((event, outcome.error, tries))
                 self._metrics.webhook_dead_lettered.labels(webhook=self.name).inc()
                 return
@@ -197,18 +199,26 @@ class WebhookSink:
             return outcome or Outcome(f"{type(error).__name__}: {error}"[:500])
         return outcome
 
-    def remember(self, transaction: Transaction, through: int) -> None:
+    @property
+    def open_letters(self) -> int:
+        """Those that are not remembered yet, too."""
+        return self.letters + len(self._settled) + len(self._dead)
+
+    def settle(self) -> None:
+        """All of the last `write` is delivered, or given up."""
+        self._settled += self._dead
+        self._dead.clear()
+
+    def remember(self, transaction: Transaction) -> None:
         """With the place, what was given up before it."""
-        for event, reason, tries in self._dead:
-            if event.commit > through:  # comes again
-                continue
+        for event, reason, tries in self._settled:
             body = {"webhook": self.name, "event": dict(event.body), "reason": reason, "attempts": tries, "status": "open"}
             transaction.put_record(LETTER, f"{self.name}/{event.id}", body)
 
     def remembered(self) -> None:
         """That transaction is committed."""
-        self.letters += len(self._dead)
-        self._dead.clear()
+        self.letters += len(self._settled)
+        self._settled.clear()
 
 
 async def _drain(answer: httpx.Response) -> None:

@@ -84,6 +84,7 @@ class Metrics:
     webhook_delivered: Labelled[Counter]  # webhook
     webhook_retried: Labelled[Counter]  # webhook
     webhook_dead_lettered: Labelled[Counter]  # webhook
+    webhook_expired: Labelled[Counter]  # webhook
     reconciliations: Labelled[Counter]  # job, outcome
     reconciliation_inconsistent: Labelled[Gauge]  # job; what is left of it
     consumer_lag_commits: Labelled[Gauge]  # consumer; commits of the log that it has not consumed
@@ -134,6 +135,7 @@ class Metrics:
             webhook_delivered=made.counters("webhook_delivered", "Events that a webhook's receiver has taken", "webhook"),
             webhook_retried=made.counters("webhook_retried", "Tries of an event that failed and were to be made again", "webhook"),
             webhook_dead_lettered=made.counters("webhook_dead_lettered", "Events given up, kept as dead letters", "webhook"),
+            webhook_expired=made.counters("webhook_expired", "Dead letters of a webhook that were let go of", "webhook"),
             reconciliations=made.counters("reconciliations", "Comparisons that were made at their time", "job", "outcome"),
             reconciliation_inconsistent=made.gauges("reconciliation_inconsistent", "Differences left by the last comparison", "job"),
             consumer_lag_commits=made.gauges("consumer_lag_commits", "Commits that a consumer of the log is behind", "consumer"),

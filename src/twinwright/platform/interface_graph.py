@@ -183,7 +183,7 @@ class GraphSurface(Protocol):
         ...
 
     def webhooks(self) -> list[dict[str, Any]]:
-        """`name url filters commit dead_letters`: how far each is, and how many events it has given up."""
+        """`name url filters commit dead_letters expired`: how far each is, how many events it gave up, how many of them are gone."""
         ...
 
     def webhook_letters(self, name: str, *, limit: int = 100) -> list[dict[str, Any]]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from twinwright.clock import to_iso
+from twinwright.clock import parse_duration, to_iso
 from twinwright.errors import NotFoundError
 from twinwright.events.log import LANES
 from twinwright.events.runner import POSITIONS, WebhookRunner
@@ -20,17 +21,18 @@ from twinwright.storage.records import Record
 
 _log = get_logger("webhooks")
 _RETRIED_AT_ONCE: Final = 100
+_EXPIRED_AT_ONCE: Final = 1_000  # of one transaction
 _GIVEN_UP_AFTER: Final = 5  # letters in a row that are refused
 
 
-def webhooks(session: Session) -> Iterator[WebhookRunner]:
-    """A runner for each of the workspace. Raises UsageError for one without its secret."""
-    for name, given in session.workspace.settings.webhooks.items():
-        sink = _sink(session, name, len(_open_letters(session, SYSTEM, name)))
-        if not sink.filters():
-            remedy = f"Give it a filter, or put an event route with endpointName '{name}'"
-            _log.warning("a webhook that nothing goes to", webhook=name, remedy=remedy)
-        yield WebhookRunner(sink, name, session.store, lambda: session.served.events, LANES, given.start, session.metrics, session.clock)
+def webhook(session: Session, name: str) -> WebhookRunner:
+    """The runner of one of the workspace. Raises UsageError for one without its secret."""
+    given = session.workspace.settings.webhooks[name]
+    sink = _sink(session, name, len(_open_letters(session, SYSTEM, name)))
+    if not sink.filters():
+        remedy = f"Give it a filter, or put an event route with endpointName '{name}'"
+        _log.warning("a webhook that nothing goes to", webhook=name, remedy=remedy)
+    return WebhookRunner(sink, name, session.store, lambda: session.served.events, LANES, given.start, session.metrics, session.clock)
 
 
 def _sink(session: Session, name: str, letters: int) -> WebhookSink:
@@ -48,15 +50,15 @@ def _open_letters(session: Session, principal: Principal, name: str | None) -> l
 
 
 def listed(session: Session, principal: Principal) -> list[dict[str, Any]]:
-    """By name: where it goes, how far it is, and how many dead letters are open."""
-    letters = _open_letters(session, principal, None)
+    """By name: where it goes, how far it is, and how many dead letters are open, and have expired."""
+    counts = Counter((str(one.body["webhook"]), str(one.body["status"])) for one in session.store.records(principal, LETTER))
     shown = []
     for name, given in sorted(session.workspace.settings.webhooks.items()):
-        own = sum(one.body["webhook"] == name for one in letters)
         filters = [] if given.filter is None else [given.filter]
         filters += event_routes.filters_to(session, name)
         at = session.store.position(principal, POSITIONS, name)
-        shown.append({"name": name, "url": _place(given.url), "filters": filters, "commit": at, "dead_letters": own})
+        letters = {"dead_letters": counts[name, "open"], "expired": counts[name, "expired"]}
+        shown.append({"name": name, "url": _place(given.url), "filters": filters, "commit": at, **letters})
     return shown
 
 
@@ -73,6 +75,32 @@ def letters(session: Session, principal: Principal, name: str, limit: int) -> li
     return [{"id": one.body["event"]["id"], "at": to_iso(one.at), **{key: one.body[key] for key in named}} for one in found]
 
 
+def expire(session: Session, principal: Principal) -> int:
+    """Let go of the events of dead letters that are older than `webhook_letters` of `[retention]`; they stay counted as expired."""
+    kept = session.workspace.settings.retention.webhook_letters
+    if kept is None:
+        return 0
+    before = session.clock.now() - parse_duration(kept)
+    old = [one for one in _open_letters(session, principal, None) if one.at < before]
+    for first in range(0, len(old), _EXPIRED_AT_ONCE):
+        _close(session, principal, old[first : first + _EXPIRED_AT_ONCE], "expired")
+    for name, count in Counter(str(one.body["webhook"]) for one in old).items():
+        session.metrics.webhook_expired.labels(webhook=name).inc(count)
+        _log.info("dead letters of a webhook expired", webhook=name, letters=count, older_than=kept)
+    return len(old)
+
+
+def _close(session: Session, principal: Principal, letters: Sequence[Record], status: str) -> None:
+    """They are not open any more, and let go of their events."""
+    with session.store.transaction(principal, "webhook") as transaction:
+        for one in letters:
+            transaction.put_record(LETTER, one.id, {**one.body, "event": {"id": one.body["event"]["id"]}, "status": status})
+    for name, count in Counter(str(one.body["webhook"]) for one in letters).items():
+        for runner in session.sinks:
+            if isinstance(runner, WebhookRunner) and runner.name == name:
+                runner.closed_letters(count)
+
+
 def retry(session: Session, principal: Principal, name: str, ids: Sequence[str] | None) -> dict[str, int]:
     """Send dead letters once more, oldest first, each once and only so many: `left` says how many were not tried, because there are more or
     because several in a row failed. Raises NotFoundError, UsageError, ForbiddenError."""
@@ -86,13 +114,7 @@ def retry(session: Session, principal: Principal, name: str, ids: Sequence[str] 
         sink.close()
     delivered = [one for one, outcome in zip(chosen, outcomes, strict=False) if not outcome.error]
     if delivered:
-        with session.store.transaction(principal, "webhook") as transaction:
-            for one in delivered:
-                event = {"id": one.body["event"]["id"]}  # it is where it belongs now
-                transaction.put_record(LETTER, one.id, {**one.body, "event": event, "status": "delivered"})
-    for runner in session.sinks:
-        if isinstance(runner, WebhookRunner) and runner.name == name:
-            runner.closed_letters(len(delivered))
+        _close(session, principal, delivered, "delivered")
     tried = len(outcomes)
     return {"delivered": len(delivered), "still_refused": tried - len(delivered), "left": len(chosen) - tried}
 

@@ -87,7 +87,32 @@ class ChangeLog:
         """What the commits after one, through another, changed: in order of (commit, time), so of one twin always in that order. `before`:
         with what the same sources had said of the same times until then. `seen`: the interfaces that lifetimes were of then, where they are
         of others now."""
-        touched = _frame(self._store.touched(principal, after, through)).filter(pl.col("lane").is_in(list(lanes)))
+        yield from self._of(principal, self._touched(principal, after, through, lanes), after, through, before=before, seen=seen)
+
+    def pieces(
+        self, principal: Principal, commit: int, lanes: Collection[Lane], most: int, *, before: bool, seen: Seen
+    ) -> Iterator[Iterator[Change]]:
+        """The same of one commit, twin by twin in the order of their ids, and of one twin in the order of time: in pieces of some `most`
+        values, so that what a commit did need not be held whole."""
+        touched = self._touched(principal, commit - 1, commit, lanes)
+        names = {number: self._registry.lifetime(number).twin for number in touched["twin"].unique().to_list()}
+        order = {number: place for place, number in enumerate(sorted(names, key=lambda number: (names[number], number)))}
+        place = pl.col("twin").replace_strict(order, return_dtype=pl.Int64).alias("place")
+        ordered = touched.with_columns(place).sort("place", "time").drop("place")
+        first = 0
+        while first < len(ordered):
+            last = min(first + most, len(ordered))
+            while last < len(ordered) and _is_of_one_time(ordered, last):
+                last += 1
+            yield self._of(principal, ordered[first:last], commit - 1, commit, before=before, seen=seen)
+            first = last
+
+    def _touched(self, principal: Principal, after: int, through: int, lanes: Collection[Lane]) -> pl.DataFrame:
+        return _frame(self._store.touched(principal, after, through)).filter(pl.col("lane").is_in(list(lanes)))
+
+    def _of(
+        self, principal: Principal, touched: pl.DataFrame, after: int, through: int, *, before: bool, seen: Seen
+    ) -> Iterator[Change]:
         asked = [
             question for key, rows in touched.partition_by("lane", "table", "path", as_dict=True).items() for question in _near(key, rows)
         ]
@@ -157,6 +182,11 @@ class _Question:
     table: int
     path: str
     rows: pl.DataFrame
+
+
+def _is_of_one_time(rows: pl.DataFrame, at: int) -> bool:
+    """Whether a row is of the same twin and time as the one before it: they are told together."""
+    return bool(rows["twin"][at] == rows["twin"][at - 1] and rows["time"][at] == rows["time"][at - 1])
 
 
 def _near(key: tuple[Any, ...], rows: pl.DataFrame) -> Iterator[_Question]:

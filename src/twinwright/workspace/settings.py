@@ -72,13 +72,14 @@ class RetentionSettings(Spec):
     """How long is kept what nobody needs for ever."""
 
     dead_letters: str | None = Field(default=None, description="payloads of dead letters; for ever unless given")
+    webhook_letters: str | None = Field(default=None, description="events that a webhook has given up; for ever unless given")
 
     known_at: str = Field(default="P90D", description="how far back it can be asked what was known then")
     history: dict[str, HistoryRetention] = Field(
         default_factory=dict, description="values, by `*`, interface, path or `INTERFACE PATH`; for ever where no rule holds"
     )
 
-    _check = field_validator("dead_letters", "known_at", mode="before")(positive_duration)
+    _check = field_validator("dead_letters", "webhook_letters", "known_at", mode="before")(positive_duration)
 
 
 class SimulationSettings(Spec):

@@ -1205,18 +1205,20 @@ class ListWebhooksRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class Webhook(_message.Message):
-    __slots__ = ("name", "url", "filters", "commit", "dead_letters")
+    __slots__ = ("name", "url", "filters", "commit", "dead_letters", "expired")
     NAME_FIELD_NUMBER: _ClassVar[int]
     URL_FIELD_NUMBER: _ClassVar[int]
     FILTERS_FIELD_NUMBER: _ClassVar[int]
     COMMIT_FIELD_NUMBER: _ClassVar[int]
     DEAD_LETTERS_FIELD_NUMBER: _ClassVar[int]
+    EXPIRED_FIELD_NUMBER: _ClassVar[int]
     name: str
     url: str
     filters: _containers.RepeatedScalarFieldContainer[str]
     commit: int
     dead_letters: int
-    def __init__(self, name: _Optional[str] = ..., url: _Optional[str] = ..., filters: _Optional[_Iterable[str]] = ..., commit: _Optional[int] = ..., dead_letters: _Optional[int] = ...) -> None: ...
+    expired: int
+    def __init__(self, name: _Optional[str] = ..., url: _Optional[str] = ..., filters: _Optional[_Iterable[str]] = ..., commit: _Optional[int] = ..., dead_letters: _Optional[int] = ..., expired: _Optional[int] = ...) -> None: ...
 
 class Webhooks(_message.Message):
     __slots__ = ("webhooks",)
