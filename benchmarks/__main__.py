@@ -32,6 +32,7 @@ WHOLE_ONLY = (
     "many_runs",
     "query_vs_recursive",
     "sealed_days",
+    "shadow_runs",
 )  # not in the quick version unless they are named
 LIMIT_SECONDS = {True: 45.0, False: 1800.0}  # of one module, quick or not
 

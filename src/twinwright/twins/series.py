@@ -63,11 +63,11 @@ def numbers(rows: pa.Table, unit: str | None, path: str) -> tuple[np.ndarray[Any
     values = rows["num"].to_numpy(zero_copy_only=False).astype(np.float64)
     whole = rows["int"].to_numpy(zero_copy_only=False).astype(np.float64)
     values = np.where(np.isnan(values), whole, values) if len(values) else values
-    names = rows["unit"].to_pylist()
-    for name in set(names):
+    names = rows["unit"].combine_chunks().dictionary_encode(null_encoding="encode")
+    for index, name in enumerate(names.dictionary.to_pylist()):
         affine = units.converter(name, unit)
         if not affine.is_identity:
-            mine = np.array([other == name for other in names])
+            mine = names.indices.to_numpy() == index
             values[mine] = affine.apply(values[mine])
     return np.where(good, values, np.nan), good
 

@@ -2,13 +2,15 @@
 
 from dataclasses import replace
 
-from tests.simulation.shadow.line import MODEL, Line, body
+from tests.simulation.shadow.line import BEGIN, MODEL, STEP, Line, body
 
 from twinwright.clock import SECOND
 from twinwright.documents import Problems, parse_text
+from twinwright.errors import UsageError
 from twinwright.governance.principals import SYSTEM
 from twinwright.simulation.definition import parse_model
 from twinwright.simulation.shadow.consumer import Bound
+from twinwright.simulation.shadow.reading import Readings
 
 AGENTS = """import mesa
 
@@ -90,3 +92,29 @@ def test_a_model_that_fails_for_one_twin_is_told_and_tried_again_while_others_go
     one.follow()
     assert len(one.facts()) == 28
     one.close()
+
+
+def test_twins_are_read_together_and_one_whose_history_cannot_be_read_harms_only_itself(tmp_path, monkeypatch):
+    line = Line(tmp_path)
+    asked, taken = [], Readings.since
+
+    def since(self, twins, ports, start):
+        asked.append(list(twins))
+        if 2 in twins:
+            raise UsageError("the values are text, not numbers")
+        return taken(self, twins, ports, start)
+
+    line.plant.send(*(body(tick, 60.0, 1.0, twin) for tick in (0, 2, 4) for twin in ("pump-1", "pump-2")))
+    line.follow()
+    line.plant.send(*(body(6, 60.0, 1.0, twin) for twin in ("pump-1", "pump-2")))
+    monkeypatch.setattr(Readings, "since", since)
+    line.consumer.catch_up()
+    [status] = line.consumer.status()
+    assert asked[:3] == [[1, 2], [1], [2]]
+    assert "1 of 2 twins: the values are text" in status.error
+    assert {row[0] for row in line.facts() if row[2] == BEGIN + 3 * STEP * SECOND} == {1}
+    monkeypatch.undo()
+    line.plant.clock.advance(600 * SECOND)
+    line.follow()
+    assert {row[0] for row in line.facts() if row[2] == BEGIN + 3 * STEP * SECOND} == {1, 2}
+    line.close()

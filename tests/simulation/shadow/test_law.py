@@ -116,6 +116,7 @@ CAUGHT_BY = {
     "states_outlive_their_inputs": "a late input",
     "everything_written_again": "a late input",
     "position_before_outputs": "a kill",
+    "held_values_outlive_a_rewind": "any order",
 }
 
 

@@ -22,9 +22,10 @@ from twinwright.simulation.parameters import in_own_units, stored_parameters
 from twinwright.simulation.scenario import Quantity
 from twinwright.simulation.shadow import running
 from twinwright.simulation.shadow.definition import Shadow
-from twinwright.simulation.shadow.follower import Follower, Piece, plan
+from twinwright.simulation.shadow.follower import Follower
 from twinwright.simulation.shadow.outputs import withdrawn
-from twinwright.simulation.shadow.reading import Readings
+from twinwright.simulation.shadow.planning import plan
+from twinwright.simulation.shadow.reading import NOTHING, Readings
 from twinwright.storage.layout import Counts
 from twinwright.storage.protocol import CHECKPOINT_SCHEMA, VALUE_SCHEMA, Store
 from twinwright.twins.changes import Lag, range_end
@@ -68,6 +69,17 @@ class Progress:
     @property
     def failing(self) -> list[Follower]:
         return [one for one in self.followers.values() if one.error]
+
+
+def parameters_of(store: Store, principal: Principal, shadow: Shadow) -> dict[str, float]:
+    """The parameters with which a shadow runs now, in the model's units. Raises NotFoundError, UsageError."""
+    values = shadow.model.defaults()
+    said = shadow.spec.parameters
+    if isinstance(said, str):
+        found = stored_parameters(store)(principal, shadow.model.name, said)
+        return values if found is None else values | in_own_units(shadow.model, found.values)
+    given = {name: Quantity(one) if isinstance(one, float) else Quantity(one.value, one.unit) for name, one in said.items()}
+    return values | in_own_units(shadow.model, given)
 
 
 class ShadowConsumer:
@@ -130,7 +142,7 @@ class ShadowConsumer:
         for bound in self._bounds:
             name, before = bound.shadow.name, self._progress.get(bound.shadow.name)
             try:
-                parameters = self._parameters(bound.shadow)
+                parameters = parameters_of(self._store, self._principal, bound.shadow)
             except TwinwrightError as error:  # its parameters are not there, or not of this model: the others go on
                 held = self._store.position(self._principal, POSITIONS, name)
                 progress[name] = Progress(name, bound, "", {}, held, held, current=False, unfit=str(error))
@@ -155,15 +167,6 @@ class ShadowConsumer:
                 progress[name] = Progress(name, None, "", {}, stored, stored, current=False)
                 self._load(progress[name], None)
         self._progress = progress
-
-    def _parameters(self, shadow: Shadow) -> dict[str, float]:
-        values = shadow.model.defaults()
-        said = shadow.spec.parameters
-        if isinstance(said, str):
-            found = stored_parameters(self._store)(self._principal, shadow.model.name, said)
-            return values if found is None else values | in_own_units(shadow.model, found.values)
-        given = {name: Quantity(one) if isinstance(one, float) else Quantity(one.value, one.unit) for name, one in said.items()}
-        return values | in_own_units(shadow.model, given)
 
     def _load(self, one: Progress, bound: Bound | None) -> None:
         """The states that whoever followed before has left."""
@@ -231,29 +234,15 @@ class ShadowConsumer:
             late = self._hear(one, shadow, through)
         readings = Readings(self._store, self._principal, through)
         waiting = [follower for follower in one.followers.values() if follower.dirty]
-        said = running.run(shadow, readings, self._planned(one, shadow, readings, waiting), late, one.followers)
+        said = running.run(shadow, one.parameters, readings, plan(shadow, waiting, readings), late, one.followers)
         changed = one.position < through or not one.current
         kept = any(follower.added or follower.dropped for follower in one.followers.values())
         if said or kept or one.gone or not one.current or through - one.stored >= RANGE_COMMITS:
             self._write(one, said, through)
+            if self._store.last_commit(self._principal) == through + 1:
+                through += 1  # its own, and nothing that it follows is in there
         one.position = through
         return changed or any(follower.dirty and not follower.error for follower in one.followers.values())
-
-    @staticmethod
-    def _planned(one: Progress, shadow: Shadow, readings: Readings, waiting: Sequence[Follower]) -> list[Piece]:
-        newest = readings.newest([follower.twin for follower in waiting], [path for path, _ in shadow.observed.values()])
-        pieces = []
-        for follower in waiting:
-            follower.error = ""
-            try:
-                piece = plan(shadow, follower, readings, newest, one.parameters)
-            except TwinwrightError as error:
-                follower.error = str(error)
-                continue
-            follower.dirty = piece is not None
-            if piece is not None:
-                pieces.append(piece)
-        return pieces
 
     def _hear(self, one: Progress, shadow: Shadow, through: int) -> pl.DataFrame:
         """Forget what a range of commits makes invalid. Gives (twin, time, commit) of observed outputs that it touched."""
@@ -272,12 +261,14 @@ class ShadowConsumer:
         for port in shadow.model.inputs:
             if port.name in shadow.observed:
                 path, unit = shadow.observed[port.name]
-                for twin, since, commit in of(path).group_by("twin").agg(pl.min("time"), pl.max("commit")).iter_rows():
-                    follower, at = one.followers[twin], since
-                    if port.hold != "zero":  # a value reaches back to the one before it
-                        times, _ = readings.before(twin, path, unit, since)
-                        at = int(times[-1]) + (port.hold == "linear") if times.size else since
-                    self._invalidate(shadow, follower, at, commit)
+                heard = list(of(path).group_by("twin").agg(pl.min("time"), pl.max("commit")).iter_rows())
+                # a value that is interpolated reaches back to the one before it
+                reaching = readings.before({twin: since for twin, since, _ in heard}, {path: unit}) if port.hold != "zero" else {}
+                for twin, since, commit in heard:
+                    times, _ = reaching.get((twin, path), NOTHING)
+                    at = int(times[-1]) + (port.hold == "linear") if times.size else since
+                    one.followers[twin].hear(path, since)
+                    self._invalidate(shadow, one.followers[twin], at, commit)
         for state in shadow.model.states:
             if state.start is None:
                 for twin, since, commit in (

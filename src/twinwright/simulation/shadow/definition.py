@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated
 
 from pydantic import Field, field_validator, model_validator
@@ -85,7 +86,7 @@ class ShadowSpec(Spec):
         return self
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Shadow:
     """A shadow file and the model that it names. Times are microseconds, counts are of the model's steps."""
 
@@ -112,13 +113,19 @@ class Shadow:
         """Who says what is forecast; names the horizon."""
         return f"shadow:{self.spec.name}+{self.spec.forecast.horizon if self.spec.forecast else ''}"
 
-    @property
+    @cached_property
     def observed(self) -> dict[str, tuple[str, str | None]]:
         """By input that is read from history, its path and the model's unit."""
         given = self.spec.inputs
         return {one.name: (one.property or one.name, one.unit) for one in self.model.inputs if one.name not in given}
 
-    @property
+    @cached_property
+    def given(self) -> dict[str, float]:
+        """By input that is not observed its value, in the model's unit."""
+        ports, given = {one.name: one.unit for one in self.model.inputs}, self.spec.inputs
+        return {name: float(units.convert(one.constant, one.unit or ports[name], ports[name])) for name, one in given.items()}
+
+    @cached_property
     def outputs(self) -> list[tuple[int, str, str | None]]:
         """(index, path, unit) of the outputs that name a property."""
         return [(index, one.property, one.unit) for index, one in enumerate(self.model.outputs) if one.property is not None]

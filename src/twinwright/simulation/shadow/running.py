@@ -3,150 +3,213 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import numpy as np
 import polars as pl
 import pyarrow as pa
 
+from twinwright.clock import SECOND
 from twinwright.simulation import plain_data
 from twinwright.simulation.child import Failure, Limits, run_in_child
+from twinwright.simulation.protocol import Floats
 from twinwright.simulation.shadow.definition import Shadow
-from twinwright.simulation.shadow.follower import Follower, Piece
-from twinwright.simulation.shadow.outputs import EVER, Said, Span, differing, joined, residuals, rows_of
-from twinwright.simulation.shadow.reading import NOTHING, Readings, Taken, Times
+from twinwright.simulation.shadow.follower import Follower
+from twinwright.simulation.shadow.outputs import EVER, Said, differing, rows_of, spans_of
+from twinwright.simulation.shadow.planning import Piece
+from twinwright.simulation.shadow.reading import Readings, Times
+from twinwright.simulation.shadow.residuals import again, residuals
 
 _ENTRY, _PREPARE = "twinwright.simulation.shadow.worker:advance", "twinwright.simulation.worker:prepare"
 _LIMITS = Limits()
 
 
+class Answer(msgspec.Struct):
+    """What the model says of one piece: outputs on its grid, those of its forecasts one after another, and states at its cuts."""
+
+    outputs: Floats | None = None
+    forecasts: Floats | None = None
+    states: list[bytes] = []
+    failure: str = ""
+
+
+class _State(msgspec.Struct):
+    """The shape of a state that was saved."""
+
+    time: float
+    values: msgspec.msgpack.Ext
+    parameters: msgspec.msgpack.Ext
+    opaque: bytes
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A piece that was run; `settled` is what its follower was before."""
+
+    piece: Piece
+    outputs: Floats
+    forecasts: Floats
+    settled: bool
+
+
 def run(
-    shadow: Shadow, readings: Readings, pieces: Sequence[Piece], late: pl.DataFrame, followers: Mapping[int, Follower]
+    shadow: Shadow,
+    parameters: Mapping[str, float],
+    readings: Readings,
+    pieces: Sequence[Piece],
+    late: pl.DataFrame,
+    followers: Mapping[int, Follower],
 ) -> list[pa.Table]:
     """What has to be written because of some pieces, and of observed outputs that came late. Followers go on, or have an `error`."""
-    predicted, forecast, spans, beyond = [], [], [], []
-    fresh: Taken = {}
-    wanted: dict[int, tuple[int, Times]] = {}
-    for piece, answer in zip(pieces, _answers(shadow, pieces), strict=True):
-        follower = piece.follower
-        if "failure" in answer:
-            follower.error = f"{answer['failure']}: {answer['message']}"
-            continue
-        scratch = piece.payload["state"] is None
-        own = slice(0 if scratch else 1, None)
-        times = piece.grid[own]
-        after = -EVER if scratch else int(piece.grid[0])
+    done = advance(shadow, parameters, pieces)
+    spans: list[tuple[int, int, int, int]] = []
+    beyond: list[tuple[int, int, int, int]] = []
+    for one in done:
+        piece, twin, cause = one.piece, one.piece.follower.twin, one.piece.follower.cause
         until = EVER if piece.final else int(piece.grid[-1])
-        if not follower.settled:
-            spans.append(Span(follower.twin, after, until, follower.cause))
-        if not follower.settled:
-            beyond.append(Span(follower.twin, after, until, follower.cause))
+        if not one.settled:
+            spans.append((twin, -EVER if piece.state is None else int(piece.grid[0]), until, cause))
+            beyond.append(spans[-1])
         elif piece.issues:  # what the forecast before says up to the first of these holds
-            begin = int(piece.grid[0]) + (piece.issues[0][0] - piece.first) * shadow.step
-            beyond.append(Span(follower.twin, begin, until, follower.cause))
-        for index, path, unit in shadow.outputs:
-            values = answer["outputs"][own, index]
-            fresh[follower.twin, path] = times, values
-            predicted.append(rows_of(follower.twin, path, unit, times, values, follower.cause))
-        forecast += _forecasts(shadow, piece, answer)
-        wanted[follower.twin] = follower.start or 0, times
-        _go_on(shadow, piece, answer)
-    tables = differing(readings, Said("simulated", shadow.source, joined(predicted), spans))
+            beyond.append((twin, int(piece.grid[0]) + (piece.issues[0][0] - piece.first) * shadow.step, until, cause))
+    said = predictions(shadow, done)
+    tables = differing(readings, Said("simulated", shadow.source, said, spans_of(spans)))
     if shadow.horizon:
-        tables += differing(readings, Said("simulated", shadow.forecast_source, joined(forecast), beyond))
+        tables += differing(readings, Said("simulated", shadow.forecast_source, forecasts(shadow, done), spans_of(beyond)))
     if shadow.spec.residuals:
-        tables += _residuals(shadow, readings, wanted, fresh, spans, late, followers)
+        tables += differing(readings, Said("derived", shadow.source, residuals(shadow, readings, said), spans_of(spans)))
+        run_now = {one.piece.follower.twin: int(one.piece.grid[0 if one.piece.state is None else 1]) for one in done if one.piece.fresh}
+        tables += again(shadow, readings, late, followers, run_now)
     return tables
 
 
-def _answers(shadow: Shadow, pieces: Sequence[Piece]) -> list[dict[str, Any]]:
+def advance(shadow: Shadow, parameters: Mapping[str, float], pieces: Sequence[Piece]) -> list[Done]:
+    """Run pieces. Followers go on from there; those whose model failed have an `error`, and none of their pieces is given."""
+    done = []
+    for piece, answer in zip(pieces, _answers(shadow, parameters, pieces), strict=True):
+        if answer.failure or answer.outputs is None or answer.forecasts is None:
+            piece.follower.error = answer.failure
+            continue
+        done.append(Done(piece, answer.outputs, answer.forecasts, piece.follower.settled))
+        _go_on(shadow, piece, answer)
+    return done
+
+
+def predictions(shadow: Shadow, done: Sequence[Done]) -> pl.DataFrame:
+    """Outputs at the steps that were run; of a piece that goes on from a state not at that state, of which they were told before."""
+    begins = [0 if one.piece.state is None else 1 for one in done]
+    times = [one.piece.grid[begin:] for one, begin in zip(done, begins, strict=True)]
+    values = [one.outputs[begin:] for one, begin in zip(done, begins, strict=True)]
+    return _rows(shadow, [one.piece.follower for one in done], times, values)
+
+
+def forecasts(shadow: Shadow, done: Sequence[Done]) -> pl.DataFrame:
+    """Outputs ahead of what is observed."""
+    ahead = [one for one in done if one.piece.issues]
+    steps = [np.concatenate([step + 1 + np.arange(count, dtype=np.int64) for step, count in one.piece.issues]) for one in ahead]
+    times = [(one.piece.follower.start or 0) + mine * shadow.step for one, mine in zip(ahead, steps, strict=True)]
+    return _rows(shadow, [one.piece.follower for one in ahead], times, [one.forecasts for one in ahead])
+
+
+def _rows(shadow: Shadow, followers: Sequence[Follower], times: Sequence[Times], values: Sequence[Floats]) -> pl.DataFrame:
+    """Those outputs of some twins that name a property, each at its times."""
+    if not followers:
+        return rows_of([])
+    counts = [one.size for one in times]
+    twins = np.repeat(np.array([one.twin for one in followers], np.int32), counts)
+    causes = np.repeat(np.array([one.cause for one in followers], np.int64), counts)
+    together, when = np.concatenate(values), np.concatenate(times)
+    return rows_of([(path, unit, twins, when, together[:, index], causes) for index, path, unit in shadow.outputs])
+
+
+def _answers(shadow: Shadow, parameters: Mapping[str, float], pieces: Sequence[Piece]) -> list[Answer]:
     """One for each piece. A child takes as many as may run in it; where one ended the whole child, the first is to blame or runs alone."""
-    answers: list[dict[str, Any]] = []
+    answers: list[Answer] = []
     alone = False
     while len(answers) < len(pieces):
-        left = pieces[len(answers) :]
-        given = [piece.payload for piece in (left[:1] if alone else left)]
+        given = pieces[len(answers) : len(answers) + 1 if alone else None]
         model = shadow.model.as_data()
-        payload = {"model": model, "members": given}
+        payload = {"model": model, **_payload(shadow, parameters, given)}
         outcome = run_in_child(
             _ENTRY, payload, limits=_LIMITS, files=shadow.model.artefacts, prepare=_PREPARE, prepare_payload={"model": model}
         )
         if isinstance(outcome, Failure):
             if len(given) == 1:
-                answers.append({"failure": outcome.kind, "message": outcome.message})
+                answers.append(Answer(failure=f"{outcome.kind}: {outcome.message}"))
             alone = True
             continue
-        made = outcome.result.get("members") if isinstance(outcome.result, dict) else None
-        if not isinstance(made, list) or not 0 < len(made) <= len(given):
-            return answers + [{"failure": "refused", "message": "the answer is not one of ours"}] * len(left)
-        answers += [_checked(shadow, piece, answer) for piece, answer in zip(left, made, strict=False)]
+        made = _checked(len(shadow.model.outputs), not shadow.spec.replay, given, outcome.result)
+        if not made:
+            return answers + [Answer(failure="refused: the answer has not the shape of the model's outputs")] * (len(pieces) - len(answers))
+        answers += made
     return answers
 
 
-def _checked(shadow: Shadow, piece: Piece, answer: Any) -> dict[str, Any]:
-    """A child may answer anything: what is not of the shape that was asked for goes no further."""
-    if isinstance(answer, dict) and "failure" in answer:
-        return answer
-    width = len(shadow.model.outputs)
-    sizes = [(piece.grid.size, width), *((count, width) for _, count in piece.issues)]
+def _payload(shadow: Shadow, parameters: Mapping[str, float], pieces: Sequence[Piece]) -> dict[str, Any]:
+    return {
+        "parameters": dict(parameters),
+        "seed": shadow.spec.seed,
+        "step": shadow.step / SECOND,
+        "replay": shadow.spec.replay,
+        "outputs": len(shadow.model.outputs),
+        "inputs": np.concatenate([piece.inputs for piece in pieces]),
+        "members": [
+            [
+                piece.first,
+                len(piece.grid),
+                piece.state,
+                piece.states,
+                [cut - piece.first for cut in piece.cuts],
+                [[step - piece.first, count] for step, count in piece.issues],
+            ]
+            for piece in pieces
+        ],
+    }
+
+
+def _checked(width: int, saved: bool, pieces: Sequence[Piece], answer: Any) -> list[Answer]:
+    """What was answered of the first pieces. A child may answer anything: nothing, where it has not the shape that was asked for."""
     try:
-        given = [answer["outputs"], *answer["forecasts"]]
-        cuts = [cut for cut, _ in answer["states"]]
-        good = [isinstance(one, np.ndarray) and one.shape for one in given] == sizes and cuts == piece.payload["cuts"]
-    except (TypeError, KeyError, ValueError):
-        good = False
-    return answer if good else {"failure": "refused", "message": "the answer has not the shape of the model's outputs"}
+        count, failures, states = int(answer["done"]), dict(answer["failures"]), answer["states"]
+        outputs, forecasts = answer["outputs"], answer["forecasts"]
+        done = pieces[:count]
+        ends = np.cumsum([0, *(one.grid.size for one in done)])
+        ahead = np.cumsum([0, *(sum(steps for _, steps in one.issues) for one in done)])
+        good = 0 < count == len(states) <= len(pieces) and outputs.shape == (ends[-1], width) and forecasts.shape == (ahead[-1], width)
+        if not good or not outputs.dtype == forecasts.dtype == np.float64:
+            return []
+        made = []
+        for index, (piece, kept) in enumerate(zip(done, states, strict=True)):
+            if str(index) in failures:
+                kind, message = failures[str(index)]
+                made.append(Answer(failure=f"{kind}: {message}"))
+                continue
+            if len(kept) != len(piece.cuts):
+                return []
+            for one in kept if saved else ():
+                msgspec.msgpack.decode(one, type=_State)
+            made.append(Answer(outputs[ends[index] : ends[index + 1]], forecasts[ahead[index] : ahead[index + 1]], kept))
+    except (AttributeError, TypeError, KeyError, ValueError, msgspec.DecodeError):
+        return []
+    return made
 
 
-def _forecasts(shadow: Shadow, piece: Piece, answer: Mapping[str, Any]) -> list[pl.DataFrame]:
-    parts, follower = [], piece.follower
-    for (step, count), values in zip(piece.issues, answer["forecasts"], strict=True):
-        times = (follower.start or 0) + (step + 1 + np.arange(count, dtype=np.int64)) * shadow.step
-        parts += [rows_of(follower.twin, path, unit, times, values[:, index], follower.cause) for index, path, unit in shadow.outputs]
-    return parts
-
-
-def _go_on(shadow: Shadow, piece: Piece, answer: Mapping[str, Any]) -> None:
+def _go_on(shadow: Shadow, piece: Piece, answer: Answer) -> None:
     """The follower keeps the states that it was given, and lets go of older ones."""
     follower = piece.follower
-    follower.ended, follower.settled, follower.dirty, follower.held = piece.last, piece.final, not piece.final, piece.held
+    follower.settled, follower.dirty, follower.held = piece.final, not piece.final, piece.held
     if shadow.spec.replay:
+        follower.ended = piece.last
         return
-    kept = dict(follower.kept)
-    for cut, state in answer["states"]:
-        kept[int(piece.grid[cut])] = plain_data.encode({"start": follower.start, "state": state})
-    follower.keep({time: body for time, body in kept.items() if shadow.kept(follower.index(shadow, time), piece.last)})
+    begin = int(piece.grid[0]) - piece.first * shadow.step
+    states = {begin + cut * shadow.step: _kept(begin, state) for cut, state in zip(piece.cuts, answer.states, strict=True)}
+    follower.go_on(shadow, states, piece.last)
+    follower.ended = piece.last
 
 
-def _residuals(
-    shadow: Shadow,
-    readings: Readings,
-    wanted: dict[int, tuple[int, Times]],
-    fresh: Taken,
-    spans: Sequence[Span],
-    late: pl.DataFrame,
-    followers: Mapping[int, Follower],
-) -> list[pa.Table]:
-    """Of what was run now, and of what was predicted before and is observed, or observed otherwise, only now."""
-    causes = {twin: one.cause for twin, one in followers.items()}
-    tables = differing(readings, Said("derived", shadow.source, residuals(shadow, readings, wanted, fresh, causes), spans))
-    if late.is_empty():
-        return tables
-    again: dict[int, tuple[int, Times]] = {}
-    causes = dict(late.group_by("twin").agg(pl.max("commit")).iter_rows())
-    for (twin,), rows in late.partition_by("twin", as_dict=True).items():
-        follower = followers[twin]
-        if follower.start is None or (follower.head is None and not shadow.spec.replay):
-            continue
-        steps = np.unique(-((follower.start - rows["time"].to_numpy()) // shadow.step))
-        times = follower.start + steps[steps >= 0] * shadow.step
-        run_now = wanted.get(twin, (0, NOTHING[0]))[1]
-        before = int(run_now[0]) if run_now.size else follower.start + follower.ended * shadow.step + 1
-        again[twin] = follower.start, times[times < before]
-    again = {twin: one for twin, one in again.items() if one[1].size}
-    if not again:
-        return tables
-    start, end = min(int(one[0]) for _, one in again.values()), max(int(one[-1]) for _, one in again.values()) + 1
-    predicted = readings.latest_said(list(again), {path: unit for _, path, unit in shadow.outputs}, start, end, shadow.source)
-    spans = [Span(twin, int(time) - 1, int(time), causes[twin]) for twin, (_, times) in again.items() for time in times]
-    return tables + differing(readings, Said("derived", shadow.source, residuals(shadow, readings, again, predicted, causes), spans))
+def _kept(start: int, state: bytes) -> bytes:
+    """As it is stored: where the grid begins, and the state."""
+    return plain_data.encode({"start": start, "state": msgspec.Raw(state)})
