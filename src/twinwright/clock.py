@@ -84,6 +84,23 @@ class ManualClock:
         self._monotonic, self._boot = 0, str(int(self._boot) + 1)
 
 
+class PacedClock:
+    """A clock whose world begins at a time of its own and passes `speed` times as fast as another's: what replays history at a pace."""
+
+    def __init__(self, clock: Clock, begin: int, speed: float) -> None:
+        self._clock, self._begin, self._speed = clock, begin, speed
+        self._began = clock.monotonic()
+
+    def now(self) -> int:
+        return self._begin + round((self._clock.monotonic() - self._began) * self._speed)
+
+    def monotonic(self) -> int:
+        return self._clock.monotonic()
+
+    def boot(self) -> str:
+        return self._clock.boot()
+
+
 def to_iso(micros: int) -> str:
     """ISO 8601 in UTC with `Z`; microseconds only where there are any."""
     moment = EPOCH + timedelta(microseconds=int(micros))

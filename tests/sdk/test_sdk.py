@@ -127,6 +127,7 @@ WRITES: dict[str, Call] = {
 }
 REFUSED: dict[str, tuple[Call, type[Exception]]] = {
     "patch_relationship": (lambda one, _, __: one.patch_relationship("pump-1", "none", [], if_match="*"), UsageError),
+    "shadow": (lambda one, _, __: one.shadow("none"), NotFoundError),
     "run_request": (lambda one, _, __: one.run_request("none"), NotFoundError),
     "watch_request": (lambda one, _, __: one.watch_request("none"), NotFoundError),
     "cancel_request": (lambda one, _, __: one.cancel_request("none"), NotFoundError),

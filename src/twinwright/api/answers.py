@@ -374,6 +374,30 @@ class Pruned(Answer):
     bytes: int
 
 
+class ShadowTwin(Answer):
+    twin: str
+    through: str | None
+    error: str
+
+
+class Shadow(Answer):
+    name: str
+    model: str
+    model_version: str
+    twins: int
+    through: str | None = Field(description="The event time that all of its twins have reached.")
+    commit: int = Field(description="The last commit that it has consumed.")
+    behind: int = Field(description="How many commits there are after that.")
+    error: str
+    source: str = Field(description="Of its predictions and residuals, in history.")
+    forecast_source: str | None
+    residuals: dict[str, str] = Field(description="By output the path of what was observed less what was predicted.")
+    failures: int = Field(description="How often in a row it has failed.")
+    failing: int = Field(description="How many of its twins fail.")
+    retry_seconds: float | None = Field(description="When what fails is tried again.")
+    items: list[ShadowTwin] = Field(description="Twins that fail first, then those that are furthest behind.")
+
+
 class Shadows(Answer):
     value: list[dict[str, Any]]
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
 from twinwright.cli import output
-from twinwright.cli.app import HERE, Json, Workspace, app, opened
+from twinwright.cli.app import HERE, Fork, Json, Workspace, app, opened
+from twinwright.cli.plot import plotted
 
 shadow = typer.Typer(help="Models that follow their twins.", no_args_is_help=True)
 app.add_typer(shadow, name="shadow")
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The shadow's name.")]
 
 
 @shadow.command("list")
@@ -32,6 +35,46 @@ def shadow_status(workspace: Workspace = HERE, as_json: Json = False) -> None:
     with opened(workspace) as platform:
         found = platform.shadows()
     _finish(found, as_json)
+
+
+@shadow.command("show")
+def shadow_show(
+    name: Name,
+    limit: Annotated[int, typer.Option("--limit", help="How many twins to list.")] = 100,
+    workspace: Workspace = HERE,
+    as_json: Json = False,
+) -> None:
+    """One shadow and its twins: those that fail first, then those that are furthest behind. Exit code 1 when it fails."""
+    with opened(workspace) as platform:
+        found = platform.shadow(name, limit=limit)
+
+    def show(r: dict[str, Any]) -> None:
+        output.fields({key: value for key, value in r.items() if key != "items"})
+        output.table(["twin", "through", "error"], [[x["twin"], x["through"], x["error"]] for x in r["items"]], empty="no twins")
+
+    output.finish(found, as_json, show, good=not found["error"])
+
+
+@shadow.command("replay")
+def shadow_replay(
+    name: Name,
+    twin: Annotated[str | None, typer.Option("--twin", help="Of a shadow that follows many.")] = None,
+    start: Annotated[str | None, typer.Option("--from", help="Default: where all inputs are observed.")] = None,
+    end: Annotated[str | None, typer.Option("--to", help="Not included. Default: the newest input.")] = None,
+    speed: Annotated[float | None, typer.Option("--speed", help="How many times as fast as it was; default: as fast as it goes.")] = None,
+    fork: Fork = None,
+    workspace: Workspace = HERE,
+    as_json: Json = False,
+) -> None:
+    """Follow a stretch of history again, for a rehearsal: nothing is stored, but on the lanes of a fork. Ctrl-C ends it."""
+    with opened(workspace, fork) as platform, output.progress("replaying", not as_json) as bar:
+        result = platform.shadow_replay(name, twin=twin, start=start, end=end, speed=speed, progress=bar)
+
+    def show(r: dict[str, Any]) -> None:
+        typer.echo(plotted({**r["outputs"], **r["residuals"]}))
+        output.fields({key: value for key, value in r.items() if key not in ("outputs", "residuals", "forecast")})
+
+    output.finish(result, as_json, show)
 
 
 @shadow.command("run")

@@ -77,6 +77,26 @@ class Platform(GraphSurface, Protocol):
         commit it has consumed."""
         ...
 
+    def shadow(self, name: str, *, limit: int = 100) -> dict[str, Any]:
+        """One of them as in `shadows`, with its `source forecast_source residuals failures failing retry_seconds` and `items[]{twin through
+        error}`: twins that fail first, then those that are furthest behind."""
+        ...
+
+    def shadow_replay(
+        self,
+        name: str,
+        *,
+        twin: str | None = None,
+        start: str | None = None,
+        end: str | None = None,
+        speed: float | None = None,
+        progress: Progress | None = None,
+    ) -> dict[str, Any]:
+        """What a shadow says of a stretch of history that it is told again, `speed` times as fast as it was (None: as fast as it goes):
+        `shadow model model_version twin from to speed seconds outputs residuals forecast`. Nothing is stored, but in a fork. `progress` is
+        told the seconds of history that have passed; what it raises ends the replay."""
+        ...
+
     def shadow_run(self) -> list[dict[str, Any]]:
         """Follow as fast as it goes until nothing is left; as `shadows`."""
         ...

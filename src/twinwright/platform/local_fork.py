@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 from twinwright.errors import RefusedError
@@ -11,6 +12,7 @@ from twinwright.platform.ingest import ingest_files
 from twinwright.platform.interface import Progress
 from twinwright.platform.local import LocalPlatform
 from twinwright.platform.session import Session
+from twinwright.platform.shadowing import keep_in, replayed
 from twinwright.platform.wire import METHODS
 from twinwright.storage.layout import Lane
 
@@ -18,7 +20,7 @@ IN_A_FORK: Final = frozenset(
     {
         *("state", "twins", "history", "query", "relationships", "interfaces", "paths", "scenarios", "models"),
         *("ingest", "push", "dead_letters", "dead_letter", "simulate", "runs", "run", "verify_run", "compare_runs", "explain_run"),
-        *("run_report", "export_run", "parameter_sets", "parameter_set"),
+        *("run_report", "export_run", "parameter_sets", "parameter_set", "shadow_replay"),
         *("put_twin", "patch_twin", "delete_twin", "component", "send_telemetry", "relationship", "incoming_relationships"),
         *("put_relationship", "patch_relationship", "delete_relationship", "interface_list", "interface"),
     }
@@ -81,6 +83,13 @@ class LocalFork(LocalPlatform):
 
     def run(self, id: str, *, outputs: bool = True) -> dict[str, Any]:
         return self._marked(super().run(id, outputs=outputs))
+
+    def shadow_replay(self, name: str, **options: Any) -> dict[str, Any]:
+        """As in the workspace; what it says is on the fork's lanes."""
+        self.session.pipeline.settle()
+        given: dict[str, Any] = {"twin": None, "start": None, "end": None, "speed": None, "progress": None, **options}
+        keep = partial(keep_in, self.session, self.principal)
+        return self._marked(replayed(self.session, self.principal, name, **given, keep=keep))
 
     def _marked(self, run: Mapping[str, Any]) -> dict[str, Any]:
         return {**run, "fork": self._name}

@@ -16,7 +16,8 @@ from twinwright.platform.executing import chosen_executor
 from twinwright.platform.interface import Progress
 from twinwright.platform.run_queue import count_runs
 from twinwright.platform.session import Session
-from twinwright.platform.shown import model_shown, shadows_shown
+from twinwright.platform.shadowing import replayed, shadow_shown, shadows_shown
+from twinwright.platform.shown import model_shown
 from twinwright.simulation.scenario import Scenario, parse_scenario
 from twinwright.workspace.load import check_scenario_in
 
@@ -140,7 +141,23 @@ class LocalSimulation:
     # --- shadows -----------------------------------------------------------------------------------------------------
 
     def shadows(self) -> list[dict[str, Any]]:
-        return shadows_shown(self.session.served.applied.shadows, self.session.shadows.consumer, self.session.store, self.principal)
+        return shadows_shown(self.session, self.principal)
+
+    def shadow(self, name: str, *, limit: int = 100) -> dict[str, Any]:
+        return shadow_shown(self.session, self.principal, name, limit)
+
+    def shadow_replay(
+        self,
+        name: str,
+        *,
+        twin: str | None = None,
+        start: str | None = None,
+        end: str | None = None,
+        speed: float | None = None,
+        progress: Progress | None = None,
+    ) -> dict[str, Any]:
+        self.session.pipeline.settle()
+        return replayed(self.session, self.principal, name, twin=twin, start=start, end=end, speed=speed, progress=progress)
 
     def shadow_run(self) -> list[dict[str, Any]]:
         self.principal.require_write()

@@ -95,6 +95,9 @@ class RemotePlatform:
     def watch_request(self, id: str, *, progress: Progress | None = None) -> dict[str, Any]:
         return cast(dict[str, Any], self._call("watch_request", [id], {}, progress))
 
+    def shadow_replay(self, name: str, *, progress: Progress | None = None, **options: Any) -> dict[str, Any]:
+        return cast(dict[str, Any], self._call("shadow_replay", [name], options, progress))
+
     def reconcile(self, *, against: str | None = None, contract: str | None = None, repair: bool = False) -> dict[str, Any]:
         answer = self._call(
             "reconcile", [], {"against": None if against is None else place_of(against), "contract": contract, "repair": repair}, None

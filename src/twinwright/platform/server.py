@@ -111,7 +111,7 @@ class _Handler(socketserver.BaseRequestHandler):
         if request.method == "push":
             contract, payloads = request.args
             return platform.push(contract, [Payload(body, captures) for body, captures in payloads], **request.kwargs).as_json()
-        if request.method in ("ingest", "simulate", "watch_request", "import_graph", "import_table"):
+        if request.method in ("ingest", "simulate", "watch_request", "shadow_replay", "import_graph", "import_table"):
             return getattr(platform, request.method)(*request.args, **request.kwargs, progress=self._progress)
         return getattr(platform, request.method)(*request.args, **request.kwargs)
 

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
 from twinwright.clock import to_iso
-from twinwright.governance.principals import Principal
 from twinwright.simulation.definition import ModelDefinition
-from twinwright.simulation.shadow.consumer import POSITIONS, ShadowConsumer
-from twinwright.simulation.shadow.definition import Shadow
 from twinwright.storage.layout import DeadLetter, LetterGroup
-from twinwright.storage.protocol import Store
 
 
 def letter_shown(letter: DeadLetter, shown: int | None) -> dict[str, Any]:
@@ -55,26 +50,3 @@ def model_shown(definition: ModelDefinition) -> dict[str, Any]:
         "parameters": {one.name: {"value": one.value, "unit": one.unit} for one in definition.parameters},
         "assumptions": list(definition.assumptions),
     }
-
-
-def shadows_shown(shadows: Mapping[str, Shadow], consumer: ShadowConsumer, store: Store, principal: Principal) -> list[dict[str, Any]]:
-    """How far each shadow has followed: `through` is the event time that all of its twins have reached."""
-    last, known = store.last_commit(principal), {one.name: one for one in consumer.status()}
-    found = []
-    for name, shadow in sorted(shadows.items()):
-        one = known.get(name)
-        position = store.position(principal, POSITIONS, name) if one is None else one.position
-        times = store.checkpoints(principal, name).group_by("twin").aggregate([("time", "max")])["time_max"].to_pylist()
-        found.append(
-            {
-                "name": name,
-                "model": shadow.model.name,
-                "model_version": shadow.model.version,
-                "twins": len(times) if one is None or one.bound is None else len(one.bound.twins),
-                "through": to_iso(min(times)) if times else None,
-                "commit": position,
-                "behind": last - position,
-                "error": one.error if one is not None else "",
-            }
-        )
-    return found

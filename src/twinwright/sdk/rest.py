@@ -37,6 +37,7 @@ ABSENT: Final[Mapping[str, str]] = {
     "gaps": _SOURCES,
     "reconciliations": _SOURCES,
     "run_reconciliation": _SOURCES,
+    "shadow_replay": "it goes on for as long as it is meant to be watched, and ends with who watches",
 }
 """Methods of `twinwright.open` that have no place in the API, and why."""
 _WATCH_SECONDS: Final = 0.5
@@ -200,6 +201,9 @@ class RestPlatform(RestGraph):
 
     def shadows(self) -> list[Found]:
         return self._list("/v1/shadows")
+
+    def shadow(self, name: str, *, limit: int = 100) -> Found:
+        return self._get(f"/v1/shadows/{part(name)}", limit=limit)
 
     def shadow_run(self) -> list[Found]:
         return cast(list[Found], self._post("/v1/shadows/run", None, timeout=LONG)["value"])

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Annotated, Final
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
+from fastapi import Path as InPath
 from starlette.responses import Response
 
 from twinwright.api import answers
@@ -83,6 +84,21 @@ async def prune(request: Request, asking: Asking) -> Response:
 async def shadows(asking: Asking) -> Response:
     await asking.visible()
     return JsonResponse({"value": await asking.serving.reads.run(asking.platform.shadows)})
+
+
+@router.get(
+    "/shadows/{name}",
+    response_model=answers.Shadow,
+    responses=failures(400, 404),
+    summary="How far one shadow has followed each of its twins, and what failed",
+)
+async def shadow(
+    asking: Asking,
+    name: Annotated[str, InPath(description="its name")],
+    limit: Annotated[int, Query(description="how many twins to list, at most 10,000")] = 100,
+) -> Response:
+    await asking.visible()
+    return JsonResponse(await asking.serving.reads.run(asking.platform.shadow, name, limit=limit))
 
 
 @router.post("/shadows/run", response_model=answers.Shadows, responses=failures(400), summary="Follow until nothing is left")

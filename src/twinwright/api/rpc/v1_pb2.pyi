@@ -971,6 +971,65 @@ class ListShadowsRequest(_message.Message):
     after: int
     def __init__(self, after: _Optional[int] = ...) -> None: ...
 
+class ShadowRequest(_message.Message):
+    __slots__ = ("name", "limit")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    limit: int
+    def __init__(self, name: _Optional[str] = ..., limit: _Optional[int] = ...) -> None: ...
+
+class ShadowTwin(_message.Message):
+    __slots__ = ("twin", "through", "error")
+    TWIN_FIELD_NUMBER: _ClassVar[int]
+    THROUGH_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    twin: str
+    through: str
+    error: str
+    def __init__(self, twin: _Optional[str] = ..., through: _Optional[str] = ..., error: _Optional[str] = ...) -> None: ...
+
+class ShadowDetail(_message.Message):
+    __slots__ = ("name", "model", "model_version", "twins", "through", "commit", "behind", "error", "source", "forecast_source", "residuals", "failures", "failing", "retry_seconds", "items")
+    class ResidualsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    MODEL_VERSION_FIELD_NUMBER: _ClassVar[int]
+    TWINS_FIELD_NUMBER: _ClassVar[int]
+    THROUGH_FIELD_NUMBER: _ClassVar[int]
+    COMMIT_FIELD_NUMBER: _ClassVar[int]
+    BEHIND_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    FORECAST_SOURCE_FIELD_NUMBER: _ClassVar[int]
+    RESIDUALS_FIELD_NUMBER: _ClassVar[int]
+    FAILURES_FIELD_NUMBER: _ClassVar[int]
+    FAILING_FIELD_NUMBER: _ClassVar[int]
+    RETRY_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    ITEMS_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    model: str
+    model_version: str
+    twins: int
+    through: str
+    commit: int
+    behind: int
+    error: str
+    source: str
+    forecast_source: str
+    residuals: _containers.ScalarMap[str, str]
+    failures: int
+    failing: int
+    retry_seconds: float
+    items: _containers.RepeatedCompositeFieldContainer[ShadowTwin]
+    def __init__(self, name: _Optional[str] = ..., model: _Optional[str] = ..., model_version: _Optional[str] = ..., twins: _Optional[int] = ..., through: _Optional[str] = ..., commit: _Optional[int] = ..., behind: _Optional[int] = ..., error: _Optional[str] = ..., source: _Optional[str] = ..., forecast_source: _Optional[str] = ..., residuals: _Optional[_Mapping[str, str]] = ..., failures: _Optional[int] = ..., failing: _Optional[int] = ..., retry_seconds: _Optional[float] = ..., items: _Optional[_Iterable[_Union[ShadowTwin, _Mapping]]] = ...) -> None: ...
+
 class RunShadowsRequest(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...

@@ -224,6 +224,11 @@ class TwinwrightStub:
                 request_serializer=twinwright_dot_api_dot_rpc_dot_v1__pb2.ListShadowsRequest.SerializeToString,
                 response_deserializer=twinwright_dot_api_dot_rpc_dot_v1__pb2.Shadows.FromString,
                 _registered_method=True)
+        self.GetShadow = channel.unary_unary(
+                '/twinwright.v1.Twinwright/GetShadow',
+                request_serializer=twinwright_dot_api_dot_rpc_dot_v1__pb2.ShadowRequest.SerializeToString,
+                response_deserializer=twinwright_dot_api_dot_rpc_dot_v1__pb2.ShadowDetail.FromString,
+                _registered_method=True)
         self.RunShadows = channel.unary_unary(
                 '/twinwright.v1.Twinwright/RunShadows',
                 request_serializer=twinwright_dot_api_dot_rpc_dot_v1__pb2.RunShadowsRequest.SerializeToString,
@@ -544,6 +549,12 @@ class TwinwrightServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetShadow(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def RunShadows(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -827,6 +838,11 @@ def add_TwinwrightServicer_to_server(servicer, server):
                     servicer.ListShadows,
                     request_deserializer=twinwright_dot_api_dot_rpc_dot_v1__pb2.ListShadowsRequest.FromString,
                     response_serializer=twinwright_dot_api_dot_rpc_dot_v1__pb2.Shadows.SerializeToString,
+            ),
+            'GetShadow': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetShadow,
+                    request_deserializer=twinwright_dot_api_dot_rpc_dot_v1__pb2.ShadowRequest.FromString,
+                    response_serializer=twinwright_dot_api_dot_rpc_dot_v1__pb2.ShadowDetail.SerializeToString,
             ),
             'RunShadows': grpc.unary_unary_rpc_method_handler(
                     servicer.RunShadows,
@@ -1930,6 +1946,33 @@ class Twinwright:
             '/twinwright.v1.Twinwright/ListShadows',
             twinwright_dot_api_dot_rpc_dot_v1__pb2.ListShadowsRequest.SerializeToString,
             twinwright_dot_api_dot_rpc_dot_v1__pb2.Shadows.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetShadow(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/twinwright.v1.Twinwright/GetShadow',
+            twinwright_dot_api_dot_rpc_dot_v1__pb2.ShadowRequest.SerializeToString,
+            twinwright_dot_api_dot_rpc_dot_v1__pb2.ShadowDetail.FromString,
             options,
             channel_credentials,
             insecure,
