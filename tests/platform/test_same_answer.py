@@ -19,6 +19,7 @@ from twinwright.platform.wire import METHODS
 VOLATILE = {
     "seconds",
     "uptime_seconds",
+    "pause_seconds",
     "lastUpdateTime",
     "$lastUpdateTime",
     "$etag",
@@ -109,7 +110,10 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "expire nothing": ("dead-letters", "expire", "--older-than", "P1D"),
     "expire": ("dead-letters", "expire", "--older-than", "PT0S"),
     "dead letters after": ("dead-letters", "list"),
+    "replay, what it costs": ("replay", "--dry-run"),
     "replay": ("replay",),
+    "replay slowly": ("replay", "--contract", "pump", "--rate", "100000"),
+    "replay at no rate": ("replay", "--rate", "0"),
     "replay one": ("replay", "--contract", "logger"),
     "facts after": ("state", "--facts"),
     "known before": ("state", "--facts", "--known-at", "2"),

@@ -101,7 +101,10 @@ WRITES: dict[str, Call] = {
     "ingest": lambda one, _, kept: one.ingest([kept["file"]], "pump"),
     "retry_dead_letters": lambda one, _, __: [one.retry_dead_letters([1], dry_run=True), one.retry_dead_letters(contract="logger")],
     "expire_dead_letters": lambda one, _, __: one.expire_dead_letters(older_than="P1D")["expired"],
-    "replay": lambda one, _, __: one.replay(contract="logger"),
+    "replay": lambda one, _, __: [
+        one.replay(contract="logger", dry_run=True)["cost"]["rows"],
+        one.replay(contract="logger", rate=1000.0),
+    ],
     "reconcile": lambda one, _, __: one.reconcile(),
     "update": lambda one, which, _: one.update(
         "SELECT T FROM DIGITALTWINS T WHERE T.$dtId = 'pump-1'", set={"pressure": 120.0}, dry_run=True

@@ -8,7 +8,17 @@ from tests.storage.conformance_case import NOW, cells, letter, rows, told, value
 
 from twinwright.errors import NotFoundError
 from twinwright.governance.principals import SYSTEM
-from twinwright.storage.layout import Counts, DeadLetter, KeptReceipt, LetterGroup, Lifetime, ReadingColumn, Relationship, Selection
+from twinwright.storage.layout import (
+    Counts,
+    DeadLetter,
+    JournalSize,
+    KeptReceipt,
+    LetterGroup,
+    Lifetime,
+    ReadingColumn,
+    Relationship,
+    Selection,
+)
 from twinwright.storage.protocol import CELL_SCHEMA, CHECKPOINT_SCHEMA
 
 
@@ -84,6 +94,8 @@ def check_the_journal_is_read_by_range_and_its_counts_move(case):
         (3, b"frame 2", Counts(2, 1, 0, 1)),
     ]
     assert (entries[0].contract, entries[0].source, entries[0].revision, entries[0].at) == ("pump", "bus", 2, NOW)
+    assert store.journal_sizes(SYSTEM, "pump", 2, 9) == [JournalSize(2, 7, Counts(2, 2)), JournalSize(3, 7, Counts(2, 1, 0, 1))]
+    assert store.journal_sizes(SYSTEM, "valve", 0, 9) == [JournalSize(4, 0, Counts())]
     assert [entry.frames for entry in store.journal_entries(SYSTEM, "valve", 0, 9)] == [b""]
 
 

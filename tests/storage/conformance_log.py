@@ -257,6 +257,7 @@ def check_every_call_takes_a_principal_with_a_role(case):
         lambda who: store.hours(who, "pump"),
         lambda who: store.position(who, "a", "b"),
         lambda who: list(store.journal_entries(who, "a", 0, 1)),
+        lambda who: store.journal_sizes(who, "a", 0, 1),
         lambda who: store.unjournalled(who, "a", 0, 1),
         lambda who: store.dead_letters(who),
         lambda who: store.dead_letter(who, 1),

@@ -1,12 +1,18 @@
 """Replay and retry: payloads read again, counts moved with them, nothing counted twice."""
 
-import pytest
-from tests.telemetry.plant import NOW, contract
+import time
+from collections import Counter
 
-from twinwright.clock import SECOND
-from twinwright.errors import RefusedError, UsageError
+import pytest
+from tests.telemetry.plant import INTERFACE, NOW, PATHS, contract
+
+from twinwright.clock import SECOND, from_iso
+from twinwright.errors import FenceError, PlatformError, RefusedError, UsageError
 from twinwright.governance.principals import SYSTEM
-from twinwright.storage.layout import Counts
+from twinwright.storage.layout import Counts, Lifetime
+from twinwright.storage.protocol import GOOD
+from twinwright.telemetry import reread
+from twinwright.telemetry.reread import Pace, Reader, Spool
 
 TS = "2026-03-01T07:00:00Z"
 NARROW = {"path": "pressure", "field": "p", "unit": "kPa", "range": [0, 5], "required": True}
@@ -156,3 +162,151 @@ def test_an_expired_letter_is_retried_no_more_and_still_counted(plant):
         ("expired", b""),
         ("open", b"more junk"),
     ]
+
+
+def facts(plant):
+    return [
+        {name: row[name] for name in ("twin", "path", "time", "source", "kind", "num", "int", "txt", "revision")} for row in plant.history()
+    ]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_what_a_replay_costs_is_said_beforehand_and_nothing_is_changed(make_plant, seed):
+    plant = make_plant(contract(observations=[NARROW]))
+    for turn in range(20):
+        plant.send(*(body(1 + (seed + turn + second) % 9, 2 * turn + second) for second in range(2)), body(1, turn, "nobody"))
+    plant.raise_revision(contract(revision=2, observations=[{**NARROW, "range": [0, 9]}]))
+    before = (plant.store.last_commit(SYSTEM), plant.history(), plant.cells(), conserved(plant))
+    cost = plant.reprocessing.cost(SYSTEM, "pump")
+    assert (plant.store.last_commit(SYSTEM), plant.history(), plant.cells(), conserved(plant)) == before
+    journalled = sum(len(entry.frames) for entry in plant.store.journal_entries(SYSTEM, "pump", 0, 10**6))
+    assert (cost.contract, cost.revision, cost.readings, cost.journal_bytes) == ("pump", 2, 60, journalled)
+    assert 0 < cost.pause < cost.seconds
+    assert 40 * 45 <= cost.bytes <= 40 * 64  # of what is accepted: seven columns, or eight bytes more
+    slowly = plant.reprocessing.cost(SYSTEM, "pump", rate=10)
+    assert slowly.seconds - slowly.pause >= 6
+    done = replay(plant)
+    assert (done.receipt.received, done.receipt.dead_lettered) == (60, {"unknown_twin": 20})
+    conserved(plant)
+
+
+@pytest.mark.parametrize("rate", [0, -1, float("nan"), float("inf")])
+def test_a_rate_is_a_number_above_nothing(plant, rate):
+    plant.send(body(1))
+    for ask in (plant.reprocessing.replay, plant.reprocessing.cost):
+        with pytest.raises(UsageError, match="no rate"):
+            ask(SYSTEM, "pump", start=None, end=None, rate=rate)
+
+
+def meanwhile(plant, *acts):
+    """Replay, and do something behind each entry that it reads."""
+    left, after = list(acts), Pace.after
+
+    def interrupted(pace, readings):
+        if left:
+            left.pop(0)()
+        after(pace, readings)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Pace, "after", interrupted)
+        done = replay(plant)
+    assert left == []
+    return done
+
+
+def narrowed(make_plant, **options):
+    plant = make_plant(contract(observations=[NARROW]), **options)
+    for second in range(10):
+        plant.send(body(second, second), body(second, second, "pump-9"))
+    plant.raise_revision(contract(revision=2, observations=[{**NARROW, "range": [0, 8]}]))
+    return plant
+
+
+def test_a_replay_keeps_to_its_rate(make_plant):
+    plant = narrowed(make_plant)
+    began = time.perf_counter()
+    plant.reprocessing.replay(SYSTEM, "pump", start=None, end=None, rate=40)  # twenty readings
+    assert time.perf_counter() - began >= 0.5
+
+
+def test_ingestion_goes_on_while_a_replay_reads_and_is_not_touched(make_plant):
+    plant = narrowed(make_plant)
+    before = plant.store.last_commit(SYSTEM)
+    receipts = []
+    done = meanwhile(plant, *(lambda n=n: receipts.append(plant.send(body(n, 30 + n))) for n in range(3)))
+    assert done.receipt.received == 20  # what came meanwhile is read under the new revision already
+    assert [receipt.token for receipt in receipts] == [before + 1, before + 2, before + 3]
+    assert done.receipt.token == before + 4  # one commit
+    pressures = [row["num"] for row in plant.history() if row["kind"] == GOOD]
+    assert pressures == [*range(9), 0, 1, 2]
+    assert {row["revision"] for row in plant.history()} == {2}
+    known = [row["num"] for row in plant.history(known_at=before + 3)]
+    assert known == [*range(6), 0, 1, 2]  # what was believed before: above 5 was refused
+    conserved(plant)
+    fast = narrowed(make_plant)
+    for n in range(3):
+        fast.send(body(n, 30 + n))
+    replay(fast)
+    assert facts(plant) == facts(fast)
+
+
+def test_letters_that_are_retried_while_a_replay_reads_count_once(make_plant):
+    plant = narrowed(make_plant)
+    letters = plant.store.dead_letters(SYSTEM)
+    retried = []
+    meanwhile(plant, lambda: retried.append(plant.reprocessing.retry(SYSTEM, letters)[0]))
+    assert retried[0].accepted == 3
+    conserved(plant)
+    quiet = narrowed(make_plant)
+    replay(quiet)
+    assert (facts(plant), plant.store.counts(SYSTEM)) == (facts(quiet), quiet.store.counts(SYSTEM))
+
+
+def test_twins_that_begin_or_end_while_a_replay_reads_are_seen(make_plant):
+    plant = narrowed(make_plant)
+    registry = plant.pipeline.registry
+    ends = from_iso("2026-03-01T07:00:04Z")
+    meanwhile(
+        plant,
+        lambda: registry.take(Lifetime(9, "pump-9", INTERFACE), PATHS),
+        lambda: registry.take(Lifetime(1, "pump-1", INTERFACE, until=ends), PATHS),
+    )
+    of_twin = Counter(row["twin"] for row in plant.history())
+    assert of_twin == {1: 4, 9: 9}
+    assert conserved(plant) == Counts(20, 13, 0, 7)
+
+
+def test_another_revision_that_is_applied_while_a_replay_reads_is_not_passed_over(make_plant):
+    plant = narrowed(make_plant)
+    counts, before = conserved(plant), facts(plant)
+    newer = contract(revision=3, observations=[{**NARROW, "range": [0, 3]}])
+    with pytest.raises(FenceError):
+        meanwhile(plant, lambda: plant.raise_revision(newer))
+    assert (conserved(plant), facts(plant)) == (counts, before)
+
+
+def test_a_platform_that_stops_leaves_what_is_being_read_again(make_plant):
+    plant = narrowed(make_plant)
+    before = (plant.store.last_commit(SYSTEM), facts(plant))
+    with pytest.raises(PlatformError, match="stopping"):
+        meanwhile(plant, plant.reprocessing.stop)
+    assert (plant.store.last_commit(SYSTEM), facts(plant)) == before
+
+
+def test_what_was_read_comes_out_of_the_file_as_it_went_in(plant, monkeypatch):
+    monkeypatch.setattr(reread, "_IN_MEMORY", 1)  # on the disk at once
+    reader = Reader(plant.contracts[0], plant.pipeline.registry)
+    plant.send(body(1, 1), {**body(2, 2), "m": "\U0001f4a7", "on": True, "n": 7}, body(3, 3, "nobody"), b"junk")
+    plant.send({"ts": TS})
+    plant.send(*(body(n, n % 60) for n in range(500)))
+    read = [reader.read(entry) for entry in plant.store.journal_entries(SYSTEM, "pump", 0, 99)]
+    with Spool.opened() as spool:
+        for one in read:
+            spool.add(one)
+        for _ in range(2):
+            for one, again in zip(read, spool, strict=True):
+                assert (one.commit, one.taken, one.letters) == (again.commit, again.taken, again.letters)
+                assert one.readings.values == again.readings.values
+                for name in ("row", "twin", "time", "correction", "present", "bad"):
+                    mine, other = getattr(one.readings, name), getattr(again.readings, name)
+                    assert (mine.dtype, mine.tolist()) == (other.dtype, other.tolist())

@@ -83,10 +83,11 @@ def test_lifetimes_that_begin_change_and_end_are_taken_in():
 
     assert found(5) == [1]
     registry.take(Lifetime(1, "a", PUMP, until=10), {"p": 0})
-    assert (found(5, 10), registry.alive("a"), registry.ended) == ([1, -1], None, [1])
+    assert (found(5, 10), registry.alive("a"), registry.taken) == ([1, -1], None, [1])
     registry.take(Lifetime(2, "a", VALVE, since=20), {"q": 0})
     assert (found(5, 30), registry.highest, registry.twins) == ([1, -1], 2, ["a"])
     registry.take(Lifetime(2, "a", PUMP, since=20), {"p": 0})
+    assert registry.taken == [1, 2, 2]
     assert found(5, 15, 20) == [1, -1, 2]
 
 

@@ -358,6 +358,25 @@ class Replayed(Receipt):
     retracted: int
 
 
+class Cost(Answer):
+    rows: int = Field(description="Readings to read again.")
+    seconds: float = Field(description="How long it takes, by what a part of it took.")
+    bytes: int = Field(description="What is added to the store, before it is compressed there.")
+    journal_bytes: int
+    pause_seconds: float = Field(description="For how long of that ingestion waits, while it commits.")
+
+
+class ContractCost(Cost):
+    contract: str
+    revision: int
+
+
+class ReplayCost(Answer):
+    dry_run: bool
+    cost: Cost
+    contracts: list[ContractCost]
+
+
 class Reconciled(Answer):
     checked: int
     inconsistent: int

@@ -144,13 +144,30 @@ def replay(
     start: From = None,
     end: To = None,
     contract: Annotated[str | None, typer.Option("--contract", help="Only this contract's payloads.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would cost, and change nothing.")] = False,
+    rate: Annotated[float | None, typer.Option("--rate", metavar="N", help="Read at most so many readings a second.")] = None,
     workspace: Workspace = HERE,
     as_json: Json = False,
 ) -> None:
     """Read the journal again, by receive time, under the applied contracts."""
+    asked: dict[str, Any] = {"start": start, "end": end, "contract": contract, "rate": rate}
     with opened(workspace) as platform:
-        result = platform.replay(start=start, end=end, contract=contract)
+        if dry_run or not as_json:
+            costs = platform.replay(**asked, dry_run=True)
+            if dry_run:
+                output.finish(costs, as_json, _show_cost)
+                return
+            _show_cost(costs)
+        result = platform.replay(**asked)
     output.finish(result, as_json, output.receipt)
+
+
+def _show_cost(result: dict[str, Any]) -> None:
+    cost = result["cost"]
+    typer.echo(
+        f"{cost['rows']} readings to read again from {cost['journal_bytes'] / 1e6:.3g} MB of journal: about {cost['seconds']:.2g} s, "
+        f"for {cost['pause_seconds']:.2g} s of which ingestion waits, and at most {cost['bytes'] / 1e6:.3g} MB"
+    )
 
 
 letters = typer.Typer(help="Readings and payloads that were refused, kept whole.", no_args_is_help=True)

@@ -51,8 +51,21 @@ class Platform(GraphSurface, Protocol):
         """
         ...
 
-    def replay(self, *, start: str | None = None, end: str | None = None, contract: str | None = None) -> dict[str, Any]:
-        """Reprocess the journal by receive time under the applied contracts: a receipt, plus `superseded retracted`."""
+    def replay(
+        self,
+        *,
+        start: str | None = None,
+        end: str | None = None,
+        contract: str | None = None,
+        dry_run: bool = False,
+        rate: float | None = None,
+    ) -> dict[str, Any]:
+        """Reprocess the journal by receive time under the applied contracts, at no more than `rate` readings a second: a receipt, plus
+        `superseded retracted`.
+
+        A dry run changes nothing, and says by what a part of it took what it would cost: `dry_run cost{rows seconds bytes journal_bytes
+        pause_seconds} contracts[]{contract revision ...}`. Ingestion waits while it commits: `pause_seconds`.
+        """
         ...
 
     def dead_letters(self, *, contract: str | None = None, reason: str | None = None, limit: int = 100) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any
 from twinwright.clock import parse_duration, time_of, to_iso
 from twinwright.errors import UsageError
 from twinwright.governance.principals import LOCAL_ADMIN, Principal
-from twinwright.platform import health, keeping, reconciling, retention, series_file
+from twinwright.platform import health, keeping, reconciling, replaying, retention, series_file
 from twinwright.platform.gaps import find_gaps
 from twinwright.platform.ingest import ingest_files
 from twinwright.platform.interface import Progress
@@ -77,15 +77,18 @@ class LocalPlatform(LocalForks, LocalSimulation):
         named = None if key is None else key_of(key, payloads)
         return self.session.pipeline.submit(Delivery(contract, tuple(payloads), key=named))
 
-    def replay(self, *, start: str | None = None, end: str | None = None, contract: str | None = None) -> dict[str, Any]:
-        pipeline, started = self.session.pipeline, perf_counter()
-        names = [pipeline.contract(contract).name] if contract else sorted(pipeline.contracts)
-        total, superseded, retracted = Receipt(), 0, 0
-        for name in names:
-            done = self.session.reprocessing.replay(self.principal, name, start=time_of(start, "from"), end=time_of(end, "to"))
-            total, superseded, retracted = total + done.receipt, superseded + done.superseded, retracted + done.retracted
-        total = replace(total, seconds=perf_counter() - started)
-        return {**total.as_json(), "superseded": superseded, "retracted": retracted}
+    def replay(
+        self,
+        *,
+        start: str | None = None,
+        end: str | None = None,
+        contract: str | None = None,
+        dry_run: bool = False,
+        rate: float | None = None,
+    ) -> dict[str, Any]:
+        return replaying.replay(
+            self.session, self.principal, contract, start=time_of(start, "from"), end=time_of(end, "to"), dry_run=dry_run, rate=rate
+        )
 
     def dead_letters(self, *, contract: str | None = None, reason: str | None = None, limit: int = 100) -> dict[str, Any]:
         if reason is not None and reason not in REASONS:

@@ -66,7 +66,7 @@ class Queries:
         self, principal: Principal, text: str, most: int, commit_of: Callable[[str], int]
     ) -> tuple[tuple[str, ...], list[dict[str, Any]]]:
         """The names of its columns (none where each row is a document) and all rows of a query. Raises QueryError, TooLargeError."""
-        answer = self._service().query(principal, text, now=self._clock.now(), commit_of=commit_of, most=most)
+        answer = self._service(None).query(principal, text, now=self._clock.now(), commit_of=commit_of, most=most)
         if answer.continuation is not None:
             raise TooLargeError(f"more than {most} rows", where="query", remedy="Select fewer of them at a time")
         return answer.columns, answer.value

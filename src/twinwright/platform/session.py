@@ -156,6 +156,7 @@ class Session:
     def close(self) -> None:
         """Stop the sources, commit what was taken, materialise, close the store."""
         atexit.unregister(self.close)
+        self.reprocessing.stop()
         for source in self.sources:
             source.stop()
         if self.forks is not None:

@@ -35,7 +35,7 @@ def spoken_by(applied: Applied) -> dict[str, str]:
 def measure(session: Session) -> None:
     """Set the gauges of migrations; counted anew only where the twins, or what is applied, are others than the last time."""
     applied, metrics = session.served.applied, session.metrics
-    if not applied.lineages.active or not session.versions.is_due((applied.commit, applied.registry.taken)):
+    if not applied.lineages.active or not session.versions.is_due((applied.commit, len(applied.registry.taken))):
         return
     twins, lineages = twins_by_interface(applied), applied.lineages
     for one in lineages.migrations.values():

@@ -102,8 +102,17 @@ class RestPlatform(RestGraph):
             total, before = total + Receipt(**answer), before + size
         return total.as_json()
 
-    def replay(self, *, start: str | None = None, end: str | None = None, contract: str | None = None) -> Found:
-        return self._post("/v1/replay", {"from": start, "to": end, "contract": contract}, timeout=LONG)
+    def replay(
+        self,
+        *,
+        start: str | None = None,
+        end: str | None = None,
+        contract: str | None = None,
+        dry_run: bool = False,
+        rate: float | None = None,
+    ) -> Found:
+        path = "/v1/replay/cost" if dry_run else "/v1/replay"
+        return self._post(path, {"from": start, "to": end, "contract": contract, "rate": rate}, timeout=LONG)
 
     def dead_letters(self, *, contract: str | None = None, reason: str | None = None, limit: int = 100) -> Found:
         return self._get("/v1/dead-letters", contract=contract, reason=reason, limit=limit)

@@ -22,6 +22,7 @@ from twinwright.storage.layout import (
     Counts,
     DeadLetter,
     JournalEntry,
+    JournalSize,
     LetterGroup,
     Lifetime,
     ReadingTable,
@@ -186,14 +187,24 @@ class DuckDBReads:
             principal, "SELECT commit FROM journal WHERE contract = ? AND commit BETWEEN ? AND ? ORDER BY commit", [contract, first, last]
         )
         for (number,) in numbers:  # one at a time: a window may be larger than memory
-            commit, source, revision, at, segment, offset, length, *counts = self._rows(
+            rows = self._rows(
                 principal,
                 f'SELECT j.commit, source, revision, made_at, segment, "offset", length, {COUNTS} '
                 "FROM journal j JOIN journal_counts c ON j.commit = c.commit WHERE j.commit = ?",
                 [number],
-            )[0]
-            frames = self._files.read(Place(segment, offset, length))
-            yield JournalEntry(commit, contract, source, revision, at, frames, Counts(*counts))
+            )
+            for commit, source, revision, at, segment, offset, length, *counts in rows:
+                frames = self._files.read(Place(segment, offset, length))
+                yield JournalEntry(commit, contract, source, revision, at, frames, Counts(*counts))
+
+    def journal_sizes(self, principal: Principal, contract: str, first: int, last: int) -> list[JournalSize]:
+        rows = self._rows(
+            principal,
+            f"SELECT j.commit, length, {COUNTS} FROM journal j JOIN journal_counts c ON j.commit = c.commit "
+            "WHERE contract = ? AND j.commit BETWEEN ? AND ? ORDER BY j.commit",
+            [contract, first, last],
+        )
+        return [JournalSize(commit, length, Counts(*counts)) for commit, length, *counts in rows]
 
     def unjournalled(self, principal: Principal, contract: str, first: int, last: int) -> int:
         sources = {table.source for table in self._catalogue.tables if table.contract == contract}

@@ -28,6 +28,7 @@ from twinwright.storage.layout import (
     Counts,
     DeadLetter,
     JournalEntry,
+    JournalSize,
     LetterGroup,
     Lifetime,
     ReadingTable,
@@ -295,6 +296,9 @@ class ForkedStore:
 
     def journal_entries(self, principal: Principal, contract: str, first: int, last: int) -> Iterator[JournalEntry]:
         return self._own.journal_entries(principal, contract, first, last)
+
+    def journal_sizes(self, principal: Principal, contract: str, first: int, last: int) -> list[JournalSize]:
+        return self._own.journal_sizes(principal, contract, first, last)
 
     def dead_letters(
         self, principal: Principal, *, contract: str | None = None, reason: str | None = None, status: str = "open", limit: int = 1000

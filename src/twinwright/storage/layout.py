@@ -127,6 +127,15 @@ class JournalEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class JournalSize:
+    """A journal entry without its payloads: how many `bytes` they take, compressed, and what they stand for now."""
+
+    commit: int
+    bytes: int
+    counts: Counts
+
+
+@dataclass(frozen=True, slots=True)
 class DeadLetter:
     """A refused reading or payload, whole. `id` is given by the store; `origin` is the commit it arrived at."""
 

@@ -17,6 +17,7 @@ from twinwright.storage.layout import (
     Counts,
     DeadLetter,
     JournalEntry,
+    JournalSize,
     LetterGroup,
     Lifetime,
     ReadingTable,
@@ -164,15 +165,26 @@ class PostgresReads:
         where = "contract = %s AND commit BETWEEN %s AND %s"
         numbers = self._rows(principal, f"SELECT commit FROM journal WHERE {where} ORDER BY commit", contract, first, last)
 
-        def entry(connection: Connection, number: int) -> JournalEntry:
+        def entry(connection: Connection, number: int) -> list[JournalEntry]:
             of = "WHERE contract = %s AND commit = %s"
-            row = fetch(connection, f"SELECT source, revision, made_at, day, {COUNTS} FROM journal {of}", contract, number)[0]
-            source, revision, at, day, *counts = row
-            frames = fetch(connection, f"SELECT frames FROM journal_{int(day)} {of}", contract, number)[0][0]
-            return JournalEntry(number, contract, source, revision, at, bytes(frames), Counts(*counts))
+            rows = fetch(connection, f"SELECT source, revision, made_at, day, {COUNTS} FROM journal {of}", contract, number)
+            return [
+                JournalEntry(number, contract, source, revision, at, bytes(frames), Counts(*counts))
+                for source, revision, at, day, *counts in rows
+                for (frames,) in fetch(connection, f"SELECT frames FROM journal_{int(day)} {of}", contract, number)
+            ]
 
         for (number,) in numbers:  # one at a time: a window may be larger than memory
-            yield self._connections.read(functools.partial(entry, number=number))
+            yield from self._connections.read(functools.partial(entry, number=number))
+
+    def journal_sizes(self, principal: Principal, contract: str, first: int, last: int) -> list[JournalSize]:
+        where = "WHERE contract = %s AND commit BETWEEN %s AND %s"
+        rows = self._rows(principal, f"SELECT commit, day, {COUNTS} FROM journal {where} ORDER BY commit", contract, first, last)
+        bytes_of: dict[int, int] = {}
+        for day in {int(row[1]) for row in rows}:
+            sizes = self._rows(principal, f"SELECT commit, octet_length(frames) FROM journal_{day} {where}", contract, first, last)
+            bytes_of.update((commit, size) for commit, size in sizes)
+        return [JournalSize(commit, bytes_of.get(commit, 0), Counts(*counts)) for commit, _, *counts in rows]
 
     def unjournalled(self, principal: Principal, contract: str, first: int, last: int) -> int:
         rows = self._rows(

@@ -18,6 +18,7 @@ from twinwright.storage.layout import (
     Counts,
     DeadLetter,
     JournalEntry,
+    JournalSize,
     KeptReceipt,
     LetterGroup,
     Lifetime,
@@ -261,7 +262,13 @@ class Store(RecordStore, Protocol):
 
     def position(self, principal: Principal, contract: str, stream: str) -> int: ...
 
-    def journal_entries(self, principal: Principal, contract: str, first: int, last: int) -> Iterator[JournalEntry]: ...
+    def journal_entries(self, principal: Principal, contract: str, first: int, last: int) -> Iterator[JournalEntry]:
+        """What the journal has of a range of commits, in order; what expires meanwhile is left out."""
+        ...
+
+    def journal_sizes(self, principal: Principal, contract: str, first: int, last: int) -> list[JournalSize]:
+        """The same without the payloads."""
+        ...
 
     def unjournalled(self, principal: Principal, contract: str, first: int, last: int) -> int:
         """How many commits of the range took in payloads of the contract that the journal does not hold (any more)."""

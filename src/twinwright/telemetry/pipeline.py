@@ -57,7 +57,7 @@ class _Ready:
     prepared: Prepared
     frames: Future[bytes]  # for the journal, being compressed
     registry: TwinRegistry
-    ended: int  # how many of its lifetimes had ended when this was prepared
+    taken: int  # how many changes of its lifetimes were known when this was prepared
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,18 +241,18 @@ class Pipeline:
 
     def _prepared(self, group: Sequence[_Waiting]) -> _Ready:
         setup = self._setup
-        ended = len(setup.registry.ended)
+        taken = len(setup.registry.taken)
         contract = _of(setup.contracts, group[0].delivery.contract)
         payloads: list[Payload] = list(chain.from_iterable(waiting.delivery.payloads for waiting in group))
         largest = max(waiting.size for waiting in group)
         prepared = prepare(contract, setup.decoders[contract.name], payloads, setup.registry, self.guard.now(), largest=largest)
         frames = self._packing.submit(journal.pack, payloads, prepared.decoded.joined)
-        return _Ready(contract, tuple(group), prepared, frames, setup.registry, ended)
+        return _Ready(contract, tuple(group), prepared, frames, setup.registry, taken)
 
     def _current(self, ready: _Ready) -> _Ready:
-        """Prepared again, where a lifetime that its readings fell in has ended since; call with the state's lock held."""
-        ended = ready.registry.ended[ready.ended :]
-        outlived = bool(ended) and bool(np.isin(ready.prepared.readings.twin, ended).any())
+        """Prepared again, where a lifetime that its readings fell in has ended or changed since; call with the state's lock held."""
+        taken = ready.registry.taken[ready.taken :]
+        outlived = bool(taken) and bool(np.isin(ready.prepared.readings.twin, taken).any())
         return self._prepared(ready.waiting) if outlived else ready
 
     def _commit(self) -> None:

@@ -6,25 +6,31 @@ accepted + duplicate + dead-lettered holds before, in and after it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+import threading
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from twinwright.clock import HOUR
 from twinwright.errors import RefusedError, UsageError
 from twinwright.governance.principals import Principal
-from twinwright.storage.layout import Counts, DeadLetter, JournalEntry, Retraction
+from twinwright.storage.layout import Counts, DeadLetter, Retraction, Selection
 from twinwright.storage.protocol import Store, Transaction
-from twinwright.telemetry import journal
 from twinwright.telemetry.batches import Prepared, decoder_of, prepare
 from twinwright.telemetry.contract import Contract
+from twinwright.telemetry.evaluate import Readings
 from twinwright.telemetry.intake import RETRIED, ContractIntake, counts_by_delivery
 from twinwright.telemetry.payloads import Payload, Receipt
 from twinwright.telemetry.pipeline import Pipeline, letters_by_reason
+from twinwright.telemetry.reread import Pace, Reader, Reread, Spool
 from twinwright.twins.state import StateCache
 
 MAX_READINGS = 4_000_000  # of a window: a replay finds its own duplicates in memory
 _LETTERS_A_TIME = 5_000
+_SAMPLE = 50_000  # readings, about, by which it is said what a replay costs
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +46,114 @@ class _DryRunError(Exception):
     """Leaves a transaction that was only tried, so that it is rolled back."""
 
 
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a replay would take: the `readings` to read again from so many bytes of journal, the bytes that they are before the engine
+    compresses them, and how long that takes by what a sample took. While it commits, for `pause` of the seconds, ingestion waits."""
+
+    contract: str
+    revision: int
+    readings: int
+    journal_bytes: int
+    bytes: int
+    seconds: float
+    pause: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Window:
+    """What was received at commits `first` to `last`, and what reads it again."""
+
+    first: int
+    last: int
+    reader: Reader
+
+    @property
+    def contract(self) -> Contract:
+        return self.reader.contract
+
+
 class Reprocessing:
     """Replay and retry for one platform."""
 
     def __init__(self, store: Store, state: StateCache, pipeline: Pipeline) -> None:
         self._store, self._state, self._pipeline = store, state, pipeline
+        self._stopping = threading.Event()
 
-    def replay(self, principal: Principal, contract: str, *, start: int | None, end: int | None) -> Replayed:
-        """Reprocess what `contract` received at `start` <= receive time < `end` (microseconds)."""
+    def stop(self) -> None:
+        """What is being read again is left; what is being committed is committed."""
+        self._stopping.set()
+
+    def cost(
+        self, principal: Principal, contract: str, *, start: int | None = None, end: int | None = None, rate: float | None = None
+    ) -> Cost:
+        """What `replay` would take. A part of the window is replayed, and rolled back. Raises as `replay`."""
+        principal.require_write()
+        pace = Pace(rate, self._stopping)  # of the replay: the sample is read as fast as it goes
+        window = self._window(principal, contract, start, end)
+        sizes = self._store.journal_sizes(principal, contract, window.first, window.last)
+        readings = sum(one.counts.received for one in sizes)
+        commits = [one.commit for one in sizes if one.counts.received][:: max(readings // _SAMPLE, 1)]
+        first = list(self._reread(principal, window, commits[:1]))  # for nothing: what is done for the first time takes longer
+        began = time.perf_counter()
+        sample = list(self._reread(principal, window, commits))
+        read = time.perf_counter() - began
+        written = self._tried(principal, window, first, sample)
+        share = readings / max(sum(one.received for one in sample), 1)
+        pause = share * written + self._recomputing(principal, window.contract)
+        seconds = pause + pace.seconds(readings, share * read)
+        size = int(share * sum(_bytes(one.readings) for one in sample))
+        return Cost(contract, window.contract.revision, readings, sum(one.bytes for one in sizes), size, seconds, pause)
+
+    def _reread(self, principal: Principal, window: _Window, commits: Sequence[int]) -> Iterator[Reread]:
+        for commit in commits:
+            for entry in self._store.journal_entries(principal, window.contract.name, commit, commit):
+                yield window.reader.read(entry)
+
+    def _tried(self, principal: Principal, window: _Window, first: Sequence[Reread], sample: Sequence[Reread]) -> float:
+        """Seconds that writing takes, less those of the first; it is rolled back."""
+        began = ended = 0.0
+
+        def parts() -> Iterator[Reread]:
+            nonlocal began, ended
+            yield from first
+            began = time.perf_counter()
+            yield from sample
+            ended = time.perf_counter()
+
+        with contextlib.suppress(_DryRunError):
+            self._write(principal, window, parts(), dry_run=True)
+        return ended - began
+
+    def _recomputing(self, principal: Principal, contract: Contract) -> float:
+        """Seconds that computing the state from all history takes, by those that a part of it takes."""
+        hours = sorted(self._store.hours(principal, contract.name).items())
+        counts = np.cumsum([count for _, count in hours])
+        last = min(int(np.searchsorted(counts, _SAMPLE)), len(hours) - 1)
+        if last < 0:
+            return 0.0
+        part = Selection(source=contract.source, start=hours[0][0] * HOUR, end=(hours[last][0] + 1) * HOUR)
+        began = time.perf_counter()
+        self._store.latest(principal, part)
+        return (time.perf_counter() - began) * float(counts[-1] / counts[last])
+
+    def replay(self, principal: Principal, contract: str, *, start: int | None, end: int | None, rate: float | None = None) -> Replayed:
+        """Reprocess what `contract` received at `start` <= receive time < `end` (microseconds), at no more than `rate` readings a second.
+
+        Ingestion goes on while it reads, and waits while it writes. Raises UsageError where nothing was received, RefusedError for too
+        much or what the journal does not hold, FenceError where another revision was applied meanwhile.
+        """
+        principal.require_write()
+        pace = Pace(rate, self._stopping)
+        window = self._window(principal, contract, start, end)
+        with Spool.opened() as spool:
+            for entry in self._store.journal_entries(principal, contract, window.first, window.last):
+                one = window.reader.read(entry)
+                spool.add(one)
+                pace.after(one.received)
+            return self._write(principal, window, spool)
+
+    def _window(self, principal: Principal, contract: str, start: int | None, end: int | None) -> _Window:
         first = 1 if start is None else self._store.commit_at(principal, start - 1) + 1
         last = self._store.last_commit(principal) if end is None else self._store.commit_at(principal, end - 1)
         applied = self._pipeline.contract(contract)
@@ -56,25 +162,44 @@ class Reprocessing:
                 "nothing was received in this window", where=contract, remedy="Correct --from and --to: they are receive times"
             )
         self._check_size(principal, applied.source, first, last)
+        self._require_journal(principal, applied, first, last)
+        return _Window(first, last, Reader(applied, self._pipeline.registry))
+
+    def _write(self, principal: Principal, window: _Window, spool: Iterable[Reread], *, dry_run: bool = False) -> Replayed:
+        contract, first, last = window.contract.name, window.first, window.last
         with self._state.lock:
             with self._store.transaction(principal, "replay") as transaction:
                 self._pipeline.hear(transaction)
-                self._require_journal(principal, applied, first, last)  # in the transaction: nothing expires meanwhile
-                retraction = Retraction(transaction.commit, contract, first, last, applied.revision + 1)
+                self._require_journal(principal, window.contract, first, last)  # in the transaction: nothing expires meanwhile
+                transaction.require_revision(contract, window.contract.revision)
+                retraction = Retraction(transaction.commit, contract, first, last, window.contract.revision + 1)
                 intake = self._intake_without(principal, retraction)
-                transaction.require_revision(contract, applied.revision)
                 transaction.retract(contract, first, last, retraction.below)
                 transaction.close_dead_letters_of(contract, first, last, "replayed")
+                before = {one.commit: one.counts for one in self._store.journal_sizes(principal, contract, first, last)}
                 receipt, change = Receipt(token=transaction.commit), Counts()
-                for entry in self._store.journal_entries(principal, contract, first, last):
-                    part, moved = self._again(transaction, intake, entry)
+                for one in self._current(principal, window, spool):
+                    part, moved = self._again(transaction, intake, one, before[one.commit])
                     receipt, change = receipt + part, change + moved
-                detail = f"origins {first} to {last} under revision {applied.revision}"
-                transaction.count(change, source=applied.source, detail=detail)
+                if dry_run:
+                    raise _DryRunError
+                detail = f"origins {first} to {last} under revision {window.contract.revision}"
+                transaction.count(change, source=window.contract.source, detail=detail)
             self._pipeline.forget(contract)
             self._state.recompute(contract, transaction.commit)
         superseded, retracted = self._store.hidden_by(principal, retraction)
         return Replayed(receipt, superseded, retracted)
+
+    def _current(self, principal: Principal, window: _Window, spool: Iterable[Reread]) -> Iterator[Reread]:
+        """What was read, read again where twins have changed since; call with the state's lock held."""
+        registry = self._pipeline.registry
+        anew = Reader(window.contract, registry)
+        for one in spool:
+            if window.reader.outdated(one, registry):
+                entries = self._store.journal_entries(principal, window.contract.name, one.commit, one.commit)
+                yield from (anew.read(entry) for entry in entries)
+            else:
+                yield one
 
     def _require_journal(self, principal: Principal, contract: Contract, first: int, last: int) -> None:
         missing = self._store.unjournalled(principal, contract.name, first, last)
@@ -99,17 +224,14 @@ class Reprocessing:
         table = next(t for t in self._store.reading_tables(principal) if contract.matches(t))
         return ContractIntake(self._store, principal, contract, table, self._state.of(contract.name), without=retraction)
 
-    def _again(self, transaction: Transaction, intake: ContractIntake, entry: JournalEntry) -> tuple[Receipt, Counts]:
-        contract = intake.contract
-        prepared = prepare(contract, decoder_of(contract), journal.unpack(entry.frames), self._pipeline.registry, entry.at)
-        letters, _ = prepared.dead_letters(lambda payload: f"replayed from commit {entry.commit} payload {payload}")
-        transaction.add_dead_letters([replace(letter, origin=entry.commit) for letter in letters])
-        written = intake.write(transaction, prepared.readings, origins=entry.commit)
-        counts = written.counts(len(letters))
-        transaction.adjust_journal(entry.commit, counts - entry.counts)
-        by_reason = letters_by_reason([letter.reason for letter in letters])
+    def _again(self, transaction: Transaction, intake: ContractIntake, one: Reread, before: Counts) -> tuple[Receipt, Counts]:
+        transaction.add_dead_letters(one.letters)
+        written = intake.write(transaction, one.readings, origins=one.commit)
+        counts = written.counts(len(one.letters))
+        transaction.adjust_journal(one.commit, counts - before)
+        by_reason = letters_by_reason([letter.reason for letter in one.letters])
         receipt = Receipt(counts.received, counts.accepted, counts.duplicate, counts.late, counts.conflict, by_reason)
-        return receipt, counts - entry.counts
+        return receipt, counts - before
 
     def retry(self, principal: Principal, letters: Sequence[DeadLetter], *, dry_run: bool = False) -> tuple[Receipt, int]:
         """Read dead letters again, each by itself; those refused again stay open and are counted in the second result.
@@ -185,3 +307,9 @@ class Reprocessing:
         by_reason = letters_by_reason([letter.reason for letter, _ in again])
         token = self._store.last_commit(principal) if dry_run else transaction.commit
         return Receipt(c.received, c.accepted, c.duplicate, c.late, c.conflict, by_reason, token)
+
+
+def _bytes(readings: Readings) -> int:
+    """Of their columns in a table of readings."""
+    others = 4 * readings.time.nbytes + readings.twin.nbytes + len(readings)  # commit, origin, time, correction; twin; marks
+    return int(others + readings.bad.nbytes + sum(values.nbytes for values in readings.values))

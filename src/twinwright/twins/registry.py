@@ -25,8 +25,7 @@ class TwinRegistry:
         self._paths = dict(paths)
         self._fitting: dict[tuple[str, str], bool] = {}
         self.highest = max(self._by_number, default=0)
-        self.taken = 0  # how many were taken in since
-        self.ended: list[int] = []  # the numbers of lifetimes whose end was taken in, in order
+        self.taken: list[int] = []  # the numbers of lifetimes that were taken in, each time one was, in order
 
     def take(self, life: Lifetime, paths: Mapping[str, object]) -> None:
         """A lifetime that begins, or the next version of one; `paths` are those of its interface."""
@@ -35,14 +34,12 @@ class TwinRegistry:
         lives = sorted([*lives, life], key=lambda one: one.number)
         self._by_number[life.number] = life
         self._by_twin[life.twin] = lives
-        self.taken += 1
         if len(lives) == 1 and _unbounded(life):
             self._open[life.twin] = life.number
         else:
             self._open.pop(life.twin, None)
         self.highest = max(self.highest, life.number)
-        if not life.alive:
-            self.ended.append(life.number)
+        self.taken.append(life.number)
 
     def __len__(self) -> int:
         return len(self._by_twin)

@@ -149,7 +149,8 @@ def test_a_model_is_calibrated_validated_and_promoted(client: Client) -> None:
 
 
 def test_the_upkeep_is_done_from_afar(client: Client) -> None:
-    assert client.Replay(v1_pb2.ReplayRequest(contract="logger")).received == 0
+    assert client.ReplayCost(v1_pb2.ReplayRequest(contract="pump", rate=10.0)).cost.seconds > 0
+    assert client.Replay(v1_pb2.ReplayRequest(contract="logger", rate=1e6)).received == 0
     assert client.Reconcile(v1_pb2.ReconcileRequest()).checked > 0
     assert client.RetryDeadLetters(v1_pb2.RetryDeadLettersRequest()).still_refused == 0, "none named, none read again"
     assert client.RetryDeadLetters(v1_pb2.RetryDeadLettersRequest(all=True, dry_run=True)).still_refused > 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Query, Request
@@ -20,10 +21,11 @@ _TEXT: Final = {"type": ["string", "null"]}
 _FLAG: Final = {"type": "boolean"}
 _REPLAY: Final = body(
     "application/json",
-    {"type": ["object", "null"], "properties": {"from": _TEXT, "to": _TEXT, "contract": _TEXT}},
-    "A window of receive times, and a contract; without them everything.",
+    {"type": ["object", "null"], "properties": {"from": _TEXT, "to": _TEXT, "contract": _TEXT, "rate": {"type": ["number", "null"]}}},
+    "A window of receive times, and a contract; without them everything. `rate`: at most so many readings a second.",
     required=False,
 )
+_REPLAYED: Final[Mapping[str, type]] = {"from": str, "to": str, "contract": str, "rate": float}
 _EXPIRE: Final = body(
     "application/json",
     {"type": ["object", "null"], "properties": {"older_than": _TEXT}},
@@ -45,8 +47,20 @@ _PRUNE: Final = body(
     openapi_extra=_REPLAY,
 )
 async def replay(request: Request, asking: Asking) -> Response:
-    asked = fields(await read_document(request), {"from": str, "to": str, "contract": str})
+    asked = fields(await read_document(request), _REPLAYED)
     return JsonResponse(await asking.serving.runs.run(asking.platform.replay, **options_of(asked)))
+
+
+@router.post(
+    "/replay/cost",
+    response_model=answers.ReplayCost,
+    responses=failures(400, 404, 408, 409, 413, 415, 503),
+    summary="What a replay would cost, by a part of it that is rolled back",
+    openapi_extra=_REPLAY,
+)
+async def replay_cost(request: Request, asking: Asking) -> Response:
+    asked = fields(await read_document(request), _REPLAYED)
+    return JsonResponse(await asking.serving.runs.run(asking.platform.replay, **options_of(asked), dry_run=True))
 
 
 @router.post(

@@ -192,14 +192,42 @@ class Expired(_message.Message):
     def __init__(self, expired: _Optional[int] = ..., before: _Optional[str] = ...) -> None: ...
 
 class ReplayRequest(_message.Message):
-    __slots__ = ("start", "end", "contract")
+    __slots__ = ("start", "end", "contract", "rate")
     START_FIELD_NUMBER: _ClassVar[int]
     END_FIELD_NUMBER: _ClassVar[int]
     CONTRACT_FIELD_NUMBER: _ClassVar[int]
+    RATE_FIELD_NUMBER: _ClassVar[int]
     start: str
     end: str
     contract: str
-    def __init__(self, start: _Optional[str] = ..., end: _Optional[str] = ..., contract: _Optional[str] = ...) -> None: ...
+    rate: float
+    def __init__(self, start: _Optional[str] = ..., end: _Optional[str] = ..., contract: _Optional[str] = ..., rate: _Optional[float] = ...) -> None: ...
+
+class Cost(_message.Message):
+    __slots__ = ("contract", "revision", "rows", "seconds", "bytes", "journal_bytes", "pause_seconds")
+    CONTRACT_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    SECONDS_FIELD_NUMBER: _ClassVar[int]
+    BYTES_FIELD_NUMBER: _ClassVar[int]
+    JOURNAL_BYTES_FIELD_NUMBER: _ClassVar[int]
+    PAUSE_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    contract: str
+    revision: int
+    rows: int
+    seconds: float
+    bytes: int
+    journal_bytes: int
+    pause_seconds: float
+    def __init__(self, contract: _Optional[str] = ..., revision: _Optional[int] = ..., rows: _Optional[int] = ..., seconds: _Optional[float] = ..., bytes: _Optional[int] = ..., journal_bytes: _Optional[int] = ..., pause_seconds: _Optional[float] = ...) -> None: ...
+
+class ReplayCosts(_message.Message):
+    __slots__ = ("cost", "contracts")
+    COST_FIELD_NUMBER: _ClassVar[int]
+    CONTRACTS_FIELD_NUMBER: _ClassVar[int]
+    cost: Cost
+    contracts: _containers.RepeatedCompositeFieldContainer[Cost]
+    def __init__(self, cost: _Optional[_Union[Cost, _Mapping]] = ..., contracts: _Optional[_Iterable[_Union[Cost, _Mapping]]] = ...) -> None: ...
 
 class ReplayReceipt(_message.Message):
     __slots__ = ("received", "accepted", "duplicate", "late", "conflict", "dead_lettered", "token", "seconds", "superseded", "retracted")

@@ -69,6 +69,11 @@ class TwinwrightStub:
                 request_serializer=twinwright_dot_api_dot_rpc_dot_v1__pb2.ReplayRequest.SerializeToString,
                 response_deserializer=twinwright_dot_api_dot_rpc_dot_v1__pb2.ReplayReceipt.FromString,
                 _registered_method=True)
+        self.ReplayCost = channel.unary_unary(
+                '/twinwright.v1.Twinwright/ReplayCost',
+                request_serializer=twinwright_dot_api_dot_rpc_dot_v1__pb2.ReplayRequest.SerializeToString,
+                response_deserializer=twinwright_dot_api_dot_rpc_dot_v1__pb2.ReplayCosts.FromString,
+                _registered_method=True)
         self.Reconcile = channel.unary_unary(
                 '/twinwright.v1.Twinwright/Reconcile',
                 request_serializer=twinwright_dot_api_dot_rpc_dot_v1__pb2.ReconcileRequest.SerializeToString,
@@ -349,6 +354,12 @@ class TwinwrightServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Replay(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReplayCost(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -683,6 +694,11 @@ def add_TwinwrightServicer_to_server(servicer, server):
                     servicer.Replay,
                     request_deserializer=twinwright_dot_api_dot_rpc_dot_v1__pb2.ReplayRequest.FromString,
                     response_serializer=twinwright_dot_api_dot_rpc_dot_v1__pb2.ReplayReceipt.SerializeToString,
+            ),
+            'ReplayCost': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReplayCost,
+                    request_deserializer=twinwright_dot_api_dot_rpc_dot_v1__pb2.ReplayRequest.FromString,
+                    response_serializer=twinwright_dot_api_dot_rpc_dot_v1__pb2.ReplayCosts.SerializeToString,
             ),
             'Reconcile': grpc.unary_unary_rpc_method_handler(
                     servicer.Reconcile,
@@ -1109,6 +1125,33 @@ class Twinwright:
             '/twinwright.v1.Twinwright/Replay',
             twinwright_dot_api_dot_rpc_dot_v1__pb2.ReplayRequest.SerializeToString,
             twinwright_dot_api_dot_rpc_dot_v1__pb2.ReplayReceipt.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReplayCost(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/twinwright.v1.Twinwright/ReplayCost',
+            twinwright_dot_api_dot_rpc_dot_v1__pb2.ReplayRequest.SerializeToString,
+            twinwright_dot_api_dot_rpc_dot_v1__pb2.ReplayCosts.FromString,
             options,
             channel_credentials,
             insecure,
