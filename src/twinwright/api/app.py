@@ -2,7 +2,8 @@
 
 Boundary (correlation id, safe headers, metrics, no traceback)
   Guard (Host, Origin, credential; http and websocket)
-    routes -> Workers -> Platform
+    BodyBytes (how much of bodies is in memory)
+      routes -> Workers -> Platform
     whatever `console` mounts
 """
 
@@ -17,6 +18,7 @@ from fastapi.openapi.utils import get_openapi
 from starlette.types import ASGIApp
 
 from twinwright.api import answers, errors
+from twinwright.api.body_bytes import BodyBytes
 from twinwright.api.boundary import Boundary
 from twinwright.api.routes import (
     calibration,
@@ -103,7 +105,8 @@ def create_app(
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     if console is not None:
         console(app, serving)
-    return Boundary(Guard(app, tokens=tokens, hosts=AllowedHosts.of(allowed_hosts)), metrics=metrics, stopping=serving.closing.set)
+    bounded = BodyBytes(app, metrics=metrics)
+    return Boundary(Guard(bounded, tokens=tokens, hosts=AllowedHosts.of(allowed_hosts)), metrics=metrics, stopping=serving.closing.set)
 
 
 def create_monitoring(platform: Platform, *, tokens: TokenAuthority, metrics: Metrics) -> ASGIApp:

@@ -15,6 +15,7 @@ import msgspec
 import numpy as np
 from starlette.requests import ClientDisconnect, Request
 
+from twinwright.api.body_bytes import share_of
 from twinwright.api.compression import UNPACK, too_large
 from twinwright.api.errors import RequestTimeoutError
 from twinwright.errors import TooLargeError, UnsupportedMediaError, UsageError
@@ -44,7 +45,8 @@ _STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*+"?', re.DOTALL)  # an open strin
 
 
 async def read_telemetry(request: Request) -> bytes:
-    """The payload of a push. Raises UnsupportedMediaError, TooLargeError, RequestTimeoutError, UsageError (broken compression)."""
+    """The payload of a push. Raises UnsupportedMediaError, TooLargeError, RequestTimeoutError, UsageError (broken compression), BusyError
+    where too many bytes of other requests are in memory."""
     _check_type(request, TELEMETRY_TYPES)
     return await _read(request, MAX_PAYLOAD_BYTES)
 
@@ -166,15 +168,21 @@ async def _read(request: Request, limit: int) -> bytes:
         known = ", ".join(UNPACK)
         raise UnsupportedMediaError(f"the encoding '{encoding}' is not read here", where="Content-Encoding", remedy=f"Use {known}, or none")
     _check_length(request, limit)
-    body = bytearray()
+    share, body = share_of(request), bytearray()
     try:
         async with asyncio.timeout(BODY_SECONDS):
             async for chunk in request.stream():
                 if len(body) + len(chunk) > limit:
                     raise too_large(limit)
+                share.keep(len(body) + len(chunk))
                 body += chunk
     except TimeoutError:
         raise RequestTimeoutError(f"the body did not arrive within {BODY_SECONDS:g} s", remedy="Send it in smaller parts") from None
     except ClientDisconnect:
         raise UsageError("the client hung up in the middle of the body", remedy="Send it again; nothing was taken") from None
-    return bytes(body) if encoding == "identity" else UNPACK[encoding](bytes(body), limit)
+    if encoding == "identity":
+        return bytes(body)
+    share.keep(len(body) + limit)  # nobody knows how much it becomes
+    plain = UNPACK[encoding](bytes(body), limit)
+    share.keep(len(plain))
+    return plain

@@ -98,6 +98,8 @@ class Metrics:
     run_seconds: Labelled[Histogram]  # kind
     http_requests: Labelled[Counter]  # method, route, status; the route's template, never the path
     http_seconds: Labelled[Histogram]  # method, route
+    http_body_bytes: Gauge  # of all requests that are being answered
+    http_bodies_refused: Counter
     clock_suspect: Gauge  # 1 while ingestion is paused for it
     clock_steps: Counter
     store_bytes: Gauge
@@ -151,6 +153,10 @@ class Metrics:
             run_seconds=made.histograms("run_seconds", "Wall time of a simulation run", _RUN_SECONDS, "kind"),
             http_requests=made.counters("http_requests", "HTTP requests answered", "method", "route", "status"),
             http_seconds=made.histograms("http_request_seconds", "Time to answer an HTTP request", _BATCH_SECONDS, "method", "route"),
+            http_body_bytes=made.gauge("http_body_bytes", "Request bodies in memory, of requests that are being answered"),
+            http_bodies_refused=made.counter(
+                "http_bodies_refused", "Requests answered 429 because too many bytes of bodies were in memory"
+            ),
             clock_suspect=made.gauge("clock_suspect", "1 while the clock is suspect and ingestion paused, 0 else"),
             clock_steps=made.counter("clock_steps", "Times the clock became suspect"),
             store_bytes=made.gauge("store_bytes", "Size of the store on disk"),
