@@ -110,9 +110,7 @@ class ChangeLog:
     def _touched(self, principal: Principal, after: int, through: int, lanes: Collection[Lane]) -> pl.DataFrame:
         return _frame(self._store.touched(principal, after, through)).filter(pl.col("lane").is_in(list(lanes)))
 
-    def _of(
-        self, principal: Principal, touched: pl.DataFrame, after: int, through: int, *, before: bool, seen: Seen
-    ) -> Iterator[Change]:
+    def _of(self, principal: Principal, touched: pl.DataFrame, after: int, through: int, *, before: bool, seen: Seen) -> Iterator[Change]:
         asked = [
             question for key, rows in touched.partition_by("lane", "table", "path", as_dict=True).items() for question in _near(key, rows)
         ]
