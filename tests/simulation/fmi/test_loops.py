@@ -14,15 +14,15 @@ import pytest
 
 from twinwright.simulation.fmi import native
 from twinwright.simulation.fmi.description import FLOATS, NUMERIC
-from twinwright.simulation.fmi.layout import Column, Settings
+from twinwright.simulation.fmi.layout import Column, Layout, Settings
 from twinwright.simulation.fmi.native import NativeLoops
 from twinwright.simulation.fmi.python_engine import PythonLoops
 from twinwright.simulation.fmi.session import Session, Unit
 from twinwright.simulation.protocol import ModelError
 
 
-def simulated(path, folder, loops, kind, settings, stop=2.0, count=21):
-    """The outputs of an FMU with a sine on every input, and how far the loop came."""
+def loaded(path, folder, loops, kind):
+    """An FMU, and all of its inputs and outputs as columns."""
     unit = Unit(path.read_bytes(), path.name, folder / path.stem, kind, loops)
     md = unit.description
     inputs = [
@@ -32,6 +32,11 @@ def simulated(path, folder, loops, kind, settings, stop=2.0, count=21):
         for element in range(md.size(one))
     ]
     outputs = [Column(one, element) for one in md.of_causality("output") if one.type in NUMERIC for element in range(md.size(one))]
+    return unit, inputs, outputs
+
+
+def session_of(unit, inputs, outputs, settings, stop=2.0, count=21):
+    """The outputs of a session with a sine on every input, and how far the loop came."""
     session = Session(unit, inputs, outputs, settings)
     times = np.linspace(0.0, stop, count)
     rows = np.ascontiguousarray(np.rint(10 * np.sin(times))[:, None] * np.ones((1, len(inputs)))) % 3
@@ -42,6 +47,35 @@ def simulated(path, folder, loops, kind, settings, stop=2.0, count=21):
     report = session.report
     session.close()
     return numbers, (report.steps, report.events, report.rows)
+
+
+def simulated(path, folder, loops, kind, settings, stop=2.0, count=21):
+    """The same of an FMU loaded for it."""
+    return session_of(*loaded(path, folder, loops, kind), settings, stop, count)
+
+
+@pytest.mark.parametrize("which", ["lag2 cs", "lag3 me", "ball2 me", "ball3 cs", "signals3 cs", "arrays3 cs"])
+def test_what_was_laid_out_for_a_session_serves_the_next_as_if_it_were_new(fmus, tmp_path, which):
+    name, kind = which.split()
+    settings = Settings(method="dopri5", max_step=0.05, event_mode=name == "ball3")
+    unit, *columns = loaded(fmus / f"{name}.fmu", tmp_path, native.loops(), kind)
+    first = session_of(unit, *columns, settings)
+    (layout,) = unit.layouts
+    for _ in range(3):
+        again = session_of(unit, *columns, settings)
+        assert unit.layouts == [layout]
+        assert (again[0].tobytes(), again[1]) == (first[0].tobytes(), first[1])
+    other = session_of(unit, *columns, Settings(method="euler", max_step=0.01, event_mode=name == "ball3"))
+    assert len(unit.layouts) == 2 and other[0].shape == first[0].shape
+
+
+def test_a_layout_that_is_not_begun_afresh_is_caught(fmus, tmp_path, monkeypatch):
+    settings = Settings(method="dopri5", tolerance=1e-4)
+    unit, *columns = loaded(fmus / "lag2.fmu", tmp_path, native.loops(), "me")
+    first = session_of(unit, *columns, settings)
+    monkeypatch.setattr(Layout, "begin", lambda self, handle: setattr(self.engine, "instance", handle))
+    again = session_of(unit, *columns, settings)
+    assert (again[0].tobytes(), again[1]) != (first[0].tobytes(), first[1])
 
 
 @pytest.mark.parametrize("name", ["lag2", "lag3", "ball2", "ball3", "signals2", "signals3", "arrays3"])
