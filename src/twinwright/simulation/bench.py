@@ -16,7 +16,8 @@ from twinwright.simulation import plain_data
 from twinwright.simulation.fork_server import LOG, PARTS
 from twinwright.simulation.protocol import ModelError
 
-ENOUGH_SECONDS = 2.0  # after which the runs that are left get another process
+ENOUGH_SECONDS = 1.5  # of processor time, after which the runs that are left get another process
+LONGEST_SECONDS = 5.0  # of wall time, of which others may take the greater part
 _PATIENCE = 10.0  # times the longest run so far, and a second: a run that takes longer is ended, and run again alone
 _SHARE = 0.5  # of the limits on memory and output, that may be used up when the next run begins
 _LOG_BYTES = 64 * 1024
@@ -35,6 +36,7 @@ class Bench:
         self._told = self._runs = 0
         self._longest = 0.0
         self._began = self._since = time.monotonic()
+        self._used = time.process_time()
         self._resident = self._resident_now()
         self._listing = self._seen()
         self._logged = os.fstat(self._log).st_size
@@ -64,7 +66,7 @@ class Bench:
             raise ModelError("output", f"the answer of {len(body)} bytes: {error.strerror}") from None
         self._told += len(body) + 8
         room = max(self._told, self._logged) < _SHARE * self._output and self._resident_now() - self._resident < _SHARE * self._memory
-        return room and now - self._began < ENOUGH_SECONDS
+        return room and now - self._began < LONGEST_SECONDS and time.process_time() - self._used < ENOUGH_SECONDS
 
     def tidy(self) -> bool:
         """Whether the runs have left no file, and none open, that the next could come upon."""

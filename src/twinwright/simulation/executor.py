@@ -31,7 +31,8 @@ from twinwright.simulation.protocol import FailureKind
 
 _ENTRY, _BATCH = "twinwright.simulation.worker:run", "twinwright.simulation.worker:run_batch"
 _PREPARE = "twinwright.simulation.worker:prepare"
-_BATCH_SECONDS = 1.0  # how long a batch should take: long beside what a child costs, short beside a wait
+_BATCH_SECONDS = 1.0  # of processor time that a batch should take: long beside what a child costs, short beside a wait
+_SHARED = 5.0  # so many times that in wall time, at most, where others have the machine
 _LARGEST_BATCH = 2048
 _FIRST_BATCH = 8  # of runs of which nothing is known: what a child does not come to in its time is given back
 _SHORTEST = 10  # a batch is no shorter than this part of `_BATCH_SECONDS`, or children would cost more than the runs near the end
@@ -141,7 +142,7 @@ def run_batch(work: Sequence[Work], indices: list[int], sizes: BatchSizes) -> li
         answers = outcome.result if isinstance(outcome.result, dict) else {}
         suspect = answers.get("suspect") is not False
         sizes.batching = sizes.batching and answers.get("batching") is True
-        sizes.learn([one.cost.wall_seconds for one in members])
+        sizes.learn([max(one.cost.cpu_seconds, one.cost.wall_seconds / _SHARED) for one in members])
     else:
         sizes.shrink(len(answered))
     if suspect and not sizes.trusted and not _tried(work, answered, members, sizes):
