@@ -109,6 +109,15 @@ def test_a_batch_ends_when_it_is_large_or_old_and_with_its_writer(service, admin
     assert service.runs.load(admin, big.id).outputs.shape == (1 << 21, 1)
 
 
+def test_a_number_of_numpys_is_kept_as_the_number_that_it_is(service, admin, simple, scenario):
+    definition = simple("return (p[0],)")
+    (run,) = stored(service, admin, definition, scenario(definition), 1)
+    run.record["sweep"] = {"p": np.float64(0.1), "n": np.int64(3)}
+    with Written(service, admin, ManualClock(0)) as writer:
+        writer.add(run)
+    assert service.show(admin, run.id)["sweep"] == {"p": 0.1, "n": 3}
+
+
 def test_what_has_ended_is_kept_whatever_ends_the_rest_but_a_full_disk(service, admin, simple, scenario, tmp_path):
     definition = simple("return (p[0],)")
     runs = stored(service, admin, definition, scenario(definition), 2)

@@ -130,10 +130,17 @@ def _write(part: Path, runs: Sequence[StoredRun]) -> None:
     for run in runs:
         samples = run.times.size if run.outputs is not None else 0
         record = {name: one for name, one in run.record.items() if name != "definition"}
-        text = msgspec.json.encode(record).decode()
+        text = msgspec.json.encode(record, enc_hook=_plain).decode()
         rows.append({"id": run.id, "record": text, "log": run.log, "first": first if samples else None, "samples": samples})
         first += samples
     _put(part / "runs.parquet", pa.Table.from_pylist(rows, schema=_CATALOGUE), _RUNS_A_GROUP)
+
+
+def _plain(value: Any) -> Any:
+    """A number that a calculation has left as one of NumPy's."""
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"{type(value).__name__} does not belong into the record of a run")
 
 
 def _keep_model(folder: Path, definition: ModelDefinition) -> str:
