@@ -11,7 +11,7 @@ import math
 import random
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -228,7 +228,7 @@ class Sender(Client):
                     self.fleet.flows[twin] = max(number, self.fleet.flows.get(twin, -1))
             self.fleet.slowest = max(self.fleet.slowest, time.monotonic() - began)
         self.batch = []
-        time.sleep(0.1)
+        time.sleep(0.3)
 
 
 def twin_of(number: int) -> str:
@@ -246,7 +246,7 @@ class Reader(Client):
 
     def once(self, client: httpx.Client) -> None:
         self.rng.choice(self.ways)(client)
-        time.sleep(0.02)
+        time.sleep(0.05)
 
     def get(self, client: httpx.Client, path: str, **params: str) -> Any:
         answer = client.get(path, params={"interface": dtmi(self.version), **params})
@@ -355,6 +355,18 @@ class Listener(Client):
                 elif line.startswith("data: "):
                     self.take(json.loads(line[6:]))
 
+    def read_the_rest(self, there: Mapping[str, str]) -> None:
+        """By pages, from where the stream was left: then every twin has been told to be where it is."""
+        assert self.fleet.running is not None
+        with self.fleet.running.client() as client:
+            at, last = int(self.last), math.inf
+            while at < last:
+                page = client.get("/v1/events", params={"filter": self.FILTER, "since": at}, timeout=120).json()
+                for one in page["events"]:
+                    self.take(one["event"])
+                at, last = page["through"], page["last"]
+        assert self.at == there and self.values > 10
+
     def take(self, event: dict[str, Any]) -> None:
         if event["id"] in self.seen:
             return  # the connection broke within its commit
@@ -417,11 +429,10 @@ def migrate(folder: Path, stages: Sequence[Stage], seed: int, toml: str = "") ->
         before = [client.done for client in clients]
         until(lambda before=before: _go_on(clients) and all(now.done > was + 3 for now, was in zip(clients, before, strict=True)))
     _retire_the_first(fleet, clients)
-    there = {twin: dtmi(version) for twin, version in _models(folder).items()}
-    until(lambda: _go_on([listener]) and listener.at == there and listener.values > 10)
-    listener.finish()
+    listener.finish()  # while there is something to be told
     for client in clients:
         client.finish()
+    listener.read_the_rest({twin: dtmi(version) for twin, version in _models(folder).items()})
     _check_the_end(fleet)
     return fleet
 

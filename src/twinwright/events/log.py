@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from bisect import bisect_right
 from collections import OrderedDict
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
@@ -287,27 +287,29 @@ class _Telling:
 
     # --- versions of interfaces ----------------------------------------------------------------------------------------
 
-    def _evolved(self, records: Iterable[Record]) -> None:
-        """What an apply did of migrations, of each and of each twin that it moved; what was retired."""
-        for record in records:
-            body = record.body
-            if record.kind == MOVED and "there" in body:  # others are of before that was kept
-                told = {"migration": record.id, "from": body["from"], "to": body["to"]}
-                counts = {"share": body["share"], "twins": len(body["there"]), "back": len(body["back"]), "left": body["left"]}
-                event = self._make(types.MIGRATION_STAGE, "", self._commit.at, {**told, **counts}, subject=record.id)
-                self._put(event, 0, 2)
-                self._migrated(body["there"], told, back=False)
-                self._migrated(body["back"], {**told, "from": body["to"], "to": body["from"]}, back=True)
-            elif record.kind == _AUDIT and record.id.startswith("retire-"):
-                data = {"modelId": body["interface"]}
-                self._put(self._make(types.INTERFACE_RETIRE, "", self._commit.at, data, subject=body["interface"]), 0, 2)
+    def _evolved(self, records: Sequence[Record]) -> None:
+        """What an apply did of migrations, of each and of each twin that it moved, step by step; what was retired."""
+        stages = _in_order([one for one in records if one.kind == MOVED and "there" in one.body])  # others are of before that was kept
+        for one in stages:
+            body = one.body
+            counts = {"share": body["share"], "twins": len(body["there"]), "back": len(body["back"]), "left": body["left"]}
+            data = {"migration": one.id, "from": body["from"], "to": body["to"], **counts}
+            self._put(self._make(types.MIGRATION_STAGE, "", self._commit.at, data, subject=one.id), 0, 2)
+        for one in reversed(stages):
+            self._migrated(one.body["back"], one.id, one.body["to"], one.body["from"], back=True)
+        for one in stages:
+            self._migrated(one.body["there"], one.id, one.body["from"], one.body["to"], back=False)
+        for one in records:
+            if one.kind == _AUDIT and one.id.startswith("retire-"):
+                data = {"modelId": one.body["interface"]}
+                self._put(self._make(types.INTERFACE_RETIRE, "", self._commit.at, data, subject=one.body["interface"]), 0, 2)
 
-    def _migrated(self, numbers: Iterable[int], told: Mapping[str, Any], *, back: bool) -> None:
+    def _migrated(self, numbers: Iterable[int], migration: str, old: str, new: str, *, back: bool) -> None:
         twins = {life.number: life.twin for lives in self._touched.values() for life in lives}
-        data = {"modelId": told["to"], **told, "rolledBack": back}
+        data = {"modelId": new, "migration": migration, "from": old, "to": new, "rolledBack": back}
         for number in numbers:
             if number in twins:
-                twin, apart = twins[number], (number, told["migration"])
+                twin, apart = twins[number], (number, migration)
                 event = self._make(types.TWIN_MIGRATE, twin, self._commit.at, data, subject=twin, discriminator=apart)
                 self._put(event, number, 1, self._commit.at)
 
@@ -322,6 +324,19 @@ class _Telling:
                 twin = str(body.get("twin") or "")
                 event = self._make(_RECORDS[record.kind], twin, self._commit.at, body, subject=record.id, discriminator=record.id)
                 self._put(event, 0, 2)
+
+
+def _in_order(stages: Sequence[Record]) -> list[Record]:
+    """Migrations in the order of versions."""
+    before = {one.body["to"]: one.body["from"] for one in stages}
+
+    def depth(one: Record) -> int:
+        at, steps = one.body["from"], 0
+        while at in before:
+            at, steps = before[at], steps + 1
+        return steps
+
+    return sorted(stages, key=depth)
 
 
 def _kind(change: Change, path: str, value: Mapping[str, Any]) -> str:
