@@ -228,7 +228,7 @@ class Sender(Client):
                     self.fleet.flows[twin] = max(number, self.fleet.flows.get(twin, -1))
             self.fleet.slowest = max(self.fleet.slowest, time.monotonic() - began)
         self.batch = []
-        time.sleep(0.3)
+        time.sleep(0.6)
 
 
 def twin_of(number: int) -> str:
@@ -345,7 +345,7 @@ class Listener(Client):
 
     def once(self, client: httpx.Client) -> None:
         headers = {"accept": "text/event-stream", "last-event-id": self.last}
-        with client.stream("GET", "/v1/events", params={"filter": self.FILTER}, headers=headers, timeout=120) as answer:
+        with client.stream("GET", "/v1/events", params={"filter": self.FILTER}, headers=headers, timeout=240) as answer:
             assert answer.status_code == 200
             for line in answer.iter_lines():
                 if self.over:
@@ -361,7 +361,7 @@ class Listener(Client):
         with self.fleet.running.client() as client:
             at, last = int(self.last), math.inf
             while at < last:
-                page = client.get("/v1/events", params={"filter": self.FILTER, "since": at}, timeout=120).json()
+                page = client.get("/v1/events", params={"filter": self.FILTER, "since": at}, timeout=240).json()
                 for one in page["events"]:
                     self.take(one["event"])
                 at, last = page["through"], page["last"]
