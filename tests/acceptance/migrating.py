@@ -166,7 +166,9 @@ class Client(threading.Thread):
                 if self.fleet.down or running is None:
                     time.sleep(0.01)
                     continue
-                with running.client() as client:
+                # a connection is not used again that the server may be about to close for having been idle
+                limits = httpx.Limits(keepalive_expiry=1.0)
+                with httpx.Client(base_url=running.url, headers=running.headers, timeout=60, limits=limits) as client:
                     try:
                         while not self.over:
                             self.once(client)
