@@ -81,12 +81,13 @@ class SinkRunner(Generic[T]):
         self._random = random.Random()  # noqa: S311 - spreads retries, guards nothing
         self._log = get_logger(__name__, sink=name)
         self._stop, self._wake = threading.Event(), threading.Event()
-        self._stored = self._done = self._sent = 0
+        self._stored = self._done = self._sent = self._newest = 0
         self._remembered = time.monotonic()
         self._failures, self._error = 0, ""
         self._thread = threading.Thread(target=self._run, name=f"sink-{name}", daemon=True)
 
     def start(self) -> None:
+        self._newest = self._store.last_commit(SYSTEM)  # what is committed from now on is its, however late its thread begins
         self._thread.start()
 
     def wake(self, _commit: Commit | None = None) -> None:
@@ -133,11 +134,10 @@ class SinkRunner(Generic[T]):
     def _place(self) -> int:
         """Where the store says; a new sink begins at the beginning, or with what comes from now on."""
         held = self._store.position(SYSTEM, self.positions, self.name)
-        newest = self._store.last_commit(SYSTEM)
-        if held or not newest or self._start == "earliest":
+        if held or not self._newest or self._start == "earliest":
             return held
-        self._move(0, newest)
-        return newest
+        self._move(0, self._newest)
+        return self._newest
 
     def _follow(self) -> None:
         while not self._stop.is_set():
