@@ -28,11 +28,13 @@ FIELDS = ("name", "ours", "rival", "ratio", "unit", "better")
 WHOLE_ONLY = (
     "fork_creation",
     "graph_patches",
+    "http_point_read",
     "kafka_vs_consume",
     "many_runs",
     "query_vs_recursive",
     "sealed_days",
     "shadow_runs",
+    "window_aggregate",
 )  # not in the quick version unless they are named
 LIMIT_SECONDS = {True: 45.0, False: 1800.0}  # of one module, quick or not
 

@@ -97,7 +97,7 @@ def serving_of(request: Request) -> Serving:
     return cast(Serving, request.app.state.serving)
 
 
-def caller(
+async def caller(
     request: Request,
     header: Annotated[
         int | None,
@@ -106,11 +106,16 @@ def caller(
     after: Annotated[int | None, Query(ge=0, le=MAX_COMMIT, description="The same as the header Twinwright-After.")] = None,
     fork: Annotated[str | None, Header(alias=FORK_HEADER, include_in_schema=False)] = None,  # of every route: described once, for all
 ) -> Caller:
-    """The dependency of every route: who asks, of what, and what he must be shown at least. Raises NotFoundError, RefusedError."""
+    """The dependency of every route: who asks, of what, and what he must be shown at least. Raises NotFoundError, RefusedError.
+
+    Not a plain function: each of these would take a thread for itself, at every request.
+    """
     serving = serving_of(request)
     given = [one for one in (header, after) if one is not None]
     platform = serving.platform.as_principal(request.scope[PRINCIPAL])
-    return Caller(serving, platform if fork is None else platform.fork(fork), max(given, default=None), fork)
+    if fork is not None:
+        platform = await serving.reads.run(platform.fork, fork)  # it may have to be opened
+    return Caller(serving, platform, max(given, default=None), fork)
 
 
 Asking = Annotated[Caller, Depends(caller)]

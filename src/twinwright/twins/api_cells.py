@@ -69,5 +69,6 @@ class ApiCells:
         return self._twins
 
     def _of_base(self, twins: NDArray[np.int32], number: int) -> dict[str, Cell]:
-        first, last = (int(np.searchsorted(twins, number, side)) for side in ("left", "right"))
+        wanted = np.int32(number)  # a Python int would have the whole column copied to its type
+        first, last = int(twins.searchsorted(wanted)), int(twins.searchsorted(wanted, "right"))
         return {cell["path"]: cell for cell in self._base.slice(first, last - first).to_pylist()} if last > first else {}

@@ -25,7 +25,7 @@ _TABLE: Final[dict[int | str, dict[str, Any]]] = {200: {"content": {ARROW: {"sch
 Aggregate = Literal["mean", "min", "max", "sum", "count", "first", "last"]
 
 
-def accept_version(
+async def accept_version(
     _version: Annotated[
         Literal["2020-10-31", "2022-05-31", "2023-06-30", "2023-10-31"] | None,
         Query(alias="api-version", description="A version of the Azure Digital Twins data plane; all are answered alike."),
