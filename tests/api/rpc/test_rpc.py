@@ -158,6 +158,7 @@ def test_the_upkeep_is_done_from_afar(client: Client) -> None:
     assert not client.TrustClock(v1_pb2.TrustClockRequest()).suspect and client.GetClock(v1_pb2.ClockRequest()).now
     assert client.GetStatus(v1_pb2.StatusRequest()).commit > 0
     assert not client.RunShadows(v1_pb2.RunShadowsRequest()).shadows
+    assert refuses(Codes.NOT_FOUND, lambda: client.GetShadow(v1_pb2.ShadowRequest(name="none")))
     assert refuses(Codes.NOT_FOUND, lambda: client.RetryWebhookLetters(v1_pb2.RetryWebhookLettersRequest(name="none", all=True)))
     assert not client.ListWebhookLetters(v1_pb2.WebhookLettersRequest(name="none")).letters
 
