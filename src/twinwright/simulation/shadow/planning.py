@@ -56,7 +56,9 @@ def plan(shadow: Shadow, waiting: Sequence[Follower], readings: Readings) -> lis
     most, pieces = most_steps(shadow, len(waiting)), []
     for one in waiting:
         piece = None if one.error else _piece(shadow, one, most)
-        one.touched, one.dirty = None, piece is not None or bool(one.error)
+        one.dirty = piece is not None or bool(one.error)
+        if not one.error:
+            one.touched = None
         if piece is not None:
             pieces.append(piece)
     _fill(shadow, pieces, readings, taken, live)
@@ -189,7 +191,7 @@ def _fill(shadow: Shadow, pieces: Sequence[Piece], readings: Readings, taken: Ta
     ports = dict(shadow.observed.values())
     by_twin = {piece.follower.twin: piece for piece in pieces}
     begins = {twin: int(piece.grid[0]) + 1 for twin, piece in by_twin.items()}
-    ends = {twin: int(piece.grid[-1]) + 1 for twin, piece in by_twin.items() if twin not in live}
+    ends = {twin: int(piece.grid[-1]) + 1 for twin, piece in by_twin.items() if twin not in live or not piece.follower.settled}
     for group in near({twin: begins[twin] for twin in ends}, max((ends[twin] - begins[twin] for twin in ends), default=0) + HOUR):
         start, end = min(group.values()), max(ends[twin] for twin in group)
         found = _read(by_twin, group, lambda some, start=start, end=end: readings.take(list(some), ports, start, end))  # type: ignore[misc]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 from twinwright.clock import SECOND
 from twinwright.observability.logs import get_logger
@@ -10,7 +11,8 @@ from twinwright.simulation.shadow.consumer import ShadowConsumer
 from twinwright.storage.layout import Commit
 
 _log = get_logger("shadow")
-_GATHER = 0.1  # seconds: what is committed within them is followed in one round
+_GATHER, _LONGEST_GATHER = 0.1, 1.0  # seconds: what is committed within them is followed in one round
+_SHARE = 2.0  # it gathers so many times as long as the last round took: what trickles in does not take all of a core
 _AGAIN = 5.0  # seconds after the store failed
 
 
@@ -22,6 +24,7 @@ class ShadowRunner:
         self._wake = threading.Event()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
+        self._gather = _GATHER
 
     def start(self) -> None:
         self._thread = threading.Thread(target=self._run, name="twinwright-shadow", daemon=True)
@@ -44,7 +47,7 @@ class ShadowRunner:
         pause: float | None = None
         while not self._stop.is_set():
             self._wake.wait(pause)
-            self._stop.wait(_GATHER)
+            self._stop.wait(self._gather)
             self._wake.clear()
             if self._stop.is_set():
                 return
@@ -52,10 +55,12 @@ class ShadowRunner:
 
     def _round(self) -> float | None:
         """Follow; in how many seconds to try again what failed."""
+        began = time.monotonic()
         try:
             self.consumer.catch_up()
         except Exception as error:  # noqa: BLE001 - the store may be back later: this thread is not to end
             _log.error("shadows can't follow", error=str(error))
             return _AGAIN
+        self._gather = min(max(_GATHER, _SHARE * (time.monotonic() - began)), _LONGEST_GATHER)
         waits = self.consumer.pause()
         return None if waits is None else waits / SECOND + _GATHER
