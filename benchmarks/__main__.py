@@ -31,6 +31,7 @@ WHOLE_ONLY = (
     "http_point_read",
     "kafka_vs_consume",
     "many_runs",
+    "mqtt_vs_consume",
     "query_vs_recursive",
     "sealed_days",
     "shadow_runs",

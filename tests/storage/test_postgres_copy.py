@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from twinwright.storage.postgres_copy import escaped, packed, unescaped, unpacked
+from twinwright.storage.postgres_copy import _HEADER, escaped, packed, unescaped, unpacked
 
 SCHEMA = pa.schema(
     [("w", pa.int64()), ("k", pa.int8()), ("n", pa.int32()), ("x", pa.float64()), ("b", pa.bool_()), ("t", pa.string()), ("d", pa.binary())]
@@ -80,3 +80,23 @@ def test_escaped_text_has_no_nul_and_keeps_order_and_prefixes(one, other):
     assert unescaped(escaped(one)) == one
     assert (escaped(one).encode() < escaped(other).encode()) == (one.encode() < other.encode())
     assert escaped(one).startswith(escaped(other)) == one.startswith(other)
+
+
+fixed = st.lists(
+    st.tuples(st.integers(-(2**63), 2**63 - 1), st.integers(-128, 127), st.integers(-(2**31), 2**31 - 1), st.floats(), st.booleans()),
+    min_size=1,
+    max_size=20,
+)
+
+
+@settings(deadline=None)
+@given(fixed)
+def test_rows_of_numbers_without_gaps_are_packed_as_those_with_some_are(rows):
+    """There is a shorter way for them; a column of texts takes it away."""
+    wide = pa.table([pa.array([row[j] for row in rows], SCHEMA.field(j).type) for j in range(5)], names=SCHEMA.names[:5])
+    alone = packed(wide).tobytes()
+    beside = packed(wide.append_column("t", pa.array(["x"] * len(rows)))).tobytes()
+    row = (len(alone) - len(_HEADER) - 2) // len(rows)
+    cut = [beside[at + 2 : at + row] for at in range(len(_HEADER), len(beside) - 2, row + 5)]
+    assert [alone[at + 2 : at + row] for at in range(len(_HEADER), len(alone) - 2, row)] == cut
+    assert str(unpacked([alone], wide.schema).to_pylist()) == str(wide.to_pylist())

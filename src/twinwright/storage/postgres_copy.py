@@ -10,6 +10,7 @@ order and prefixes are kept.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ _HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _ESCAPES = (("\x01", "\x011"), ("\x00", "\x010"))  # in this order; read in the other
 _WIDTHS = {pa.bool_(): 1, pa.int8(): 2, pa.int16(): 2, pa.int32(): 4, pa.int64(): 8, pa.float64(): 8}
 _SIGNED = {2: np.int16, 4: np.int32, 8: np.int64}
+_ROWS = 4096  # that are written at a time, in a processor's cache
 _CHUNK = 64 * 1024 * 1024  # bytes that are held before they become columns
 Bytes = NDArray[np.uint8]
 
@@ -45,6 +47,8 @@ def packed(rows: pa.Table) -> Bytes:
     """The rows in the binary form of COPY. int8 becomes smallint; strings and binary columns keep their bytes."""
     count = len(rows)
     columns = [_Column(rows.column(name)) for name in range(rows.num_columns)]
+    if count and all(column.width and column.valid.all() for column in columns):
+        return _packed_alike(columns, count)
     sizes = np.full(count, 2 + 4 * len(columns), np.int64)
     for column in columns:
         sizes += column.sizes
@@ -60,24 +64,42 @@ def packed(rows: pa.Table) -> Bytes:
     return out
 
 
+def _packed_alike(columns: list[_Column], count: int) -> Bytes:
+    """The same where each row has the same number of bytes: a row as it is without its values, as often as needed, and the values in it."""
+    row = np.dtype(
+        [("fields", ">i2"), *(part for j, one in enumerate(columns) for part in ((f"l{j}", ">i4"), (f"v{j}", f">u{one.width}")))]
+    )
+    pattern = np.array([(len(columns), *chain.from_iterable((one.width, 0) for one in columns))], row)
+    out = np.empty(len(_HEADER) + count * row.itemsize + 2, np.uint8)
+    out[: len(_HEADER)] = np.frombuffer(_HEADER, np.uint8)
+    out[-2:] = 0xFF
+    body = out[len(_HEADER) : -2].view(row)
+    for first in range(0, count, _ROWS):
+        part = slice(first, first + _ROWS)
+        body[part] = pattern
+        for j, column in enumerate(columns):
+            body[f"v{j}"][part] = column.words[part]
+    return out
+
+
 class _Column:
     """One column on its way out: where its bytes are, and how many of each row."""
 
     def __init__(self, values: pa.ChunkedArray) -> None:
         array = values.combine_chunks()
         self.valid = np.asarray(array.is_valid().to_numpy(zero_copy_only=False), np.bool_)
-        self._width = _WIDTHS.get(array.type, 0)
-        if self._width:
-            self._words = _words(array)
-            self.sizes = np.where(self.valid, self._width, 0)
+        self.width = _WIDTHS.get(array.type, 0)
+        if self.width:
+            self.words = _words(array)
+            self.sizes = np.where(self.valid, self.width, 0)
             return
         self._offsets, self._data = _offsets_and_data(array)
         self.sizes = np.where(self.valid, np.diff(self._offsets), 0)
 
     def put(self, out: Bytes, at: NDArray[np.int64]) -> None:
         """Write the field of each row at its place, and move the places on."""
-        if self._width:
-            _put_fixed(out, at, self._words, self.valid, self._width)
+        if self.width:
+            _put_fixed(out, at, self.words, self.valid, self.width)
         else:
             _put_bytes(out, at, self._offsets, self._data, self.valid)
 
