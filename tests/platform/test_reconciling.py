@@ -14,7 +14,8 @@ from tests.acceptance.plant import FILES, PUMP_SCHEMA, workspace
 from tests.acceptance.running import write
 
 from twinwright.clock import HOUR, SECOND, ManualClock, from_iso, to_iso
-from twinwright.errors import NotFoundError, PlatformError, UsageError, WorkspaceError
+from twinwright.errors import ForbiddenError, NotFoundError, PlatformError, UsageError, WorkspaceError
+from twinwright.governance.principals import Principal
 from twinwright.platform import reconciling, snapshots
 from twinwright.platform.local import LocalPlatform
 from twinwright.platform.session import Session
@@ -114,6 +115,18 @@ def test_an_address_that_fails_is_told(plant: Plant, gateway: Gateway, monkeypat
 def test_addresses_that_must_not_be_asked_are_refused(plant: Plant, address: str) -> None:
     with pytest.raises(UsageError):
         plant.platform.reconcile(against=address, contract="pump")
+
+
+def test_who_may_only_read_opens_no_connector_and_repairs_nothing(plant: Plant, tmp_path: Path) -> None:
+    plant.push(0)
+    plant.clock.advance(100 * SECOND)
+    reader = plant.platform.as_principal(Principal("reader", frozenset({"reader"})))
+    file = tmp_path / "snapshot.ndjson"
+    file.write_text(json.dumps(said(60)))
+    assert reader.reconcile(against=str(file), contract="pump")["missing"] == 1
+    for asked in ({"against": "source"}, {"against": str(file), "repair": True}):
+        with pytest.raises(ForbiddenError):
+            reader.reconcile(contract="pump", **asked)
 
 
 def test_a_contract_without_a_connector_can_not_ask_its_source(plant: Plant) -> None:

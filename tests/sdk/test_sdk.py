@@ -48,6 +48,8 @@ READS: dict[str, Call] = {
     "interfaces": lambda one, _, __: one.interfaces(),
     "interface": lambda one, _, __: one.interface("dtmi:test:Pump;1"),
     "interface_list": lambda one, _, __: one.interface_list(dependencies_for=["dtmi:test:Pump;1"]),
+    "gaps": lambda one, _, __: [one.gaps("pump", **WINDOW), one.gaps(**WINDOW)],
+    "reconciliations": lambda one, _, __: [entry["every_seconds"] for entry in one.reconciliations()],
     "paths": lambda one, _, __: one.paths("pump-1"),
     "dead_letters": lambda one, _, __: one.dead_letters(contract="pump", limit=1),
     "dead_letter": lambda one, _, __: one.dead_letter(1),
@@ -105,7 +107,8 @@ WRITES: dict[str, Call] = {
         one.replay(contract="logger", dry_run=True)["cost"]["rows"],
         one.replay(contract="logger", rate=1000.0),
     ],
-    "reconcile": lambda one, _, __: one.reconcile(),
+    "reconcile": lambda one, _, kept: [one.reconcile(), one.reconcile(against=kept["snapshot"], contract="pump")],
+    "run_reconciliation": lambda one, _, __: one.run_reconciliation("nightly"),
     "update": lambda one, which, _: one.update(
         "SELECT T FROM DIGITALTWINS T WHERE T.$dtId = 'pump-1'", set={"pressure": 120.0}, dry_run=True
     )["preview"],
@@ -148,7 +151,9 @@ REFUSED: dict[str, tuple[Call, type[Exception]]] = {
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     folder = write_workspace(tmp_path_factory.mktemp("sdk"))
-    (folder / "twinwright.toml").write_text("[api]\nconsole = false\n")
+    (folder / "twinwright.toml").write_text('[api]\nconsole = false\n[reconcile.nightly]\nevery = "P7D"\n')
+    contract = folder / "contracts" / "pump.yaml"
+    contract.write_text(contract.read_text() + "gap: PT1S\n")
     with twinwright.open(folder) as platform:
         platform.apply()
     up = Up(folder, "--tls", "auto")
@@ -175,8 +180,10 @@ def kept(local: Opened, tmp_path_factory: pytest.TempPathFactory) -> dict[str, A
     local.push("pump", [Payload(b"\n".join([b"not json", *(reading(5 * k, 200.0 + k, u=2.0 + 0.01 * k) for k in range(60))]))])
     file = tmp_path_factory.mktemp("files") / "more.ndjson"
     file.write_bytes(b"\n".join(reading(5 * k, 200.0 + k, u=2.0 + 0.01 * k) for k in range(60)))
+    snapshot = file.with_name("snapshot.ndjson")
+    snapshot.write_bytes(b"\n".join([reading(295, 1.0), reading(295, 2.0, "pump-2"), b"no json"]))
     run = local.simulate("step")["runs"][0]["id"]
-    return {"run": run, "set": local.calibrate("lag", twin="pump-1", **WINDOW)["id"], "file": str(file)}
+    return {"run": run, "set": local.calibrate("lag", twin="pump-1", **WINDOW)["id"], "file": str(file), "snapshot": str(snapshot)}
 
 
 def plain(value: Any) -> Any:
@@ -281,9 +288,23 @@ def test_errors_are_those_of_the_platform(remote: Opened, kept: dict[str, Any]) 
         remote.ingest(["nowhere.ndjson"], "pump")
     with pytest.raises(NotFoundError):
         remote.ingest([kept["file"]], "nothing")
+    with pytest.raises(NotFoundError, match="no file"):
+        remote.reconcile(against="nowhere.ndjson", contract="pump")
+    with pytest.raises(UsageError, match="asked where the platform is"):
+        remote.reconcile(against="https://127.0.0.1:1/values", contract="pump")
+    with pytest.raises(UsageError, match="no connector"):
+        remote.reconcile(against="source", contract="pump")
     for wrong in (lambda: remote.push("pump", []), lambda: remote.reconcile(against="x"), lambda: remote.simulate("step", executor="dask")):
         with pytest.raises(UsageError):
             wrong()
+
+
+def test_what_a_snapshot_has_more_is_taken_in_from_afar(remote: Opened, kept: dict[str, Any], tmp_path: Path) -> None:
+    snapshot = tmp_path / "later.ndjson"
+    snapshot.write_bytes(reading(1_700, 321.0))
+    repaired = remote.reconcile(against=str(snapshot), contract="pump", repair=True)
+    assert repaired["repaired"] == 1 and [one["kind"] for one in repaired["items"]].count("missing") == 1
+    assert 321.0 in remote.history("pump-1", "pressure", after=repaired["token"])["values"].to_pylist()
 
 
 class _told(list):

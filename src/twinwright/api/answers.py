@@ -381,6 +381,42 @@ class Reconciled(Answer):
     checked: int
     inconsistent: int
     repaired: int
+    missing: int | None = Field(default=None, description="This and what follows: of a comparison with a snapshot.")
+    different: int | None = None
+    extra: int | None = None
+    refused: dict[str, int] | None = Field(default=None, description="Elements of the snapshot that the contract refuses, by reason.")
+    items: list[dict[str, Any]] | None = Field(default=None, description="The first 1,000 differences.")
+    token: int | None = Field(default=None, description="After a repair: the commit that a read has to see.")
+
+
+class Gaps(Answer):
+    checked: int
+    inconsistent: int = Field(description="How many holes.")
+    repaired: int
+    missing: int = Field(description="Sequence numbers that are left out.")
+    items: list[dict[str, Any]] = Field(description="The first 1,000: `twin path source from to missing`.")
+
+
+class Reconciliation(Answer):
+    name: str
+    every_seconds: float
+    against: str | None
+    contract: str | None
+    repair: bool
+    last: dict[str, Any] | None
+
+
+class Reconciliations(Answer):
+    value: list[Reconciliation]
+
+
+class ReconciliationRun(Answer):
+    name: str
+    outcome: str = Field(description="`equal`, `differs`, or `failed` with an `error`.")
+    error: str | None = None
+    checked: int | None = None
+    inconsistent: int | None = None
+    repaired: int | None = None
 
 
 class Expired(Answer):

@@ -32,7 +32,7 @@ def reconcile_against(
 
     Raises what `snapshots.payloads` does, and ClockSuspectError.
     """
-    if repair:
+    if repair or against == snapshots.SOURCE:  # it opens a connector
         principal.require_write()
     pipeline = session.pipeline
     applied = pipeline.contract(contract)

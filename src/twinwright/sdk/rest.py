@@ -12,6 +12,7 @@ import msgspec
 
 from twinwright.errors import NotFoundError, PlatformError, UsageError
 from twinwright.platform.interface import Progress
+from twinwright.platform.snapshots import SOURCE, is_address
 from twinwright.platform.wire import METHODS
 from twinwright.sdk.graph import Found, RestGraph
 from twinwright.sdk.transport import LONG, error_like, given, part
@@ -19,7 +20,6 @@ from twinwright.telemetry.payloads import Payload, Receipt
 
 _FOLDER: Final = "it changes the workspace from its folder, which only who has it may do"
 _FILES: Final = "it reads or writes files where the platform is"
-_SOURCES: Final = "history is compared with its sources where these can be reached"
 ABSENT: Final[Mapping[str, str]] = {
     "plan": _FOLDER,
     "apply": _FOLDER,
@@ -34,9 +34,6 @@ ABSENT: Final[Mapping[str, str]] = {
     **dict.fromkeys(("resume_updates", "resume_query_imports"), "only who has the workspace goes on with what was begun"),
     "import_graph": _FILES,
     "import_table": _FILES,
-    "gaps": _SOURCES,
-    "reconciliations": _SOURCES,
-    "run_reconciliation": _SOURCES,
     "shadow_replay": "it goes on for as long as it is meant to be watched, and ends with who watches",
 }
 """Methods of `twinwright.open` that have no place in the API, and why."""
@@ -187,9 +184,27 @@ class RestPlatform(RestGraph):
         return {**answer.json(), "charge": float(answer.headers["query-charge"])}
 
     def reconcile(self, *, against: str | None = None, contract: str | None = None, repair: bool = False) -> Found:
-        if against is not None or contract is not None or repair:
-            raise UsageError("a snapshot is compared where the platform is", where="against", remedy="Use the command there")
-        return self._post("/v1/reconcile", None, timeout=LONG)
+        """As `Platform.reconcile`, against a file on this machine, or `source`. Raises UsageError for an address."""
+        if against is None or against == SOURCE or contract is None:
+            return self._post("/v1/reconcile", {"against": against, "contract": contract, "repair": repair}, timeout=LONG)
+        if is_address(against):
+            raise UsageError("an address is asked where the platform is", where="against", remedy="Save what it answers, and give the file")
+        file = Path(against)
+        if not file.is_file():
+            raise NotFoundError(f"there is no file {file}", remedy="Check the path")
+        size = file.stat().st_size
+        headers = {"content-type": "application/octet-stream", "content-length": str(size)}
+        sent: dict[str, Any] = {"content": _parts(file, 0, size, None), "headers": headers, "again": False, "timeout": LONG}
+        return cast(Found, self._http.json("POST", f"/v1/reconcile/{part(contract)}", params=given(repair=repair), **sent))
+
+    def gaps(self, contract: str | None = None, *, start: str | None = None, end: str | None = None) -> Found:
+        return self._get("/v1/gaps", contract=contract, **{"from": start, "to": end})
+
+    def reconciliations(self) -> list[Found]:
+        return self._list("/v1/reconciliations")
+
+    def run_reconciliation(self, name: str) -> Found:
+        return self._post(f"/v1/reconciliations/{part(name)}/run", None, timeout=LONG)
 
     # --- operations --------------------------------------------------------------------------------------------------
 

@@ -36,6 +36,7 @@ Codes = grpc.StatusCode
 WITHOUT = {
     ("GET", "/v1/runs/{id}/report"): "a page for people, which a browser opens",
     ("GET", "/v1/reports/{id}"): "a page for people, which a browser opens",
+    ("POST", "/v1/reconcile/{contract}"): "a file of any size",
     ("POST", "/v1/ingest/{contract}"): "a file of any size; over gRPC its parts are pushed, each with its receipt, by PushStream",
 }
 
@@ -68,6 +69,7 @@ READS = {
     "ListModels": ("/v1/models", {}, {}),
     "ListScenarios": ("/v1/scenarios", {}, {}),
     "ListShadows": ("/v1/shadows", {}, {}),
+    "ListReconciliations": ("/v1/reconciliations", {}, {}),
     "ListDeadLetters": ("/v1/dead-letters", {"limit": 1, "reason": "malformed"}, {"limit": "1", "reason": "malformed"}),
     "GetDeadLetter": ("/v1/dead-letters/1", {"id": 1}, {}),
     "ListWebhooks": ("/v1/webhooks", {}, {}),
@@ -152,6 +154,11 @@ def test_the_upkeep_is_done_from_afar(client: Client) -> None:
     assert client.ReplayCost(v1_pb2.ReplayRequest(contract="pump", rate=10.0)).cost.seconds > 0
     assert client.Replay(v1_pb2.ReplayRequest(contract="logger", rate=1e6)).received == 0
     assert client.Reconcile(v1_pb2.ReconcileRequest()).checked > 0
+    asked = v1_pb2.ReconcileRequest(against="source", contract="pump")
+    assert "no connector" in refuses(Codes.INVALID_ARGUMENT, lambda: client.Reconcile(asked)).message
+    assert "what a gap is" in refuses(Codes.INVALID_ARGUMENT, lambda: client.ListGaps(v1_pb2.GapsRequest(contract="pump"))).message
+    nightly = v1_pb2.RunReconciliationRequest(name="nightly")
+    assert refuses(Codes.NOT_FOUND, lambda: client.RunReconciliation(nightly))
     assert client.RetryDeadLetters(v1_pb2.RetryDeadLettersRequest()).still_refused == 0, "none named, none read again"
     assert client.RetryDeadLetters(v1_pb2.RetryDeadLettersRequest(all=True, dry_run=True)).still_refused > 0
     assert client.ExpireDeadLetters(v1_pb2.ExpireRequest(older_than="P1D")).expired == 0

@@ -20,7 +20,7 @@ from twinwright.telemetry.payloads import REASONS, Payload
 
 MAX_IDS: Final = 10_000
 router = APIRouter(prefix="/v1", tags=["telemetry"])
-_PUSH_BODY: Final = {
+PUSH_BODY: Final = {
     "requestBody": {
         "required": True,
         "description": (
@@ -68,7 +68,7 @@ _RETRY_BODY: Final = {
     responses=failures(400, 404, 408, 413, 415, 503),
     summary="Push telemetry of a contract",
     description="Answers with exact counts once all is durable; refused readings are kept and counted. With 4xx nothing was taken.",
-    openapi_extra=_PUSH_BODY,
+    openapi_extra=PUSH_BODY,
 )
 async def push(
     request: Request,
@@ -94,7 +94,7 @@ async def push(
         "As the command `ingest` does: a large file is read in parts, each durable by itself; sent again after an interruption it goes on "
         "where it was, and sent again when finished it is all duplicates. At most 1 GiB."
     ),
-    openapi_extra=_PUSH_BODY,
+    openapi_extra=PUSH_BODY,
 )
 async def ingest(request: Request, asking: Asking, contract: Annotated[str, InPath(max_length=128)]) -> Response:
     with asking.serving.upload():

@@ -10,11 +10,14 @@ from fastapi import Path as InPath
 from starlette.responses import Response
 
 from twinwright.api import answers
-from twinwright.api.bodies import fields, options_of, read_document
+from twinwright.api.bodies import fields, options_of, read_document, uploaded
 from twinwright.api.errors import JsonResponse
 from twinwright.api.routes import failures
 from twinwright.api.routes.graph import body
+from twinwright.api.routes.telemetry import PUSH_BODY
 from twinwright.api.serving import Asking
+from twinwright.errors import UsageError
+from twinwright.platform.snapshots import SOURCE
 
 router = APIRouter(prefix="/v1", tags=["operations"])
 _TEXT: Final = {"type": ["string", "null"]}
@@ -26,6 +29,12 @@ _REPLAY: Final = body(
     required=False,
 )
 _REPLAYED: Final[Mapping[str, type]] = {"from": str, "to": str, "contract": str, "rate": float}
+_RECONCILE: Final = body(
+    "application/json",
+    {"type": ["object", "null"], "properties": {"against": _TEXT, "contract": _TEXT, "repair": _FLAG}},
+    "`against`: `source`, for what the connector of the contract can tell of the present; without it state is compared with history.",
+    required=False,
+)
 _EXPIRE: Final = body(
     "application/json",
     {"type": ["object", "null"], "properties": {"older_than": _TEXT}},
@@ -64,10 +73,60 @@ async def replay_cost(request: Request, asking: Asking) -> Response:
 
 
 @router.post(
-    "/reconcile", response_model=answers.Reconciled, responses=failures(400), summary="Recompute the state from history, and compare"
+    "/reconcile",
+    response_model=answers.Reconciled,
+    responses=failures(400, 404, 408, 413, 415, 503),
+    summary="Recompute the state from history and compare, or compare history with what its source says now",
+    openapi_extra=_RECONCILE,
 )
-async def reconcile(asking: Asking) -> Response:
-    return JsonResponse(await asking.serving.runs.run(asking.platform.reconcile))
+async def reconcile(request: Request, asking: Asking) -> Response:
+    asked = fields(await read_document(request), {"against": str, "contract": str, "repair": bool})
+    if asked.get("against", SOURCE) != SOURCE:  # who may ask the platform may not have it open files and addresses
+        remedy = f"Send the snapshot itself to /v1/reconcile/CONTRACT, or say '{SOURCE}'"
+        raise UsageError("a snapshot can't be named from elsewhere", where="$.against", remedy=remedy)
+    return JsonResponse(await asking.serving.runs.run(asking.platform.reconcile, **asked))
+
+
+@router.post(
+    "/reconcile/{contract}",
+    response_model=answers.Reconciled,
+    responses=failures(400, 404, 408, 413, 415, 503),
+    summary="Compare history with a snapshot of its source",
+    description="The snapshot is read by the contract, and may be as large as 1 GiB. With `repair` what is missing is ingested.",
+    openapi_extra=PUSH_BODY,
+)
+async def compare(
+    request: Request,
+    asking: Asking,
+    contract: Annotated[str, InPath(max_length=128)],
+    repair: Annotated[bool, Query(description="Ingest what is missing.")] = False,
+) -> Response:
+    with asking.serving.upload():
+        async with uploaded(request) as file:
+            compared = asking.platform.reconcile
+            return JsonResponse(await asking.serving.runs.run(compared, against=str(file), contract=contract, repair=repair))
+
+
+@router.get("/gaps", response_model=answers.Gaps, responses=failures(400, 404), summary="Where history has holes")
+async def gaps(
+    asking: Asking,
+    contract: Annotated[str | None, Query(max_length=128, description="Only of this contract.")] = None,
+    start: Annotated[str | None, Query(alias="from", max_length=40, description="Included; by default a day before `to`.")] = None,
+    end: Annotated[str | None, Query(alias="to", max_length=40, description="Not included; by default now.")] = None,
+) -> Response:
+    await asking.visible()
+    return JsonResponse(await asking.serving.runs.run(asking.platform.gaps, contract, start=start, end=end))
+
+
+@router.get("/reconciliations", response_model=answers.Reconciliations, responses=failures(), summary="What is compared at regular times")
+async def reconciliations(asking: Asking) -> Response:
+    await asking.visible()
+    return JsonResponse({"value": await asking.serving.reads.run(asking.platform.reconciliations)})
+
+
+@router.post("/reconciliations/{name}/run", response_model=answers.ReconciliationRun, responses=failures(404), summary="Do one of them now")
+async def run_reconciliation(asking: Asking, name: Annotated[str, InPath(max_length=128)]) -> Response:
+    return JsonResponse(await asking.serving.runs.run(asking.platform.run_reconciliation, name))
 
 
 @router.post(

@@ -261,8 +261,14 @@ class ReplayReceipt(_message.Message):
     def __init__(self, received: _Optional[int] = ..., accepted: _Optional[int] = ..., duplicate: _Optional[int] = ..., late: _Optional[int] = ..., conflict: _Optional[int] = ..., dead_lettered: _Optional[_Mapping[str, int]] = ..., token: _Optional[int] = ..., seconds: _Optional[float] = ..., superseded: _Optional[int] = ..., retracted: _Optional[int] = ...) -> None: ...
 
 class ReconcileRequest(_message.Message):
-    __slots__ = ()
-    def __init__(self) -> None: ...
+    __slots__ = ("against", "contract", "repair")
+    AGAINST_FIELD_NUMBER: _ClassVar[int]
+    CONTRACT_FIELD_NUMBER: _ClassVar[int]
+    REPAIR_FIELD_NUMBER: _ClassVar[int]
+    against: str
+    contract: str
+    repair: bool
+    def __init__(self, against: _Optional[str] = ..., contract: _Optional[str] = ..., repair: _Optional[bool] = ...) -> None: ...
 
 class Reconciled(_message.Message):
     __slots__ = ("checked", "inconsistent", "repaired", "json")
@@ -275,6 +281,94 @@ class Reconciled(_message.Message):
     repaired: int
     json: str
     def __init__(self, checked: _Optional[int] = ..., inconsistent: _Optional[int] = ..., repaired: _Optional[int] = ..., json: _Optional[str] = ...) -> None: ...
+
+class GapsRequest(_message.Message):
+    __slots__ = ("contract", "start", "end")
+    CONTRACT_FIELD_NUMBER: _ClassVar[int]
+    START_FIELD_NUMBER: _ClassVar[int]
+    END_FIELD_NUMBER: _ClassVar[int]
+    contract: str
+    start: str
+    end: str
+    def __init__(self, contract: _Optional[str] = ..., start: _Optional[str] = ..., end: _Optional[str] = ...) -> None: ...
+
+class Gap(_message.Message):
+    __slots__ = ("twin", "path", "source", "start", "end", "missing")
+    TWIN_FIELD_NUMBER: _ClassVar[int]
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    START_FIELD_NUMBER: _ClassVar[int]
+    END_FIELD_NUMBER: _ClassVar[int]
+    MISSING_FIELD_NUMBER: _ClassVar[int]
+    twin: str
+    path: str
+    source: str
+    start: str
+    end: str
+    missing: int
+    def __init__(self, twin: _Optional[str] = ..., path: _Optional[str] = ..., source: _Optional[str] = ..., start: _Optional[str] = ..., end: _Optional[str] = ..., missing: _Optional[int] = ...) -> None: ...
+
+class Gaps(_message.Message):
+    __slots__ = ("checked", "inconsistent", "missing", "items")
+    CHECKED_FIELD_NUMBER: _ClassVar[int]
+    INCONSISTENT_FIELD_NUMBER: _ClassVar[int]
+    MISSING_FIELD_NUMBER: _ClassVar[int]
+    ITEMS_FIELD_NUMBER: _ClassVar[int]
+    checked: int
+    inconsistent: int
+    missing: int
+    items: _containers.RepeatedCompositeFieldContainer[Gap]
+    def __init__(self, checked: _Optional[int] = ..., inconsistent: _Optional[int] = ..., missing: _Optional[int] = ..., items: _Optional[_Iterable[_Union[Gap, _Mapping]]] = ...) -> None: ...
+
+class ListReconciliationsRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class Reconciliation(_message.Message):
+    __slots__ = ("name", "every_seconds", "against", "contract", "repair", "last_json")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    EVERY_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    AGAINST_FIELD_NUMBER: _ClassVar[int]
+    CONTRACT_FIELD_NUMBER: _ClassVar[int]
+    REPAIR_FIELD_NUMBER: _ClassVar[int]
+    LAST_JSON_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    every_seconds: float
+    against: str
+    contract: str
+    repair: bool
+    last_json: str
+    def __init__(self, name: _Optional[str] = ..., every_seconds: _Optional[float] = ..., against: _Optional[str] = ..., contract: _Optional[str] = ..., repair: _Optional[bool] = ..., last_json: _Optional[str] = ...) -> None: ...
+
+class Reconciliations(_message.Message):
+    __slots__ = ("reconciliations",)
+    RECONCILIATIONS_FIELD_NUMBER: _ClassVar[int]
+    reconciliations: _containers.RepeatedCompositeFieldContainer[Reconciliation]
+    def __init__(self, reconciliations: _Optional[_Iterable[_Union[Reconciliation, _Mapping]]] = ...) -> None: ...
+
+class RunReconciliationRequest(_message.Message):
+    __slots__ = ("name",)
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    def __init__(self, name: _Optional[str] = ...) -> None: ...
+
+class ReconciliationRun(_message.Message):
+    __slots__ = ("name", "outcome", "error", "checked", "inconsistent", "repaired", "json")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    CHECKED_FIELD_NUMBER: _ClassVar[int]
+    INCONSISTENT_FIELD_NUMBER: _ClassVar[int]
+    REPAIRED_FIELD_NUMBER: _ClassVar[int]
+    JSON_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    outcome: str
+    error: str
+    checked: int
+    inconsistent: int
+    repaired: int
+    json: str
+    def __init__(self, name: _Optional[str] = ..., outcome: _Optional[str] = ..., error: _Optional[str] = ..., checked: _Optional[int] = ..., inconsistent: _Optional[int] = ..., repaired: _Optional[int] = ..., json: _Optional[str] = ...) -> None: ...
 
 class ListTwinsRequest(_message.Message):
     __slots__ = ("after",)

@@ -79,6 +79,21 @@ class TwinwrightStub:
                 request_serializer=twinwright_dot_api_dot_rpc_dot_v1__pb2.ReconcileRequest.SerializeToString,
                 response_deserializer=twinwright_dot_api_dot_rpc_dot_v1__pb2.Reconciled.FromString,
                 _registered_method=True)
+        self.ListGaps = channel.unary_unary(
+                '/twinwright.v1.Twinwright/ListGaps',
+                request_serializer=twinwright_dot_api_dot_rpc_dot_v1__pb2.GapsRequest.SerializeToString,
+                response_deserializer=twinwright_dot_api_dot_rpc_dot_v1__pb2.Gaps.FromString,
+                _registered_method=True)
+        self.ListReconciliations = channel.unary_unary(
+                '/twinwright.v1.Twinwright/ListReconciliations',
+                request_serializer=twinwright_dot_api_dot_rpc_dot_v1__pb2.ListReconciliationsRequest.SerializeToString,
+                response_deserializer=twinwright_dot_api_dot_rpc_dot_v1__pb2.Reconciliations.FromString,
+                _registered_method=True)
+        self.RunReconciliation = channel.unary_unary(
+                '/twinwright.v1.Twinwright/RunReconciliation',
+                request_serializer=twinwright_dot_api_dot_rpc_dot_v1__pb2.RunReconciliationRequest.SerializeToString,
+                response_deserializer=twinwright_dot_api_dot_rpc_dot_v1__pb2.ReconciliationRun.FromString,
+                _registered_method=True)
         self.ListTwins = channel.unary_unary(
                 '/twinwright.v1.Twinwright/ListTwins',
                 request_serializer=twinwright_dot_api_dot_rpc_dot_v1__pb2.ListTwinsRequest.SerializeToString,
@@ -366,6 +381,24 @@ class TwinwrightServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Reconcile(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListGaps(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListReconciliations(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RunReconciliation(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -704,6 +737,21 @@ def add_TwinwrightServicer_to_server(servicer, server):
                     servicer.Reconcile,
                     request_deserializer=twinwright_dot_api_dot_rpc_dot_v1__pb2.ReconcileRequest.FromString,
                     response_serializer=twinwright_dot_api_dot_rpc_dot_v1__pb2.Reconciled.SerializeToString,
+            ),
+            'ListGaps': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListGaps,
+                    request_deserializer=twinwright_dot_api_dot_rpc_dot_v1__pb2.GapsRequest.FromString,
+                    response_serializer=twinwright_dot_api_dot_rpc_dot_v1__pb2.Gaps.SerializeToString,
+            ),
+            'ListReconciliations': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListReconciliations,
+                    request_deserializer=twinwright_dot_api_dot_rpc_dot_v1__pb2.ListReconciliationsRequest.FromString,
+                    response_serializer=twinwright_dot_api_dot_rpc_dot_v1__pb2.Reconciliations.SerializeToString,
+            ),
+            'RunReconciliation': grpc.unary_unary_rpc_method_handler(
+                    servicer.RunReconciliation,
+                    request_deserializer=twinwright_dot_api_dot_rpc_dot_v1__pb2.RunReconciliationRequest.FromString,
+                    response_serializer=twinwright_dot_api_dot_rpc_dot_v1__pb2.ReconciliationRun.SerializeToString,
             ),
             'ListTwins': grpc.unary_unary_rpc_method_handler(
                     servicer.ListTwins,
@@ -1179,6 +1227,87 @@ class Twinwright:
             '/twinwright.v1.Twinwright/Reconcile',
             twinwright_dot_api_dot_rpc_dot_v1__pb2.ReconcileRequest.SerializeToString,
             twinwright_dot_api_dot_rpc_dot_v1__pb2.Reconciled.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListGaps(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/twinwright.v1.Twinwright/ListGaps',
+            twinwright_dot_api_dot_rpc_dot_v1__pb2.GapsRequest.SerializeToString,
+            twinwright_dot_api_dot_rpc_dot_v1__pb2.Gaps.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListReconciliations(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/twinwright.v1.Twinwright/ListReconciliations',
+            twinwright_dot_api_dot_rpc_dot_v1__pb2.ListReconciliationsRequest.SerializeToString,
+            twinwright_dot_api_dot_rpc_dot_v1__pb2.Reconciliations.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RunReconciliation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/twinwright.v1.Twinwright/RunReconciliation',
+            twinwright_dot_api_dot_rpc_dot_v1__pb2.RunReconciliationRequest.SerializeToString,
+            twinwright_dot_api_dot_rpc_dot_v1__pb2.ReconciliationRun.FromString,
             options,
             channel_credentials,
             insecure,
