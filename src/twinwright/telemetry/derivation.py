@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
 
 from twinwright import units
 from twinwright.errors import UnitError
@@ -16,6 +19,18 @@ from twinwright.units import Affine
 
 
 @dataclass(frozen=True, slots=True)
+class Turn:
+    """One of three components that are made of three fields together: the fields times their `factors` go through `conversion`, of columns
+    (3, rows), and `made` takes what comes out along `axis` to the column's unit. NaN is no value."""
+
+    fields: tuple[str, ...]
+    factors: tuple[float, ...]
+    conversion: Callable[[NDArray[np.float64]], NDArray[np.float64]]
+    axis: int
+    made: Affine
+
+
+@dataclass(frozen=True, slots=True)
 class Derivation:
     """What is done with a field on its way to the value; or `compute`, which takes several fields and is in the column's unit.
 
@@ -24,6 +39,7 @@ class Derivation:
     """
 
     compute: Checked | None = None
+    turn: Turn | None = None  # in place of all that follows
     source: str | None = None  # a field in place of the observation's own
     factor: float = 1.0
     offset: float = 0.0
@@ -48,14 +64,12 @@ def derivation_of(
     if not (observation.is_linear or by_message or structured):
         return None
     return Derivation(
-        None,
-        None,
-        factor,
-        offset + 0.0,
-        by_message.field if by_message else None,
-        unit_names(column.unit, by_message.names) if by_message else {},
-        structured,
-        _called(by_message, structured),
+        factor=factor,
+        offset=offset + 0.0,
+        unit_field=by_message.field if by_message else None,
+        unit_names=unit_names(column.unit, by_message.names) if by_message else {},
+        schema=structured,
+        called=_called(by_message, structured),
     )
 
 

@@ -14,7 +14,7 @@ from twinwright.expressions import Checked
 from twinwright.schema import Schema, check_value
 from twinwright.storage.layout import ColumnType
 from twinwright.telemetry.decode import Column, Decoded
-from twinwright.telemetry.derivation import Derivation
+from twinwright.telemetry.derivation import Derivation, Turn
 
 Mask = NDArray[np.bool_]
 
@@ -23,6 +23,8 @@ def derived(derivation: Derivation, field: str | None, kind: ColumnType, decoded
     """The values of one observation in the type and unit that its contract stores."""
     if derivation.compute is not None:
         column = computed(derivation.compute, decoded)
+    elif derivation.turn is not None:
+        column = _turned(derivation.turn, decoded)
     else:
         column = decoded.columns[derivation.source or field or ""]
         if derivation.factor != 1.0 or derivation.offset != 0.0:
@@ -40,12 +42,27 @@ def computed(expression: Checked, decoded: Decoded) -> Column:
     """An expression in every row. Without a result it is missing if a field that it uses is; else what was said is wrong."""
     used = [decoded.columns[name] for name in expression.names]
     values = expression.columns({name: decoded.columns[name].values for name in expression.names}, decoded.count)
+    return _of_used(values, used, decoded.count)
+
+
+def _turned(turn: Turn, decoded: Decoded) -> Column:
+    """One component of what three fields say together; without one of them it is missing."""
+    used = [decoded.columns[name] for name in turn.fields]
+    given = np.stack([column.values.cast(pl.Float64).to_numpy() * factor for column, factor in zip(used, turn.factors, strict=True)])
+    with np.errstate(invalid="ignore", over="ignore"):
+        made = turn.conversion(given)[turn.axis] * turn.made.factor + turn.made.offset
+    there = np.isfinite(made)
+    return _of_used(pl.select(pl.when(pl.Series(there)).then(pl.Series(made))).to_series(), used, decoded.count)
+
+
+def _of_used(values: pl.Series, used: Sequence[Column], count: int) -> Column:
+    """What was made of several columns: where it is nothing, it is missing if one of them is, else what was said is wrong."""
     nothing = values.is_null().to_numpy()
     if not nothing.any():
         return Column(values)
-    wrong = [column.wrong if column.wrong is not None else np.zeros(decoded.count, np.bool_) for column in used]
+    wrong = [column.wrong if column.wrong is not None else np.zeros(count, np.bool_) for column in used]
     missing = [column.values.is_null().to_numpy() & ~bad for column, bad in zip(used, wrong, strict=True)]
-    said_wrong, said_nothing = _any(wrong, decoded.count), _any(missing, decoded.count)
+    said_wrong, said_nothing = _any(wrong, count), _any(missing, count)
     bad = nothing & (said_wrong | ~said_nothing)
     return Column(values, bad if bad.any() else None)
 
