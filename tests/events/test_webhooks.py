@@ -251,41 +251,41 @@ def many(plant, count):
 
 
 def left_off(tmp_path, receiver, monkeypatch, between=lambda plant: None, patience=120.0):
-    """One commit of 600 events, left off in the middle and gone on with: how many events came twice."""
-    monkeypatch.setattr("twinwright.events.runner.PIECE", 50)
+    """One commit of 240 events, left off in the middle and gone on with: how many events came twice."""
+    monkeypatch.setattr("twinwright.events.runner.PIECE", 20)
     plant = plant_with(tmp_path, receiver)
     held = threading.Event()
-    receiver.answer = lambda event: 200 if len(receiver.events) < 330 or held.wait(0.5) else 503
+    receiver.answer = lambda event: 200 if len(receiver.events) < 130 or held.wait(0.5) else 503
     with sinks(plant.session):
-        many(plant, 600)
-        receiver.wait_for(lambda one: len(one.events) >= 330)
+        many(plant, 240)
+        receiver.wait_for(lambda one: len(one.events) >= 130)
     held.set()
     between(plant)
     with sinks(plant.session):
-        receiver.wait_for(lambda one: len({event["id"] for event in one.events}) >= 600, patience)
+        receiver.wait_for(lambda one: len({event["id"] for event in one.events}) >= 240, patience)
     first = list(dict.fromkeys(event["data"]["patch"][0]["value"] for event in receiver.events))
     plant.close()
-    assert sorted(first) == list(range(600))
-    return len(receiver.events) - 600
+    assert sorted(first) == list(range(240))
+    return len(receiver.events) - 240
 
 
 def test_a_place_is_within_a_commit(tmp_path, receiver, quick, monkeypatch):
-    assert left_off(tmp_path, receiver, monkeypatch) <= 50
+    assert left_off(tmp_path, receiver, monkeypatch) <= 20
 
 
 def test_a_commit_that_is_told_otherwise_than_it_was_is_told_from_its_beginning(tmp_path, receiver, quick, monkeypatch):
     def another(plant):
         store = plant.session.store
         held = store.position(SYSTEM, WITHIN, "hook")
-        assert held >> 32 == 300
+        assert held >> 32 == 120
         with store.transaction(SYSTEM, "sink") as transaction:
             transaction.move_position(WITHIN, "hook", held, held ^ 1)
 
-    assert left_off(tmp_path, receiver, monkeypatch, another) >= 330
+    assert left_off(tmp_path, receiver, monkeypatch, another) >= 130
 
 
 def test_a_place_that_is_kept_too_early_is_found_out(tmp_path, receiver, quick, monkeypatch):
-    monkeypatch.setattr("twinwright.events.runner.place_within", lambda number, event: place_within(number + 60, event))
+    monkeypatch.setattr("twinwright.events.runner.place_within", lambda number, event: place_within(number + 30, event))
     monkeypatch.setattr(WebhookRunner, "_left", lambda self, log, through: skipping(self, log, through))
 
     def skipping(self, log, through):
