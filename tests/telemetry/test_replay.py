@@ -263,7 +263,16 @@ def test_letters_that_are_retried_while_a_replay_reads_count_once(make_plant):
 
 
 def test_twins_that_begin_or_end_while_a_replay_reads_are_seen(make_plant):
-    plant = narrowed(make_plant)
+    check_twins_that_change(narrowed(make_plant))
+
+
+def test_a_replay_that_looks_at_no_twin_again_is_caught(make_plant, monkeypatch):
+    monkeypatch.setattr(Reader, "outdated", lambda *_: False)
+    with pytest.raises(AssertionError):
+        check_twins_that_change(narrowed(make_plant))
+
+
+def check_twins_that_change(plant):
     registry = plant.pipeline.registry
     ends = from_iso("2026-03-01T07:00:04Z")
     meanwhile(
