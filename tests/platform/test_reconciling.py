@@ -122,7 +122,7 @@ def test_who_may_only_read_opens_no_connector_and_repairs_nothing(plant: Plant, 
     plant.clock.advance(100 * SECOND)
     reader = plant.platform.as_principal(Principal("reader", frozenset({"reader"})))
     file = tmp_path / "snapshot.ndjson"
-    file.write_text(json.dumps(said(60)))
+    file.write_text(json.dumps(said(60, p=700)))
     assert reader.reconcile(against=str(file), contract="pump")["missing"] == 1
     for asked in ({"against": "source"}, {"against": str(file), "repair": True}):
         with pytest.raises(ForbiddenError):
