@@ -100,3 +100,11 @@ def test_sql_has_no_way_out_of_the_store(tmp_path):
         with pytest.raises(StoreError):
             store._rows(SYSTEM, sql)
     store.close()
+
+
+def test_a_store_that_was_being_made_when_the_power_failed_is_made_again(tmp_path):
+    half = tmp_path / ".store.duckdb.new"
+    half.write_bytes(b"half of it")
+    DuckDBStore(tmp_path / "store.duckdb").close()
+    assert not half.exists()
+    DuckDBStore(tmp_path / "store.duckdb").close()
