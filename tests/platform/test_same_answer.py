@@ -225,7 +225,7 @@ def copies(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Copies]:
     write(first, {"first.ndjson": "\n".join(lines[:250] + lines[-4:]) + "\n", "more.ndjson": "\n".join(lines[200:]) + "\n"})
     write(first, {"snapshot.ndjson": lines[249] + '\n{"id": "pump-2", "ts": "2026-03-01T08:00:00Z", "p": 4}\nnot json\n'})
     write(first, {"logger.csv": "when,kPa\n2026-03-01T09:00:00,5\n2026-03-01T09:00:00,5\n2026-03-01T09:01:00,x\n"})
-    gauge = "{$dtId: 'gauge-{pump}', $metadata: {$model: 'dtmi:test:Pump;1'}, pressure: 2 bar}"
+    gauge = "{$dtId: 'gauge-{pump}', $metadata: {$model: 'dtmi:test:Pump;1'}}"
     edge = "{$relationshipId: g, $sourceId: '{pump}', $targetId: 'gauge-{pump}', $relationshipName: feeds}"
     write(first, {"gauges.yaml": f"twins:\n  - {gauge}\nrelationships:\n  - {edge}\n", "rooms.csv": "pump,room\npump-1,r1\npump-9,r9\n"})
     assert twinwright("apply", workspace=first).code == 0
