@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from twinwright.api import answers
+from twinwright.api import answers, run_answers
 from twinwright.platform.local import LocalPlatform
 
 Reading = Callable[..., bytes]
@@ -26,7 +26,7 @@ def ok(response: Any, shape: type[answers.Answer] | None = None) -> Any:
 
 @pytest.fixture(scope="module")
 def run(client: TestClient) -> dict[str, Any]:
-    return ok(client.post("/v1/scenarios", json={"scenario": "step"}), answers.RunAnswers)["runs"][0]
+    return ok(client.post("/v1/scenarios", json={"scenario": "step"}), run_answers.RunAnswers)["runs"][0]
 
 
 @pytest.fixture(scope="module")
@@ -145,19 +145,19 @@ def test_an_unknown_reason_is_told_the_known_ones(client: TestClient) -> None:
 def test_a_submitted_scenario_is_watched_fetched_and_not_cancelled_any_more(client: TestClient, platform: LocalPlatform) -> None:
     taken = client.post("/v1/runs", params={"priority": "low"}, json={"scenario": "step"})
     assert taken.status_code == 202, taken.text
-    request = answers.RunRequest.model_validate(taken.json())
+    request = run_answers.RunRequest.model_validate(taken.json())
     assert (request.status, request.priority, request.total) == ("waiting", -10, 1)
     place = taken.headers["location"]
     assert client.get(f"{place}/results").status_code == 409
     platform.watch_request(request.id)
-    assert ok(client.get(place), answers.RunRequest)["status"] == "done"
-    assert request.id in {one["id"] for one in ok(client.get("/v1/run-requests"), answers.RunRequests)["value"]}
+    assert ok(client.get(place), run_answers.RunRequest)["status"] == "done"
+    assert request.id in {one["id"] for one in ok(client.get("/v1/run-requests"), run_answers.RunRequests)["value"]}
     csv = client.get(f"{place}/results", params={"format": "csv"})
     assert csv.headers["content-type"].startswith("text/csv") and csv.text.startswith('"run","twin","member","time","y [kPa]"')
     assert client.get(f"{place}/results").content[:4] == b"PAR1"
     assert client.post(f"{place}/cancel").status_code == 409
     other = client.post("/v1/runs", json={"scenario": "step"}).json()
-    assert ok(client.post(f"/v1/run-requests/{other['id']}/cancel"), answers.RunRequest)["status"] == "cancelled"
+    assert ok(client.post(f"/v1/run-requests/{other['id']}/cancel"), run_answers.RunRequest)["status"] == "cancelled"
 
 
 @pytest.mark.parametrize(
@@ -178,11 +178,11 @@ def test_a_wrong_request_for_runs_is_refused(client: TestClient, ask: Callable[[
 def test_a_scenario_is_run_by_name_kept_and_verified(client: TestClient, run: dict[str, Any]) -> None:
     assert run["status"] == "ok"
     assert run["outputs"]["y"]["unit"] == "kPa" and run["outputs"]["y"]["values"][-1] == pytest.approx(299.5, abs=0.1)
-    assert run["id"] in [one["id"] for one in ok(client.get("/v1/runs", params={"model": "lag"}), answers.Runs)["value"]]
+    assert run["id"] in [one["id"] for one in ok(client.get("/v1/runs", params={"model": "lag"}), run_answers.Runs)["value"]]
     assert ok(client.get("/v1/runs", params={"scenario": "other"}))["value"] == []
-    assert ok(client.get(f"/v1/runs/{run['id']}"), answers.RunSummary)["outputs"] == run["outputs"]
+    assert ok(client.get(f"/v1/runs/{run['id']}"), run_answers.RunSummary)["outputs"] == run["outputs"]
     assert "outputs" not in ok(client.get(f"/v1/runs/{run['id']}", params={"outputs": "false"}))
-    assert ok(client.post(f"/v1/runs/{run['id']}/verify"), answers.Verification)["verified"] is True
+    assert ok(client.post(f"/v1/runs/{run['id']}/verify"), run_answers.Verification)["verified"] is True
     page = client.get(f"/v1/runs/{run['id']}/report")
     assert page.status_code == 200 and run["digest"] in page.text and "sandbox" in page.headers["content-security-policy"]
     assert client.get("/v1/runs/ffffffff/report").status_code == 404
@@ -202,7 +202,7 @@ def test_a_scenario_given_inline_is_run(client: TestClient) -> None:
 
 
 def test_scenarios_are_listed(client: TestClient) -> None:
-    assert ok(client.get("/v1/scenarios"), answers.Scenarios)["value"] == [{"name": "step", "model": "lag", "twin": "pump-1"}]
+    assert ok(client.get("/v1/scenarios"), run_answers.Scenarios)["value"] == [{"name": "step", "model": "lag", "twin": "pump-1"}]
 
 
 @pytest.mark.parametrize("name", ["/etc/passwd", "../../etc/passwd", "scenarios/step.yaml"])
@@ -224,9 +224,9 @@ def test_a_broken_inline_scenario_is_told_every_problem(client: TestClient) -> N
 
 def test_parameter_sets_and_reports_are_served(client: TestClient, parameter_set: dict[str, Any]) -> None:
     id = parameter_set["id"]
-    assert [one["id"] for one in ok(client.get("/v1/parameter-sets", params={"model": "lag"}), answers.ParameterSets)["value"]] == [id]
+    assert [one["id"] for one in ok(client.get("/v1/parameter-sets", params={"model": "lag"}), run_answers.ParameterSets)["value"]] == [id]
     assert ok(client.get("/v1/parameter-sets", params={"model": "other"}))["value"] == []
-    assert ok(client.get(f"/v1/parameter-sets/{id}"), answers.ParameterSet)["model"] == "lag"
+    assert ok(client.get(f"/v1/parameter-sets/{id}"), run_answers.ParameterSet)["model"] == "lag"
     report = client.get(f"/v1/reports/{id}")
     assert report.headers["content-type"].startswith("text/html")
     assert "sandbox" in report.headers["content-security-policy"] and "script-src" not in report.headers["content-security-policy"]
@@ -234,7 +234,7 @@ def test_parameter_sets_and_reports_are_served(client: TestClient, parameter_set
 
 def test_validations_are_listed(client: TestClient, platform: LocalPlatform) -> None:
     found = platform.validate("lag", twin="pump-1", start="2026-03-01T08:02:00Z", end="2026-03-01T08:05:00Z")
-    assert [one["id"] for one in ok(client.get("/v1/validations"), answers.Validations)["value"]] == [found["id"]]
+    assert [one["id"] for one in ok(client.get("/v1/validations"), run_answers.Validations)["value"]] == [found["id"]]
 
 
 def test_kpis_and_status_are_served(client: TestClient) -> None:

@@ -214,50 +214,6 @@ class GraphImport(Answer):
     problems: list[dict[str, Any]]
 
 
-class Scenarios(Answer):
-    value: list[dict[str, Any]]
-
-
-class RunSummary(Answer):
-    id: str
-    status: str = Field(examples=["ok", "failed"])
-    failure: dict[str, Any] | None
-    digest: str
-    seconds: float
-
-
-class Runs(Answer):
-    value: list[RunSummary]
-
-
-class RunAnswers(Answer):
-    runs: list[RunSummary]
-
-
-class RunRequest(Answer):
-    id: str
-    status: str = Field(examples=["waiting", "running", "done", "failed", "cancelled"])
-    priority: int = Field(description="The higher, the sooner.")
-    ahead: int | None = Field(description="How many requests come before it; null for one that is finished.")
-    total: int = Field(description="How many runs it asks for.")
-    done: int | None = Field(description="How many of them are answered.")
-    eta_seconds: float | None = Field(description="How long it will take at the pace of the last runs.")
-    ok: int | None
-    failed: int | None
-    error: dict[str, Any] | None = Field(description="Why the whole request failed.")
-
-
-class RunRequests(Answer):
-    value: list[RunRequest]
-
-
-class Verification(Answer):
-    id: str
-    verified: bool
-    digest: str
-    reason: str | None = None
-
-
 class DeadLetter(Answer):
     id: int
     reason: str
@@ -310,47 +266,6 @@ class Dropped(Answer):
 
 class Kpis(Answer):
     counts: dict[str, int] = Field(description="received, accepted, duplicate and dead_lettered since creation.")
-
-
-class ParameterSet(Answer):
-    id: str
-    model: str
-    parameters: dict[str, Any] = Field(description="By name: value, low and high of its interval, unit.")
-    metrics: dict[str, Any] = Field(description="Errors on training data, holdout and of the baseline.")
-    warnings: list[str]
-
-
-class ParameterSets(Answer):
-    value: list[ParameterSet]
-
-
-class Validations(Answer):
-    value: list[dict[str, Any]]
-
-
-class Validation(Answer):
-    id: str
-    metrics: dict[str, Any]
-    baseline: dict[str, Any] = Field(description="The errors of what would be said without a model, and its name.")
-
-
-class SimulationModels(Answer):
-    value: list[dict[str, Any]]
-
-
-class Promotion(Answer):
-    promoted: bool
-    reason: str
-
-
-class Explanation(Answer):
-    id: str
-    sentences: list[str]
-
-
-class Comparison(Answer):
-    same: bool
-    first_difference: Any
 
 
 class Replayed(Receipt):
@@ -422,39 +337,6 @@ class ReconciliationRun(Answer):
 class Expired(Answer):
     expired: int
     before: str
-
-
-class Pruned(Answer):
-    removed: int
-    bytes: int
-
-
-class ShadowTwin(Answer):
-    twin: str
-    through: str | None
-    error: str
-
-
-class Shadow(Answer):
-    name: str
-    model: str
-    model_version: str
-    twins: int
-    through: str | None = Field(description="The event time that all of its twins have reached.")
-    commit: int = Field(description="The last commit that it has consumed.")
-    behind: int = Field(description="How many commits there are after that.")
-    error: str
-    source: str = Field(description="Of its predictions and residuals, in history.")
-    forecast_source: str | None
-    residuals: dict[str, str] = Field(description="By output the path of what was observed less what was predicted.")
-    failures: int = Field(description="How often in a row it has failed.")
-    failing: int = Field(description="How many of its twins fail.")
-    retry_seconds: float | None = Field(description="When what fails is tried again.")
-    items: list[ShadowTwin] = Field(description="Twins that fail first, then those that are furthest behind.")
-
-
-class Shadows(Answer):
-    value: list[dict[str, Any]]
 
 
 class States(Answer):

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request
 from fastapi import Path as InPath
 from starlette.responses import Response
 
-from twinwright.api import answers
+from twinwright.api import run_answers
 from twinwright.api.bodies import fields, options_of, read_document
 from twinwright.api.errors import JsonResponse
 from twinwright.api.routes import failures
@@ -47,7 +47,7 @@ _PROMOTION: Final = body(
 )
 
 
-@router.get("/models", response_model=answers.SimulationModels, responses=failures(), summary="The simulation models that are applied")
+@router.get("/models", response_model=run_answers.SimulationModels, responses=failures(), summary="The simulation models that are applied")
 async def models(asking: Asking) -> Response:
     await asking.visible()
     return JsonResponse({"value": await asking.serving.reads.run(asking.platform.models)})
@@ -55,7 +55,7 @@ async def models(asking: Asking) -> Response:
 
 @router.post(
     "/parameter-sets",
-    response_model=answers.ParameterSet,
+    response_model=run_answers.ParameterSet,
     responses=failures(400, 404, 408, 409, 413, 415),
     summary="Calibrate a model",
     description="Answers when the fit has ended, with the new parameter set.",
@@ -69,7 +69,7 @@ async def calibrate(request: Request, asking: Asking) -> Response:
 
 @router.post(
     "/validations",
-    response_model=answers.Validation,
+    response_model=run_answers.Validation,
     responses=failures(400, 404, 408, 409, 413, 415),
     summary="Validate a model",
     description="Answers when it has been compared with what was observed.",
@@ -83,7 +83,7 @@ async def validate(request: Request, asking: Asking) -> Response:
 
 @router.post(
     "/models/{name}/promote",
-    response_model=answers.Promotion,
+    response_model=run_answers.Promotion,
     responses=failures(400, 404, 408, 409, 413, 415),
     summary="Put a parameter set to use, where the gate opens",
     openapi_extra=_PROMOTION,

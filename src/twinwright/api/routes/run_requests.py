@@ -11,7 +11,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi import Path as InPath
 from starlette.responses import Response
 
-from twinwright.api import answers
+from twinwright.api import run_answers
 from twinwright.api.errors import JsonResponse
 from twinwright.api.routes import failures
 from twinwright.api.routes.simulation import PROGRESS, SCENARIO_BODY, scenario_of
@@ -38,7 +38,7 @@ _FILES: Final[dict[int | str, dict[str, Any]]] = {
 @router.post(
     "/runs",
     status_code=202,
-    response_model=answers.RunRequest,
+    response_model=run_answers.RunRequest,
     responses=failures(400, 404, 408, 413, 415),
     summary="Submit a scenario",
     description="Answers once it is remembered; its runs are executed in the background, over restarts too. The header Location says where "
@@ -58,7 +58,7 @@ async def submit(
     return JsonResponse(taken, status_code=202, headers={"location": f"/v1/run-requests/{taken['id']}"})
 
 
-@router.get("/run-requests", response_model=answers.RunRequests, responses=failures(), summary="What was submitted, in its turn")
+@router.get("/run-requests", response_model=run_answers.RunRequests, responses=failures(), summary="What was submitted, in its turn")
 async def run_requests(asking: Asking) -> Response:
     await asking.visible()
     return JsonResponse({"value": await asking.serving.reads.run(asking.platform.run_requests)})
@@ -66,7 +66,7 @@ async def run_requests(asking: Asking) -> Response:
 
 @router.get(
     "/run-requests/{id}",
-    response_model=answers.RunRequest,
+    response_model=run_answers.RunRequest,
     responses={**PROGRESS, **failures(404)},
     summary="How far a request is",
     description="Who accepts `text/event-stream` is told `request` with the same whenever it is another, until it has ended.",
@@ -104,7 +104,7 @@ async def _watched(asking: Caller, found: dict[str, Any]) -> AsyncGenerator[byte
 
 @router.post(
     "/run-requests/{id}/cancel",
-    response_model=answers.RunRequest,
+    response_model=run_answers.RunRequest,
     responses=failures(404, 409),
     summary="Run no more of a request",
     description="Runs that had ended are kept.",

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi import Path as InPath
 from starlette.responses import HTMLResponse, Response
 
-from twinwright.api import answers
+from twinwright.api import run_answers
 from twinwright.api.bodies import read_document
 from twinwright.api.errors import JsonResponse
 from twinwright.api.routes import failures
@@ -39,7 +39,7 @@ SCENARIO_BODY: Final = {
 }
 
 
-@router.get("/scenarios", response_model=answers.Scenarios, responses=failures(), summary="The scenarios of the workspace")
+@router.get("/scenarios", response_model=run_answers.Scenarios, responses=failures(), summary="The scenarios of the workspace")
 async def scenarios(asking: Asking) -> Response:
     await asking.visible()
     return JsonResponse({"value": await asking.serving.reads.run(asking.platform.scenarios)})
@@ -47,7 +47,7 @@ async def scenarios(asking: Asking) -> Response:
 
 @router.post(
     "/scenarios",
-    response_model=answers.RunAnswers,
+    response_model=run_answers.RunAnswers,
     responses={**PROGRESS, **failures(400, 404, 408, 413, 415)},
     summary="Run a scenario",
     description=(
@@ -67,7 +67,7 @@ async def simulate(
     return server_sent(with_progress(lambda told: asking.serving.runs.run(asking.platform.simulate, scenario, fresh=fresh, progress=told)))
 
 
-@router.get("/runs", response_model=answers.Runs, responses=failures(), summary="All runs, oldest first, without outputs")
+@router.get("/runs", response_model=run_answers.Runs, responses=failures(), summary="All runs, oldest first, without outputs")
 async def runs(
     asking: Asking,
     model: Annotated[str | None, Query(max_length=128, description="Only of this model.")] = None,
@@ -79,7 +79,7 @@ async def runs(
     return JsonResponse({"value": [one for one in found if all(one.get(name) == value for name, value in wanted.items())]})
 
 
-@router.get("/runs/{id}", response_model=answers.RunSummary, responses=failures(404), summary="One run with its provenance")
+@router.get("/runs/{id}", response_model=run_answers.RunSummary, responses=failures(404), summary="One run with its provenance")
 async def run(asking: Asking, id: Id, outputs: Annotated[bool, Query(description="With the numbers of its outputs.")] = True) -> Response:
     await asking.visible()
     return JsonResponse(await asking.serving.reads.run(asking.platform.run, id, outputs=outputs))
@@ -98,26 +98,28 @@ async def run_report(asking: Asking, id: Id) -> Response:
     return HTMLResponse(text, headers={"content-security-policy": REPORT_POLICY})
 
 
-@router.post("/runs/{id}/verify", response_model=answers.Verification, responses=failures(404), summary="Repeat a run and compare bytes")
+@router.post(
+    "/runs/{id}/verify", response_model=run_answers.Verification, responses=failures(404), summary="Repeat a run and compare bytes"
+)
 async def verify(asking: Asking, id: Id) -> Response:
     return JsonResponse(await asking.serving.runs.run(asking.platform.verify_run, id))
 
 
-@router.get("/runs/{id}/explanation", response_model=answers.Explanation, responses=failures(404), summary="A run in words")
+@router.get("/runs/{id}/explanation", response_model=run_answers.Explanation, responses=failures(404), summary="A run in words")
 async def explain(asking: Asking, id: Id) -> Response:
     await asking.visible()
     return JsonResponse(await asking.serving.reads.run(asking.platform.explain_run, id))
 
 
 @router.get(
-    "/runs/{id}/comparison/{other}", response_model=answers.Comparison, responses=failures(404), summary="Where two runs first differ"
+    "/runs/{id}/comparison/{other}", response_model=run_answers.Comparison, responses=failures(404), summary="Where two runs first differ"
 )
 async def compare(asking: Asking, id: Id, other: Id) -> Response:
     await asking.visible()
     return JsonResponse(await asking.serving.reads.run(asking.platform.compare_runs, id, other))
 
 
-@router.get("/parameter-sets", response_model=answers.ParameterSets, responses=failures(404), summary="All parameter sets")
+@router.get("/parameter-sets", response_model=run_answers.ParameterSets, responses=failures(404), summary="All parameter sets")
 async def parameter_sets(
     asking: Asking, model: Annotated[str | None, Query(max_length=128, description="Only of this model.")] = None
 ) -> Response:
@@ -125,13 +127,13 @@ async def parameter_sets(
     return JsonResponse({"value": await asking.serving.reads.run(asking.platform.parameter_sets, model)})
 
 
-@router.get("/parameter-sets/{id}", response_model=answers.ParameterSet, responses=failures(404), summary="One parameter set")
+@router.get("/parameter-sets/{id}", response_model=run_answers.ParameterSet, responses=failures(404), summary="One parameter set")
 async def parameter_set(asking: Asking, id: Id) -> Response:
     await asking.visible()
     return JsonResponse(await asking.serving.reads.run(asking.platform.parameter_set, id))
 
 
-@router.get("/validations", response_model=answers.Validations, responses=failures(), summary="All validations")
+@router.get("/validations", response_model=run_answers.Validations, responses=failures(), summary="All validations")
 async def validations(asking: Asking) -> Response:
     await asking.visible()
     return JsonResponse({"value": await asking.serving.reads.run(asking.platform.validations)})

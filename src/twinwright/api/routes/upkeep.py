@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi import Path as InPath
 from starlette.responses import Response
 
-from twinwright.api import answers
+from twinwright.api import answers, run_answers
 from twinwright.api.bodies import fields, options_of, read_document, uploaded
 from twinwright.api.errors import JsonResponse
 from twinwright.api.routes import failures
@@ -143,7 +143,7 @@ async def expire(request: Request, asking: Asking) -> Response:
 
 @router.post(
     "/runs/prune",
-    response_model=answers.Pruned,
+    response_model=run_answers.Pruned,
     responses=failures(400, 408, 413, 415),
     summary="Remove runs that began long ago",
     openapi_extra=_PRUNE,
@@ -153,7 +153,7 @@ async def prune(request: Request, asking: Asking) -> Response:
     return JsonResponse(await asking.serving.runs.run(asking.platform.prune_runs, **asked))
 
 
-@router.get("/shadows", response_model=answers.Shadows, responses=failures(), summary="How far each shadow has followed its twins")
+@router.get("/shadows", response_model=run_answers.Shadows, responses=failures(), summary="How far each shadow has followed its twins")
 async def shadows(asking: Asking) -> Response:
     await asking.visible()
     return JsonResponse({"value": await asking.serving.reads.run(asking.platform.shadows)})
@@ -161,7 +161,7 @@ async def shadows(asking: Asking) -> Response:
 
 @router.get(
     "/shadows/{name}",
-    response_model=answers.Shadow,
+    response_model=run_answers.Shadow,
     responses=failures(400, 404),
     summary="How far one shadow has followed each of its twins, and what failed",
 )
@@ -174,6 +174,6 @@ async def shadow(
     return JsonResponse(await asking.serving.reads.run(asking.platform.shadow, name, limit=limit))
 
 
-@router.post("/shadows/run", response_model=answers.Shadows, responses=failures(400), summary="Follow until nothing is left")
+@router.post("/shadows/run", response_model=run_answers.Shadows, responses=failures(400), summary="Follow until nothing is left")
 async def shadow_run(asking: Asking) -> Response:
     return JsonResponse({"value": await asking.serving.runs.run(asking.platform.shadow_run)})
