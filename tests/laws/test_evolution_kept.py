@@ -157,7 +157,7 @@ KNOWN = [
 
 def test_it_is_noticed_when_roll_ups_are_read_under_one_name_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     check(KNOWN)
-    _mutate("rollups_under_one_name", monkeypatch)
+    _mutate("kept_rollups_under_one_name", monkeypatch)
     with pytest.raises(AssertionError):
         check(KNOWN)
 
@@ -206,7 +206,7 @@ TAKEN_BACK = [(0, False, 0, 5.0), (1, False, 0, 6.0), (1, True, 1, None)]
 
 def test_it_is_noticed_when_what_is_good_is_told_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     check_good(TAKEN_BACK)
-    _mutate("good_by_name", monkeypatch)
+    _mutate("kept_good_by_name", monkeypatch)
     with pytest.raises(AssertionError):
         check_good(TAKEN_BACK)
 
