@@ -251,7 +251,7 @@ def kill_over_files(tmp_path: Path, store: str, kills: int) -> None:
         counts = check_counts(folder)
         seen.append(counts["received"])
         assert all(counts[name] <= expected[name] for name in expected)
-    assert seen == sorted(seen) and len(set(seen)) >= min(8, kills)  # it got on between the kills, and never back
+    assert seen == sorted(seen) and len(set(seen)) >= min(8, kills // 2 + 1)  # it got on between the kills, and never back
     running = Up(folder)
     until(lambda: Counter(check_counts(folder)) == expected)
     time.sleep(0.5)
@@ -340,7 +340,7 @@ def kill_over_mqtt(broker: Any, tmp_path: Path, store: str, kills: int) -> None:
         before = counts["received"]
         seen.append(counts["accepted"])
         assert seen[-1] <= publisher.sent + 50
-    assert seen == sorted(seen) and len(set(seen)) >= min(8, kills)
+    assert seen == sorted(seen) and len(set(seen)) >= min(8, kills // 2 + 1)
     publisher.stopping.set()
     publisher.join(60)
     running = Up(folder)
