@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import random
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from tests.acceptance.running import write
-from tests.platform.graph_plant import NOW
 
-from twinwright.clock import ManualClock
 from twinwright.errors import InvalidTwinError, QueryError, StoreError, TooLargeError, TwinwrightError, UsageError
 from twinwright.platform import query_import
 from twinwright.platform.local import LocalPlatform
-from twinwright.platform.session import Session
 from twinwright.twins.graph.draft import Draft
 from twinwright.twins.graph.templates import UnfilledError, template_of
 
@@ -53,23 +47,6 @@ ROOMS = "SELECT R.$dtId AS room, R.floor AS floor, R.label AS label FROM DIGITAL
 TWIN = {"$dtId": "co2-{room}", "$metadata": {"$model": SENSOR}, "range": "2 bar", "label": "{label}", "head": {"serial": "S{floor}"}}
 EDGE = {"$relationshipId": "has-{room}", "$sourceId": "{room}", "$targetId": "co2-{room}", "$relationshipName": "has", "since": "{floor}"}
 TEMPLATE = {"twins": [TWIN], "relationships": [EDGE]}
-
-
-@pytest.fixture
-def open_it(tmp_path: Path) -> Iterator[Callable[[], LocalPlatform]]:
-    write(tmp_path, {"twinwright.toml": "", "schema/all.json": json.dumps(SCHEMA)})
-    opened: list[LocalPlatform] = []
-
-    def open_it() -> LocalPlatform:
-        for one in opened:
-            one.close()
-        opened.append(LocalPlatform(Session(tmp_path, ManualClock(NOW))))
-        if not opened[1:]:
-            opened[0].apply()
-        return opened[-1]
-
-    yield open_it
-    opened[-1].close()
 
 
 def _rooms(platform: LocalPlatform, count: int) -> None:

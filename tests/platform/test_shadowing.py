@@ -7,7 +7,7 @@ import time
 import pytest
 from tests.simulation.shadow.line import CODE, DTDL, INTERFACE, MODEL, body
 
-from twinwright.api import answers
+from twinwright.api import run_answers
 from twinwright.api.rpc import messages
 from twinwright.clock import ManualClock, from_iso
 from twinwright.errors import NotFoundError, UsageError
@@ -58,7 +58,7 @@ def test_a_shadow_is_shown_with_its_twins_the_last_first(platform):
     assert (found["source"], found["forecast_source"], found["residuals"]) == ("shadow:live", "shadow:live+PT1M", {"x": "error"})
     assert (found["failing"], found["retry_seconds"]) == (0, None)
     assert len(platform.shadow("live", limit=1)["items"]) == 1
-    assert answers.Shadow.model_validate(found).items[0].through is None
+    assert run_answers.Shadow.model_validate(found).items[0].through is None
     told = messages.message_of(messages.RPCS["GetShadow"].response, found)
     assert (told.commit, told.residuals["x"], told.items[1].through) == (found["commit"], "error", found["through"])
     for wrong, error in (({"name": "none"}, NotFoundError), ({"name": "live", "limit": 0}, UsageError)):

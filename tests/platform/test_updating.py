@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import random
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from tests.acceptance.running import write
-from tests.platform.graph_plant import NOW
 
-from twinwright.clock import ManualClock
 from twinwright.errors import InvalidTwinError, QueryError, StoreError, TwinwrightError, UsageError
 from twinwright.platform import updating
 from twinwright.platform.local import LocalPlatform
-from twinwright.platform.session import Session
 from twinwright.storage.layout import Selection
 from twinwright.twins.graph.draft import Draft
 
@@ -37,23 +31,6 @@ PRESSURE = {"@type": ["Property", "Pressure"], "name": "pressure", "schema": "do
 MODE = {"@type": "Property", "name": "mode", "schema": "string"}
 COUNT = {"@type": "Property", "name": "count", "schema": "integer"}
 SCHEMA = [_interface(TANK, PRESSURE, MODE, COUNT, {"@type": "Relationship", "name": "feeds"}), _interface(SMALL, MODE)]
-
-
-@pytest.fixture
-def open_it(tmp_path: Path) -> Iterator[Callable[[], LocalPlatform]]:
-    write(tmp_path, {"twinwright.toml": "", "schema/all.json": json.dumps(SCHEMA)})
-    opened: list[LocalPlatform] = []
-
-    def open_it() -> LocalPlatform:
-        for one in opened:
-            one.close()
-        opened.append(LocalPlatform(Session(tmp_path, ManualClock(NOW))))
-        if not opened[1:]:
-            opened[0].apply()
-        return opened[-1]
-
-    yield open_it
-    opened[-1].close()
 
 
 def _plant(platform: LocalPlatform, tanks: int, small: int = 0) -> None:

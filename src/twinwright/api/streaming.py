@@ -25,6 +25,7 @@ from twinwright.platform.interface import Progress
 EVENTS: Final = "text/event-stream"
 ARROW: Final = "application/vnd.apache.arrow.stream"
 SIGN_OF_LIFE: Final = 15.0  # seconds
+STILL_HERE: Final = b": still here\n\n"  # a comment, for a client that has no patience for silence
 ROWS: Final = 16_384  # of a part
 _UNBUFFERED: Final = {"cache-control": "no-store", "x-accel-buffering": "no"}
 _log = get_logger("api")
@@ -82,7 +83,7 @@ async def with_progress(run: Callable[[Progress], Awaitable[dict[str, Any]]]) ->
                 async with asyncio.timeout(SIGN_OF_LIFE):
                     await changed.wait()
             except TimeoutError:
-                yield b": still here\n\n"
+                yield STILL_HERE
                 continue
             changed.clear()
             step, newest = newest, None

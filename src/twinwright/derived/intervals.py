@@ -103,7 +103,7 @@ class Density:
 def pieces(spans: pl.DataFrame, every: int | None, density: Density, most: int) -> Iterator[Piece]:
     """Disjoint spans in the order of time, each piece with at most `most` readings in its time, unless it can't be made smaller."""
     for cluster in clusters(spans):
-        lo, hi = int(cluster["lo"].min()), int(cluster["hi"].max())  # type: ignore[arg-type]
+        lo, hi = int(cluster["lo"].to_numpy().min()), int(cluster["hi"].to_numpy().max())
         yield from _cut(Piece(cluster, lo, hi), every, density, most)
 
 

@@ -58,7 +58,7 @@ class Reader:
         for width in (*WIDTHS, None):
             if left.is_empty():
                 break
-            start, end = int(left["time"].min()) + 1, None if width is None else int(left["time"].max()) + width  # type: ignore[arg-type]
+            start, end = int(left["time"].to_numpy().min()) + 1, None if width is None else int(left["time"].to_numpy().max()) + width
             rows = self.records(left["member"].unique().sort().to_list(), (path,), start, end)
             later = rows.select(pl.col("twin").alias("member"), "time", pl.col("time").alias("hi")).sort("time")
             matched = left.sort("time").join_asof(

@@ -86,7 +86,6 @@ class LocalFork(LocalPlatform):
 
     def shadow_replay(self, name: str, **options: Any) -> dict[str, Any]:
         """As in the workspace; what it says is on the fork's lanes."""
-        self.session.pipeline.settle()
         given: dict[str, Any] = {"twin": None, "start": None, "end": None, "speed": None, "progress": None, **options}
         keep = partial(keep_in, self.session, self.principal)
         return self._marked(replayed(self.session, self.principal, name, **given, keep=keep))

@@ -156,7 +156,6 @@ class LocalSimulation:
         speed: float | None = None,
         progress: Progress | None = None,
     ) -> dict[str, Any]:
-        self.session.pipeline.settle()
         return replayed(self.session, self.principal, name, twin=twin, start=start, end=end, speed=speed, progress=progress)
 
     def shadow_run(self) -> list[dict[str, Any]]:

@@ -5,12 +5,12 @@ So one that was interrupted goes on where it was: nothing is done twice and noth
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from twinwright.clock import to_iso
-from twinwright.errors import BusyError
+from twinwright.errors import BusyError, InvalidTwinError, Problem
 from twinwright.governance.principals import Principal
 from twinwright.platform.session import Session
 from twinwright.twins.graph.draft import Draft
@@ -26,6 +26,13 @@ class Records:
     name: str
     whole: str
     progress: str
+
+
+def refusal(problems: Sequence[Body], refused: int) -> InvalidTwinError:
+    """Why nothing is written: the problems that are told, of so many."""
+    left = refused - len(problems)
+    more = [Problem(f"and {left} more", "Mend these first")] if left > 0 else []
+    return InvalidTwinError([*(Problem(**one) for one in problems), *more])
 
 
 def begun(id: str, **own: Any) -> Body:

@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from twinwright.errors import InvalidTwinError, Problem, TooLargeError, TwinwrightError, UsageError, problems_of
+from twinwright.errors import Problem, TooLargeError, TwinwrightError, UsageError, problems_of
 from twinwright.governance.principals import SYSTEM, Principal
 from twinwright.platform import piecewise
 from twinwright.platform.piecewise import Body
@@ -94,9 +94,7 @@ def import_query(
         shown = {"id": None, "dry_run": dry_run, **counted, "commits": 0, "token": session.store.last_commit(SYSTEM)}
         return {**shown, "problems": checked.problems, "preview": checked.preview}
     if checked.problems:
-        left = checked.counts["refused"] - len(checked.problems)
-        told = [Problem(f"and {left} more", "Mend these first")] if left > 0 else []
-        raise InvalidTwinError([*(Problem(**one) for one in checked.problems), *told])
+        raise piecewise.refusal(checked.problems, checked.counts["refused"])
     body = {"id": uuid.uuid4().hex, "query": asked.query, "on": list(asked.on), "template": template, "values": values}
     if len(msgspec.json.encode(values)) > MOST_BYTES:
         raise TooLargeError(

@@ -74,6 +74,7 @@ def replayed(
     `progress` is told how many seconds of how many there were; what it raises ends the replay."""
     if speed is not None and not (math.isfinite(speed) and 0 < speed <= 1e6):
         raise UsageError(f"{speed:g} is no speed", where="speed", remedy="Give a number above 0, such as 10, or leave it out")
+    session.pipeline.settle()  # what was taken before is heard of
     shadow = _shadow(session, name)
     number, twin = _twin(session, principal, shadow, twin)
     readings = Readings(session.store, principal, session.store.last_commit(principal))

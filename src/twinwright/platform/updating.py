@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
-from twinwright.errors import InvalidTwinError, NotFoundError, Problem, TwinwrightError, UsageError, problems_of
+from twinwright.errors import NotFoundError, Problem, TwinwrightError, UsageError, problems_of
 from twinwright.governance.principals import SYSTEM, Principal
 from twinwright.platform import piecewise
 from twinwright.platform.piecewise import Body
@@ -57,9 +57,7 @@ def update(session: Session, principal: Principal, query: str, change: Change, *
     if dry_run or not twins:
         return {**checked, "dry_run": dry_run}
     if checked["refused"]:
-        left = checked["refused"] - len(checked["problems"])
-        told = [Problem(f"and {left} more", "Mend these first")] if left > 0 else []
-        raise InvalidTwinError([*(Problem(**one) for one in checked["problems"]), *told])
+        raise piecewise.refusal(checked["problems"], checked["refused"])
     body = {"id": uuid.uuid4().hex, "query": query, "change": asdict(change), "twins": twins}
     progress = piecewise.begun(str(body["id"]), matched=len(twins), **dict.fromkeys(_COUNTED, 0))
     return _carried_out(session, principal, body, progress)

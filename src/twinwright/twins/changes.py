@@ -138,7 +138,7 @@ class ChangeLog:
         """The records at the times that were touched, of those who touched them, with their lane."""
         paths = (asked.path,) if table is None else tuple(column.path for column in table.columns)
         times = asked.rows["time"]
-        start, end = int(times.min()), int(times.max()) + 1  # type: ignore[arg-type]
+        start, end = int(times.to_numpy().min()), int(times.to_numpy().max()) + 1
         lifetimes = tuple(asked.rows["twin"].unique().sort().to_list())
         selection = Selection(lifetimes, paths, asked.lane, start, end, known_at, source=table.source if table else None)
         told = evolution.table(self._store.history(principal, selection))

@@ -20,7 +20,7 @@ from twinwright.api.errors import JsonResponse
 from twinwright.api.routes import failures
 from twinwright.api.routes.graph import body
 from twinwright.api.serving import MAX_COMMIT, Asking, Caller
-from twinwright.api.streaming import EVENTS, SIGN_OF_LIFE, accepts, error_text, event_text, server_sent
+from twinwright.api.streaming import EVENTS, SIGN_OF_LIFE, STILL_HERE, accepts, error_text, event_text, server_sent
 from twinwright.errors import BusyError, TwinwrightError, UsageError
 from twinwright.events.filter import MOST_CHARACTERS, filter_of
 
@@ -28,7 +28,6 @@ router = APIRouter(tags=["events"])
 Filter = Annotated[str | None, Query(min_length=1, max_length=MOST_CHARACTERS, description="Which, as in event routes; default: all.")]
 Name = Annotated[str, InPath(min_length=1, max_length=128, description="The webhook's name.")]
 _LOOK_SECONDS: Final = 0.2
-_STILL_HERE: Final = b": still here\n\n"
 _STREAM: Final[dict[int | str, dict[str, Any]]] = {
     200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}, "description": "A page, or events until either side goes away."}
 }
@@ -88,14 +87,14 @@ async def _stream(asking: Caller, page: dict[str, Any], filter: str | None) -> A
                 yield f"id: {told}\n\n".encode()  # a place without an event: commits that had none for this filter are not read again
             elif quiet:
                 spoke = clock()
-                yield _STILL_HERE
+                yield STILL_HERE
             if page["through"] >= page["last"]:
                 await asyncio.sleep(_LOOK_SECONDS)
             reading = asyncio.ensure_future(serving.reads.run(asking.platform.events, after=page["through"], filter=filter))
             try:
                 while not (await asyncio.wait({reading}, timeout=SIGN_OF_LIFE))[0]:
                     spoke = clock()
-                    yield _STILL_HERE  # a page may take long to read, and a client has no patience for silence
+                    yield STILL_HERE  # a page may take long to read
                 page = reading.result()
             except BusyError:
                 await asyncio.sleep(1.0)

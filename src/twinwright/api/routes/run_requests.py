@@ -16,7 +16,7 @@ from twinwright.api.errors import JsonResponse
 from twinwright.api.routes import failures
 from twinwright.api.routes.simulation import PROGRESS, SCENARIO_BODY, scenario_of
 from twinwright.api.serving import Asking, Caller
-from twinwright.api.streaming import EVENTS, SIGN_OF_LIFE, accepts, error_text, event_text, server_sent
+from twinwright.api.streaming import EVENTS, SIGN_OF_LIFE, STILL_HERE, accepts, error_text, event_text, server_sent
 from twinwright.errors import BusyError, TwinwrightError
 
 router = APIRouter(prefix="/v1", tags=["simulation"])
@@ -91,7 +91,7 @@ async def _watched(asking: Caller, found: dict[str, Any]) -> AsyncGenerator[byte
                     yield event_text("request", found)
                 elif quiet >= SIGN_OF_LIFE:
                     quiet = 0.0
-                    yield b": still here\n\n"
+                    yield STILL_HERE
                 if found["status"] not in ("waiting", "running"):
                     return
                 await asyncio.sleep(_LOOK_SECONDS)

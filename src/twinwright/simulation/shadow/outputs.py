@@ -52,7 +52,7 @@ def differing(readings: Readings, said: Said) -> list[pa.Table]:
     rows, spans = said.rows, said.spans
     if spans.is_empty():
         return [] if rows.is_empty() else [records_of(rows.with_columns(kind=pl.lit(GOOD, pl.Int8)), said)]
-    start = int(spans["after"].min())  # type: ignore[arg-type]
+    start = int(spans["after"].to_numpy().min())
     selection = Selection(tuple(spans["twin"].unique().sort()), None, said.lane, None if start <= -EVER else start + 1, source=said.source)
     found = pl.from_arrow(readings.store.history(readings.principal, selection))
     assert isinstance(found, pl.DataFrame)

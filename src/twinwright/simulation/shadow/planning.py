@@ -193,9 +193,11 @@ def _fill(shadow: Shadow, pieces: Sequence[Piece], readings: Readings, taken: Ta
     begins = {twin: int(piece.grid[0]) + 1 for twin, piece in by_twin.items()}
     ends = {twin: int(piece.grid[-1]) + 1 for twin, piece in by_twin.items() if twin not in live or not piece.follower.settled}
     for group in near({twin: begins[twin] for twin in ends}, max((ends[twin] - begins[twin] for twin in ends), default=0) + HOUR):
-        start, end = min(group.values()), max(ends[twin] for twin in group)
-        found = _read(by_twin, group, lambda some, start=start, end=end: readings.take(list(some), ports, start, end))  # type: ignore[misc]
-        for (twin, path), (times, values) in found.items():
+
+        def take(some: Mapping[int, int], start: int = min(group.values()), end: int = max(ends[twin] for twin in group)) -> Taken:
+            return readings.take(list(some), ports, start, end)
+
+        for (twin, path), (times, values) in _read(by_twin, group, take).items():
             own = slice(*np.searchsorted(times, [begins[twin], ends[twin]]))
             taken[twin, path] = times[own], values[own]
     asked = {twin: begin for twin, begin in begins.items() if len(by_twin[twin].follower.held) < len(ports)}

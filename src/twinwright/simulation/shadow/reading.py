@@ -98,36 +98,23 @@ class Readings:
 
     def before(self, ends: Mapping[int, int], ports: Mapping[str, str | None]) -> Taken:
         """Of each lifetime the last good value of each path at a time before its end, looked for in growing windows."""
-        found: Taken = {}
-        missing = {(twin, path) for twin in ends for path in ports}
-        for window in WINDOWS:
-            twins = {twin for twin, _ in missing}
-            for group in near({twin: end for twin, end in ends.items() if twin in twins}, HOUR):
-                first, last = min(group.values()), max(group.values())
-                for (twin, path), (times, values) in self.take(
-                    list(group), ports, None if window is None else first - window, last
-                ).items():
-                    index = int(np.searchsorted(times, ends[twin])) - 1
-                    if index >= 0:
-                        found[twin, path] = times[index : index + 1], values[index : index + 1]
-            missing -= set(found)
-            if not missing:
-                break
-        return found
+        return self._next_to(ends, ports, before=True)
 
     def after(self, starts: Mapping[int, int], ports: Mapping[str, str | None]) -> Taken:
         """Of each lifetime the first good value of each path at a time from its start on, looked for in growing windows."""
+        return self._next_to(starts, ports, before=False)
+
+    def _next_to(self, wanted: Mapping[int, int], ports: Mapping[str, str | None], *, before: bool) -> Taken:
         found: Taken = {}
-        missing = {(twin, path) for twin in starts for path in ports}
+        missing = {(twin, path) for twin in wanted for path in ports}
         for window in WINDOWS:
             twins = {twin for twin, _ in missing}
-            for group in near({twin: start for twin, start in starts.items() if twin in twins}, HOUR):
+            for group in near({twin: time for twin, time in wanted.items() if twin in twins}, HOUR):
                 first, last = min(group.values()), max(group.values())
-                for (twin, path), (times, values) in self.take(
-                    list(group), ports, first, None if window is None else last + window
-                ).items():
-                    index = int(np.searchsorted(times, starts[twin]))
-                    if index < times.size:
+                span = (None if window is None else first - window, last) if before else (first, None if window is None else last + window)
+                for (twin, path), (times, values) in self.take(list(group), ports, *span).items():
+                    index = int(np.searchsorted(times, wanted[twin])) - before
+                    if 0 <= index < times.size:
                         found[twin, path] = times[index : index + 1], values[index : index + 1]
             missing -= set(found)
             if not missing:

@@ -20,7 +20,7 @@ def residuals(shadow: Shadow, readings: Readings, predicted: pl.DataFrame) -> pl
     said = predicted.filter(pl.col("path").is_in(list(chosen)))
     if said.is_empty():
         return rows_of([])
-    start, end = int(said["time"].min()) - shadow.step + 1, int(said["time"].max()) + 1  # type: ignore[arg-type]
+    start, end = int(said["time"].to_numpy().min()) - shadow.step + 1, int(said["time"].to_numpy().max()) + 1
     seen = _frame(readings.take(said["twin"].unique().to_list(), {path: unit for path, (_, unit) in chosen.items()}, start, end))
     said = said.sort("time").join_asof(
         seen.sort("time"), on="time", by=["twin", "path"], strategy="backward", tolerance=shadow.step - 1, check_sortedness=False
@@ -54,7 +54,7 @@ def again(
     if steps.is_empty():
         return []
     twins = steps["twin"].unique().to_list()
-    start, end = int(steps["time"].min()), int(steps["time"].max()) + 1  # type: ignore[arg-type]
+    start, end = int(steps["time"].to_numpy().min()), int(steps["time"].to_numpy().max()) + 1
     ports = {path: unit for _, path, unit in shadow.outputs}
     predicted = _frame(readings.latest_said(twins, ports, start, end, shadow.source)).rename({"seen": "num"})
     causes = late.group_by("twin").agg(pl.max("commit").alias("correction"))
