@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -223,6 +224,31 @@ def test_a_query_as_a_version_has_its_names_and_units_wherever_the_twins_are(tmp
         platform.query("", continuation=page["continuationToken"])
     with pytest.raises(NotFoundError, match="dtmi:test:Pump;7"):
         platform.query("SELECT T FROM DIGITALTWINS T", interface="dtmi:test:Pump;7")
+    platform.close()
+
+
+def test_a_query_while_twins_are_moved_finds_all_of_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def ask() -> list[str]:
+        return [one["id"] for one in platform.query("SELECT T.$dtId AS id FROM DIGITALTWINS T WHERE T.pressure > 0")["value"]]
+
+    platform = LocalPlatform.open(old_plant(tmp_path))
+    platform.apply()
+    for twin in TWINS:
+        push_old(platform, 1, twin)
+    assert len(ask()) == len(TWINS)
+    with_migration(tmp_path)
+    serve, found = platform.session._serving._make, []
+
+    def serve_while_somebody_asks() -> Any:
+        asking.start()
+        asking.join(1.0)  # it has read the store as it is now, or waits for what is served
+        return serve()
+
+    asking = threading.Thread(target=lambda: found.extend(ask()))
+    monkeypatch.setattr(platform.session._serving, "_make", serve_while_somebody_asks)
+    platform.apply()
+    asking.join()
+    assert sorted(found) == TWINS
     platform.close()
 
 

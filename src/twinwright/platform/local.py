@@ -18,6 +18,7 @@ from twinwright.platform.interface import Progress
 from twinwright.platform.local_forks import LocalForks
 from twinwright.platform.local_simulation import LocalSimulation
 from twinwright.platform.reconcile import reconcile_against, reconcile_state
+from twinwright.platform.served import Served
 from twinwright.platform.session import Session
 from twinwright.platform.shown import group_shown, letter_shown
 from twinwright.storage.layout import LANES, Lane
@@ -142,13 +143,12 @@ class LocalPlatform(LocalForks, LocalSimulation):
         interface: str | None = None,
     ) -> dict[str, Any]:
         chosen = self._lane(lane, after)
-        reads = self.session.served.reads
         time, commit, now = time_of(as_of, "as-of"), self._commit(known_at), self.session.clock.now()
         options: dict[str, Any] = {"as_of": time, "known_at": commit, "lane": chosen, "facts": facts, "now": now, "interface": interface}
         with self._as_version(interface or (None if twin is None else self._version_of(twin)), "document"):
             if twin is not None:
-                return reads.document(self.principal, twin, **options)
-            return {"value": reads.documents(self.principal, **options)}
+                return self.session.read(lambda served: served.reads.document(self.principal, twin, **options))
+            return {"value": self.session.read(lambda served: served.reads.documents(self.principal, **options))}
 
     def _lane(self, lane: str, after: int | None) -> Lane:
         """A lane that a read wants, once it can be read. Raises UsageError."""
@@ -190,19 +190,17 @@ class LocalPlatform(LocalForks, LocalSimulation):
         own = self._version_of(twin)
         spoken = interface or (None if own is None else self.session.served.applied.lineages.speaker(own, path))
         with self._as_version(spoken, "history"):
-            return self.session.served.reads.history(
-                self.principal,
-                twin,
-                path,
-                start=time_of(start, "from"),
-                end=time_of(end, "to"),
-                every=None if every is None else parse_duration(every, where="every"),
-                agg=agg,
-                unit=unit,
-                known_at=self._commit(known_at),
-                lane=chosen,
-                interface=interface,
-            )
+            options: dict[str, Any] = {
+                "start": time_of(start, "from"),
+                "end": time_of(end, "to"),
+                "every": None if every is None else parse_duration(every, where="every"),
+                "agg": agg,
+                "unit": unit,
+                "known_at": self._commit(known_at),
+                "lane": chosen,
+                "interface": interface,
+            }
+            return self.session.read(lambda served: served.reads.history(self.principal, twin, path, **options))
 
     def query(
         self,
@@ -214,9 +212,12 @@ class LocalPlatform(LocalForks, LocalSimulation):
         interface: str | None = None,
     ) -> dict[str, Any]:
         self.session.wait_for(self.principal, after)
-        queries = self.session.served.queries
+
+        def ask(served: Served) -> dict[str, Any]:
+            return served.queries.query(self.principal, text, continuation, max_items, lambda at: self._commit(at) or 0, interface)
+
         with self._as_version(interface, "query"):
-            return queries.query(self.principal, text, continuation, max_items, lambda known_at: self._commit(known_at) or 0, interface)
+            return self.session.read(ask)
 
     def interfaces(self) -> list[dict[str, Any]]:
         return [one["model"] for one in self.interface_list()]

@@ -122,7 +122,8 @@ def _rows(session: Session, principal: Principal, asked: Asked, commit_of: Calla
     held = {name for row in asked.table for name in row}
     if asked.query is None:
         return held, asked.table, 0
-    named, found = session.served.queries.rows(principal, asked.query, MOST_ROWS, commit_of)
+    query = asked.query
+    named, found = session.read(lambda served: served.queries.rows(principal, query, MOST_ROWS, commit_of))
     columns = set(named) or {name for row in found for name in row}
     if not asked.table:
         return columns, found, 0

@@ -7,9 +7,9 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
 from twinwright.calibration.service import CalibrationService
@@ -32,6 +32,7 @@ from twinwright.platform.clock_anchor import AnchorFile, last_commit_seen
 from twinwright.platform.publishing import LanePublisher
 from twinwright.platform.querying import Queries
 from twinwright.platform.run_queue import RunQueue
+from twinwright.platform.served import Served, Serving
 from twinwright.platform.version_use import VersionUse
 from twinwright.platform.wire import FOLDER
 from twinwright.schema import Ontology
@@ -64,22 +65,11 @@ if TYPE_CHECKING:
     from twinwright.platform.forks import Forks
     from twinwright.platform.jobs import Jobs
 
+T = TypeVar("T")
+
 _log = get_logger("platform")
 _LOCK_PATIENCE = 10.0  # seconds to wait for another command to be done with the store
 _DERIVED_PATIENCE = 5.0  # seconds that a read of derived values waits for them to be up to date
-
-
-@dataclass(frozen=True, slots=True)
-class Served:
-    """What follows from what is applied; replaced whole by an apply."""
-
-    applied: Applied
-    reads: TwinReads
-    changes: ChangeLog
-    events: EventLog
-    simulation: SimulationService
-    calibration: CalibrationService
-    queries: Queries
 
 
 class Session:
@@ -130,7 +120,7 @@ class Session:
         self._workspace: Workspace | None = None
         self._models: dict[str, ModelDefinition] = {}  # by the digest of their content
         self._loaded: frozenset[tuple[str, int, int]] = frozenset()
-        self.served = self._serve()
+        self._serving = Serving(self._serve, self.state.lock, self.renew)
         move_into_batches(self.served.simulation.runs, SYSTEM)
         atexit.register(self.close)  # a script that forgot to
 
@@ -218,6 +208,10 @@ class Session:
         return Served(applied, reads, changes, events, simulation, calibration, queries)
 
     @property
+    def served(self) -> Served:
+        return self._serving.now
+
+    @property
     def workspace(self) -> Workspace:
         """The folder as it is now, loaded again when a file of it has changed. Raises WorkspaceError."""
         stamp = self._stamp()
@@ -242,21 +236,27 @@ class Session:
 
     def apply(self, principal: Principal) -> dict[str, object]:
         """Apply the folder and serve what it says from now on."""
-        with self.state.lock:  # one apply at a time, and no delivery between what the store says and what is served
+        with self._serving.anew():
             result = applying.apply(self.store, principal, self.served.applied, self.workspace)
-            self.served = self._serve()
         self._tell_applied()
         return result
 
+    def read(self, ask: Callable[[Served], T]) -> T:
+        """What is read of what is served, by all of it as it was at one time."""
+        return self._serving.read(ask)
+
     def renew(self) -> None:
         """Serve what another process has applied since; the sources are told of it by a thread that nobody waits for."""
+        if not self.store.many_writers:
+            return
         try:
             with self.state.lock:
                 self.state.catch_up()
                 if self.state.applied <= self._served_at:
                     return
                 before = self.served.applied.commit
-                self.served = self._serve()
+                with self._serving.anew():
+                    pass
         except TwinwrightError as error:  # what is prepared under the old one is fenced off until it can be read
             _log.error("what another process has applied can't be served", error=str(error))
             return
@@ -270,8 +270,8 @@ class Session:
 
     def serve_again(self) -> None:
         """Serve what the store says now: it was applied, or interfaces were added or deleted."""
-        with self.state.lock:
-            self.served = self._serve()
+        with self._serving.anew():
+            pass
 
     def _settle(self) -> None:
         """Ahead of a commit of the graph: know what telemetry was sent, and what other processes did."""
@@ -318,10 +318,9 @@ class Session:
 
     def take_in(self, principal: Principal, source: Snapshot) -> None:
         """Load a copy into the empty store, and serve what it says. Raises RefusedError, StoreError."""
-        with self.state.lock:
+        with self._serving.anew():
             self.store.load(principal, source)
             self._began = self.store.last_commit(SYSTEM)
-            self.served = self._serve()
         self._tell_applied()
 
     def expire(self) -> None:

@@ -52,7 +52,7 @@ def change_of(given: Any) -> Change:
 def update(session: Session, principal: Principal, query: str, change: Change, *, dry_run: bool) -> Body:
     """Raises QueryError, UsageError, TooLargeError, BusyError; InvalidTwinError, with nothing written, where any twin can't be changed."""
     principal.require_write()
-    twins = session.served.queries.twin_ids(principal, query, MOST)
+    twins = session.read(lambda served: served.queries.twin_ids(principal, query, MOST))
     checked = _checked(session, twins, change)
     if dry_run or not twins:
         return {**checked, "dry_run": dry_run}
