@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -60,11 +60,11 @@ def _steps_of(lines: list[str], first: int) -> Iterator[Step]:
         yield Step(command, "\n".join(lines[begin:index]).strip(), 0, line)
 
 
-def run(page: Path, folder: Path) -> list[str]:
-    """Run a page's commands in one shell in an empty folder; returns what was not as the page says."""
+def run(page: Path, folder: Path, *first: Path) -> list[str]:
+    """Run a page's commands in one shell in an empty folder; returns what was not as the page says. Commands are looked for in `first`."""
     todo = list(steps(page.read_text("utf-8")))
     script = "\n".join(f"{step.command}\nprintf '\\n%s %d\\n' '{_MARK}' $?" for step in todo) + "\n"
-    output = _shell(script, folder)
+    output = _shell(script, folder, first)
     parts = re.split(rf"\n{_MARK} (\d+)\n", output)
     wrong = []
     for number, step in enumerate(todo):
@@ -79,9 +79,9 @@ def run(page: Path, folder: Path) -> list[str]:
     return wrong
 
 
-def _shell(script: str, folder: Path) -> str:
+def _shell(script: str, folder: Path, first: Sequence[Path]) -> str:
     """What the shell and all that it starts say, in order. What is still running at the end goes with it."""
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    path = os.pathsep.join([*map(str, first), str(Path(sys.executable).parent), os.environ["PATH"]])
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("COV")}  # measured, a command takes twice as long
     environment = {**inherited, "PATH": path, "HOME": str(folder), "COLUMNS": "160", "NO_COLOR": "1", "TERM": "dumb"}
     with tempfile.TemporaryFile("w+", encoding="utf-8") as output:  # a pipe would stay open as long as anything runs

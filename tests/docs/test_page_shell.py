@@ -35,6 +35,23 @@ $ false
 """
 
 
+WARM = """```console exit=2
+$ printf "%s" words > words
+$ twinwright --help | head -1 > help && cat words
+words
+$ A="a b" twinwright state --workspace "no where" < words
+error: there is no workspace at ...no where. Make one with: twinwright init DIR
+```
+"""
+
+
+LEFT = """```console
+$ twinwright init plant --example host && cd plant && twinwright up --port 0 > up.out 2> up.log &
+$ until grep -q 127 plant/up.out 2> nothing; do sleep 0.1; done
+```
+"""
+
+
 @pytest.fixture
 def page(tmp_path: Path) -> Path:
     path = tmp_path / "page.md"
@@ -87,3 +104,17 @@ def wait_until(done: Callable[[], bool], seconds: float = 60.0) -> bool:
     while not done() and time.monotonic() < deadline:
         time.sleep(0.01)
     return done()
+
+
+def test_a_command_that_begins_warm_ends_as_it_does_otherwise(tmp_path: Path, warm: Path) -> None:
+    (tmp_path / "page.md").write_text(WARM)
+    assert run(tmp_path / "page.md", tmp_path, warm) == []
+    assert run(tmp_path / "page.md", tmp_path) == []
+
+
+def test_a_command_that_begins_warm_dies_with_who_started_it(tmp_path: Path, warm: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(LEFT)
+    assert run(page, tmp_path, warm) == []
+    workspace = str(tmp_path / "plant")
+    assert wait_until(lambda: not [one for one in psutil.process_iter(["cwd"]) if one.info["cwd"] == workspace])

@@ -40,8 +40,8 @@ HOW_TO = (
 
 @pytest.mark.timeout(600)  # a page has dozens of commands
 @pytest.mark.parametrize("page", WITH_COMMANDS, ids=lambda page: page.stem)
-def test_the_commands_of_a_page_do_what_it_says(page: Path, tmp_path: Path) -> None:
-    wrong = run(page, tmp_path)
+def test_the_commands_of_a_page_do_what_it_says(page: Path, tmp_path: Path, warm: Path) -> None:
+    wrong = run(page, tmp_path, warm)
     assert not wrong, "\n\n".join(wrong)
 
 
