@@ -115,9 +115,12 @@ class World:
     # --- what the product answers --------------------------------------------------------------------------------------
 
     def facts(self, known_at: int | None = None) -> Facts:
+        """Of all twins at once, which is what is said of each by itself."""
+        rows = self.plant.history(known_at=known_at)
+        assert [row for twin in range(1, len(TWINS) + 1) for row in self.plant.history(lifetimes=(twin,), known_at=known_at)] == rows
         return sorted(
             (TWINS[row["twin"] - 1], row["path"], row["time"], row["source"], row["correction"], row["revision"], _said_of(row))
-            for row in self.plant.history(known_at=known_at)
+            for row in rows
         )
 
     def latest(self, as_of: int | None = None, known_at: int | None = None) -> Cells:
