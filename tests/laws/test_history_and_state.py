@@ -138,6 +138,7 @@ def check_a_smaller_correction_wins() -> None:
                 both.deliver([reading])
                 both.do(between)
             assert both.receipt.accepted == 2
+            assert len(both.facts()) == 1
             assert both.latest()["x", "pressure"][2].value == both.cached()["x", "pressure"][2].value == corrected
 
     check()
@@ -182,6 +183,7 @@ CAUGHT_BY = {
     "smaller_values_lose": "a smaller correction",
     "tail_not_folded": "ingestion",
     "time_decides_versions": "the past",
+    "versions_of_one_twin_pile_up": "a smaller correction",
 }
 
 

@@ -15,7 +15,7 @@ from twinwright.documents import Spec
 from twinwright.errors import StoreError
 from twinwright.governance.principals import Principal
 from twinwright.observability.logs import get_logger
-from twinwright.storage import duckdb_sql
+from twinwright.storage import duckdb_smaller, duckdb_sql
 from twinwright.storage.copies import Snapshot
 from twinwright.storage.duckdb_copies import DuckDBCopies
 from twinwright.storage.duckdb_errors import translated
@@ -84,6 +84,11 @@ class DuckDBStore(DuckDBCopies, DuckDBSealing, DuckDBRollUps):
                 draft.rename(self._path)
                 sync(self._path.parent)
             connection = duckdb.connect(str(self._path), config=config)
+            if duckdb_smaller.room(connection).due:
+                connection.close()  # which writes what is in its log to the file
+                duckdb_smaller.give_back(self._path)
+                connection = duckdb.connect(str(self._path), config=config)
+            duckdb_smaller.forget(self._path)
             connection.execute("SET lock_configuration = true")
         return connection
 

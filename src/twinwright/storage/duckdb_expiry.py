@@ -1,4 +1,4 @@
-"""Expiry and roll-ups in one DuckDB file. Blocks of what is gone serve what is written next; `compact` gives them back to the disk."""
+"""Expiry and roll-ups in one DuckDB file. Blocks of what is gone serve what is written next, or go at a start (`duckdb_smaller`)."""
 
 from __future__ import annotations
 

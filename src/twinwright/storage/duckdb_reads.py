@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from twinwright.governance.principals import Principal
-from twinwright.storage import duckdb_hours, duckdb_sql
+from twinwright.storage import duckdb_history, duckdb_hours, duckdb_sql
 from twinwright.storage.duckdb_errors import translated
 from twinwright.storage.duckdb_transaction import Catalogue
 from twinwright.storage.journal_files import JournalFiles, Place
@@ -34,6 +35,16 @@ from twinwright.storage.protocol import CELL_SCHEMA, CHECKPOINT_SCHEMA, RECORD_S
 from twinwright.storage.query import Query
 from twinwright.storage.records import Record
 from twinwright.storage.rows import COUNTS, LETTER, RECORD, letter, record, relationship, the_letter, the_record
+
+
+@contextlib.contextmanager
+def _moment(cursor: duckdb.DuckDBPyConnection) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Several queries of what was there when the first of them began."""
+    cursor.begin()
+    try:
+        yield cursor
+    finally:
+        cursor.rollback()
 
 
 class DuckDBReads:
@@ -130,7 +141,23 @@ class DuckDBReads:
         return [relationship(row) for row in self._rows(principal, query.text, query.values)]
 
     def history(self, principal: Principal, selection: Selection) -> pa.Table:
+        if selection.lane == "observed" and selection.lifetimes is not None:
+            found = self._told_once(principal, selection)
+            if found is not None:
+                return found
         return self._consistent(principal, lambda known: duckdb_sql.history(selection, known.tables, known.retractions)).cast(RECORD_SCHEMA)
+
+    def _told_once(self, principal: Principal, selection: Selection) -> pa.Table | None:
+        """History where law 1 has nothing to decide; else None."""
+        while True:
+            with self._swap:
+                known = self._catalogue
+            scans = duckdb_history.scans(selection, known.tables, known.retractions)
+            with translated(self._path), _moment(self._cursor(principal)) as cursor:
+                parts = [(scan, cursor.sql(scan.query.text, params=scan.query.values).to_arrow_table()) for scan in scans]
+            with self._swap:
+                if self._catalogue.retractions == known.retractions:
+                    return duckdb_history.told_once(selection, parts)
 
     def latest(self, principal: Principal, selection: Selection) -> pa.Table:
         return self._consistent(principal, lambda known: duckdb_sql.latest(selection, known.tables, known.retractions)).cast(RECORD_SCHEMA)

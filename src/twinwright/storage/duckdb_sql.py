@@ -176,10 +176,11 @@ def _wide_source(table: ReadingTable, j: int, prefix: str, selection: Selection,
     )
     visible(table, retractions, selection.known_at, query)
     query.add(f" AND (v{j} IS NOT NULL OR {bad})")
-    _narrow(selection, query)
+    narrow(selection, query)
 
 
-def _narrow(selection: Selection, query: Query) -> None:
+def narrow(selection: Selection, query: Query) -> None:
+    """`AND` of the twins and times that are wanted."""
     if selection.lifetimes is not None:
         if len(selection.lifetimes) == 1:
             query.add(" AND twin = ?", selection.lifetimes[0])
@@ -191,20 +192,23 @@ def _narrow(selection: Selection, query: Query) -> None:
         query.add(" AND time < ?", selection.end)
 
 
-def _all_records(selection: Selection, tables: Sequence[ReadingTable], retractions: Sequence[Retraction], query: Query) -> None:
-    """Every visible record of the selection, in long form, sightings included where they matter."""
-    query.add(
-        "SELECT twin, path, time, source, correction, revision, commit, kind, type, num, int, txt, unit "
-        "FROM observed_values WHERE lane = ?",
-        selection.lane,
-    )
+def single_values(selection: Selection) -> Query:
+    """Those of the selection that no contract brought."""
+    query = Query(f"SELECT {_COLUMNS} FROM observed_values WHERE lane = ?", [selection.lane])
     if selection.known_at is not None:
         query.add(" AND commit <= ?", selection.known_at)
     if selection.source is not None:
         query.add(" AND source = ?", selection.source)
     if selection.paths is not None:
         query.add(" AND path IN (SELECT unnest(?::VARCHAR[]))", list(selection.paths))
-    _narrow(selection, query)
+    narrow(selection, query)
+    return query
+
+
+def _all_records(selection: Selection, tables: Sequence[ReadingTable], retractions: Sequence[Retraction], query: Query) -> None:
+    """Every visible record of the selection, in long form, sightings included where they matter."""
+    single = single_values(selection)
+    query.add(single.text, *single.values)
     if selection.lane != "observed":
         return
     for table in tables:
