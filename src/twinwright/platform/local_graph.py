@@ -9,13 +9,14 @@ from typing import Any
 from urllib.parse import quote
 
 from twinwright.clock import from_iso, time_of
-from twinwright.errors import ComponentNotFoundError, Problem, UsageError
+from twinwright.errors import ComponentNotFoundError, UsageError
 from twinwright.events.filter import filter_of
 from twinwright.governance.principals import Principal
 from twinwright.platform import (
     event_routes,
     graph_diff,
     graph_files,
+    graph_tables,
     importing,
     interfaces,
     jobs,
@@ -200,9 +201,8 @@ class LocalGraph:
         return query_import.resumed(self.session, self.principal)
 
     def import_graph(self, files: Sequence[str], *, dry_run: bool = False, progress: Progress | None = None) -> dict[str, Any]:
-        problems: list[Problem] = []
-        items = graph_files.read_adt(files, problems)
-        return importing.import_items(self.session, self.principal, items, problems, dry_run=dry_run, progress=progress)
+        incoming = graph_files.AdtFiles(files)
+        return importing.import_files(self.session, self.principal, incoming, dry_run=dry_run, progress=progress)
 
     def import_table(
         self,
@@ -215,10 +215,8 @@ class LocalGraph:
         dry_run: bool = False,
         progress: Progress | None = None,
     ) -> dict[str, Any]:
-        problems: list[Problem] = []
-        table = graph_files.Table(interface, id, dict(map), delimiter)
-        items = graph_files.read_csv(files, table, self.session.served.applied.ontology, problems)
-        return importing.import_items(self.session, self.principal, items, problems, dry_run=dry_run, progress=progress)
+        incoming = graph_tables.CsvFiles(files, graph_tables.Table(interface, id, dict(map), delimiter))
+        return importing.import_files(self.session, self.principal, incoming, dry_run=dry_run, progress=progress)
 
     # --- what is different -------------------------------------------------------------------------------------------
 
