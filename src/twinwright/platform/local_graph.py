@@ -10,7 +10,9 @@ from urllib.parse import quote
 
 from twinwright.clock import from_iso, time_of
 from twinwright.errors import ComponentNotFoundError, UsageError
+from twinwright.events.cloudevents import Event
 from twinwright.events.filter import filter_of
+from twinwright.events.pages import Place, place_of
 from twinwright.governance.principals import Principal
 from twinwright.platform import (
     event_routes,
@@ -34,8 +36,6 @@ from twinwright.storage.layout import Relationship
 from twinwright.twins.graph import bodies, relationship_writes, twin_patch, twin_writes
 from twinwright.twins.graph.conditions import etag_of
 from twinwright.twins.graph.writer import Committed
-
-_EVENTS_A_TIME = 2_000
 
 
 class LocalGraph:
@@ -269,22 +269,15 @@ class LocalGraph:
 
     # --- events ------------------------------------------------------------------------------------------------------
 
-    def events(self, *, after: int | None = None, filter: str | None = None) -> dict[str, Any]:
+    def events(self, *, after: int | None = None, place: str | None = None, filter: str | None = None) -> dict[str, Any]:
         admits = filter_of("true" if filter is None else filter).admits
         last = self.session.store.last_commit(self.principal)
-        if after is None or after >= last:
-            return {"events": [], "through": last if after is None else after, "last": last}
-        log = self.session.served.events
-        through = log.through(self.principal, after)
-        found, seen, at = [], 0, after
-        for one in log.between(self.principal, after, through):
-            if seen >= _EVENTS_A_TIME and one.commit != at:  # at most so many, but whole commits
-                through = one.commit - 1
-                break
-            seen, at = seen + 1, one.commit
-            if admits(one.body):
-                found.append({"commit": one.commit, "event": dict(one.body)})
-        return {"events": found, "through": through, "last": last}
+        begin = Place(last if after is None else after) if place is None else place_of(place, "place")
+        found: list[Event] = []
+        if begin.commit < last:
+            found, begin = self.session.served.pages.after(self.principal, begin, admits)
+        told = [{"commit": one.commit, "event": dict(one.body)} for one in found]
+        return {"events": told, "through": begin.commit, "place": begin.text, "last": last}
 
     def webhooks(self) -> list[dict[str, Any]]:
         return webhooks.listed(self.session, self.principal)
