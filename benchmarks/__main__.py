@@ -27,6 +27,7 @@ FIRST = "ingest_vs_decode"  # the figure that everything else is read beside
 FIELDS = ("name", "ours", "rival", "ratio", "unit", "better")
 WHOLE_ONLY = (
     "fork_creation",
+    "graph_import",
     "graph_patches",
     "http_point_read",
     "kafka_vs_consume",

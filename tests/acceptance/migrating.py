@@ -361,12 +361,12 @@ class Listener(Client):
         """By pages, from where the stream was left: then every twin has been told to be where it is."""
         assert self.fleet.running is not None
         with self.fleet.running.client() as client:
-            at, last = int(self.last), math.inf
+            place, at, last = str(self.last), 0, math.inf
             while at < last:
-                page = client.get("/v1/events", params={"filter": self.FILTER, "since": at}, timeout=240).json()
+                page = client.get("/v1/events", params={"filter": self.FILTER, "place": place}, timeout=240).json()
                 for one in page["events"]:
                     self.take(one["event"])
-                at, last = page["through"], page["last"]
+                place, at, last = page["place"], page["through"], page["last"]
         assert self.at == there and self.values > 10
 
     def take(self, event: dict[str, Any]) -> None:

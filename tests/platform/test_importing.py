@@ -8,14 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from tests.acceptance.running import write
 from tests.platform.graph_plant import NOW
 
 from twinwright.clock import ManualClock
 from twinwright.errors import InvalidTwinError, StoreError, UsageError
-from twinwright.platform import importing
+from twinwright.platform import graph_files, importing
 from twinwright.platform.local import LocalPlatform
 from twinwright.platform.session import Session
+from twinwright.twins.graph import fitting
+from twinwright.twins.graph.draft import Draft
+from twinwright.twins.graph.forms import Forms
 
 TANK, MOTOR = "dtmi:i:Tank;1", "dtmi:i:Motor;1"
 
@@ -188,3 +193,129 @@ def test_an_ontology_is_taken_in_whole(open_it: Callable[[str], LocalPlatform], 
     done = platform.import_graph([str(tmp_path / "plant.ndjson")])
     assert (done["models"], done["twins"], done["relationships"]) == (len(real_estate_core), 2, 1)
     assert platform.query("SELECT R FROM DIGITALTWINS R JOIN L RELATED R.isPartOf")["value"][0]["R"]["$dtId"] == "room"
+
+
+# --- in columns as one by one ----------------------------------------------------------------------------------------
+
+NAMES = st.sampled_from(["a", "b", "c", "there", "gone", "x\u0007", "", "n" * 129, 5])
+ODD = st.sampled_from([1, 1.5, -0.0, True, None, "t", "\ud800", 10**400, [1], {"x": 1.0}, {"x": "y"}, {}])
+BITS = st.fixed_dictionaries({}, optional={"pressure": ODD, "count": ODD, "open": ODD, "place": ODD, "unknown": ODD, "$etag": ODD})
+TIMED = {"count": {"sourceTime": "2026-01-01T00:00:00Z"}}
+NOTES = st.sampled_from([{}, {}, {}, {"count": {}}, TIMED, {"count": 1}, {"$model": "dtmi:i:No;1"}])
+MOTORS = st.sampled_from([{"$metadata": {}}, {"$metadata": {}}, {"$metadata": {}, "speed": 1}, {"speed": 1}, {"$metadata": {}, "x": 1}, 7])
+
+
+@st.composite
+def twin(draw: st.DrawFn) -> dict[str, Any]:
+    return {"$dtId": draw(NAMES), "$metadata": {"$model": TANK, **draw(NOTES)}, "motor": draw(MOTORS), **draw(BITS)}
+
+
+@st.composite
+def edge(draw: st.DrawFn) -> dict[str, Any]:
+    named = {"$relationshipId": draw(st.sampled_from("12345")), "$sourceId": draw(NAMES), "$targetId": draw(NAMES)}
+    named["$relationshipName"] = draw(st.sampled_from(["feeds", "feeds", "feeds", "fed"]))
+    return named | draw(st.fixed_dictionaries({}, optional={"width": ODD, "unknown": ODD, "$etag": ODD}))
+
+
+LINES = st.one_of(st.just("{cut"), st.just('{"$dtId": "a"}{"$dtId": "b"}'), st.just("[1]"))
+
+
+class _OneByOne(Forms):
+    """Reads nothing in columns."""
+
+    def twins(self, lines: Any, numbers: Any) -> Any:
+        return [], list(range(len(lines)))
+
+    edges = twins
+
+
+def _told(platform: LocalPlatform, file: Path, patched: pytest.MonkeyPatch, kind: type[Forms]) -> Any:
+    patched.setattr(graph_files, "Forms", kind)
+    tried = platform.import_graph([str(file)], dry_run=True)
+    return {**tried, "problems": sorted(map(str, tried["problems"]))}
+
+
+@pytest.fixture
+def filled(open_it: Callable[[str], LocalPlatform]) -> LocalPlatform:
+    platform = open_it("p")
+    platform.add_interfaces(MODELS)
+    platform.put_twin("there", _tank("there", pressure=1.0))
+    platform.put_twin("gone", _tank("gone"))
+    platform.put_relationship("there", "1", {"$targetId": "gone", "$relationshipName": "feeds"})
+    platform.delete_relationship("there", "1")
+    platform.put_relationship("there", "2", {"$targetId": "gone", "$relationshipName": "feeds"})
+    platform.delete_relationship("there", "2")
+    platform.delete_twin("gone")
+    return platform
+
+
+def test_columns_say_what_one_by_one_says(filled: LocalPlatform, tmp_path: Path) -> None:
+    file = tmp_path / "drawn.ndjson"
+
+    @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(
+        st.lists(st.one_of(twin(), twin(), LINES), max_size=8), st.lists(st.one_of(edge(), edge(), LINES), max_size=12), st.integers(1, 9)
+    )
+    def check(twins: list[Any], edges: list[Any], piece: int) -> None:
+        write(tmp_path, {file.name: _sections([], twins, edges)})
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(importing, "PIECE", piece)
+            assert _told(filled, file, patched, Forms) == _told(filled, file, patched, _OneByOne)
+
+    check()
+
+
+TWICE = [_tank("t0", count=9), _tank("there", count=3), _tank("t9", count=1), _tank("t9", count=2), _tank("t1", place={"x": 1})]
+MANY = [*(_tank(f"t{n}", count=n, pressure=n / 3, open=n % 2 == 0, motor={"$metadata": {}, "speed": n}) for n in range(6)), *TWICE]
+LED = [*(_edge(f"t{n}", f"t{(n + 1) % 6}", width=n) for n in range(6)), _edge("t0", "t2"), _edge("t0", "t1", width=7), _edge("there", "t9")]
+
+
+def test_what_is_written_in_columns_is_what_is_written_one_by_one(
+    open_it: Callable[[str], LocalPlatform], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, {"first.ndjson": _sections(MODELS, [_tank("there", count=1)], []), "plant.ndjson": _sections([], MANY, LED)})
+    shown = []
+    for name, kind, piece in (("fast", Forms, 100), ("cut", Forms, 3), ("slow", _OneByOne, 100)):
+        monkeypatch.setattr(graph_files, "Forms", kind)
+        monkeypatch.setattr(importing, "PIECE", piece)
+        platform = open_it(name)
+        platform.import_graph([str(tmp_path / "first.ndjson")])
+        done = platform.import_graph([str(tmp_path / "plant.ndjson")])
+        kept = {k: done[k] for k in ("twins", "relationships", "unchanged", "refused")}
+        again = platform.import_graph([str(tmp_path / "first.ndjson"), str(tmp_path / "plant.ndjson")], dry_run=True)
+        edges = [platform.incoming_relationships(f"t{n}") for n in range(3)]
+        single = [platform.state(id, facts=True) for id in ("t0", "t1", "t9", "there")]
+        asked = platform.query("SELECT COUNT() AS n FROM DIGITALTWINS T WHERE T.count > 1")["value"]
+        shown.append((_shown(platform), kept, again["unchanged"], len(edges[0]), single, asked))
+    assert shown[0] == shown[1] == shown[2]
+
+
+def _unbounded(draft: Any, sources: Any, of: Any, name: str, most: int) -> Any:
+    return of
+
+
+def _always_fresh(self: Any, sources: Any, keys: Any) -> list[bool]:
+    return [True] * len(sources)
+
+
+@pytest.mark.parametrize(
+    ("where", "name", "broken"),
+    [
+        (fitting, "_within", _unbounded),
+        (Draft, "fresh", _always_fresh),
+        (Draft, "never_was", lambda self, twin: True),
+        (fitting, "_sound", lambda ids: [True] * len(ids)),
+        (fitting, "_sound_properties", lambda properties, declared, ontology: True),
+    ],
+)
+def test_columns_that_look_away_are_caught(
+    filled: LocalPlatform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: Any, name: str, broken: Any
+) -> None:
+    twins = [_tank("a"), _tank("b"), _tank("c"), _tank("there", pressure=1.0), _tank("d" * 129)]
+    edges = [_edge("a", "b"), _edge("a", "c"), _edge("a", "there"), _edge("b", "a", width="x"), _edge("c", "a"), _edge("a", "b")]
+    write(tmp_path, {"plant.ndjson": _sections([], twins, edges)})
+    monkeypatch.setattr(importing, "PIECE", 3)
+    sound = _told(filled, tmp_path / "plant.ndjson", monkeypatch, _OneByOne)
+    assert _told(filled, tmp_path / "plant.ndjson", monkeypatch, Forms) == sound
+    monkeypatch.setattr(where, name, broken)
+    assert _told(filled, tmp_path / "plant.ndjson", monkeypatch, Forms) != sound

@@ -356,11 +356,12 @@ def test_a_version_is_retired_once_nothing_uses_it_and_its_history_stays(tmp_pat
 
 def events(platform: LocalPlatform, after: int = 0, filter: str | None = None) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
+    place = str(after)
     while True:
-        page = platform.events(after=after, filter=filter)
+        page = platform.events(place=place, filter=filter)
         found += [one["event"] for one in page["events"]]
-        after = page["through"]
-        if after >= page["last"]:
+        place = page["place"]
+        if page["through"] >= page["last"]:
             return found
 
 

@@ -208,11 +208,22 @@ BROKEN = {
             "declare_relationships": lambda sound, edges: sound.declare_relationships([replace(one, removed=False) for one in edges])
         },
     ),
+    "rows of relationships know the future": Broken(
+        "relationships_come_and_go_in_columns", {"relationship_rows": _without("relationship_rows", "known_at")}
+    ),
+    "relationships in columns dropped": Broken(
+        "relationships_come_and_go_in_columns",
+        transaction={"append_relationships": lambda sound, rows: sound.append_relationships(rows.slice(0, 9))},
+    ),
     "versions hold from the beginning": Broken(
         "of_versions_in_one_commit_the_later_counts",
         transaction={"declare_twins": lambda sound, lives: sound.declare_twins([replace(one, changed_at=None) for one in lives[::-1]])},
     ),
     "history knows the future": Broken("selections_narrow_what_is_read", {"history": _selecting("history", known_at=None)}),
+    "totals know the future": Broken(
+        "totals_of_a_window_are_those_of_its_history",
+        {"window_totals": lambda sound, principal, asked, what: sound.window_totals(principal, replace(asked, known_at=None), what)},
+    ),
     "latest knows the future": Broken("selections_narrow_what_is_read", {"latest": _selecting("latest", known_at=None)}),
     "latest ignores as-of": Broken("selections_narrow_what_is_read", {"latest": _selecting("latest", end=None)}),
     "lanes are one": Broken("selections_narrow_what_is_read", {"history": _selecting("history", lane="observed")}),

@@ -1,11 +1,14 @@
 """What every store has to do with twins and relationships that change. See `conformance.py`."""
 
+import json
 from dataclasses import replace
 
+import pyarrow as pa
 from tests.storage.conformance_case import write
 
 from twinwright.governance.principals import SYSTEM
 from twinwright.storage.layout import Lifetime, Relationship
+from twinwright.storage.protocol import RELATIONSHIP_SCHEMA
 
 PUMP, VALVE = "dtmi:t:Pump;1", "dtmi:t:Valve;1"
 FIRST = Lifetime(1, "a", PUMP)
@@ -99,6 +102,34 @@ def check_versions_of_a_range_of_commits_come_with_the_one_before(case):
         assert store.relationship_versions(SYSTEM, 0, made) == [EDGE, other]
         assert [one.commit for one in store.relationship_versions(SYSTEM, made, ended)] == [made, changed, ended, ended]
         assert store.lifetime_versions(SYSTEM, ended, ended + 9) == store.relationship_versions(SYSTEM, ended, ended + 9) == []
+
+
+def check_relationships_come_and_go_in_columns(case):
+    store = case.store
+    rows = [{"source": f"t{k % 40}", "id": f"r{k}", "name": "feeds", "target": "b", "properties": f'{{"x": {k}}}'} for k in range(1_200)]
+    rows = [{**row, "changed_at": 5, "commit": None} for row in [*rows, _odd()]]
+    with write(store) as transaction:
+        transaction.append_relationships(pa.Table.from_pylist(rows, schema=RELATIONSHIP_SCHEMA))
+    gone = declare(store, (), [Relationship("t1", "r1", "feeds", "b", removed=True, changed_at=9), replace(EDGE, changed_at=9)])
+    for opened in (lambda: case.store, case.reopen):
+        store = opened()
+        edges = store.relationships(SYSTEM)
+        assert len(edges) == 1_201 and {edge.commit for edge in edges} == {transaction.commit, gone}
+        assert next(edge for edge in edges if edge.id == "r7").properties == {"x": 7}
+        for named in ({}, {"known_at": transaction.commit}, {"as_of": 5}):
+            told = store.relationship_rows(SYSTEM, **named)
+            assert told.schema == RELATIONSHIP_SCHEMA
+            edges = store.relationships(SYSTEM, **named)
+            listed = [(one.source, one.id, one.target, one.properties, one.changed_at) for one in edges]
+            names = ("source", "id", "target", "properties", "changed_at")
+            found = [(*row[:3], json.loads(row[3]), row[4]) for row in zip(*(told[name].to_pylist() for name in names), strict=True)]
+            assert sorted(found, key=str) == sorted(listed, key=str)
+    with write(store) as transaction:
+        transaction.append_relationships(RELATIONSHIP_SCHEMA.empty_table())
+
+
+def _odd():
+    return {"source": "\u0001 \u20ac", "id": "a\u0000b", "name": "n", "target": "\U0001f600", "properties": '{"y": null}'}
 
 
 CHECKS = [check for name, check in list(globals().items()) if name.startswith("check_")]

@@ -8,8 +8,10 @@ import pyarrow as pa
 from tests.storage.conformance_case import COLUMNS, NOW, append, rows, say, table, told, value, wide, write
 
 from twinwright.governance.principals import SYSTEM
+from twinwright.storage.duckdb_totals import totals_of
 from twinwright.storage.layout import Counts, ReadingColumn, Retraction, Selection
 from twinwright.storage.protocol import BAD, GOOD, RECORD_SCHEMA, REMOVED, TOUCHED_SCHEMA
+from twinwright.storage.totals import TOTAL_SCHEMA
 
 HOUR = 3_600_000_000
 
@@ -45,6 +47,44 @@ def check_the_greatest_source_wins_between_equal_times(case):
     append(store, table(store, "_"), (1, 10, 9, 3.0))
     assert told(store.latest) == [(1, "p", 10, 2.0)]
     assert [row["source"] for row in store.history(SYSTEM, Selection()).to_pylist()] == ["B", "_", "a"]
+
+
+def check_totals_of_a_window_are_those_of_its_history(case):
+    """By lifetime and unit, of the greatest source of each time, good numbers alone."""
+    store = case.store
+    whole = [ReadingColumn("p", "BIGINT", "bar"), ReadingColumn("t", "VARCHAR", None)]
+    first, second = table(store, "a"), table(store, "b", columns=whole)
+    early = append(store, first, (1, 10, 0, 1.0), (1, 20, 0, 2.0), (2, 10, 0, 5.0), (3, 10, 0, -1.0), (4, 10, 0, 4.0))
+    append(store, second, (1, 20, 0, 7), (1, 30, 0, 8), (2, 40, 0, 9))
+    append(store, first, (1, 10, 3, 0.25), (2, 5, 0, -0.0))
+    say(store, value(1, "p", 30, source="c", kind=BAD), value(2, "p", 40, source="A", num=3.0), value(4, "p", 10, source="z", kind=REMOVED))
+    say(store, {**value(3, "p", 20, num=None), "type": "VARCHAR", "txt": "x"}, value(2, "p", 50, lane="desired", num=9.0))
+    for named in (
+        {},
+        {"known_at": early},
+        {"start": 10, "end": 40},
+        {"lifetimes": (1, 3)},
+        {"source": "a"},
+        {"lane": "desired"},
+        {"end": 1},
+    ):
+        selection = Selection(paths=("p",), **named)
+        for what in ("sum", "min", "max", "first", "last"):
+            found = store.window_totals(SYSTEM, selection, what)
+            assert found.schema == TOTAL_SCHEMA
+            assert by_twin(found) == by_twin(totals_of(store.history(SYSTEM, selection), what)), (named, what)
+    rows = by_twin(store.window_totals(SYSTEM, Selection(paths=("p",)), "last"))
+    assert rows == [
+        (1, "bar", 1, 7.0, 20),
+        (1, "kPa", 1, 0.25, 10),
+        (2, "bar", 1, 9.0, 40),
+        (2, "kPa", 2, 5.0, 10),
+        (3, "kPa", 1, -1.0, 10),
+    ]
+
+
+def by_twin(rows):
+    return sorted((tuple(row.values()) for row in rows.to_pylist()), key=str)
 
 
 def check_the_last_good_value_is_looked_for_behind_bad_ones_but_not_behind_a_removal(case):

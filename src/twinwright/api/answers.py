@@ -372,7 +372,8 @@ class Event(Answer):
 
 class Events(Answer):
     events: list[Event]
-    through: int = Field(description="The commit up to which this is all: ask on from there.")
+    through: int = Field(description="The commit up to which this is all.")
+    place: str = Field(description="Where it ends, which may be within the next commit: ask on from there.")
     last: int = Field(description="The newest commit.")
 
 

@@ -3,6 +3,7 @@
 Boundary (correlation id, safe headers, metrics, no traceback)
   Guard (Host, Origin, credential; http and websocket)
     BodyBytes (how much of bodies is in memory)
+      PointReads (one twin as it is now)
       routes -> Workers -> Platform
     whatever `console` mounts
 """
@@ -20,6 +21,7 @@ from starlette.types import ASGIApp
 from twinwright.api import answers, errors
 from twinwright.api.body_bytes import BodyBytes
 from twinwright.api.boundary import Boundary
+from twinwright.api.point_reads import PointReads
 from twinwright.api.routes import (
     calibration,
     events,
@@ -105,7 +107,8 @@ def create_app(
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     if console is not None:
         console(app, serving)
-    bounded = BodyBytes(app, metrics=metrics)
+    point = next(route for route in twins.data_plane.routes if getattr(route, "name", "") == twins.twin.__name__)
+    bounded = BodyBytes(PointReads(app, serving=serving, route=point), metrics=metrics)
     return Boundary(Guard(bounded, tokens=tokens, hosts=AllowedHosts.of(allowed_hosts)), metrics=metrics, stopping=serving.closing.set)
 
 

@@ -59,6 +59,13 @@ def error_response(error: TwinwrightError) -> Response:
     return _response(error.http_status, error_object(error), headers_of(error))
 
 
+def told_response(error: TwinwrightError) -> Response:
+    """The same of one that left a route: what the platform failed at is logged as well."""
+    if error.http_status >= 500 and not isinstance(error, BusyError):  # a pause is told once, by who pauses
+        _log.error("request_failed", code=error.code, reason=str(error))
+    return error_response(error)
+
+
 def error_object(error: TwinwrightError) -> dict[str, Any]:
     """`code`, `message`, and `details` or `target` where there are any."""
     told: dict[str, Any] = {"code": error.code, "message": str(error)}
@@ -79,10 +86,7 @@ def register(app: FastAPI, routes: Sequence[BaseRoute]) -> None:
     """Answer every exception that leaves one of the routes with the error object."""
 
     async def told(_request: Request, error: Exception) -> Response:
-        error = cast(TwinwrightError, error)
-        if error.http_status >= 500 and not isinstance(error, BusyError):  # a pause is told once, by who pauses
-            _log.error("request_failed", code=error.code, reason=str(error))
-        return error_response(error)
+        return told_response(cast(TwinwrightError, error))
 
     async def refused(request: Request, error: Exception) -> Response:
         error = cast(HTTPException, error)

@@ -23,6 +23,7 @@ MOST_STREAMS: Final = 64
 MOST_UPLOADS: Final = 4
 WAIT_SECONDS: Final = 5.0
 FORK_HEADER: Final = "Twinwright-Fork"
+AFTER_HEADER: Final = "Twinwright-After"
 _POLL_SECONDS: Final = 0.05
 
 
@@ -101,7 +102,7 @@ async def caller(
     request: Request,
     header: Annotated[
         int | None,
-        Header(alias="Twinwright-After", ge=0, le=MAX_COMMIT, description="A receipt's token: the answer sees at least that commit."),
+        Header(alias=AFTER_HEADER, ge=0, le=MAX_COMMIT, description="A receipt's token: the answer sees at least that commit."),
     ] = None,
     after: Annotated[int | None, Query(ge=0, le=MAX_COMMIT, description="The same as the header Twinwright-After.")] = None,
     fork: Annotated[str | None, Header(alias=FORK_HEADER, include_in_schema=False)] = None,  # of every route: described once, for all

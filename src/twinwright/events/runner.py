@@ -6,13 +6,13 @@ A commit may have many events. So a place is a commit and, within the next one, 
 from __future__ import annotations
 
 import time
-import zlib
 from collections.abc import Iterator
 from itertools import islice
 from typing import Final
 
 from twinwright.connectors.sink_runner import REMEMBER_SECONDS, Log, SinkRunner
 from twinwright.events.cloudevents import Event
+from twinwright.events.pages import mark
 from twinwright.events.webhooks import WebhookSink
 from twinwright.governance.principals import SYSTEM
 from twinwright.storage.protocol import Transaction
@@ -24,7 +24,7 @@ PIECE: Final = 100  # events of one `write`: after it a place can be remembered
 
 def place_within(number: int, event: Event) -> int:
     """How many events of a commit are done with, and by 32 bits which the last of them is. 0: none."""
-    return number << 32 | zlib.crc32(event.id.encode())
+    return number << 32 | mark(event)
 
 
 class WebhookRunner(SinkRunner[Event]):

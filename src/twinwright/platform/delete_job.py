@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import islice
 from typing import Any, Final
 
 from twinwright.governance.principals import Principal
@@ -19,7 +18,7 @@ def delete_some(session: Session, principal: Principal, body: dict[str, Any]) ->
     """Whether there is more."""
     progress = body["progress"]
     with session.state.lock:
-        edges = list(islice((edge for edges in session.edges.load().values() for edge in edges.values()), PIECE))
+        edges = session.edges.some(PIECE)
     twins = [] if edges else session.served.applied.registry.twins[:PIECE]
     models = [] if edges or twins else [dtmi for dtmi, one in session.served.applied.added.items() if one.body["model"] is not None]
 

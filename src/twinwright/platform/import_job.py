@@ -7,19 +7,27 @@ together, since they may refer to each other.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+
+import numpy as np
 
 from twinwright.errors import InvalidTwinError, ModelAlreadyExistsError, Problem, TwinwrightError, UsageError
 from twinwright.governance.principals import Principal
 from twinwright.platform import interfaces
 from twinwright.platform.session import Session
+from twinwright.schema import Ontology
+from twinwright.twins.graph.blocks import EdgeBlock, TwinBlock
 from twinwright.twins.graph.draft import Draft
+from twinwright.twins.graph.fitting import taken_in
+from twinwright.twins.graph.forms import Forms
 from twinwright.twins.graph.relationship_writes import put_relationship
 from twinwright.twins.graph.twin_writes import put_twin
 
-PIECE: Final = 1_000  # lines of one commit
+PIECE: Final = 20_000  # lines of one commit
+MOST_BYTES: Final = 32 << 20  # of these lines, but for one
 MAX_LINE: Final = 1 << 20
 _SECTIONS: Final = ("Header", "Models", "Twins", "Relationships")
 _TOLD: Final = 20  # refused lines that the job itself tells
@@ -57,7 +65,8 @@ def import_some(session: Session, principal: Principal, body: dict[str, Any]) ->
     """Whether there is more. The body says where in the file it is (`offset`, `line`) and in which section."""
     source = _file(session, body["inputBlobUri"], "inputBlobUri")
     section, line = body.get("section"), body.get("line", 0)
-    items: list[tuple[int, Any]] = []
+    items: list[tuple[int, bytes]] = []
+    size = 0
     with source.open("rb") as file:
         file.seek(body.get("offset", 0))
         for raw in _lines(file):
@@ -71,7 +80,8 @@ def import_some(session: Session, principal: Principal, body: dict[str, Any]) ->
                 section = named
             elif raw.strip():
                 items.append((line, raw))
-            if len(items) >= PIECE and section != "Models":
+                size += len(raw)
+            if (len(items) >= PIECE or size >= MOST_BYTES) and section != "Models":
                 break
         body |= {"offset": file.tell(), "line": line, "section": section}
         more = file.tell() < source.stat().st_size
@@ -99,25 +109,18 @@ def _section(raw: bytes, line: int) -> str | None:
     return name
 
 
-def _take(session: Session, principal: Principal, body: dict[str, Any], section: str | None, items: list[tuple[int, Any]]) -> None:
-    progress, refused = body["progress"], []
-    documents: list[tuple[int, Any]] = []
-    for line, raw in items:
-        try:
-            documents.append((line, json.loads(raw)))
-        except ValueError as error:
-            refused.append(_told(line, UsageError(f"not JSON: {error}")))
-    if section == "Models" and documents:
-        progress["models"] = progress.get("models", 0) + _add_models(session, principal, documents, refused)
+def _take(session: Session, principal: Principal, body: dict[str, Any], section: str | None, items: list[tuple[int, bytes]]) -> None:
+    progress, refused = body["progress"], list[dict[str, Any]]()
+    read: _Read | None = None
+    if section == "Models" and items:
+        models = list(_parsed(items, refused))
+        progress["models"] = progress.get("models", 0) + _add_models(session, principal, models, refused)
+    elif section in ("Twins", "Relationships"):
+        read = _read(session.served.applied.ontology, section, items, refused)
 
     def write(draft: Draft) -> None:
-        for line, document in documents if section in ("Twins", "Relationships") else ():
-            try:
-                _put(draft, section, document)
-                name = str(section).lower()
-                progress[name] = progress.get(name, 0) + 1
-            except TwinwrightError as error:
-                refused.append(_told(line, error))
+        if read is not None:
+            _put_all(draft, read, progress, refused)
         if refused:
             progress["errors"] = progress.get("errors", 0) + len(refused)
             body["refused"] = [*body.get("refused", []), *refused][:_TOLD]
@@ -145,7 +148,49 @@ def _add_models(session: Session, principal: Principal, documents: list[tuple[in
     return len(fresh)
 
 
-def _put(draft: Draft, section: str | None, document: Any) -> None:
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """Lines of one section: those that could be read in columns, and the others, each with its line."""
+
+    section: str
+    blocks: Sequence[TwinBlock] | Sequence[EdgeBlock]
+    documents: Sequence[tuple[int, Any]]
+
+
+def _read(ontology: Ontology, section: str, items: list[tuple[int, bytes]], refused: list[dict[str, Any]]) -> _Read:
+    forms, numbers, lines = Forms(ontology), np.array([line for line, _ in items], np.int64), [raw.strip() for _, raw in items]
+    blocks, left = forms.twins(lines, numbers) if section == "Twins" else forms.edges(lines, numbers)
+    return _Read(section, blocks, list(_parsed([items[row] for row in left], refused)))
+
+
+def _parsed(items: Iterable[tuple[int, bytes]], refused: list[dict[str, Any]]) -> Iterator[tuple[int, Any]]:
+    for line, raw in items:
+        try:
+            yield line, json.loads(raw)
+        except (ValueError, RecursionError) as error:
+            refused.append(_told(line, UsageError(f"not JSON: {error}")))
+
+
+def _put_all(draft: Draft, read: _Read, progress: dict[str, Any], refused: list[dict[str, Any]]) -> None:
+    """In columns where that can be done, else one by one."""
+    left, taken = taken_in(draft, read.blocks, [_key(read.section, document) for _, document in read.documents])
+    for line, document in sorted([*read.documents, *left], key=lambda one: one[0]):
+        try:
+            _put(draft, read.section, document)
+            taken += 1
+        except TwinwrightError as error:
+            refused.append(_told(line, error))
+    name = read.section.lower()
+    if taken:
+        progress[name] = progress.get(name, 0) + taken
+
+
+def _key(section: str, document: Any) -> Any:
+    named = document if isinstance(document, dict) else {}
+    return named.get("$dtId") if section == "Twins" else (named.get("$sourceId"), named.get("$relationshipId"))
+
+
+def _put(draft: Draft, section: str, document: Any) -> None:
     if not isinstance(document, dict):
         raise UsageError("it is not an object", remedy="One document a line")
     if section == "Twins":

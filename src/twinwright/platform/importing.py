@@ -5,7 +5,7 @@ What is there already as it is in the files is left alone, so an import that was
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from twinwright import schema
@@ -13,45 +13,44 @@ from twinwright.errors import InvalidTwinError, Problem, SchemaError, Twinwright
 from twinwright.governance.principals import SYSTEM, Principal
 from twinwright.platform import interfaces
 from twinwright.platform.applied import documents_of
-from twinwright.platform.graph_files import Item
+from twinwright.platform.graph_files import Incoming, Item, Piece
 from twinwright.platform.session import Session
 from twinwright.schema import Ontology
 from twinwright.storage.protocol import GOOD
 from twinwright.twins.documents import value_of
 from twinwright.twins.graph import bodies
 from twinwright.twins.graph.draft import Draft
+from twinwright.twins.graph.fitting import taken_in
 from twinwright.twins.graph.json_patch import same
 from twinwright.twins.graph.relationship_writes import put_relationship
 from twinwright.twins.graph.twin_writes import put_twin, visible
 
-PIECE: Final = 1_000  # documents of one commit
+PIECE: Final = 20_000  # documents of one commit
 MOST_TOLD: Final = 1_000  # problems that are told one by one
 Progress = Callable[[int, int], None]
 _KINDS: Final = ("model", "twin", "relationship")
 _COUNTED: Final = ("models", "twins", "relationships", "unchanged", "refused")
 
 
-def import_items(
-    session: Session, principal: Principal, items: Iterable[Item], problems: list[Problem], *, dry_run: bool, progress: Progress | None
-) -> dict[str, Any]:
-    """`problems` are those that reading the items finds. Raises InvalidTwinError, with nothing written, where there are any."""
+def import_files(session: Session, principal: Principal, incoming: Incoming, *, dry_run: bool, progress: Progress | None) -> dict[str, Any]:
+    """Raises UsageError for what is no file; InvalidTwinError, with nothing written, where anything in them does not fit."""
     principal.require_admin()
-    by_kind: dict[str, list[Item]] = {kind: [] for kind in _KINDS}
-    for item in items:
-        by_kind[item.kind].append(item)
-    fresh, ontology = _models(session, by_kind["model"], problems)
-    written = [*by_kind["twin"], *by_kind["relationship"]]
-    counts = {"models": len(fresh), "twins": 0, "relationships": 0, "unchanged": len(by_kind["model"]) - len(fresh), "refused": 0}
+    problems: list[Problem] = []
+    models = incoming.models()
+    fresh, ontology = _models(session, models, problems)
+    counts = {"models": len(fresh), "twins": 0, "relationships": 0, "unchanged": len(models) - len(fresh), "refused": 0}
+    pieces: list[Piece] = []
     if ontology is not None:
-        _check(session, ontology, written, counts, problems)
+        pieces = sorted(incoming.pieces(ontology, PIECE, problems), key=lambda piece: piece.kind != "twin")  # twins first
+        _check(session, ontology, pieces, counts, problems)
     told = _bounded(problems)
     if dry_run:
         shown = {**counts, "refused": len(problems), "problems": [one.as_json() for one in told]}
         return {"dry_run": True, **shown, "commits": 0, "token": session.store.last_commit(SYSTEM)}
     if problems:
         raise InvalidTwinError(told)
-    done = _written(session, principal, fresh, written, progress)
-    return {**done, "unchanged": done["unchanged"] + len(by_kind["model"]) - len(fresh)}
+    done = _written(session, principal, fresh, pieces, progress)
+    return {**done, "unchanged": done["unchanged"] + len(models) - len(fresh)}
 
 
 def _bounded(problems: Sequence[Problem]) -> list[Problem]:
@@ -90,14 +89,28 @@ def _place(item: Item) -> str:
     return ":".join(str(part) for part in (item.file, item.line or item.path) if part is not None)
 
 
-def _check(session: Session, ontology: Ontology, items: Sequence[Item], counts: dict[str, int], problems: list[Problem]) -> None:
+def _check(session: Session, ontology: Ontology, pieces: Sequence[Piece], counts: dict[str, int], problems: list[Problem]) -> None:
     """Everything in one draft that is never written: relationships may lead to twins of the same files."""
     with session.state.lock:
         draft = session.trial(ontology)
-    for first in range(0, len(items), PIECE):
+    for piece in pieces:
         with session.state.lock:  # let go in between: telemetry goes on
-            for item in items[first : first + PIECE]:
-                problems += _put(draft, item, counts)
+            problems += _take(draft, piece, counts)
+
+
+def _take(draft: Draft, piece: Piece, counts: dict[str, int]) -> list[Problem]:
+    """A piece into a draft, and counted: in columns where that can be done, else one by one; why some were refused."""
+    left, taken = taken_in(draft, piece.blocks, [_key(item) for item in piece.items])
+    counts[f"{piece.kind}s"] += taken
+    items = [*piece.items, *(Item(piece.kind, document, piece.file, line) for line, document in left)]
+    items.sort(key=lambda item: item.line or 0)
+    return [problem for item in items for problem in _put(draft, item, counts)]
+
+
+def _key(item: Item) -> Any:
+    """What a document is of, as well as it says."""
+    document = item.document if isinstance(item.document, dict) else {}
+    return document.get("$dtId") if item.kind == "twin" else (document.get("$sourceId"), document.get("$relationshipId"))
 
 
 def _put(draft: Draft, item: Item, counts: dict[str, int]) -> list[Problem]:
@@ -142,31 +155,40 @@ def _is_there(draft: Draft, item: Item) -> bool:
 
 
 def _written(
-    session: Session, principal: Principal, fresh: Sequence[Item], items: Sequence[Item], progress: Progress | None
+    session: Session, principal: Principal, fresh: Sequence[Item], pieces: list[Piece], progress: Progress | None
 ) -> dict[str, Any]:
     counts = dict.fromkeys(_COUNTED, 0)
     problems: list[Problem] = []
-    commits, done, total = 0, 0, len(fresh) + len(items)
+    commits, done, total = 0, 0, len(fresh) + sum(map(len, pieces))
     for first in range(0, len(fresh), interfaces.MOST_ADDED):
         piece = fresh[first : first + interfaces.MOST_ADDED]
         interfaces.add(session, principal, [item.document for item in piece])
         counts["models"] += len(piece)
         commits, done = commits + 1, done + len(piece)
     token = session.store.last_commit(SYSTEM)
-    for first in range(0, len(items), PIECE):
-        piece = items[first : first + PIECE]
+    for together in _commits(pieces):
 
-        def write(draft: Draft, piece: Sequence[Item] = piece) -> tuple[dict[str, int], list[Problem], bool]:
+        def write(draft: Draft, together: Sequence[Piece] = together) -> tuple[dict[str, int], list[Problem], bool]:
             mine = dict.fromkeys(_COUNTED, 0)
-            found = [problem for item in piece for problem in _put(draft, item, mine)]
+            found = [problem for piece in together for problem in _take(draft, piece, mine)]
             return mine, found, not draft.empty
 
         answer = session.graph.submit(principal, write)
         mine, found, changed = answer.value
         counts = {name: counts[name] + mine[name] for name in counts}
         problems += found
-        commits, done, token = commits + changed, done + len(piece), answer.token
+        commits, done, token = commits + changed, done + sum(map(len, together)), answer.token
         if progress is not None:
             progress(done, total)
     told = [one.as_json() for one in _bounded(problems)]
     return {"dry_run": False, **counts, "problems": told, "commits": commits, "token": token}
+
+
+def _commits(pieces: list[Piece]) -> Iterator[list[Piece]]:
+    """What goes into one commit each; a piece that was written is let go of."""
+    pieces.reverse()
+    while pieces:
+        together = [pieces.pop()]
+        while pieces and sum(map(len, together)) + len(pieces[-1]) <= PIECE:
+            together.append(pieces.pop())
+        yield together

@@ -177,9 +177,9 @@ class GraphSurface(Protocol):
     # jobs
     # --- events ------------------------------------------------------------------------------------------------------
 
-    def events(self, *, after: int | None = None, filter: str | None = None) -> dict[str, Any]:
-        """`events` (`commit event`: a CloudEvent) of the next commits after one (None: the newest) that a filter admits, through commit
-        `through`; `last` is the newest commit there is."""
+    def events(self, *, after: int | None = None, place: str | None = None, filter: str | None = None) -> dict[str, Any]:
+        """`events` (`commit event`: a CloudEvent) of the next commits after one (None: the newest) that a filter admits. They may end in
+        the midst of a commit: `place` is where, and is given to go on; through commit `through` it is all. `last` is the newest commit."""
         ...
 
     def webhooks(self) -> list[dict[str, Any]]:

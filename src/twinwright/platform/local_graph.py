@@ -9,13 +9,16 @@ from typing import Any
 from urllib.parse import quote
 
 from twinwright.clock import from_iso, time_of
-from twinwright.errors import ComponentNotFoundError, Problem, UsageError
+from twinwright.errors import ComponentNotFoundError, UsageError
+from twinwright.events.cloudevents import Event
 from twinwright.events.filter import filter_of
+from twinwright.events.pages import Place, place_of
 from twinwright.governance.principals import Principal
 from twinwright.platform import (
     event_routes,
     graph_diff,
     graph_files,
+    graph_tables,
     importing,
     interfaces,
     jobs,
@@ -33,8 +36,6 @@ from twinwright.storage.layout import Relationship
 from twinwright.twins.graph import bodies, relationship_writes, twin_patch, twin_writes
 from twinwright.twins.graph.conditions import etag_of
 from twinwright.twins.graph.writer import Committed
-
-_EVENTS_A_TIME = 2_000
 
 
 class LocalGraph:
@@ -200,9 +201,8 @@ class LocalGraph:
         return query_import.resumed(self.session, self.principal)
 
     def import_graph(self, files: Sequence[str], *, dry_run: bool = False, progress: Progress | None = None) -> dict[str, Any]:
-        problems: list[Problem] = []
-        items = graph_files.read_adt(files, problems)
-        return importing.import_items(self.session, self.principal, items, problems, dry_run=dry_run, progress=progress)
+        incoming = graph_files.AdtFiles(files)
+        return importing.import_files(self.session, self.principal, incoming, dry_run=dry_run, progress=progress)
 
     def import_table(
         self,
@@ -215,10 +215,8 @@ class LocalGraph:
         dry_run: bool = False,
         progress: Progress | None = None,
     ) -> dict[str, Any]:
-        problems: list[Problem] = []
-        table = graph_files.Table(interface, id, dict(map), delimiter)
-        items = graph_files.read_csv(files, table, self.session.served.applied.ontology, problems)
-        return importing.import_items(self.session, self.principal, items, problems, dry_run=dry_run, progress=progress)
+        incoming = graph_tables.CsvFiles(files, graph_tables.Table(interface, id, dict(map), delimiter))
+        return importing.import_files(self.session, self.principal, incoming, dry_run=dry_run, progress=progress)
 
     # --- what is different -------------------------------------------------------------------------------------------
 
@@ -271,22 +269,15 @@ class LocalGraph:
 
     # --- events ------------------------------------------------------------------------------------------------------
 
-    def events(self, *, after: int | None = None, filter: str | None = None) -> dict[str, Any]:
+    def events(self, *, after: int | None = None, place: str | None = None, filter: str | None = None) -> dict[str, Any]:
         admits = filter_of("true" if filter is None else filter).admits
         last = self.session.store.last_commit(self.principal)
-        if after is None or after >= last:
-            return {"events": [], "through": last if after is None else after, "last": last}
-        log = self.session.served.events
-        through = log.through(self.principal, after)
-        found, seen, at = [], 0, after
-        for one in log.between(self.principal, after, through):
-            if seen >= _EVENTS_A_TIME and one.commit != at:  # at most so many, but whole commits
-                through = one.commit - 1
-                break
-            seen, at = seen + 1, one.commit
-            if admits(one.body):
-                found.append({"commit": one.commit, "event": dict(one.body)})
-        return {"events": found, "through": through, "last": last}
+        begin = Place(last if after is None else after) if place is None else place_of(place, "place")
+        found: list[Event] = []
+        if begin.commit < last:
+            found, begin = self.session.served.pages.after(self.principal, begin, admits)
+        told = [{"commit": one.commit, "event": dict(one.body)} for one in found]
+        return {"events": told, "through": begin.commit, "place": begin.text, "last": last}
 
     def webhooks(self) -> list[dict[str, Any]]:
         return webhooks.listed(self.session, self.principal)

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from twinwright.calibration.service import CalibrationService
 from twinwright.events.log import EventLog
+from twinwright.events.pages import EventPages
 from twinwright.platform.applied import Applied
 from twinwright.platform.querying import Queries
 from twinwright.simulation.service import SimulationService
@@ -27,6 +28,7 @@ class Served:
     reads: TwinReads
     changes: ChangeLog
     events: EventLog
+    pages: EventPages
     simulation: SimulationService
     calibration: CalibrationService
     queries: Queries

@@ -20,6 +20,7 @@ from twinwright.derived.consumer import DerivedConsumer
 from twinwright.derived.runner import DerivedRunner
 from twinwright.errors import NotFoundError, StoreError, TwinwrightError, UsageError, WorkspaceError
 from twinwright.events.log import EventLog
+from twinwright.events.pages import EventPages
 from twinwright.governance.principals import SYSTEM, Principal
 from twinwright.observability.logs import get_logger
 from twinwright.observability.metrics import Metrics
@@ -205,7 +206,7 @@ class Session:
         changes = ChangeLog(self.store, applied.ontology, applied.registry, evolution)
         queries = Queries(self.store, self.state, applied.ontology, reads, self.clock, evolution)
         events = EventLog(self.store, changes, applied.ontology, f"/twinwright/{quote(self.folder.resolve().name)}", self._served_at)
-        return Served(applied, reads, changes, events, simulation, calibration, queries)
+        return Served(applied, reads, changes, events, EventPages(events), simulation, calibration, queries)
 
     @property
     def served(self) -> Served:

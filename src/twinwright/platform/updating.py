@@ -15,9 +15,9 @@ from twinwright.governance.principals import SYSTEM, Principal
 from twinwright.platform import piecewise
 from twinwright.platform.piecewise import Body
 from twinwright.platform.session import Session
-from twinwright.twins.graph.current import Key
 from twinwright.twins.graph.diff import compared
 from twinwright.twins.graph.draft import Draft
+from twinwright.twins.graph.edge_columns import Key
 from twinwright.twins.graph.update import Change, change_twin
 
 MOST: Final = 100_000  # twins of one update

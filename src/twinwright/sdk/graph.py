@@ -116,8 +116,8 @@ class RestGraph:
     def delete_event_route(self, id: str) -> Found:
         return _done(self._http.ask("DELETE", f"/eventroutes/{part(id)}"))
 
-    def events(self, *, after: int | None = None, filter: str | None = None) -> Found:
-        return self._get("/v1/events", since=after, filter=filter)
+    def events(self, *, after: int | None = None, place: str | None = None, filter: str | None = None) -> Found:
+        return self._get("/v1/events", since=after, place=place, filter=filter)
 
     def webhooks(self) -> list[Found]:
         return self._list("/v1/webhooks")

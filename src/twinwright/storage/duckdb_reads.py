@@ -31,10 +31,11 @@ from twinwright.storage.layout import (
     Retraction,
     Selection,
 )
-from twinwright.storage.protocol import CELL_SCHEMA, CHECKPOINT_SCHEMA, RECORD_SCHEMA, TOUCHED_SCHEMA
+from twinwright.storage.protocol import CELL_SCHEMA, CHECKPOINT_SCHEMA, RECORD_SCHEMA, RELATIONSHIP_SCHEMA, TOUCHED_SCHEMA
 from twinwright.storage.query import Query
 from twinwright.storage.records import Record
 from twinwright.storage.rows import COUNTS, LETTER, RECORD, letter, record, relationship, the_letter, the_record
+from twinwright.storage.totals import TOTAL_SCHEMA, What
 
 
 @contextlib.contextmanager
@@ -132,6 +133,10 @@ class DuckDBReads:
         query = duckdb_sql.relationships(as_of, known_at)
         return [relationship(row) for row in self._rows(principal, query.text, query.values)]
 
+    def relationship_rows(self, principal: Principal, *, as_of: int | None = None, known_at: int | None = None) -> pa.Table:
+        query = duckdb_sql.relationships(as_of, known_at, rows=True)
+        return self._arrow(principal, query).cast(RELATIONSHIP_SCHEMA)
+
     def lifetime_versions(self, principal: Principal, after: int, through: int) -> list[Lifetime]:
         query = duckdb_sql.lifetime_versions(after, through)
         return [Lifetime(*row) for row in self._rows(principal, query.text, query.values)]
@@ -158,6 +163,10 @@ class DuckDBReads:
             with self._swap:
                 if self._catalogue.retractions == known.retractions:
                     return duckdb_history.told_once(selection, parts)
+
+    def window_totals(self, principal: Principal, selection: Selection, what: What) -> pa.Table:
+        found = self._consistent(principal, lambda known: duckdb_sql.window_totals(selection, known.tables, known.retractions, what))
+        return found.cast(TOTAL_SCHEMA)
 
     def latest(self, principal: Principal, selection: Selection) -> pa.Table:
         return self._consistent(principal, lambda known: duckdb_sql.latest(selection, known.tables, known.retractions)).cast(RECORD_SCHEMA)

@@ -12,10 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twinwright.clock import HOUR
+from twinwright.storage.duckdb_totals import totals_sql
 from twinwright.storage.layout import MASK_BITS, ReadingTable, Retraction, Selection
 from twinwright.storage.protocol import GOOD, REMOVED
 from twinwright.storage.query import Query, sightings_matter
-from twinwright.storage.rows import LIFETIME, RELATIONSHIP
+from twinwright.storage.rows import LIFETIME, RELATIONSHIP, RELATIONSHIP_ROW
+from twinwright.storage.totals import What
 
 HOUR_OF_TIME = f"CASE WHEN time >= 0 THEN time // {HOUR} ELSE -((-time + {HOUR - 1}) // {HOUR}) END"  # `//` rounds towards zero
 
@@ -95,12 +97,12 @@ def lifetimes(twin: str | None, as_of: int | None, known_at: int | None) -> Quer
     return query.add(f" QUALIFY row_number() OVER (PARTITION BY number ORDER BY {_NEWEST_VERSION}) = 1 ORDER BY number")
 
 
-def relationships(as_of: int | None, known_at: int | None) -> Query:
-    """The same of edges, without those that were removed."""
-    query = Query(f"SELECT {RELATIONSHIP} FROM (SELECT * FROM relationships WHERE true")
+def relationships(as_of: int | None, known_at: int | None, *, rows: bool = False) -> Query:
+    """The same of edges, without those that were removed; `rows`: as RELATIONSHIP_SCHEMA has them, in no order."""
+    query = Query(f"SELECT {RELATIONSHIP_ROW if rows else RELATIONSHIP} FROM (SELECT * FROM relationships WHERE true")
     _versions(as_of, known_at, query)
     query.add(f" QUALIFY row_number() OVER (PARTITION BY source, id ORDER BY {_NEWEST_VERSION}) = 1)")
-    return query.add(" WHERE NOT removed ORDER BY source, id")
+    return query.add(" WHERE NOT removed" if rows else " WHERE NOT removed ORDER BY source, id")
 
 
 def lifetime_versions(after: int, through: int) -> Query:
@@ -237,6 +239,19 @@ def history(selection: Selection, tables: Sequence[ReadingTable], retractions: S
     if selection.good_only:
         query.add(f" WHERE kind = {GOOD}")
     return query.add(" ORDER BY twin, path, time, source")
+
+
+def window_totals(selection: Selection, tables: Sequence[ReadingTable], retractions: Sequence[Retraction], what: What) -> Query:
+    """Of each time of a lifetime the record of the greatest source, and of its versions the greatest; most times have one record alone."""
+    query = Query().add("WITH every AS MATERIALIZED (")
+    _all_records(selection, tables, retractions, query)
+    query.add(
+        "), several AS (SELECT twin, time FROM every GROUP BY twin, time HAVING count(*) > 1), "
+        "heard AS (SELECT * FROM every ANTI JOIN several USING (twin, time) UNION ALL "
+        "SELECT * FROM (SELECT * FROM every SEMI JOIN several USING (twin, time)) "
+        f"QUALIFY row_number() OVER (PARTITION BY twin, time ORDER BY source DESC, {_VERSION}) = 1) "
+    )
+    return query.add(totals_sql("heard", what))
 
 
 def latest(selection: Selection, tables: Sequence[ReadingTable], retractions: Sequence[Retraction]) -> Query:

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from twinwright.storage import duckdb_expiry, duckdb_hours, duckdb_sql
 from twinwright.storage.expiry import Expiry
+from twinwright.storage.graph_rows import lifetimes_table, relationships_table, stored_relationships
 from twinwright.storage.journal_files import JournalFiles
 from twinwright.storage.layout import Counts, DeadLetter, KeptReceipt, Lifetime, ReadingColumn, ReadingTable, Relationship, Retraction
 from twinwright.storage.log_line import LogLine, require_position, require_revision
@@ -153,37 +154,15 @@ class DuckDBTransaction(LogLine):
         return table
 
     def declare_twins(self, lifetimes: Sequence[Lifetime]) -> None:
-        if not lifetimes:
-            return
-        rows = pa.table(
-            {
-                "number": pa.array([one.number for one in lifetimes], pa.int32()),
-                "twin": pa.array([one.twin for one in lifetimes]),
-                "interface": pa.array([one.interface for one in lifetimes]),
-                "since": pa.array([one.since for one in lifetimes], pa.int64()),
-                "until": pa.array([one.until for one in lifetimes], pa.int64()),
-                "commit": pa.array([self.commit] * len(lifetimes), pa.int64()),
-                "changed_at": pa.array([one.changed_at for one in lifetimes], pa.int64()),
-            }
-        )
-        self._insert("lifetimes", rows)
+        if lifetimes:
+            self._insert("lifetimes", lifetimes_table(lifetimes, self.commit))
 
     def declare_relationships(self, relationships: Sequence[Relationship]) -> None:
-        if not relationships:
-            return
-        rows = pa.table(
-            {
-                "source": [one.source for one in relationships],
-                "id": [one.id for one in relationships],
-                "name": [one.name for one in relationships],
-                "target": [one.target for one in relationships],
-                "properties": [json.dumps(dict(one.properties), sort_keys=True) for one in relationships],
-                "commit": pa.array([self.commit] * len(relationships), pa.int64()),
-                "removed": [one.removed for one in relationships],
-                "changed_at": pa.array([one.changed_at for one in relationships], pa.int64()),
-            }
-        )
-        self._insert("relationships", rows)
+        if relationships:
+            self._insert("relationships", relationships_table(relationships, self.commit))
+
+    def append_relationships(self, rows: pa.Table) -> None:
+        self._insert("relationships", stored_relationships(rows, self.commit))
 
     def save_cells(self, contract: str, through: int, rows: pa.Table, *, replace: bool) -> None:
         rows = rows.select(CELL_SCHEMA.names).cast(CELL_SCHEMA)

@@ -22,7 +22,9 @@ from twinwright.errors import RefusedError
 from twinwright.governance.principals import SYSTEM, Principal
 from twinwright.storage import united
 from twinwright.storage.copies import READING_TABLES, Frames
+from twinwright.storage.duckdb_totals import totals_of
 from twinwright.storage.expiry import EXPIRE_HISTORY
+from twinwright.storage.graph_rows import relationship_rows
 from twinwright.storage.layout import (
     Commit,
     Counts,
@@ -39,6 +41,7 @@ from twinwright.storage.layout import (
 from twinwright.storage.protocol import CELL_SCHEMA, CommitListener, Store, Transaction
 from twinwright.storage.records import Record
 from twinwright.storage.rows import COUNTS, the_record
+from twinwright.storage.totals import What
 
 FORKED: Final = "fork"  # the kind of the line with which the log of a fork's own store begins: the commit that it forks
 _NOT_HERE: Final = frozenset({"apply", "replay", "expire", EXPIRE_HISTORY})  # kinds of commits
@@ -146,6 +149,9 @@ class ForkedStore:
         self._require_intact()
         return united.history(theirs, own, good_only=selection.good_only) if len(own) else theirs
 
+    def window_totals(self, principal: Principal, selection: Selection, what: What) -> pa.Table:
+        return totals_of(self.history(principal, selection), what)
+
     def latest(self, principal: Principal, selection: Selection) -> pa.Table:
         if selection.good_only:
             return self._latest_good(principal, selection)
@@ -231,6 +237,11 @@ class ForkedStore:
         keys = {(edge.source, edge.id) for edge in own} - {(edge.source, edge.id) for edge in theirs}
         removed = self._edges_of(principal, keys, self._known(known_at), as_of) if keys else []
         return [edge for edge in united.edges([*theirs, *removed], own) if not edge.removed]
+
+    def relationship_rows(self, principal: Principal, *, as_of: int | None = None, known_at: int | None = None) -> pa.Table:
+        if self.last_commit(principal) <= self._at:
+            return self._base.relationship_rows(principal, as_of=as_of, known_at=self._known(known_at))
+        return relationship_rows(self.relationships(principal, as_of=as_of, known_at=known_at))
 
     def _edges_of(self, principal: Principal, keys: Collection[tuple[str, str]], through: int, as_of: int | None) -> list[Relationship]:
         """The versions that the base knew of some edges, removed ones included."""

@@ -28,10 +28,11 @@ from twinwright.storage.layout import (
 from twinwright.storage.postgres_connections import Connection, Connections
 from twinwright.storage.postgres_rows import NEWEST_RECORD, OF_EACH, catalogue, copied, fetch, retractions, tables
 from twinwright.storage.postgres_transaction import Catalogue, reading_schema
-from twinwright.storage.protocol import CELL_SCHEMA, CHECKPOINT_SCHEMA, RECORD_SCHEMA, TOUCHED_SCHEMA
+from twinwright.storage.protocol import CELL_SCHEMA, CHECKPOINT_SCHEMA, RECORD_SCHEMA, RELATIONSHIP_SCHEMA, TOUCHED_SCHEMA
 from twinwright.storage.query import Query
 from twinwright.storage.records import Record
 from twinwright.storage.rows import COUNTS, LETTER, RECORD, letter, record, relationship, the_letter, the_record
+from twinwright.storage.totals import TOTAL_SCHEMA, What
 
 
 class PostgresReads:
@@ -98,6 +99,10 @@ class PostgresReads:
         query = postgres_sql.relationships(as_of, known_at)
         return [relationship(row) for row in self._rows(principal, query.text, *query.values)]
 
+    def relationship_rows(self, principal: Principal, *, as_of: int | None = None, known_at: int | None = None) -> pa.Table:
+        query = postgres_sql.relationships(as_of, known_at, rows=True)
+        return self._arrow(principal, RELATIONSHIP_SCHEMA, lambda _: query)
+
     def lifetime_versions(self, principal: Principal, after: int, through: int) -> list[Lifetime]:
         query = postgres_sql.lifetime_versions(after, through)
         return [Lifetime(*row) for row in self._rows(principal, query.text, *query.values)]
@@ -108,6 +113,12 @@ class PostgresReads:
 
     def history(self, principal: Principal, selection: Selection) -> pa.Table:
         return self._arrow(principal, RECORD_SCHEMA, lambda known: postgres_sql.history(selection, known.tables, known.retractions))
+
+    def window_totals(self, principal: Principal, selection: Selection, what: What) -> pa.Table:
+        def asked(known: Catalogue) -> Query:
+            return postgres_sql.window_totals(selection, known.tables, known.retractions, what)
+
+        return self._arrow(principal, TOTAL_SCHEMA, asked)
 
     def latest(self, principal: Principal, selection: Selection) -> pa.Table:
         return self._arrow(principal, RECORD_SCHEMA, lambda known: postgres_sql.latest(selection, known.tables, known.retractions))

@@ -15,7 +15,8 @@ from twinwright.clock import HOUR
 from twinwright.storage.layout import MASK_BITS, ColumnType, ReadingTable, Retraction, Selection
 from twinwright.storage.protocol import GOOD, REMOVED
 from twinwright.storage.query import Query, sightings_matter
-from twinwright.storage.rows import LIFETIME, RELATIONSHIP
+from twinwright.storage.rows import LIFETIME, RELATIONSHIP, RELATIONSHIP_ROW
+from twinwright.storage.totals import What
 
 HOUR_OF_TIME = f"CASE WHEN time >= 0 THEN time / {HOUR} ELSE -((-time + {HOUR - 1}) / {HOUR}) END"  # `/` rounds towards zero
 
@@ -106,11 +107,13 @@ def lifetimes(twin: str | None, as_of: int | None, known_at: int | None) -> Quer
     return query.add(f" ORDER BY number, {_NEWEST_VERSION}")
 
 
-def relationships(as_of: int | None, known_at: int | None) -> Query:
-    """The same of edges, without those that were removed."""
-    query = Query(f"SELECT {RELATIONSHIP} FROM (SELECT DISTINCT ON (source, id) * FROM relationships WHERE true")
+def relationships(as_of: int | None, known_at: int | None, *, rows: bool = False) -> Query:
+    """The same of edges, without those that were removed; `rows`: as RELATIONSHIP_SCHEMA has them, in no order."""
+    query = Query(
+        f"SELECT {RELATIONSHIP_ROW if rows else RELATIONSHIP} FROM (SELECT DISTINCT ON (source, id) * FROM relationships WHERE true"
+    )
     _versions(as_of, known_at, query)
-    return query.add(f" ORDER BY source, id, {_NEWEST_VERSION}) AS newest WHERE NOT removed ORDER BY source, id")
+    return query.add(f" ORDER BY source, id, {_NEWEST_VERSION}) AS newest WHERE NOT removed{'' if rows else ' ORDER BY source, id'}")
 
 
 def lifetime_versions(after: int, through: int) -> Query:
@@ -245,6 +248,19 @@ def history(selection: Selection, tables: Sequence[ReadingTable], retractions: S
     if selection.good_only:
         query.add(f" WHERE kind = {GOOD}")
     return query.add(" ORDER BY twin, path, time, source")
+
+
+def window_totals(selection: Selection, tables: Sequence[ReadingTable], retractions: Sequence[Retraction], what: What) -> Query:
+    """Of each time of a lifetime the record of the greatest source, and of its versions the greatest."""
+    query = _every(selection, tables, retractions)
+    query.add(f", heard AS (SELECT DISTINCT ON (twin, time) * FROM every ORDER BY twin, time, source DESC, {_VERSION})")
+    value, at = {
+        "first": ("(array_agg(v ORDER BY time))[1]", "min(time)"),
+        "last": ("(array_agg(v ORDER BY time DESC))[1]", "max(time)"),
+    }.get(what, (f"{what}(v)", "NULL::bigint"))
+    numbers = "SELECT twin, time, unit, coalesce(num, whole::double precision) AS v FROM heard"
+    numbers += f" WHERE kind = {GOOD} AND type IN ('DOUBLE', 'BIGINT')"
+    return query.add(f" SELECT twin, unit, count(*), {value}, {at} FROM ({numbers}) AS numbers GROUP BY twin, unit")
 
 
 def latest(selection: Selection, tables: Sequence[ReadingTable], retractions: Sequence[Retraction]) -> Query:

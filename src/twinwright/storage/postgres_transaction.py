@@ -15,6 +15,7 @@ from twinwright.clock import HOUR
 from twinwright.errors import StoreError
 from twinwright.storage import postgres_expiry, postgres_sql
 from twinwright.storage.expiry import Expiry
+from twinwright.storage.graph_rows import lifetimes_table, relationships_table, stored_relationships
 from twinwright.storage.layout import (
     ColumnType,
     Counts,
@@ -33,6 +34,7 @@ from twinwright.storage.protocol import CELL_SCHEMA, CHECKPOINT_SCHEMA, VALUE_SC
 from twinwright.storage.rows import counts_row, letters_table
 
 DAY = 24 * HOUR
+_FEW = 1_000  # rows
 _PIECE = 1 << 20  # bytes of a COPY that are handed over at a time
 _ARROW: dict[ColumnType, pa.DataType] = {
     "DOUBLE": pa.float64(),
@@ -199,18 +201,13 @@ class PostgresTransaction(LogLine):
         return table
 
     def declare_twins(self, lifetimes: Sequence[Lifetime]) -> None:
-        self._insert_all(
-            "lifetimes", [(one.number, one.twin, one.interface, one.since, one.until, self.commit, one.changed_at) for one in lifetimes]
-        )
+        self._insert("lifetimes", lifetimes_table(lifetimes, self.commit))
 
     def declare_relationships(self, relationships: Sequence[Relationship]) -> None:
-        self._insert_all(
-            "relationships",
-            [
-                (r.source, r.id, r.name, r.target, json.dumps(dict(r.properties), sort_keys=True), self.commit, r.removed, r.changed_at)
-                for r in relationships
-            ],
-        )
+        self._insert("relationships", relationships_table(relationships, self.commit))
+
+    def append_relationships(self, rows: pa.Table) -> None:
+        self._copy("relationships", stored_relationships(rows, self.commit))
 
     def save_cells(self, contract: str, through: int, rows: pa.Table, *, replace: bool) -> None:
         rows = rows.select(CELL_SCHEMA.names).cast(CELL_SCHEMA)
@@ -261,7 +258,11 @@ class PostgresTransaction(LogLine):
             for start in range(0, len(data), _PIECE):
                 copy.write(data[start : start + _PIECE])
 
-    def _insert_all(self, name: str, rows: Sequence[tuple[Any, ...]]) -> None:
-        if rows:
+    def _insert(self, name: str, rows: pa.Table) -> None:
+        """The same; few rows go without what COPY has to have compiled."""
+        if len(rows) > _FEW:
+            self._copy(name, rows)
+        elif len(rows):
+            marks = ", ".join(["%s"] * rows.num_columns)
             with self._con.cursor() as cursor:
-                cursor.executemany(f"INSERT INTO {name} VALUES ({', '.join(['%s'] * len(rows[0]))})", rows)
+                cursor.executemany(f"INSERT INTO {name} VALUES ({marks})", list(zip(*rows.to_pydict().values(), strict=True)))

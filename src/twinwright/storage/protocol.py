@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -30,6 +30,9 @@ from twinwright.storage.layout import (
 )
 from twinwright.storage.records import RecordStore
 from twinwright.storage.sealing import STEP_ROWS, Unsealed
+
+if TYPE_CHECKING:
+    from twinwright.storage.totals import What
 
 CommitListener = Callable[[Commit], None]
 
@@ -102,6 +105,10 @@ class Transaction(Protocol):
 
     def declare_relationships(self, relationships: Sequence[Relationship]) -> None:
         """Relationships, or next versions of them: other properties, removed."""
+        ...
+
+    def append_relationships(self, rows: pa.Table) -> None:
+        """Very many of them, none removed: RELATIONSHIP_SCHEMA, whose `commit` is left alone for this one's."""
         ...
 
     def let_go(self, expiry: Expiry) -> int:
@@ -207,6 +214,10 @@ class Store(RecordStore, Protocol):
         """The edges that are there, by source and id, in their newest version; those that were at an event time, as known at a commit."""
         ...
 
+    def relationship_rows(self, principal: Principal, *, as_of: int | None = None, known_at: int | None = None) -> pa.Table:
+        """The same in columns, in no order: RELATIONSHIP_SCHEMA."""
+        ...
+
     def lifetime_versions(self, principal: Principal, after: int, through: int) -> list[Lifetime]:
         """Every version that the commits after one, through another, made known, and of each of these lifetimes the newest that was known
         before; by (number, commit, changed_at)."""
@@ -220,6 +231,10 @@ class Store(RecordStore, Protocol):
 
     def history(self, principal: Principal, selection: Selection) -> pa.Table:
         """The current record of every key in the selection, ordered by (twin, path, time, source): RECORD_SCHEMA."""
+        ...
+
+    def window_totals(self, principal: Principal, selection: Selection, what: What) -> pa.Table:
+        """What the good numbers of one path come to, by lifetime and unit: TOTAL_SCHEMA of `totals.py`, of what `history` tells."""
         ...
 
     def latest(self, principal: Principal, selection: Selection) -> pa.Table:
@@ -355,6 +370,18 @@ CELL_SCHEMA = pa.schema(
         ("num", pa.float64()),
         ("int", pa.int64()),
         ("txt", pa.string()),
+    ]
+)
+
+RELATIONSHIP_SCHEMA = pa.schema(
+    [
+        ("source", pa.string()),
+        ("id", pa.string()),
+        ("name", pa.string()),
+        ("target", pa.string()),
+        ("properties", pa.string()),  # a JSON object with sorted keys
+        ("changed_at", pa.int64()),
+        ("commit", pa.int64()),
     ]
 )
 

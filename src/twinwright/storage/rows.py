@@ -18,6 +18,7 @@ LETTER: Final = "contract, source, revision, reason, detail, payload, captures, 
 RECORD: Final = "kind, id, body, commit, made_at, principal"
 LIFETIME: Final = "number, twin, interface, since, until, changed_at, commit"
 RELATIONSHIP: Final = "source, id, name, target, properties, removed, changed_at, commit"
+RELATIONSHIP_ROW: Final = "source, id, name, target, properties, changed_at, commit"
 
 
 def counts_row(counts: Counts) -> list[int]:

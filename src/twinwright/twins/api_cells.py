@@ -21,6 +21,7 @@ from twinwright.twins.values import API_SOURCE
 Cell = Mapping[str, Any]  # a row of RECORD_SCHEMA
 WRITES = "graph"  # the kind of commit whose values are put here by who wrote them
 _OTHERS = frozenset({WRITES, "ingest", "replay", "retry", "derived", "materialise", "expire", "clock"})  # these write none
+_MOST_CHUNKS = 64  # of the columns
 _MOST_CHANGED = 200_000  # twins beside the columns; then the columns are read anew
 
 
@@ -60,6 +61,14 @@ class ApiCells:
                 self._changed[number][path] = cell
         if len(self._changed) > _MOST_CHANGED:
             self._twins = None
+
+    def put_rows(self, rows: pa.Table) -> None:
+        """The same of lifetimes whose numbers are greater than all before, sorted by them: RECORD_SCHEMA."""
+        if self._twins is not None:  # else they are read with the others
+            self._base = pa.concat_tables([self._base, rows])
+            self._twins = np.concatenate([self._twins, rows["twin"].to_numpy()])
+            if self._base["twin"].num_chunks > _MOST_CHUNKS:
+                self._base = self._base.combine_chunks()
 
     def _loaded(self) -> NDArray[np.int32]:
         if self._twins is None:

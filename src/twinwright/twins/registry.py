@@ -30,8 +30,10 @@ class TwinRegistry:
     def take(self, life: Lifetime, paths: Mapping[str, object]) -> None:
         """A lifetime that begins, or the next version of one; `paths` are those of its interface."""
         self._paths.setdefault(life.interface, paths)
-        lives = [one for one in self._by_twin.get(life.twin, []) if one.number != life.number]
-        lives = sorted([*lives, life], key=lambda one: one.number)
+        known = self._by_twin.get(life.twin)
+        lives = (
+            [life] if known is None else sorted([*(one for one in known if one.number != life.number), life], key=lambda one: one.number)
+        )
         self._by_number[life.number] = life
         self._by_twin[life.twin] = lives
         if len(lives) == 1 and _unbounded(life):

@@ -29,15 +29,15 @@ def scalar_type(schema: Primitive | Enum) -> ColumnType | None:
 
 def value_row(number: int, info: PathInfo, value: Any, *, time: int, correction: int) -> Row:
     """An observation by `api` of a value that conforms to its schema, at an event time in microseconds."""
-    type_, column, held = _held(info.schema, value)
+    type_, column, value = held(info.schema, value)
     row = _row(number, info, time, correction, type_)
-    row |= {"kind": GOOD, column: held}
+    row |= {"kind": GOOD, column: value}
     return row
 
 
 def removed_row(number: int, info: PathInfo, *, time: int, correction: int) -> Row:
     """That there is no value from an event time on."""
-    type_, _, _ = _held(info.schema, None)
+    type_, _, _ = held(info.schema, None)
     return _row(number, info, time, correction, type_) | {"kind": REMOVED}
 
 
@@ -48,8 +48,8 @@ def _row(number: int, info: PathInfo, time: int, correction: int, type_: ColumnT
     }  # fmt: skip
 
 
-def _held(schema: Schema, value: Any) -> tuple[ColumnType, str, Any]:
-    """(type, column, value in it). A decimal is text and stays it; what fits no column is canonical JSON."""
+def held(schema: Schema, value: Any) -> tuple[ColumnType, str, Any]:
+    """How a value that conforms is stored: (type, column, value in it). A decimal stays text; what fits no column is canonical JSON."""
     type_ = scalar_type(schema) if isinstance(schema, Primitive | Enum) else None
     if isinstance(value, str) or type_ is None or type_ == "VARCHAR":
         return "VARCHAR", "txt", value if isinstance(value, str) or value is None else canonical_json(value)

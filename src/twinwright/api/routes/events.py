@@ -23,6 +23,7 @@ from twinwright.api.serving import MAX_COMMIT, Asking, Caller
 from twinwright.api.streaming import EVENTS, SIGN_OF_LIFE, STILL_HERE, accepts, error_text, event_text, server_sent
 from twinwright.errors import BusyError, TwinwrightError, UsageError
 from twinwright.events.filter import MOST_CHARACTERS, filter_of
+from twinwright.events.pages import place_of
 
 router = APIRouter(tags=["events"])
 Filter = Annotated[str | None, Query(min_length=1, max_length=MOST_CHARACTERS, description="Which, as in event routes; default: all.")]
@@ -39,30 +40,25 @@ async def events(
     asking: Asking,
     filter: Filter = None,
     since: Annotated[int | None, Query(ge=0, le=MAX_COMMIT, description="After this commit; default: from now on.")] = None,
-    last: Annotated[str | None, Header(alias="Last-Event-ID", max_length=40, description="The last id that came: go on there.")] = None,
+    place: Annotated[str | None, Query(max_length=60, description="After this place, which a page or the id of an event told.")] = None,
+    last: Annotated[str | None, Header(alias="Last-Event-ID", max_length=60, description="The last id that came: go on there.")] = None,
 ) -> Response:
-    """A stream for who accepts `text/event-stream`, else a page: ask on with its `through` as `since`.
+    """A stream for who accepts `text/event-stream`, else a page: ask on with its `place`. A commit that has very many events goes over
+    several pages.
 
-    Of a stream `data` is a CloudEvent, `event` its type. An `id` is the commit up to which all has come: it is sent with the last event of
-    each commit.
+    Of a stream `data` is a CloudEvent, `event` its type. An `id` is a place: all up to there has come.
     """
     if filter is not None:
         filter_of(filter)  # refused before the stream begins
-    after = since if last is None else _commit(last)
-    first = await asking.serving.reads.run(asking.platform.events, after=after, filter=filter)
+    begin, where = (last, "Last-Event-ID") if last is not None else (place, "place")
+    after = since if begin is None else place_of(begin, where).commit
+    first = await asking.serving.reads.run(asking.platform.events, after=since, place=begin, filter=filter)
     if after is not None and after > first["last"]:
-        what = f"there is no commit {after} yet"
-        raise UsageError(what, where="Last-Event-ID", remedy=f"The newest is {first['last']}")
+        raise UsageError(f"there is no commit {after} yet", where=where, remedy=f"The newest is {first['last']}")
     if not accepts(request, EVENTS):
         return JsonResponse(first)
     with asking.serving.stream():  # a status tells it; from there on it is an event
         return server_sent(_stream(asking, first, filter))
-
-
-def _commit(last: str) -> int:
-    if not last.isdecimal() or int(last) > MAX_COMMIT:
-        raise UsageError(f"{last[:40]!r} is no id of a stream", where="Last-Event-ID", remedy="Send the last `id` as it came, or none")
-    return int(last)
 
 
 async def _stream(asking: Caller, page: dict[str, Any], filter: str | None) -> AsyncGenerator[bytes, None]:
@@ -76,21 +72,21 @@ async def _stream(asking: Caller, page: dict[str, Any], filter: str | None) -> A
         return
     with place:
         clock = asyncio.get_running_loop().time
-        spoke, told = clock(), -1
+        spoke, told = clock(), ""
         yield b": twinwright\n\n"
         while not serving.closing.is_set():
             for text in _lines(page["events"]):
                 yield text
             quiet = clock() - spoke >= SIGN_OF_LIFE
-            if page["events"] or (quiet and page["through"] != told):
-                told, spoke = page["through"], clock()
+            if page["events"] or (quiet and page["place"] != told):
+                told, spoke = page["place"], clock()
                 yield f"id: {told}\n\n".encode()  # a place without an event: commits that had none for this filter are not read again
             elif quiet:
                 spoke = clock()
                 yield STILL_HERE
             if page["through"] >= page["last"]:
                 await asyncio.sleep(_LOOK_SECONDS)
-            reading = asyncio.ensure_future(serving.reads.run(asking.platform.events, after=page["through"], filter=filter))
+            reading = asyncio.ensure_future(serving.reads.run(asking.platform.events, place=page["place"], filter=filter))
             try:
                 while not (await asyncio.wait({reading}, timeout=SIGN_OF_LIFE))[0]:
                     spoke = clock()
@@ -107,10 +103,10 @@ async def _stream(asking: Caller, page: dict[str, Any], filter: str | None) -> A
 
 
 def _lines(events: list[dict[str, Any]]) -> list[bytes]:
-    """The id goes with the last event of a commit: who loses the stream before it is told all of that commit again."""
+    """The id goes with the last event of a commit, but for the last of a page, which may end within one."""
     texts = []
     for at, one in enumerate(events):
-        ends = at + 1 == len(events) or events[at + 1]["commit"] != one["commit"]
+        ends = at + 1 < len(events) and events[at + 1]["commit"] != one["commit"]
         texts.append(event_text(one["event"]["type"], one["event"], one["commit"] if ends else None))
     return texts
 

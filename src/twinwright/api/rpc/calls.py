@@ -123,9 +123,9 @@ class Calls:
 
     async def _events(self, rpc: Rpc, request: Any, context: Any) -> None:
         async def take(name: str, data: Any, id: str) -> None:
-            place = {"position": int(id)} if id else {}
+            position = int(id) if id.isdecimal() else None
             text = "" if data is None else msgspec.json.encode(data).decode()
-            await self._write(context, v1_pb2.Event(type=name, json=text, **place))
+            await self._write(context, v1_pb2.Event(type=name, json=text, position=position, place=id))
 
         await self._until_closing(self._sent(rpc, request, context, take))
 

@@ -1364,22 +1364,26 @@ class Clock(_message.Message):
     def __init__(self, suspect: _Optional[bool] = ..., step_seconds: _Optional[float] = ..., resumes_in_seconds: _Optional[float] = ..., skew_seconds: _Optional[float] = ..., now: _Optional[str] = ...) -> None: ...
 
 class EventsRequest(_message.Message):
-    __slots__ = ("after", "filter")
+    __slots__ = ("after", "filter", "place")
     AFTER_FIELD_NUMBER: _ClassVar[int]
     FILTER_FIELD_NUMBER: _ClassVar[int]
+    PLACE_FIELD_NUMBER: _ClassVar[int]
     after: int
     filter: str
-    def __init__(self, after: _Optional[int] = ..., filter: _Optional[str] = ...) -> None: ...
+    place: str
+    def __init__(self, after: _Optional[int] = ..., filter: _Optional[str] = ..., place: _Optional[str] = ...) -> None: ...
 
 class Event(_message.Message):
-    __slots__ = ("type", "json", "position")
+    __slots__ = ("type", "json", "position", "place")
     TYPE_FIELD_NUMBER: _ClassVar[int]
     JSON_FIELD_NUMBER: _ClassVar[int]
     POSITION_FIELD_NUMBER: _ClassVar[int]
+    PLACE_FIELD_NUMBER: _ClassVar[int]
     type: str
     json: str
     position: int
-    def __init__(self, type: _Optional[str] = ..., json: _Optional[str] = ..., position: _Optional[int] = ...) -> None: ...
+    place: str
+    def __init__(self, type: _Optional[str] = ..., json: _Optional[str] = ..., position: _Optional[int] = ..., place: _Optional[str] = ...) -> None: ...
 
 class ListWebhooksRequest(_message.Message):
     __slots__ = ()

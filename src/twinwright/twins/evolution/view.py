@@ -17,8 +17,10 @@ import pyarrow.compute as pc
 
 from twinwright import units
 from twinwright.governance.principals import Principal
+from twinwright.storage.duckdb_totals import totals_of
 from twinwright.storage.layout import Selection
 from twinwright.storage.protocol import BAD, GOOD, RECORD_SCHEMA, Store
+from twinwright.storage.totals import What
 from twinwright.twins.evolution.lineage import NO_LINEAGES, Lineages, Route
 from twinwright.twins.evolution.migration import KINDS, Way
 from twinwright.twins.quality import Criteria
@@ -246,6 +248,12 @@ class EvolvedStore:
         if not self.evolution.active:
             return self._store.history(principal, selection)
         return self.evolution.history(self._store, principal, selection)
+
+    def window_totals(self, principal: Principal, selection: Selection, what: What) -> pa.Table:
+        """See `Store.window_totals`."""
+        if not self.evolution.active:
+            return self._store.window_totals(principal, selection, what)
+        return totals_of(self.history(principal, selection), what)
 
     def latest(self, principal: Principal, selection: Selection) -> pa.Table:
         """See `Store.latest`."""

@@ -6,19 +6,25 @@ another: the time of a write is now, or just after the newest event time of what
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from twinwright.errors import DigitalTwinNotFoundError
 from twinwright.schema import Ontology
 from twinwright.storage.layout import Lifetime, Relationship
-from twinwright.storage.protocol import VALUE_SCHEMA, Transaction
+from twinwright.storage.protocol import RECORD_SCHEMA, VALUE_SCHEMA, Transaction
 from twinwright.twins.documents import Cell, winners
 from twinwright.twins.evolution import UNCHANGED, Evolution
-from twinwright.twins.graph.current import Edges, Key
+from twinwright.twins.graph.blocks import TwinBlock
+from twinwright.twins.graph.current import Edges
+from twinwright.twins.graph.edge_columns import EdgeColumns, Hashes, Key
 from twinwright.twins.registry import TwinRegistry
 from twinwright.twins.state import StateCache
 from twinwright.twins.values import Row, removed_row, value_row
@@ -52,12 +58,19 @@ class Draft:
     _by_source: dict[str, dict[str, Relationship]] = field(default_factory=dict)
     _cells: dict[int, dict[str, Cell]] = field(default_factory=dict)
     _added: int = 0
+    _blocks: list[tuple[int, TwinBlock]] = field(default_factory=list)  # with the number of its first lifetime
+    _edge_rows: list[pa.Table] = field(default_factory=list)
+    _edge_columns: EdgeColumns = field(default_factory=EdgeColumns)  # the same
 
     # --- looking -----------------------------------------------------------------------------------------------------
 
     def alive(self, twin: str) -> Lifetime | None:
         life = self._lives.get(twin)
         return self.world.registry.alive(twin) if life is None else life if life.alive else None
+
+    def never_was(self, twin: str) -> bool:
+        """Whether there is no incarnation of it, not one that has ended either."""
+        return twin not in self._lives and twin not in self.world.registry
 
     def current(self, twin: str) -> Lifetime:
         """The lifetime of a twin that is there. Raises DigitalTwinNotFoundError."""
@@ -70,11 +83,13 @@ class Draft:
 
     def edge(self, source: str, id: str) -> Relationship | None:
         edge = self._edges.get((source, id))
-        return self.world.edges.get(source, id) if edge is None else None if edge.removed else edge
+        if edge is None:
+            return self._edge_columns.get((source, id)) or self.world.edges.get(source, id)
+        return None if edge.removed else edge
 
     def outgoing(self, twin: str) -> dict[str, Relationship]:
         """By id."""
-        found = dict(self.world.edges.outgoing(twin))
+        found = {**self.world.edges.outgoing(twin), **{edge.id: edge for edge in self._edge_columns.outgoing(twin)}}
         for id, edge in self._by_source.get(twin, {}).items():
             found.pop(id, None)
             if not edge.removed:
@@ -84,10 +99,21 @@ class Draft:
     def touches(self, twin: str) -> Iterator[Relationship]:
         """Relationships that begin at a twin or lead to it."""
         yield from self.outgoing(twin).values()
-        for edge in self.world.edges.incoming(twin):
+        for edge in chain(self.world.edges.incoming(twin), self._edge_columns.incoming(twin)):
             if (edge.source, edge.id) not in self._edges:
                 yield edge
         yield from (edge for edge in self._edges.values() if edge.target == twin and not edge.removed)
+
+    def fresh(self, sources: Sequence[str], keys: Hashes) -> list[bool]:
+        """Whether there is nothing and never was under each key (source, id) of a relationship, by its hash; it may say no in vain."""
+        here = self._edge_columns.known(keys).tolist()
+        world = self.world.edges.fresh(sources, keys)
+        return [ok and not known and source not in self._by_source for source, known, ok in zip(sources, here, world, strict=True)]
+
+    def named(self, sources: Hashes, name: str) -> NDArray[np.int64]:
+        """How many relationships of a name begin at each twin that none of a draft's single ones and of late changes does, by its hash;
+        it may say too many."""
+        return self._edge_columns.named(sources, name) + self.world.edges.named(sources, name)
 
     def cells(self, number: int) -> dict[str, Cell]:
         """The winner of each path of a lifetime (law 2)."""
@@ -97,7 +123,12 @@ class Draft:
         return held
 
     def _known_of(self, number: int) -> Sequence[Cell]:
-        """What is committed of a lifetime, under the paths of its interface."""
+        """What is known of a lifetime before the single values of this draft, under the paths of its interface."""
+        if self._blocks and number >= self._blocks[0][0]:
+            first, block = self._blocks[bisect_right(self._blocks, number, key=lambda placed: placed[0]) - 1]
+            if number - first < len(block.ids):
+                rows = block.cells(number - first, number, self.world.ontology, self.now, self.commit)
+                return [{**row, "commit": self.commit} for row in rows]
         return self.world.evolution.cells(self.world.state.of_twin(number))
 
     # --- adding ------------------------------------------------------------------------------------------------------
@@ -121,6 +152,15 @@ class Draft:
         at = max(self._after(life.changed_at), newest + 1)
         self._put_life(replace(life, until=at, changed_at=at, commit=self.commit))
 
+    def begin_block(self, block: TwinBlock) -> None:
+        """Twins that never were, each with its values."""
+        first = self.world.registry.highest + self._added + 1
+        self._added += len(block.ids)
+        lives = [Lifetime(number, id, block.interface, commit=self.commit) for number, id in enumerate(block.ids, first)]
+        self.lives += lives
+        self._lives.update(zip(block.ids, lives, strict=True))
+        self._blocks.append((first, block))
+
     def change_interface(self, life: Lifetime, interface: str) -> Lifetime:
         changed = replace(life, interface=interface, changed_at=self._after(life.changed_at), commit=self.commit)
         self._put_life(changed)
@@ -138,6 +178,13 @@ class Draft:
         self.edges.append(dated)
         self._edges[key] = self._by_source.setdefault(edge.source, {})[edge.id] = dated
         return dated
+
+    def put_edge_rows(self, rows: pa.Table) -> None:
+        """Relationships that are `fresh`, in columns (RELATIONSHIP_SCHEMA)."""
+        for name, value in (("changed_at", self.now), ("commit", self.commit)):
+            rows = rows.set_column(rows.schema.get_field_index(name), name, pa.repeat(pa.scalar(value, pa.int64()), len(rows)))
+        self._edge_rows.append(rows)
+        self._edge_columns.add(rows)
 
     def set_value(self, life: Lifetime, path: str, value: Any, at: int | None = None) -> None:
         """`at` the event time that the client gave, if it did."""
@@ -173,22 +220,41 @@ class Draft:
 
     @property
     def empty(self) -> bool:
-        return not (self.lives or self.edges or self.rows or self.records)
+        return not (self.structural or self.rows or self.records)
+
+    @property
+    def structural(self) -> bool:
+        """Whether it changes which twins and relationships there are."""
+        return bool(self.lives or self.edges or self._edge_rows)
 
     def write(self, transaction: Transaction) -> None:
         """All of it."""
         transaction.declare_twins(self.lives)
+        if self._edge_rows:
+            transaction.append_relationships(pa.concat_tables(self._edge_rows))
         transaction.declare_relationships(self.edges)
+        if self._blocks:
+            transaction.append_values(self._block_rows())
         if self.rows:
             columns = {name: [row[name] for row in self.rows] for name in VALUE_SCHEMA.names}
             transaction.append_values(pa.table(columns, schema=VALUE_SCHEMA))
         for kind, id, body in self.records:
             transaction.put_record(kind, id, body)
 
+    def _block_rows(self) -> pa.Table:
+        parts = [block.rows(first, self.world.ontology, self.now, self.commit) for first, block in self._blocks]
+        return pa.concat_tables(parts)
+
     def publish(self, paths_of: Callable[[str], Mapping[str, object]]) -> None:
         """It is committed: let everybody see it. Call with the state's lock held."""
         for life in self.lives:
             self.world.registry.take(life, paths_of(life.interface))
+        if self._edge_rows:
+            self.world.edges.take_rows(pa.concat_tables(self._edge_rows))
         if self.edges:
             self.world.edges.take(self.edges)
+        if self._blocks:
+            rows = self._block_rows().drop_columns("lane")
+            commit = pa.repeat(pa.scalar(self.commit, pa.int64()), len(rows))
+            self.world.state.api.put_rows(rows.append_column("commit", commit).select(RECORD_SCHEMA.names))
         self.world.state.api.put({**row, "commit": self.commit} for row in self.rows)

@@ -11,8 +11,8 @@ from twinwright.schema import Ontology
 from twinwright.storage.layout import Lifetime
 from twinwright.storage.protocol import GOOD
 from twinwright.twins.documents import value_of
-from twinwright.twins.graph.current import Key
 from twinwright.twins.graph.draft import Draft
+from twinwright.twins.graph.edge_columns import Key
 from twinwright.twins.graph.json_patch import same
 from twinwright.twins.graph.measured import converted
 from twinwright.twins.graph.relationship_writes import delete_relationship

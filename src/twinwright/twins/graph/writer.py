@@ -144,7 +144,7 @@ class GraphWriter:
             draft.publish(_paths(draft.world))
         for waiting, value in done:
             waiting.future.set_result(Committed(value, token))
-        return bool(draft.lives or draft.edges)
+        return draft.structural
 
 
 class _NothingError(Exception):
