@@ -157,6 +157,52 @@ def test_runs_of_the_layout_before_are_moved_into_batches(service, admin, model,
     assert service.verify(admin, run["id"])["verified"]
 
 
+def of_before(path):
+    """A catalogue as it was written before what records have in common was told once."""
+    table = pq.read_table(path)
+    common = json.loads(table.schema.metadata[b"twinwright.common"])
+    rows = zip(table["common"].to_pylist(), table["record"].to_pylist(), strict=True)
+    whole = [json.dumps(common[place] | json.loads(own)) for place, own in rows]
+    pq.write_table(table.drop_columns("common").set_column(1, "record", [whole]).replace_schema_metadata(None), path)
+
+
+def test_batches_of_the_format_before_are_read_and_those_of_a_later_one_are_refused(service, admin, simple, scenario, tmp_path):
+    definition = simple("if p[0] == 3.0:\n    raise ValueError('three')\nreturn (p[0],)")
+    asked = ask(service, admin, definition, scenario(definition, "sweep: {k: [1, 2, 3]}"))
+    shown = [service.show(admin, run["id"]) for run in asked]
+    (path,) = (tmp_path / "runs" / "batches").glob("*/runs.parquet")
+    of_before(path)
+    assert [service.show(admin, run["id"]) for run in asked] == shown
+    assert service.verify(admin, asked[0]["id"])["verified"]
+    ask(service, admin, definition, scenario(definition, "sweep: {k: [4]}"))
+    assert service.prune(admin, before=0)["bytes"] == 0, "what batches of either format have is not unused"
+    table = pq.read_table(path).replace_schema_metadata({"twinwright.format": "3"})
+    pq.write_table(table, path)
+    with pytest.raises(StoreError, match="its format is 3"):
+        service.show(admin, asked[0]["id"])
+
+
+def test_runs_of_several_twins_and_inputs_in_one_batch_have_each_their_own_record(service, admin, simple, scenario):
+    definition = simple("return (p[0],)")
+    runs = stored(service, admin, definition, scenario(definition), 6)
+    shared = [{"twin": "a", "status": None}, {"twin": "b", "status": None}]
+    runs = [
+        replace(
+            run,
+            common=shared[index % 2],
+            inputs=run.inputs if index < 4 else run.inputs[: run.times.size].copy(),
+            record={**run.record, **shared[index % 2], "status": "ok", "member": index},
+        )
+        for index, run in enumerate(runs)
+    ]
+    with Written(service, admin, ManualClock(0)) as writer:
+        for run in runs:
+            writer.add(run)
+    for index, run in enumerate(runs):
+        shown = service.show(admin, run.id)
+        assert (shown["twin"], shown["status"], shown["member"]) == ("ab"[index % 2], "ok", index)
+
+
 def test_compare_names_the_first_differing_step_where_nothing_else_differs(service, admin, model, scenario, tmp_path):
     definition = model()
     a, b = (ask(service, admin, definition, scenario(definition), fresh=True)[0]["id"] for _ in range(2))

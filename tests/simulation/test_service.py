@@ -44,7 +44,11 @@ def test_a_scenario_gives_a_stored_run_with_units_log_and_findings(service, admi
     assert table.column("y").to_pylist() == y["values"]
     (code,) = (tmp_path / "runs" / "models").glob("*/artefact/tanks.py")
     assert code.read_text() == texts.TANKS_PY
-    record = json.loads(pq.read_table(folder / "runs.parquet")["record"][0].as_py())
+    table = pq.read_table(folder / "runs.parquet")
+    (common,) = json.loads(table.schema.metadata[b"twinwright.common"])
+    own = json.loads(table["record"][0].as_py())
+    record = common | own
+    assert "versions" not in own and service.show(admin, run["id"]).items() >= record.items()
     assert record["parameters"]["k1"] == {"value": 0.5, "unit": "V**0.5/s"}
     assert record["principal"] == "local-admin" and record["versions"]["numba"] and record["cost"]["cpu_seconds"] > 0
     assert service.list(admin)["runs"][0]["id"] == run["id"]

@@ -11,7 +11,7 @@ import hashlib
 import itertools
 import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -75,6 +75,14 @@ class Distribution:
         value = value if self.low is None else max(value, self.low)
         return value if self.high is None else min(value, self.high)
 
+    def at_each(self, shares: Floats) -> list[float]:
+        """As `at`, of many."""
+        if self.kind == "uniform" and self.low is None and self.high is None:
+            low, high = self.numbers
+            values: list[float] = (low + np.clip(shares, _EDGE, 1 - _EDGE) * (high - low)).tolist()  # the same arithmetic as that of one
+            return values
+        return [self.at(float(one)) for one in shares]
+
     def share_within(self) -> tuple[float, float]:
         """How much of the uncut shape lies below each bound."""
         return (0.0 if self.low is None else self._below(self.low)), (1.0 if self.high is None else self._below(self.high))
@@ -133,8 +141,5 @@ def designed(design: Design, size: int, distributions: Mapping[str, Distribution
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # that a Sobol size should be a power of two is said by who reads the scenario
         shares: Floats = np.asarray(sampler.random(size), np.float64)
-    return [_point(distributions, row) for row in shares]
-
-
-def _point(distributions: Mapping[str, Distribution], shares: Sequence[float] | Floats) -> dict[str, float]:
-    return {name: one.at(float(share)) for (name, one), share in zip(distributions.items(), shares, strict=True)}
+    columns = [one.at_each(shares[:, index]) for index, one in enumerate(distributions.values())]
+    return [dict(zip(distributions, row, strict=True)) for row in zip(*columns, strict=True)]

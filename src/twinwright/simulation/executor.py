@@ -26,7 +26,7 @@ import numpy as np
 from twinwright.simulation import plain_data
 from twinwright.simulation.child import Failure, Limits, Outcome, Success, run_in_child
 from twinwright.simulation.definition import ModelDefinition
-from twinwright.simulation.outcomes import Cancel, Cancelled
+from twinwright.simulation.outcomes import Cancel, Cancelled, Cost
 from twinwright.simulation.protocol import FailureKind
 
 _ENTRY, _BATCH = "twinwright.simulation.worker:run", "twinwright.simulation.worker:run_batch"
@@ -119,7 +119,7 @@ class BatchSizes:
         """How long runs have taken, without the child: what that costs is no reason to give it fewer of them."""
         with self._lock:
             target = _BATCH_SECONDS * len(seconds) / max(sum(seconds), 1e-5) if seconds else 1
-            self.size = int(max(1, min(_LARGEST_BATCH, target, 16 * self.size)))
+            self.size = int(max(1, min(_LARGEST_BATCH, target, 64 * self.size)))
 
     def shrink(self, count: int) -> None:
         """A child ended after so many runs."""
@@ -132,9 +132,10 @@ def run_batch(work: Sequence[Work], indices: list[int], sizes: BatchSizes) -> li
     come to. Raises Cancelled."""
     if not sizes.batching:
         return [(index, run_one(work[index])) for index in indices]
-    outcome = _child(_BATCH, _together([work[index] for index in indices]), work[indices[0]], grace=_GRACE)
+    works = [work[index] for index in indices]
+    outcome = _child(_BATCH, _together(works), works[0], grace=_GRACE)
     answered = indices[: len(outcome.parts)]
-    members = [_member(answer, work[index], outcome) for index, answer in zip(answered, outcome.parts, strict=False)]
+    members = [_member(answer, one, outcome) for one, answer in zip(works, outcome.parts, strict=False)]
     behind = indices[len(answered) :]
     told: list[tuple[int, Outcome]] = []
     suspect = True
@@ -197,8 +198,8 @@ def _member(answer: Any, work: Work, batch: Outcome) -> Outcome:
     """One member's outcome, with its own share of the costs."""
     if not isinstance(answer, dict):
         return Failure("refused", "the answer is not one of ours", "", batch.cost)
-    seconds, cpu = (float(answer.get(name, 0.0)) for name in ("seconds", "cpu_seconds"))
-    cost = replace(batch.cost, wall_seconds=seconds, cpu_seconds=cpu)
+    seconds, cpu = float(answer.get("seconds", 0.0)), float(answer.get("cpu_seconds", 0.0))
+    cost = Cost(seconds, cpu, batch.cost.peak_memory, batch.cost.network_cut)
     log = str(answer.get("log", ""))
     if "failure" in answer:
         return Failure(answer["failure"], str(answer.get("message")), log, cost)
@@ -234,5 +235,8 @@ def _has_shape(result: Any, definition: ModelDefinition, samples: int) -> bool:
     """A child may answer anything: what is not an array of the declared size goes no further."""
     if not isinstance(result, dict) or not isinstance(result.get("warnings"), list) or not isinstance(result.get("events"), list):
         return False
-    sizes = {"outputs": len(definition.outputs), "states": len(definition.states)}
-    return all(isinstance(result.get(name), np.ndarray) and result[name].shape == (samples, size) for name, size in sizes.items())
+    outputs, states = result.get("outputs"), result.get("states")
+    if not isinstance(outputs, np.ndarray) or not isinstance(states, np.ndarray):
+        return False
+    sizes = (samples, len(definition.outputs)), (samples, len(definition.states))
+    return bool((outputs.shape, states.shape) == sizes)

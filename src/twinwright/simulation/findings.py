@@ -71,6 +71,11 @@ def extrapolations(definition: ModelDefinition, parameters: Mapping[str, float],
     return warnings
 
 
+def limited(definition: ModelDefinition) -> bool:
+    """Whether there is anything that a run could leave."""
+    return next(_ranges(definition), None) is not None
+
+
 def _ranges(definition: ModelDefinition) -> Iterator[tuple[str, Range, str]]:
     ports: tuple[InputPort | OutputPort, ...] = (*definition.inputs, *definition.outputs)
     for port in ports:

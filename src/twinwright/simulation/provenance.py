@@ -9,7 +9,7 @@ from typing import Any
 from twinwright.clock import SECOND, format_duration, to_iso
 from twinwright.governance.principals import Principal
 from twinwright.simulation.digest import engine_versions, platform_tag
-from twinwright.simulation.findings import check_constraint, columns, extrapolations
+from twinwright.simulation.findings import check_constraint, columns, extrapolations, limited
 from twinwright.simulation.outcomes import Failure, Outcome, Success
 from twinwright.simulation.protocol import Floats
 from twinwright.simulation.registry import machine_of
@@ -76,6 +76,8 @@ def record_of(run: ResolvedRun, outcome: Outcome, id: str, seconds: float, commo
 
 def findings(run: ResolvedRun, outputs: Floats, states: Floats, warnings: Sequence[str]) -> dict[str, Any]:
     """`constraints` and `warnings` of a run over its trajectories: they depend on the scenario, not on the numbers alone."""
+    if not run.scenario.constraints and not limited(run.definition):
+        return {"constraints": [], "warnings": [*run.warnings, *warnings]}
     named = columns(run.definition, run.inputs, outputs, states)
     kept = [check_constraint(one, run.definition, named, run.grid) for one in run.scenario.constraints]
     outside = extrapolations(run.definition, run.parameters, named, run.grid)

@@ -4,6 +4,9 @@
 <runs>/inputs/<digest>.parquet  time, t (seconds since the beginning) and each input, units in field metadata
 <runs>/batches/<id>/            runs.parquet: id, record (JSON: provenance, status, findings), log, and where its samples are
                                 outputs.parquet: time, t and each output, run after run; the same of states in states.parquet
+
+In `runs.parquet` of format 2 (its metadata say so) a `record` is what is a run's own. What it has in common with others is in the
+metadata's `common`, a JSON list, and the column `common` says at which place. Batches without a format have whole records.
 """
 
 from __future__ import annotations
@@ -14,8 +17,8 @@ import os
 import shutil
 import threading
 import uuid
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -29,8 +32,12 @@ from twinwright.simulation.definition import ModelDefinition
 from twinwright.simulation.digest import digest
 from twinwright.simulation.protocol import Floats
 
-_CATALOGUE = pa.schema([("id", pa.string()), ("record", pa.string()), ("log", pa.string()), ("first", pa.int64()), ("samples", pa.int64())])
+_TEXT, _NUMBER = pa.string(), pa.int64()
+_CATALOGUE = pa.schema([("id", _TEXT), ("record", _TEXT), ("log", _TEXT), ("first", _NUMBER), ("samples", _NUMBER), ("common", pa.int32())])
+_FORMAT, _COMMON, _NEWEST = b"twinwright.format", b"twinwright.common", b"2"
 _SPAN = ("time", "t")
+_SNAPSHOTS = ("model_snapshot", "input_snapshot")
+_ELSEWHERE = frozenset({"definition", *_SNAPSHOTS})  # kept, and not in a run's own record
 _SAMPLES_A_GROUP, _RUNS_A_GROUP = 1 << 16, 256  # what is read together where one run is asked for
 
 
@@ -55,6 +62,7 @@ class StoredRun:
     outputs: Floats | None
     states: Floats | None
     log: str
+    common: Mapping[str, Any] = field(default_factory=dict)  # what of the record is, as the same objects, in those of other runs
 
 
 def write_batch(directory: Path, id: str, runs: Sequence[StoredRun]) -> None:
@@ -77,8 +85,11 @@ def _arrays(run: StoredRun) -> tuple[int, int, str]:
 def read_run(directory: Path, batch: str, id: str) -> StoredRun:
     """One run of a batch. Raises OSError, ValueError, KeyError, pa.ArrowException."""
     folder = directory / "batches" / batch
-    found = _opened(folder / "runs.parquet").row(id)
+    catalogue = _opened(folder / "runs.parquet")
+    found = catalogue.row(id)
     record = json.loads(found["record"])
+    if catalogue.common is not None:
+        record = {**catalogue.common[found["common"]], **record}
     definition = _read_model(directory / "models" / record["model_snapshot"])
     times, inputs = numbers(pq.read_table(directory / "inputs" / f"{record['input_snapshot']}.parquet"))
     outputs = states = None
@@ -94,8 +105,8 @@ def unused(directory: Path, batches: Iterable[str]) -> list[Path]:
     """The inputs and models that no run of these batches has."""
     used = set()
     for name in batches:
-        for text in pq.read_table(directory / "batches" / name / "runs.parquet", columns=["record"])["record"].to_pylist():
-            record = json.loads(text)
+        catalogue = _File(directory / "batches" / name / "runs.parquet")
+        for record in map(json.loads, catalogue.texts("record")) if catalogue.common is None else catalogue.common:
             used |= {record["input_snapshot"], record["model_snapshot"]}
     return [path for kind in ("inputs", "models") for path in sorted((directory / kind).glob("[!.]*")) if path.stem not in used]
 
@@ -126,14 +137,29 @@ def _write(part: Path, runs: Sequence[StoredRun]) -> None:
         states = [run.states for run in good if run.states is not None]
         if definition.states:
             _put_series(part / "states.parquet", _series(stamps, times, np.concatenate(states), definition.states))
-    rows, first = [], 0
+    _put(part / "runs.parquet", _catalogue(runs), _RUNS_A_GROUP, use_dictionary=["log", "common"])
+
+
+def _catalogue(runs: Sequence[StoredRun]) -> pa.Table:
+    """A row for each run; what records have in common is told once."""
+    samples = np.array([run.times.size if run.outputs is not None else 0 for run in runs], np.int64)
+    places: dict[tuple[int, str], int] = {}
+    common: list[dict[str, Any]] = []
+    texts, place_of = [], []
     for run in runs:
-        samples = run.times.size if run.outputs is not None else 0
-        record = {name: one for name, one in run.record.items() if name != "definition"}
-        text = msgspec.json.encode(record, enc_hook=_plain).decode()
-        rows.append({"id": run.id, "record": text, "log": run.log, "first": first if samples else None, "samples": samples})
-        first += samples
-    _put(part / "runs.parquet", pa.Table.from_pylist(rows, schema=_CATALOGUE), _RUNS_A_GROUP)
+        shared, record = run.common, run.record
+        key = id(shared), record["input_snapshot"]
+        if key not in places:
+            places[key] = len(common)
+            common.append({**shared, **{name: record[name] for name in _SNAPSHOTS}})
+            common[-1].pop("definition", None)
+        place_of.append(places[key])
+        own = {name: one for name, one in record.items() if name not in _ELSEWHERE and (name not in shared or one is not shared[name])}
+        texts.append(_encode(own))
+    first = pa.array(np.cumsum(samples) - samples, mask=samples == 0)
+    columns = [[run.id for run in runs], texts, [run.log for run in runs], first, samples, place_of]
+    arrays = [pa.array(column).cast(one.type) for column, one in zip(columns, _CATALOGUE, strict=True)]
+    return pa.Table.from_arrays(arrays, schema=_CATALOGUE.with_metadata({_FORMAT: _NEWEST, _COMMON: _encode(common)}))
 
 
 def _plain(value: Any) -> Any:
@@ -141,6 +167,9 @@ def _plain(value: Any) -> Any:
     if isinstance(value, np.generic):
         return value.item()
     raise TypeError(f"{type(value).__name__} does not belong into the record of a run")
+
+
+_encode = msgspec.json.Encoder(enc_hook=_plain).encode
 
 
 def _keep_model(folder: Path, definition: ModelDefinition) -> str:
@@ -223,6 +252,10 @@ class _File:
     def __init__(self, path: Path) -> None:
         self._file = pq.ParquetFile(path)
         self._ends = np.cumsum([self._file.metadata.row_group(group).num_rows for group in range(self._file.num_row_groups)])
+        said = self._file.schema_arrow.metadata or {}
+        if said.get(_FORMAT, _NEWEST) != _NEWEST:
+            raise ValueError(f"its format is {said[_FORMAT].decode(errors='replace')}, this version reads {_NEWEST.decode()} and older")
+        self.common: list[dict[str, Any]] | None = json.loads(said[_COMMON]) if _FORMAT in said else None
         self._groups: range | None = None
         self._read: pa.Table | None = None
         self._ids: dict[str, int] | None = None
@@ -237,10 +270,14 @@ class _File:
                 self._groups, self._read = groups, self._file.read_row_groups(groups)
             return self._read.slice(first - (int(self._ends[low - 1]) if low else 0), count)
 
+    def texts(self, name: str) -> list[str]:
+        """A whole column of texts."""
+        return list(self._file.read([name])[name].to_pylist())
+
     def row(self, id: str) -> dict[str, Any]:
         """The row of the catalogue with an id. Raises ValueError where there is none."""
         if self._ids is None:
-            self._ids = {one: index for index, one in enumerate(self._file.read(["id"])["id"].to_pylist())}
+            self._ids = {one: index for index, one in enumerate(self.texts("id"))}
         if id not in self._ids:
             raise ValueError("it is not in its batch")
         (found,) = self.rows(self._ids[id], 1).to_pylist()

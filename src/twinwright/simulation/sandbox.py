@@ -24,6 +24,7 @@ import msgspec
 
 from twinwright.errors import PlatformError, UsageError
 from twinwright.simulation import plain_data
+from twinwright.simulation.answers import told
 from twinwright.simulation.fork_server import LOG, PARTS, REQUEST, RESULT, Report, Request
 from twinwright.simulation.outcomes import Cancel, Cancelled, Cost, Failure, Limits, Outcome, Success
 
@@ -259,12 +260,9 @@ class _Job:
 
     def parts(self, limits: Limits) -> tuple[Any, ...]:
         """What the child had told before its end, whatever ended it."""
-        found = []
+        found: list[Any] = []
         with contextlib.suppress(UsageError, OSError):
-            body, at = memoryview(_read(self.work / PARTS, limits.output_bytes)), 0
-            while at + 8 <= len(body) and at + 8 + (size := int.from_bytes(body[at : at + 8], "little")) <= len(body):
-                found.append(plain_data.decode(body[at + 8 : at + 8 + size]))
-                at += 8 + size
+            found.extend(told(memoryview(_read(self.work / PARTS, limits.output_bytes))))
         return tuple(found)
 
     def close(self) -> None:

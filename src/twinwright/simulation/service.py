@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 
@@ -228,8 +228,7 @@ class Request:
         """Those that have to be repeated, because a condition came to hold."""
         again = []
         began = {"at": self.service.clock.now(), "from": self.service.clock.monotonic()}
-        runs = [self.runs[index] for index in indices]
-        work = [Work(run.definition, run.payload(self._data(run.definition)), run.scenario.limits, self.cancel) for run in runs]
+        work = _Works([self.runs[index] for index in indices], self._data, self.cancel)
         with RunWriter(self.service.runs, self.principal, self.service.clock, self._kept) as writer:
             elsewhere = self.executor.run_all(work, self.cancel) if self.executor else run_all(work, self.service.workers, self.cancel)
             for position, outcome in elsewhere:
@@ -279,7 +278,7 @@ class Request:
         result = outcome.result if isinstance(outcome, Success) else {}
         self.ending[record["id"]] = index
         kept = run.definition, run.times, run.inputs, result.get("outputs"), result.get("states")
-        return StoredRun(record["id"], record, *kept, outcome.log)
+        return StoredRun(record["id"], record, *kept, outcome.log, self._common[1])
 
     def _kept(self, stored: StoredRun) -> None:
         index = self.ending.pop(stored.id)
@@ -294,6 +293,28 @@ class Request:
         self.answered[index] = {**shown, "reused": reused, "outputs": _outputs(run.definition, self._shown_times(run.grid), outputs)}
         if self.progress:
             self.progress(len(self.answered), len(self.runs))
+
+
+class _Works(Sequence[Work]):
+    """Work that is made when it is asked for: of many runs only those that are about to be executed are there twice."""
+
+    def __init__(
+        self, runs: Sequence[ResolvedRun], data: Callable[[ModelDefinition], dict[str, Any]], cancel: threading.Event | None
+    ) -> None:
+        self._runs, self._data, self._cancel = runs, data, cancel
+
+    def __len__(self) -> int:
+        return len(self._runs)
+
+    @overload
+    def __getitem__(self, index: int) -> Work: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Work]: ...
+    def __getitem__(self, index: int | slice) -> Work | Sequence[Work]:
+        if isinstance(index, slice):
+            return [self[one] for one in range(*index.indices(len(self)))]
+        run = self._runs[index]
+        return Work(run.definition, run.payload(self._data(run.definition)), run.scenario.limits, self._cancel)
 
 
 def _same_outcome(stored: StoredRun, outcome: Outcome) -> dict[str, Any]:

@@ -53,6 +53,8 @@ def numbers(result: Any, count: int, what: str) -> Floats:
 
 def check_finite(what: str, names: Sequence[str], times: Floats, values: Floats) -> None:
     """Raises ModelError (`nan`) naming the first variable of `values` (n, len(names)) that is not finite, and the time."""
+    if not values.size:
+        return
     finite = np.isfinite(values)
     if finite.all():
         return

@@ -17,6 +17,7 @@ from twinwright.storage.journal_files import JournalFiles
 from twinwright.storage.layout import Counts, DeadLetter, KeptReceipt, Lifetime, ReadingColumn, ReadingTable, Relationship, Retraction
 from twinwright.storage.log_line import LogLine, require_position, require_revision
 from twinwright.storage.protocol import CELL_SCHEMA, CHECKPOINT_SCHEMA, VALUE_SCHEMA
+from twinwright.storage.record_text import record_text
 from twinwright.storage.rows import counts_row, letters_table
 
 
@@ -138,8 +139,7 @@ class DuckDBTransaction(LogLine):
         self.put_records(kind, {id: body})
 
     def put_records(self, kind: str, bodies: Mapping[str, Mapping[str, Any]]) -> None:
-        encode = json.JSONEncoder(sort_keys=True, allow_nan=False).encode
-        texts = [encode(body) for body in bodies.values()]
+        texts = [record_text(body) for body in bodies.values()]
         insert = "INSERT INTO records SELECT ?, unnest(?::VARCHAR[]), unnest(?::VARCHAR[]), ?, ?, ?"
         self._con.execute(insert, [kind, list(bodies), texts, self.commit, self.at, self._principal])
 

@@ -130,6 +130,9 @@ class FmuModel:
         self.outputs = [Column(md.by_name[one.variable], one.element) for one in (*bindings["outputs"], *bindings["states"])]
         self.settings = self._settings()
         self.fixed = {name: setting(md, settable(md, name), value) for name, value in self.options["settings"].items()}
+        shown = (*bindings["outputs"], *bindings["states"])
+        self._to_ports = [one.to_port for one in shown] if any((one.factor, one.offset) != (1.0, 0.0) for one in shown) else []
+        self._last: tuple[Any, ...] = (None, None, None, None)
         self.live: OrderedDict[str, Any] = OrderedDict()
         self.warnings = (self.unit.loops.warning,) if self.unit.loops.warning else ()
         exchange = self.unit.interface.kind == "me"
@@ -190,14 +193,13 @@ class FmuModel:
 
     def _advanced(self, state: State, times: Floats, inputs: Floats, *, keep: bool) -> Advance:
         begun, starts, saved, token = msgspec.msgpack.decode(state.opaque, type=tuple[float, dict[str, list[Any]], bytes | None, str])
-        at = np.ascontiguousarray(times + self.options["start_time"], np.float64)
-        rows = _converted(inputs, [one.to_fmu for one in self.bindings["inputs"]])
+        at, rows = self._as_fmu(times, inputs, again=not keep)
         session = self._session(state, begun, starts, saved, token, rows)
         numbers = np.zeros((at.size, len(self.outputs)))
         numbers[0] = session.now(float(at[0]))
         if at.size > 1:
             session.advance(at, rows, numbers)
-        values = _converted(numbers, [one.to_port for one in (*self.bindings["outputs"], *self.bindings["states"])])
+        values = _converted(numbers, self._to_ports) if self._to_ports else numbers
         count = len(self.bindings["outputs"])
         outputs, states = np.ascontiguousarray(values[:, :count]), np.ascontiguousarray(values[:, count:])
         check_finite("output", [one.name for one in self.definition.outputs], times, outputs)
@@ -208,6 +210,16 @@ class FmuModel:
         token = "" if self.unit.can_save else hashlib.sha256(state.opaque + at.tobytes() + rows.tobytes()).hexdigest()
         opaque = _encode(begun, starts, self._keep(session, token), token)
         return Advance(State(float(times[-1]), states[-1].copy(), state.parameters, opaque), outputs, states)
+
+    def _as_fmu(self, times: Floats, inputs: Floats, *, again: bool) -> tuple[Floats, Floats]:
+        """Times and inputs as the FMU takes them. `again`: they are of a whole run, as most runs of a process have them, and are known
+        as the objects that they are."""
+        if again and self._last[0] is times and self._last[1] is inputs:
+            return self._last[2], self._last[3]
+        at = np.ascontiguousarray(times + self.options["start_time"], np.float64)
+        rows = _converted(inputs, [one.to_fmu for one in self.bindings["inputs"]])
+        self._last = (times, inputs, at, rows) if again else (None,) * 4
+        return at, rows
 
     def _session(self, state: State, begun: float, starts: dict[str, list[Any]], saved: bytes | None, token: str, rows: Floats) -> Any:
         """The instance at a state: where it is already, started afresh, or restored."""

@@ -1,0 +1,75 @@
+"""The answers of runs that share a child, as bytes: each is told whole before the next run begins.
+
+An answer is its length (8 bytes, little-endian) and its body: MessagePack, or, where it is nothing but two tables and two times, as most
+are, a head of fixed size and the numbers as they lie in memory. Answers of one shape that follow each other are read as one table.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twinwright.errors import UsageError
+from twinwright.simulation import plain_data
+
+_TABLES: Final = 0xC1  # which no MessagePack begins with
+_HEAD: Final = struct.Struct("<QB7xIIIIdd")  # length, what it is, rows, outputs, states, nothing, seconds, seconds of processor time
+_SHAPE: Final = 32  # bytes of the head that answers of one shape have in common
+_DOUBLE: Final = np.dtype("<f8")
+_NAMES: Final = frozenset({"outputs", "states", "events", "warnings", "seconds", "cpu_seconds", "log"})
+
+
+def framed(answer: Mapping[str, Any]) -> bytes:
+    """An answer of `worker.run_batch` as it is told. Raises UsageError for what is not plain data."""
+    if _is_tables(answer):
+        outputs, states = answer["outputs"], answer["states"]
+        rows, length = len(outputs), _HEAD.size - 8 + outputs.nbytes + states.nbytes
+        head = _HEAD.pack(length, _TABLES, rows, outputs.shape[1], states.shape[1], 0, answer["seconds"], answer["cpu_seconds"])
+        return b"".join((head, outputs.data, states.data))
+    body = plain_data.encode(answer)
+    return len(body).to_bytes(8, "little") + body
+
+
+def _is_tables(answer: Mapping[str, Any]) -> bool:
+    if answer.keys() != _NAMES or answer["events"] or answer["warnings"] or answer["log"]:
+        return False
+    tables = answer["outputs"], answer["states"]
+    if not all(isinstance(one, np.ndarray) and one.ndim == 2 and one.dtype == _DOUBLE and one.flags.c_contiguous for one in tables):
+        return False
+    return bool(len(tables[0]) == len(tables[1])) and tables[0].nbytes > 0
+
+
+def told(body: memoryview) -> Iterator[Any]:
+    """The answers that were told whole, each as `worker.run_batch` had it. Raises UsageError at one that can't be read."""
+    at = 0
+    while at + 8 <= len(body) and (end := at + 8 + int.from_bytes(body[at : at + 8], "little")) <= len(body):
+        if end > at + 8 and body[at + 8] == _TABLES:
+            tables = _together(body, at, end - at)
+            yield from tables
+            at += (end - at) * len(tables)
+        else:
+            yield plain_data.decode(body[at + 8 : end])
+            at = end
+
+
+def _together(body: memoryview, at: int, size: int) -> list[dict[str, Any]]:
+    """This answer, and those behind it that have its shape."""
+    bytes_of: NDArray[np.uint8] = np.frombuffer(body, np.uint8, (len(body) - at) // size * size, at).reshape(-1, size)
+    same = (bytes_of[:, :_SHAPE] == bytes_of[0, :_SHAPE]).all(axis=1)
+    count = len(same) if same.all() else int(np.argmin(same))
+    _, _, rows, outputs, states, *_ = _HEAD.unpack(body[at : at + _HEAD.size]) if size >= _HEAD.size else (0,) * 8
+    if size != _HEAD.size + 8 * rows * (outputs + states):
+        raise UsageError("an answer has not the size that it says", remedy="Nothing but this platform may write it")
+    costs = np.ascontiguousarray(bytes_of[:count, _SHAPE : _HEAD.size]).view(_DOUBLE).tolist()
+    values = np.ascontiguousarray(bytes_of[:count, _HEAD.size :]).view(_DOUBLE)
+    first = np.ascontiguousarray(values[:, : rows * outputs]).reshape(count, rows, outputs)
+    second = np.ascontiguousarray(values[:, rows * outputs :]).reshape(count, rows, states)
+    nothing: list[Any] = []
+    return [
+        {"outputs": a, "states": b, "events": nothing, "warnings": nothing, "log": "", "seconds": seconds, "cpu_seconds": cpu}
+        for a, b, (seconds, cpu) in zip(first, second, costs, strict=True)
+    ]

@@ -1,0 +1,42 @@
+"""The bodies of records as the text that is stored: JSON with sorted keys, in which every number is finite."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+_MOST = 100_000  # values that are looked at here: what holds itself has no end
+_NO_FLOATS = frozenset({str, int, bool, type(None)})
+_quick = msgspec.json.Encoder(order="sorted").encode
+_strict = json.JSONEncoder(sort_keys=True, allow_nan=False).encode
+
+
+def record_text(body: Mapping[str, Any]) -> str:
+    """Raises TypeError and ValueError for what is no JSON. The quick way would write NaN as null, so what has one does not go there."""
+    if _finite(body):
+        try:
+            return _quick(body).decode()
+        except (TypeError, ValueError, OverflowError, RecursionError):
+            pass
+    return _strict(body)
+
+
+def _finite(body: Mapping[str, Any]) -> bool:
+    left: list[Any] = [*body.values()]
+    for value in left:
+        kind = type(value)
+        if kind in _NO_FLOATS:
+            continue
+        if kind is dict:
+            left += value.values()
+        elif kind is list or kind is tuple:
+            left += value
+        elif isinstance(value, float) and not math.isfinite(value):
+            return False
+        if len(left) > _MOST:
+            return False
+    return True
