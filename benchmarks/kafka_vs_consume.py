@@ -3,9 +3,9 @@
 The rival consumes in batches with confluent-kafka and decodes each record with msgspec to a typed struct; ours is the connector and the
 pipeline behind it, as the runner drives them. Both read the same four partitions of a real broker on this machine, interleaved.
 
-`kafka_vs_loop`: against the loop that one would write, confluent-kafka and psycopg. It decodes each record, writes the values of a batch
-by COPY into a table without an index together with the offsets, and commits: durable and exactly once, but without units, ranges, a journal
-or a search for duplicates. Without PostgreSQL it is left out. Stream processors that have to be installed apart are not measured.
+`kafka_vs_loop`: against the loop that one would write, confluent-kafka and psycopg, with as much of the same guarantees as it can have
+(see `_kafka_loop`). `kafka_postgres_vs_loop`: the same with our store on the rival's server. Both are left out without PostgreSQL. Stream
+processors that have to be installed apart are not measured.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from typing import Any
 
 import msgspec
 import numpy as np
-import psycopg
-from benchmarks.ingest_vs_decode import BATCH, FIELDS, Reading, payloads, platform
+from benchmarks._kafka_loop import loop
+from benchmarks.ingest_vs_decode import BATCH, Reading, furnished, payloads, platform
 from confluent_kafka import Consumer, Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 from tests.connectors.kafka_broker import CanNotRunError, KafkaBroker
@@ -32,7 +32,11 @@ from tests.storage.postgres_server import Server, programs
 from twinwright.connectors.kafka import KafkaSource
 from twinwright.connectors.kafka_settings import KafkaBinding, KafkaSettings
 from twinwright.governance.principals import LOCAL_ADMIN
+from twinwright.storage.postgres import PostgresStore
+from twinwright.storage.protocol import Store
 from twinwright.telemetry.connector import Bound
+from twinwright.telemetry.pipeline import Pipeline
+from twinwright.twins.state import StateCache
 
 PARTITIONS = 4
 TOPIC = "pumps"
@@ -72,42 +76,9 @@ def bare(broker: KafkaBroker, count: int) -> float:
     return seconds
 
 
-def loop(broker: KafkaBroker, count: int, dsn: str) -> float:
-    """Seconds from the first records on, the last of them durable."""
-    group = f"loop{next(_groups)}"
-    consumer = Consumer(
-        {"bootstrap.servers": broker.servers, "group.id": group, "auto.offset.reset": "earliest", "enable.auto.commit": False}
-    )
-    consumer.subscribe([TOPIC])
-    decoder = msgspec.json.Decoder(Reading)
-    written, started = 0, 0.0
-    columns = ", ".join(f"{name} double precision NOT NULL" for name in FIELDS)
-    with psycopg.connect(dsn, autocommit=True) as connection:
-        connection.execute(f"CREATE TABLE {group} (ts timestamptz NOT NULL, id text NOT NULL, {columns})".encode())
-        connection.execute(f"CREATE TABLE {group}_offsets (partition int PRIMARY KEY, next bigint NOT NULL)".encode())
-        while written < count:
-            messages = consumer.consume(10_000, 0.1)
-            started = started or (time.perf_counter() if messages else 0.0)
-            if not messages:
-                continue
-            offsets = {message.partition(): message.offset() + 1 for message in messages}
-            with connection.transaction(), connection.cursor() as cursor:
-                with cursor.copy(f"COPY {group} FROM STDIN".encode()) as copy:
-                    for message in messages:
-                        copy.write_row(msgspec.structs.astuple(decoder.decode(message.value())))
-                cursor.executemany(
-                    f"INSERT INTO {group}_offsets VALUES (%s, %s) ON CONFLICT (partition) DO UPDATE SET next = excluded.next".encode(),
-                    list(offsets.items()),
-                )
-            written += len(messages)
-    seconds = time.perf_counter() - started
-    consumer.close()
-    return seconds
-
-
-def ours(broker: KafkaBroker, count: int, folder: Path) -> float:
+def ours(broker: KafkaBroker, count: int, built: tuple[Store, StateCache, Pipeline]) -> float:
     """Seconds from the first delivery on, the last of them durable."""
-    store, _state, pipeline = platform(folder)
+    store, _state, pipeline = built
     settings = KafkaSettings(bootstrap_servers=broker.servers, group=f"ours{next(_groups)}")
     source = KafkaSource("bus", settings, (Bound("pump", "json", KafkaBinding(topic=TOPIC)),))
     source.open(lambda contract, stream: store.position(LOCAL_ADMIN, contract, stream))
@@ -142,24 +113,29 @@ def measure(quick: bool) -> list[dict[str, Any]]:
         try:
             count = fill(broker, 4 if quick else 20)
             rounds = 2 if quick else 5
-            took = [
-                (
-                    ours(broker, count, _made(folder / f"store{index}")),
-                    bare(broker, count),
-                    loop(broker, count, server.dsn()) if server is not None else math.inf,
-                )
-                for index in range(rounds)
-            ]
+            took = [_round(broker, count, _made(folder / f"store{index}"), server, index) for index in range(rounds)]
         finally:
             broker.stop()
             if server is not None:
                 server.remove()
-    mine, consumer, written = (count / float(np.percentile([one[side] for one in took], 25)) for side in (0, 1, 2))
-    found = [{**result, "name": "kafka_vs_consume", "ours": round(mine), "rival": round(consumer), "ratio": round(mine / consumer, 4)}]
+    rates = [count / float(np.percentile([one[side] for one in took], 25)) for side in range(4)]
+    compared = {"kafka_vs_consume": (0, 1), "kafka_vs_loop": (0, 2), "kafka_postgres_vs_loop": (3, 2)}
     if server is None:
-        print("kafka_vs_loop: left out, PostgreSQL is not installed", file=sys.stderr)
-        return found
-    return [*found, {**result, "name": "kafka_vs_loop", "ours": round(mine), "rival": round(written), "ratio": round(mine / written, 4)}]
+        print("kafka_vs_loop, kafka_postgres_vs_loop: left out, PostgreSQL is not installed", file=sys.stderr)
+    return [
+        {**result, "name": name, "ours": round(rates[a]), "rival": round(rates[b]), "ratio": round(rates[a] / rates[b], 4)}
+        for name, (a, b) in compared.items()
+        if server is not None or b == 1
+    ]
+
+
+def _round(broker: KafkaBroker, count: int, folder: Path, server: Server | None, index: int) -> tuple[float, float, float, float]:
+    """Seconds of each side once: ours, the bare consumer, the loop, and ours on PostgreSQL."""
+    embedded, consumer = ours(broker, count, platform(folder)), bare(broker, count)
+    if server is None:
+        return embedded, consumer, math.inf, math.inf
+    written = loop(broker.servers, TOPIC, count, server.dsn())
+    return embedded, consumer, written, ours(broker, count, furnished(PostgresStore(server.dsn(), f"ours{index}")))
 
 
 def _made(folder: Path) -> Path:

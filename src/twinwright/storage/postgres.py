@@ -21,7 +21,7 @@ from twinwright.documents import Duration, Spec
 from twinwright.errors import StoreError
 from twinwright.governance.principals import SYSTEM, Principal
 from twinwright.observability.logs import get_logger
-from twinwright.storage import postgres_connections, postgres_copies
+from twinwright.storage import postgres_bulk, postgres_connections, postgres_copies
 from twinwright.storage.copies import Snapshot, require_empty
 from twinwright.storage.postgres_connections import Connections
 from twinwright.storage.postgres_copies import PostgresCopies
@@ -120,6 +120,8 @@ class PostgresStore(PostgresCopies, PostgresSealing, PostgresRollUps):
                         self._con.execute("ROLLBACK")
                     raise
                 self._commit(transaction)
+                for number in transaction.grown:
+                    postgres_bulk.tend(self._con, number)
             self._log.made(transaction.done)
 
     def _begin(self, principal: Principal, kind: str) -> PostgresTransaction:

@@ -32,7 +32,9 @@ from twinwright.storage.postgres_rows import fetch
 
 _DAY: Final = 24 * HOUR
 _PIECE: Final = 1 << 20  # bytes of a COPY that are handed over at a time
-_OWN: Final = re.compile(r"migrations|reading_hours|sealed|journal(_\d+)?")  # the journal is copied as JOURNAL_SCHEMA, with its frames
+_OWN: Final = re.compile(
+    r"migrations|reading_hours|sealed|bulk_\d+_\d+|journal(_\d+)?"
+)  # the journal is copied as JOURNAL_SCHEMA, with its frames
 _NAMES: Final = {"whole": "int"}  # `int` is a word of SQL
 _FILLED: Final = {"batch"}  # what a copy does not have: it is of this store's commits alone
 _TYPES: Final = {

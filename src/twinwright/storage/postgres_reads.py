@@ -34,6 +34,8 @@ from twinwright.storage.records import Record
 from twinwright.storage.rows import COUNTS, LETTER, RECORD, letter, record, relationship, the_letter, the_record
 from twinwright.storage.totals import TOTAL_SCHEMA, What
 
+_FEW = 16  # twins, of which a read goes to the pages where they are
+
 
 class PostgresReads:
     """The reading half of a store; the other half (`PostgresStore`) makes the connections."""
@@ -44,10 +46,25 @@ class PostgresReads:
         principal.require_read()
         return self._connections.read(lambda connection: fetch(connection, sql, *values))
 
-    def _arrow(self, principal: Principal, schema: pa.Schema, query: Callable[[Catalogue], Query]) -> pa.Table:
-        """Rows, and the tables and retractions that they are read by, of one moment."""
+    def _arrow(self, principal: Principal, schema: pa.Schema, query: Callable[[Catalogue], Query], *, few: bool = False) -> pa.Table:
+        """Rows, and the tables and retractions that they are read by, of one moment; `few` as those of some twins are."""
+
+        def read(connection: Connection) -> pa.Table:
+            if few:  # of a table that the server has not looked through yet it believes that its ranges tell nothing
+                connection.execute("SET LOCAL enable_seqscan = off")
+            return copied(connection, query(catalogue(connection)), schema)
+
         principal.require_read()
-        return self._connections.read(lambda connection: copied(connection, query(catalogue(connection)), schema))
+        return self._connections.read(read)
+
+    def _records(
+        self,
+        principal: Principal,
+        selection: Selection,
+        query: Callable[[Selection, Sequence[ReadingTable], Sequence[Retraction]], Query],
+    ) -> pa.Table:
+        few = selection.lifetimes is not None and len(selection.lifetimes) <= _FEW
+        return self._arrow(principal, RECORD_SCHEMA, lambda known: query(selection, known.tables, known.retractions), few=few)
 
     @staticmethod
     def _newest(connection: Connection) -> int:
@@ -112,7 +129,7 @@ class PostgresReads:
         return [relationship(row) for row in self._rows(principal, query.text, *query.values)]
 
     def history(self, principal: Principal, selection: Selection) -> pa.Table:
-        return self._arrow(principal, RECORD_SCHEMA, lambda known: postgres_sql.history(selection, known.tables, known.retractions))
+        return self._records(principal, selection, postgres_sql.history)
 
     def window_totals(self, principal: Principal, selection: Selection, what: What) -> pa.Table:
         def asked(known: Catalogue) -> Query:
@@ -121,7 +138,7 @@ class PostgresReads:
         return self._arrow(principal, TOTAL_SCHEMA, asked)
 
     def latest(self, principal: Principal, selection: Selection) -> pa.Table:
-        return self._arrow(principal, RECORD_SCHEMA, lambda known: postgres_sql.latest(selection, known.tables, known.retractions))
+        return self._records(principal, selection, postgres_sql.latest)
 
     def readings(
         self,

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twinwright.clock import HOUR
+from twinwright.storage import postgres_bulk
 from twinwright.storage.layout import MASK_BITS, ColumnType, ReadingTable, Retraction, Selection
 from twinwright.storage.protocol import GOOD, REMOVED
 from twinwright.storage.query import Query, sightings_matter
@@ -94,6 +95,7 @@ CREATE INDEX ON records (commit);
 """,
     f"CREATE TABLE checkpoints (consumer {_TEXT} NOT NULL, twin integer NOT NULL, time bigint NOT NULL, body bytea NOT NULL, "
     "PRIMARY KEY (consumer, twin, time));",
+    postgres_bulk.MIGRATION,
 )
 _TYPES: dict[ColumnType, str] = {"DOUBLE": "double precision", "BIGINT": "bigint", "BOOLEAN": "boolean", "VARCHAR": _TEXT}
 
@@ -145,17 +147,18 @@ def _versions(as_of: int | None, known_at: int | None, query: Query) -> None:
 
 
 def create_reading_tables(table: ReadingTable) -> Iterable[str]:
-    """A table for readings and its twin for further sightings."""
-    masks = "".join(f", bad{m} bigint NOT NULL" for m in range(table.masks))
+    """A table for readings with that for large batches of them, and its twin for further sightings."""
+    masks = "".join(f", bad{m} bigint NOT NULL DEFAULT 0" for m in range(table.masks))
     values = "".join(f", v{j} {_TYPES[column.type]}" for j, column in enumerate(table.columns))
     for name in ("readings", "sightings"):
         yield (
             f"CREATE TABLE {name}_{table.number} (commit bigint NOT NULL, origin bigint NOT NULL, twin integer NOT NULL, "
-            f"time bigint NOT NULL, correction bigint NOT NULL, marks smallint NOT NULL{masks}{values})"
+            f"time bigint NOT NULL, correction bigint NOT NULL DEFAULT 0, marks smallint NOT NULL DEFAULT 0{masks}{values})"
         )
         # Hardly two rows have the same key, so that looking for them at each split is work for nothing.
         yield f"CREATE INDEX ON {name}_{table.number} (twin, time) WITH (deduplicate_items = off)"
         yield f"CREATE INDEX ON {name}_{table.number} USING brin (time, commit) WITH (pages_per_range = 32, autosummarize = on)"
+    yield postgres_bulk.create(table.number)
 
 
 def create_journal_day(day: int) -> str:

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from twinwright.clock import HOUR
 from twinwright.errors import StoreError
-from twinwright.storage import postgres_expiry, postgres_sql
+from twinwright.storage import postgres_bulk, postgres_expiry, postgres_sql
 from twinwright.storage.expiry import Expiry
 from twinwright.storage.graph_rows import lifetimes_table, relationships_table, stored_relationships
 from twinwright.storage.layout import (
@@ -71,11 +71,16 @@ class PostgresTransaction(LogLine):
         self._con = connection
         self.catalogue = catalogue
         self.batch = uuid.uuid4()  # by which the commit is known again, should the connection be lost while it is made
+        self.grown: set[int] = set()  # reading tables that a large batch was appended to
 
     def append_readings(self, table: ReadingTable, rows: pa.Table, *, sightings: bool = False) -> None:
         rows = rows.select(table.names).cast(reading_schema(table))
         by_twin = np.lexsort((rows["time"].to_numpy(), rows["twin"].to_numpy()))  # neighbours in the index: a third off the whole COPY
-        self._copy(f"{'sightings' if sightings else 'readings'}_{table.number}", rows.take(by_twin))
+        name = f"sightings_{table.number}" if sightings else postgres_bulk.table_for(self._con, table.number, len(rows))
+        if not sightings and len(rows) >= postgres_bulk.LARGE:
+            self.grown.add(table.number)
+        rows = postgres_bulk.given(rows).take(by_twin)
+        self._copy(f"{name} ({', '.join(rows.column_names)})", rows)
         if not sightings and len(rows):
             hours, counts = np.unique(rows["time"].to_numpy() // HOUR, return_counts=True)
             self._con.execute(
@@ -251,11 +256,11 @@ class PostgresTransaction(LogLine):
             raise StoreError("the commit would be acknowledged before it is on the disk", where="synchronous_commit", remedy=remedy)
 
     def _copy(self, name: str, rows: pa.Table) -> None:
-        """`name` is one of ours, never from outside; `rows` have its columns in order."""
+        """`name` is one of ours, never from outside; `rows` have its columns in order, or those named with it."""
         if not len(rows):
             return
         data = packed(rows).data
-        with self._con.cursor() as cursor, cursor.copy(f"COPY {name} FROM STDIN (FORMAT BINARY)") as copy:
+        with self._con.cursor() as cursor, cursor.copy(f"COPY {name} FROM STDIN (FORMAT BINARY)".encode()) as copy:
             for start in range(0, len(data), _PIECE):
                 copy.write(data[start : start + _PIECE])
 
