@@ -91,9 +91,17 @@ class OnceNamed(RunDigests):
         return super()._numbers(values)
 
 
-@pytest.mark.parametrize("broken", [ByShape, WithoutLength, OnceNamed])
+class OfAnySeed(RunDigests):
+    """Broken: takes what comes after the parameters for the same whatever the seed."""
+
+    def _after(self, states, times, seed):
+        return super()._after(states, times, self._ended[2] if self._ended[0] is states else seed)
+
+
+@pytest.mark.parametrize("broken", [ByShape, WithoutLength, OnceNamed, OfAnySeed])
 def test_broken_ones_are_caught(ode_model, broken):
     chosen = [({"a": 1.0}, {}, 0, 0, 1), ({"a": 1.0, "b": 2.0}, {}, 0, 0, 1), ({"a": 1.0}, {}, 1, 1, 1)]
+    chosen.append(({"a": 1.0}, chosen[-1][1], 1, 1, 2))
     hold(ode_model, chosen)
     with pytest.raises(AssertionError):
         hold(ode_model, chosen, broken)

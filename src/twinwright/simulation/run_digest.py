@@ -33,23 +33,28 @@ class RunDigests:
         self._fixed = sum(len(one) for one in (self._artefact, self._machine, self._engines, self._platform))
         self._known: dict[str, tuple[Any, bytes]] = {}
         self._begun: tuple[Any, int, Any] = (None, 0, None)  # of which inputs, how long the whole, and its hash before the parameters
+        self._ended: tuple[Any, Any, int, bytes] = (None, None, 0, b"")  # of which states, times and seed, and the bytes behind
         self._names: tuple[tuple[str, ...], list[tuple[str, bytes]]] = ((), [])  # of parameters, and in order with how each begins
 
     def of(self, parameters: Mapping[str, float], states: Mapping[str, float], times: Floats, inputs: Floats, seed: int) -> str:
         """The digest of one run, in hexadecimal."""
-        after = (
-            *(self._keys["parameters"], self._numbers(parameters), self._platform, self._keys["seed"], canonical_bytes(seed)),
-            self._common("states", states),
-            self._common("times", times),
-        )
+        own = self._keys["parameters"] + self._numbers(parameters)
+        after = self._after(states, times, seed)
         before = self._common("inputs", inputs)
-        length = self._fixed - len(self._platform) + len(before) + sum(map(len, after))
+        length = self._fixed - len(self._platform) + len(before) + len(own) + len(after)
         if self._begun[0] is not inputs or self._begun[1] != length:
             parts = (head_of_mapping(length), self._artefact, self._engines, before, self._machine)
             self._begun = inputs, length, hashlib.sha256(b"".join(parts))
         whole = self._begun[2].copy()
-        whole.update(b"".join(after))
+        whole.update(own + after)
         return str(whole.hexdigest())
+
+    def _after(self, states: Mapping[str, float], times: Floats, seed: int) -> bytes:
+        """What comes after the parameters, which the points of a sweep have in common."""
+        if self._ended[0] is not states or self._ended[1] is not times or self._ended[2] != seed:
+            parts = self._platform, self._keys["seed"], canonical_bytes(seed), self._common("states", states), self._common("times", times)
+            self._ended = states, times, seed, b"".join(parts)
+        return self._ended[3]
 
     def _common(self, name: str, value: Any) -> bytes:
         """What most runs have in common, under its name."""
