@@ -146,11 +146,11 @@ class ForkedStore:
         self._require_intact()
         return united.history(theirs, own, good_only=selection.good_only) if len(own) else theirs
 
-    def latest(self, principal: Principal, selection: Selection) -> pa.Table:
+    def latest(self, principal: Principal, selection: Selection, *, without: Retraction | None = None) -> pa.Table:
         if selection.good_only:
             return self._latest_good(principal, selection)
-        own = self._own.latest(principal, selection)
-        theirs = self._base.latest(principal, self._of_base(selection))
+        own = self._own.latest(principal, selection, without=without)
+        theirs = self._base.latest(principal, self._of_base(selection), without=without)
         self._require_intact()
         return united.latest(theirs, own) if len(own) else theirs
 

@@ -109,8 +109,11 @@ class PostgresReads:
     def history(self, principal: Principal, selection: Selection) -> pa.Table:
         return self._arrow(principal, RECORD_SCHEMA, lambda known: postgres_sql.history(selection, known.tables, known.retractions))
 
-    def latest(self, principal: Principal, selection: Selection) -> pa.Table:
-        return self._arrow(principal, RECORD_SCHEMA, lambda known: postgres_sql.latest(selection, known.tables, known.retractions))
+    def latest(self, principal: Principal, selection: Selection, *, without: Retraction | None = None) -> pa.Table:
+        also = [without] if without else []
+        return self._arrow(
+            principal, RECORD_SCHEMA, lambda known: postgres_sql.latest(selection, known.tables, [*known.retractions, *also])
+        )
 
     def readings(
         self,

@@ -222,8 +222,8 @@ class Store(RecordStore, Protocol):
         """The current record of every key in the selection, ordered by (twin, path, time, source): RECORD_SCHEMA."""
         ...
 
-    def latest(self, principal: Principal, selection: Selection) -> pa.Table:
-        """Of each (twin, path) the record of the live key greatest in (time, source): RECORD_SCHEMA."""
+    def latest(self, principal: Principal, selection: Selection, *, without: Retraction | None = None) -> pa.Table:
+        """Of each (twin, path) the record of the live key greatest in (time, source): RECORD_SCHEMA. `without`: as if that were known."""
         ...
 
     def readings(
