@@ -31,9 +31,11 @@ def source(broker, *bounds, **settings):
     return MqttSource("plant", MqttSettings(host="127.0.0.1", port=broker.port, **settings), bounds or (bound(),))
 
 
-def publish(broker, messages, qos=1):
+def publish(broker, messages, qos=1, tls=None):
     """Messages (topic, body), and back only when the broker has them."""
     client = paho.Client(CallbackAPIVersion.VERSION2)
+    if tls is not None:
+        client.tls_set(tls)
     client.max_inflight_messages_set(500)
     client.connect("127.0.0.1", broker.port)
     client.loop_start()
@@ -213,6 +215,46 @@ def test_captures_come_from_the_topic_and_each_contract_gets_its_own(broker, int
     one.close()
 
 
+@versions
+def test_a_shared_subscription_is_shared_out_and_all_of_it_arrives(broker, intake, version):
+    """Two platforms, one group: each message goes to one of them (Mosquitto shares for 3.1.1 too)."""
+    both = [source(broker, bound("$share/group/plant/{twin}/t"), client_id=name, version=version) for name in ("a", "b")]
+    for one in both:
+        one.open(intake.positions)
+    marks = send(broker, 0, 100)
+    deliveries, parts = [], [0, 0]
+    deadline = time.monotonic() + 60
+    while sum(parts) < len(marks) and time.monotonic() < deadline:
+        for index, one in enumerate(both):
+            if (delivery := one.poll(0.1)) is not None:
+                deliveries.append(delivery)
+                parts[index] += len(delivery.payloads)
+                one.committed(delivery, intake.submit(delivery))
+    assert Counter(intake.bodies) == Counter(marks)
+    assert all(parts)
+    assert {payload.captures["twin"] for delivery in deliveries for payload in delivery.payloads} == {"p"}
+    for one in both:
+        one.close()
+
+
+def test_over_tls_large_batches_come_whole(broker, intake, tmp_path):
+    secured(broker, tmp_path)
+    one = source(broker, tls={"ca": str(tmp_path / "ca.pem")})
+    one.open(intake.positions)
+    marks = [mark + b"x" * 3_000 for mark in numbered(0, 400)]  # more than is read at once, many records of TLS
+    publish(broker, [("plant/p/t", mark) for mark in marks], tls=str(tmp_path / "ca.pem"))
+    seen = Counter()
+    while sum(seen.values()) < len(marks):
+        delivery = one.poll(60)
+        seen.update(payload.body for payload in delivery.payloads)
+        one.committed(delivery, intake.submit(delivery))
+    assert seen == Counter(marks)
+    one.close()
+    one.open(intake.positions)
+    assert one.poll(0.3) is None
+    one.close()
+
+
 def test_a_message_for_two_contracts_is_acknowledged_when_both_have_it(broker, intake):
     one = source(broker, bound("plant/{twin}/t", "c"), bound("plant/{twin}/+", "d"))
     one.open(intake.positions)
@@ -317,7 +359,8 @@ def test_a_second_platform_with_the_same_client_id_takes_over_and_the_remedy_nam
     two.close()
 
 
-def test_tls_is_checked_against_the_authority(broker, intake, tmp_path):
+def secured(broker, tmp_path):
+    """The broker again, over TLS."""
     make_certificates(tmp_path)
     conf = broker.folder / "mosquitto.conf"
     for name in ("ca.pem", "server.pem", "server.key"):
@@ -327,6 +370,10 @@ def test_tls_is_checked_against_the_authority(broker, intake, tmp_path):
     )
     broker.stop()
     broker.start()
+
+
+def test_tls_is_checked_against_the_authority(broker, intake, tmp_path):
+    secured(broker, tmp_path)
     one = source(broker, tls={"ca": str(tmp_path / "ca.pem")})
     one.open(intake.positions)
     assert one.poll(0.1) is None

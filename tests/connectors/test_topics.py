@@ -27,6 +27,10 @@ from twinwright.errors import InvalidError
         ("+/{twin}", "+/+", "a/b", {"twin": "b"}),
         ("{a}/x", "+/x", "$SYS/x", None),
         ("a.c/{t}", "a.c/+", "abc/1", None),
+        ("pump-{unit}", "+", "$SYS", None),
+        ("$share/g/plant/{twin}", "$share/g/plant/+", "plant/p-1", {"twin": "p-1"}),
+        ("$share/g/{all...}", "$share/g/#", "a/b", {"all": "a/b"}),
+        ("$share/g/{all...}", "$share/g/#", "$SYS/b", None),
     ],
 )
 def test_a_template_subscribes_and_captures(template, filter, topic, captures):
@@ -51,6 +55,9 @@ def test_a_template_subscribes_and_captures(template, filter, topic, captures):
         ("{a/x}", 2),
         ("x-{rest...}", 1),
         ("{a}/{a}/b+/#/c", 3),
+        ("$share/g", 1),
+        ("$share//a", 1),
+        ("$share/{g}/a", 1),
     ],
 )
 def test_every_problem_of_a_template_is_told_with_its_remedy(template, count):

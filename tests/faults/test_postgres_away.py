@@ -1,4 +1,4 @@
-"""A PostgreSQL store that is slow, or away for a while, and a source that repeats its last day: nothing lost, nothing counted twice."""
+"""A PostgreSQL store that is slow, or away for a while: nothing lost, nothing counted twice."""
 
 import json
 import threading
@@ -111,15 +111,3 @@ def test_a_slow_store_slows_its_senders_and_no_queue_grows(postgres, plant, sche
     assert sum(future.result(60).accepted for future in futures) == 8
     other.close()
     assert plant.store.counts(SYSTEM) == {"pump": Counts(9, 9)}
-
-
-def test_a_source_that_repeats_its_last_day_adds_nothing(plant):
-    day = [body(at) for at in range(24 * 60)]
-    assert plant.send(*day).accepted == len(day)
-    for restarted in (False, True):
-        if restarted:
-            plant.restart()
-        receipt = plant.send(*reversed(day))
-        assert (receipt.accepted, receipt.duplicate) == (0, len(day))
-    assert plant.store.counts(SYSTEM) == {"pump": Counts(3 * len(day), len(day), 2 * len(day))}
-    assert len(plant.history(paths=("pressure",))) == len(day)

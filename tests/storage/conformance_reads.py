@@ -185,6 +185,9 @@ def check_a_retraction_hides_by_range_and_revision_from_its_commit_on(case):
     assert len(store.readings(SYSTEM, old, without=Retraction(99, "pump", 0, 99, 2))) == 0
     assert len(store.readings(SYSTEM, old, without=Retraction(99, "pump", 0, 99, 1))) == 2
     assert len(store.readings(SYSTEM, old, without=Retraction(99, "valve", 0, 99, 2))) == 2
+    for without, left in ((Retraction(99, "pump", 0, 99, 2), [11.0]), (Retraction(99, "pump", 0, 99, 3), [])):
+        assert store.latest(SYSTEM, Selection(), without=without)["num"].to_pylist() == left
+    assert store.latest(SYSTEM, Selection(), without=Retraction(99, "pump", commits[2], commits[2], 2))["num"].to_pylist() == [11.0]
     assert store.readings(SYSTEM, new, after=transaction.commit).num_rows == 0
     assert store.readings(SYSTEM, new, after=transaction.commit - 1).num_rows == 2
     before = store.readings(SYSTEM, old, known_at=transaction.commit - 1)["time"].to_pylist()

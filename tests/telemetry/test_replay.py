@@ -13,6 +13,8 @@ from twinwright.storage.layout import Counts, Lifetime
 from twinwright.storage.protocol import GOOD
 from twinwright.telemetry import reread
 from twinwright.telemetry.reread import Pace, Reader, Spool
+from twinwright.twins import state
+from twinwright.twins.state import StateCache
 
 TS = "2026-03-01T07:00:00Z"
 NARROW = {"path": "pressure", "field": "p", "unit": "kPa", "range": [0, 5], "required": True}
@@ -248,6 +250,86 @@ def test_ingestion_goes_on_while_a_replay_reads_and_is_not_touched(make_plant):
         fast.send(body(n, 30 + n))
     replay(fast)
     assert facts(plant) == facts(fast)
+
+
+def between(plant, act, **window):
+    """Replay, and do something between the look at what remains and the writing."""
+    look, left = StateCache.remaining, [act]
+
+    def interrupted(state, *of):
+        found = look(state, *of)
+        if left:
+            left.pop()()
+        return found
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(StateCache, "remaining", interrupted)
+        return replay(plant, **window)
+
+
+def check_state_is_that_of_history(plant):
+    checked, wrong = plant.state.reconcile("pump")
+    assert checked > 0
+    assert wrong == 0
+    before = cells(plant)
+    plant.restart()
+    assert cells(plant) == before
+
+
+def cells(plant):
+    return sorted((row["twin"], row["path"], row["time"], row["revision"], row["num"]) for row in plant.cells())
+
+
+def check_what_comes_between(make_plant):
+    plant = narrowed(make_plant)
+    letters = plant.store.dead_letters(SYSTEM)
+
+    def comes():
+        plant.send(body(1, 40), body(2, 50))
+        plant.send(body(1, 41, "pump-2"), body(3, 3))  # the second says what will be retracted
+        plant.reprocessing.retry(SYSTEM, letters[-2:])
+        plant.send(body(4, 30))
+
+    between(plant, comes)
+    check_state_is_that_of_history(plant)
+
+
+def test_what_comes_between_a_replays_look_at_the_state_and_its_writing_is_in_the_state(make_plant, monkeypatch):
+    check_what_comes_between(make_plant)
+    plant = narrowed(make_plant)
+    asked = []
+    latest = plant.store.latest
+    monkeypatch.setattr(plant.store, "latest", lambda *of, **how: (asked.append(plant.state.lock._is_owned()), latest(*of, **how))[1])
+    between(plant, lambda: plant.send(body(1, 40)))
+    assert asked == [False]  # all of history is looked at once, and nobody waits for it
+    check_state_is_that_of_history(plant)
+
+
+def test_a_replay_that_forgets_what_came_between_is_caught(make_plant, monkeypatch):
+    monkeypatch.setattr(StateCache, "_settled", lambda _state, _contract, remaining, _commit: remaining.cells)
+    with pytest.raises(AssertionError):
+        check_what_comes_between(make_plant)
+
+
+def check_another_replay_between(make_plant):
+    plant = make_plant(contract(observations=[NARROW]))
+    plant.send(body(1, 1))
+    plant.clock.advance(60 * SECOND)
+    plant.send(body(4, 2), body(2, 3, "pump-2"))
+    plant.raise_revision(contract(revision=2, observations=[{**NARROW, "range": [0, 3], "reject": True}]))
+    between(plant, lambda: replay(plant), end=NOW + 30 * SECOND)
+    check_state_is_that_of_history(plant)
+    assert [row["num"] for row in plant.cells() if row["twin"] == 1] == [1.0]
+
+
+def test_what_another_replay_took_away_between_is_gone(make_plant):
+    check_another_replay_between(make_plant)
+
+
+def test_a_replay_that_passes_over_another_between_is_caught(make_plant, monkeypatch):
+    monkeypatch.setattr(state, "_TAKES_AWAY", ("nothing",))
+    with pytest.raises(AssertionError):
+        check_another_replay_between(make_plant)
 
 
 def test_letters_that_are_retried_while_a_replay_reads_count_once(make_plant):

@@ -2,7 +2,8 @@
 
 Levels and wildcards are those of MQTT (MQTT 5.0, section 4.7): `+` is one level, `#` all the rest, and neither begins to
 match a topic that starts with `$`. A capture `{name}` takes one level, or the part of it that plain text leaves
-(`pump-{unit}`); `{name...}` takes all the rest.
+(`pump-{unit}`); `{name...}` takes all the rest. A shared subscription (`$share/group/plant/{twin}`, MQTT 5.0, section 4.8.2) gets
+a part of the messages of the filter behind its group, under their own topics.
 """
 
 from __future__ import annotations
@@ -16,6 +17,9 @@ from twinwright.errors import InvalidError, Problem
 
 MAX_TOPIC_BYTES: Final = 65_535
 
+_SHARE: Final = "$share"
+_SHARE_LEVELS: Final = 2  # `$share` and the group
+_WILD: Final = ("+", "#", "{")
 _CAPTURE: Final = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)(\.\.\.)?\}")
 
 
@@ -27,6 +31,7 @@ class TopicTemplate:
     filter: str
     names: tuple[str, ...]
     _pattern: re.Pattern[str] = field(repr=False)
+    _begins: str = field(repr=False)
 
     @classmethod
     def parse(cls, text: str) -> TopicTemplate:
@@ -35,12 +40,13 @@ class TopicTemplate:
         if problems:
             raise InvalidError(problems)
         levels = text.split("/")
+        own = levels[_SHARE_LEVELS:] if levels[0] == _SHARE else levels
         names = tuple(match[1] for match in _CAPTURE.finditer(text))
-        return cls(text, "/".join(_filter_level(level) for level in levels), names, _compile(levels))
+        return cls(text, "/".join(_filter_level(level) for level in levels), names, _compile(own), own[0][:1])
 
     def match(self, topic: str) -> dict[str, str] | None:
         """The captures of a topic; None where the template does not cover it. A level that is empty gives an empty capture."""
-        if topic.startswith("$") and self.filter[:1] in ("+", "#"):
+        if topic.startswith("$") and self._begins in _WILD:
             return None
         found = self._pattern.fullmatch(topic)
         return None if found is None else {name: found[name] or "" for name in self.names}
@@ -60,6 +66,8 @@ def check_template(text: str) -> list[Problem]:
     for name in sorted({name for name in names if names.count(name) > 1}):
         wrong(f"the capture {{{name}}} is given twice", "Give each capture a name of its own")
     levels = text.split("/")
+    if levels[0] == _SHARE and (len(levels) <= _SHARE_LEVELS or not levels[1] or set(levels[1]) & set("+#{}")):
+        wrong("a shared subscription without a group, or without a topic,", "Write $share/GROUP/TOPIC, the group in plain text")
     for index, level in enumerate(levels):
         for message, remedy in _level_problems(level, last=index == len(levels) - 1):
             wrong(message, remedy)

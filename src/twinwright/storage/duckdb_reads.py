@@ -168,8 +168,11 @@ class DuckDBReads:
         found = self._consistent(principal, lambda known: duckdb_sql.window_totals(selection, known.tables, known.retractions, what))
         return found.cast(TOTAL_SCHEMA)
 
-    def latest(self, principal: Principal, selection: Selection) -> pa.Table:
-        return self._consistent(principal, lambda known: duckdb_sql.latest(selection, known.tables, known.retractions)).cast(RECORD_SCHEMA)
+    def latest(self, principal: Principal, selection: Selection, *, without: Retraction | None = None) -> pa.Table:
+        also = [without] if without else []
+        return self._consistent(principal, lambda known: duckdb_sql.latest(selection, known.tables, [*known.retractions, *also])).cast(
+            RECORD_SCHEMA
+        )
 
     def readings(
         self,

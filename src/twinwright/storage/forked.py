@@ -152,11 +152,11 @@ class ForkedStore:
     def window_totals(self, principal: Principal, selection: Selection, what: What) -> pa.Table:
         return totals_of(self.history(principal, selection), what)
 
-    def latest(self, principal: Principal, selection: Selection) -> pa.Table:
+    def latest(self, principal: Principal, selection: Selection, *, without: Retraction | None = None) -> pa.Table:
         if selection.good_only:
             return self._latest_good(principal, selection)
-        own = self._own.latest(principal, selection)
-        theirs = self._base.latest(principal, self._of_base(selection))
+        own = self._own.latest(principal, selection, without=without)
+        theirs = self._base.latest(principal, self._of_base(selection), without=without)
         self._require_intact()
         return united.latest(theirs, own) if len(own) else theirs
 

@@ -137,8 +137,11 @@ class PostgresReads:
 
         return self._arrow(principal, TOTAL_SCHEMA, asked)
 
-    def latest(self, principal: Principal, selection: Selection) -> pa.Table:
-        return self._records(principal, selection, postgres_sql.latest)
+    def latest(self, principal: Principal, selection: Selection, *, without: Retraction | None = None) -> pa.Table:
+        also = [without] if without else []
+        return self._records(
+            principal, selection, lambda chosen, tables, retractions: postgres_sql.latest(chosen, tables, [*retractions, *also])
+        )
 
     def readings(
         self,

@@ -237,8 +237,8 @@ class Store(RecordStore, Protocol):
         """What the good numbers of one path come to, by lifetime and unit: TOTAL_SCHEMA of `totals.py`, of what `history` tells."""
         ...
 
-    def latest(self, principal: Principal, selection: Selection) -> pa.Table:
-        """Of each (twin, path) the record of the live key greatest in (time, source): RECORD_SCHEMA."""
+    def latest(self, principal: Principal, selection: Selection, *, without: Retraction | None = None) -> pa.Table:
+        """Of each (twin, path) the record of the live key greatest in (time, source): RECORD_SCHEMA. `without`: as if that were known."""
         ...
 
     def readings(

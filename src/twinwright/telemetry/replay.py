@@ -26,7 +26,7 @@ from twinwright.telemetry.intake import RETRIED, ContractIntake, counts_by_deliv
 from twinwright.telemetry.payloads import Payload, Receipt
 from twinwright.telemetry.pipeline import Pipeline, letters_by_reason
 from twinwright.telemetry.reread import Pace, Reader, Reread, Spool
-from twinwright.twins.state import StateCache
+from twinwright.twins.state import Remaining, StateCache
 
 MAX_READINGS = 4_000_000  # of a window: a replay finds its own duplicates in memory
 _LETTERS_A_TIME = 5_000
@@ -72,6 +72,11 @@ class _Window:
     def contract(self) -> Contract:
         return self.reader.contract
 
+    @property
+    def below(self) -> int:
+        """Of these revisions what was received is retracted."""
+        return self.contract.revision + 1
+
 
 class Reprocessing:
     """Replay and retry for one platform."""
@@ -100,8 +105,8 @@ class Reprocessing:
         read = time.perf_counter() - began
         written = self._tried(principal, window, first, sample)
         share = readings / max(sum(one.received for one in sample), 1)
-        pause = share * written + self._recomputing(principal, window.contract)
-        seconds = pause + pace.seconds(readings, share * read)
+        pause = share * written
+        seconds = pause + self._recomputing(principal, window.contract) + pace.seconds(readings, share * read)
         size = int(share * sum(_bytes(one.readings) for one in sample))
         return Cost(contract, window.contract.revision, readings, sum(one.bytes for one in sizes), size, seconds, pause)
 
@@ -122,7 +127,7 @@ class Reprocessing:
             ended = time.perf_counter()
 
         with contextlib.suppress(_DryRunError):
-            self._write(principal, window, parts(), dry_run=True)
+            self._write(principal, window, parts(), None)
         return ended - began
 
     def _recomputing(self, principal: Principal, contract: Contract) -> float:
@@ -140,8 +145,8 @@ class Reprocessing:
     def replay(self, principal: Principal, contract: str, *, start: int | None, end: int | None, rate: float | None = None) -> Replayed:
         """Reprocess what `contract` received at `start` <= receive time < `end` (microseconds), at no more than `rate` readings a second.
 
-        Ingestion goes on while it reads, and waits while it writes. Raises UsageError where nothing was received, RefusedError for too
-        much or what the journal does not hold, FenceError where another revision was applied meanwhile.
+        Ingestion goes on while it reads and looks what is left of the state, and waits while it writes. Raises UsageError where nothing was
+        received, RefusedError for too much or what the journal does not hold, FenceError where another revision was applied meanwhile.
         """
         principal.require_write()
         pace = Pace(rate, self._stopping)
@@ -151,7 +156,8 @@ class Reprocessing:
                 one = window.reader.read(entry)
                 spool.add(one)
                 pace.after(one.received)
-            return self._write(principal, window, spool)
+            remaining = self._state.remaining(contract, window.first, window.last, window.below)
+            return self._write(principal, window, spool, remaining)
 
     def _window(self, principal: Principal, contract: str, start: int | None, end: int | None) -> _Window:
         first = 1 if start is None else self._store.commit_at(principal, start - 1) + 1
@@ -165,28 +171,29 @@ class Reprocessing:
         self._require_journal(principal, applied, first, last)
         return _Window(first, last, Reader(applied, self._pipeline.registry))
 
-    def _write(self, principal: Principal, window: _Window, spool: Iterable[Reread], *, dry_run: bool = False) -> Replayed:
+    def _write(self, principal: Principal, window: _Window, spool: Iterable[Reread], remaining: Remaining | None) -> Replayed:
+        """All of it, state included. With nothing that remained it is a dry run."""
         contract, first, last = window.contract.name, window.first, window.last
         with self._state.lock:
             with self._store.transaction(principal, "replay") as transaction:
                 self._pipeline.hear(transaction)
                 self._require_journal(principal, window.contract, first, last)  # in the transaction: nothing expires meanwhile
                 transaction.require_revision(contract, window.contract.revision)
-                retraction = Retraction(transaction.commit, contract, first, last, window.contract.revision + 1)
+                retraction = Retraction(transaction.commit, contract, first, last, window.below)
                 intake = self._intake_without(principal, retraction)
                 transaction.retract(contract, first, last, retraction.below)
                 transaction.close_dead_letters_of(contract, first, last, "replayed")
                 before = {one.commit: one.counts for one in self._store.journal_sizes(principal, contract, first, last)}
                 receipt, change = Receipt(token=transaction.commit), Counts()
                 for one in self._current(principal, window, spool):
-                    part, moved = self._again(transaction, intake, one, before[one.commit])
+                    part, moved = self._again(transaction, intake, one, before[one.commit], remaining)
                     receipt, change = receipt + part, change + moved
-                if dry_run:
+                if remaining is None:
                     raise _DryRunError
                 detail = f"origins {first} to {last} under revision {window.contract.revision}"
                 transaction.count(change, source=window.contract.source, detail=detail)
             self._pipeline.forget(contract)
-            self._state.recompute(contract, transaction.commit)
+            self._state.recompute(contract, transaction.commit, remaining)
         superseded, retracted = self._store.hidden_by(principal, retraction)
         return Replayed(receipt, superseded, retracted)
 
@@ -224,9 +231,13 @@ class Reprocessing:
         table = next(t for t in self._store.reading_tables(principal) if contract.matches(t))
         return ContractIntake(self._store, principal, contract, table, self._state.of(contract.name), without=retraction)
 
-    def _again(self, transaction: Transaction, intake: ContractIntake, one: Reread, before: Counts) -> tuple[Receipt, Counts]:
+    def _again(
+        self, transaction: Transaction, intake: ContractIntake, one: Reread, before: Counts, remaining: Remaining | None
+    ) -> tuple[Receipt, Counts]:
         transaction.add_dead_letters(one.letters)
         written = intake.write(transaction, one.readings, origins=one.commit)
+        if remaining is not None:
+            intake.fold(transaction.commit, written, remaining.cells)
         counts = written.counts(len(one.letters))
         transaction.adjust_journal(one.commit, counts - before)
         by_reason = letters_by_reason([letter.reason for letter in one.letters])

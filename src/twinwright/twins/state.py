@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import pyarrow as pa
@@ -15,7 +16,7 @@ import pyarrow as pa
 from twinwright.errors import StoreError
 from twinwright.governance.principals import Principal
 from twinwright.observability.logs import get_logger
-from twinwright.storage.layout import Commit, ReadingTable, Selection
+from twinwright.storage.layout import Commit, ReadingTable, Retraction, Selection
 from twinwright.storage.protocol import CELL_SCHEMA, Store
 from twinwright.twins.api_cells import ApiCells, Cell
 from twinwright.twins.cells import SourceCells, table_of
@@ -25,7 +26,17 @@ ColumnsOf: TypeAlias = dict[str, tuple[str, dict[tuple[str, int], tuple[str | No
 MATERIALISE_EVERY = 5_000_000  # readings folded since the last time
 HEAR_READINGS = 500_000  # of other processes are in memory at a time
 _TAKES_IN = ("ingest", "retry")  # kinds of commits that add readings of one contract
+_TAKES_AWAY = ("replay", "expire")  # what kinds of commits that take readings away begin with
+_EVER = 1 << 62  # a commit number that is past all others
 SERVED = ("apply", "graph")  # that change which contracts and twins there are
+
+
+@dataclass(frozen=True, slots=True)
+class Remaining:
+    """The `cells` of a contract as of a commit at least, without what a replay is about to retract."""
+
+    through: int
+    cells: SourceCells
 
 
 class StateCache:
@@ -148,11 +159,21 @@ class StateCache:
                 self._changed.discard(contract)
             self._since = 0
 
-    def recompute(self, contract: str, commit: int | None = None) -> None:
-        """Something was taken away, by a commit of our own: make the cells of a contract anew from history, and materialise them."""
+    def remaining(self, contract: str, first: int, last: int, below: int) -> Remaining:
+        """What state is without what arrived at commits `first` to `last` under a revision below `below`: the long part of a replay's
+        recomputing, for which nobody waits. What the replay says instead is to be folded into it."""
+        through = self._store.last_commit(self._principal)
+        return Remaining(through, self._from_history(contract, without=Retraction(_EVER, contract, first, last, below)))
+
+    def recompute(self, contract: str, commit: int | None = None, remaining: Remaining | None = None) -> None:
+        """Something was taken away, by a commit of our own: make the cells of a contract anew from history, and materialise them.
+
+        With what remained, that needs only what was taken in since; unless something else was taken away meanwhile.
+        """
         with self.lock:
             self._made(commit or 0)
-            cells = self._from_history(contract)
+            cells = self._settled(contract, remaining, commit) if remaining and commit else None
+            cells = self._from_history(contract) if cells is None else cells
             if contract in self._cells:
                 self._cells[contract].become(cells)  # whoever folds into them goes on doing so
             else:
@@ -237,11 +258,21 @@ class StateCache:
             cells = self.of(contract)
             return cells.watermark if len(cells) else None
 
-    def _from_history(self, contract: str, known_at: int | None = None) -> SourceCells:
+    def _settled(self, contract: str, remaining: Remaining, commit: int) -> SourceCells | None:
+        """With what was committed between the two; None where that took anything away."""
+        since = self._store.commits(self._principal, first=remaining.through + 1, last=commit - 1)
+        if any(one.kind.startswith(_TAKES_AWAY) for one in since):
+            return None
+        for table in self._tables_of(contract) if since else ():
+            rows = self._store.readings(self._principal, table, after=remaining.through, through=commit - 1)
+            remaining.cells.fold(table, rows)
+        return remaining.cells
+
+    def _from_history(self, contract: str, known_at: int | None = None, without: Retraction | None = None) -> SourceCells:
         tables = self._tables_of(contract)
         cells = SourceCells()
         if tables:
-            latest = self._store.latest(self._principal, Selection(source=tables[0].source, known_at=known_at))
+            latest = self._store.latest(self._principal, Selection(source=tables[0].source, known_at=known_at), without=without)
             cells.load(latest.select(CELL_SCHEMA.names), {column.path: column.type for table in tables for column in table.columns})
         return cells
 
