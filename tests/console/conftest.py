@@ -5,12 +5,17 @@ from __future__ import annotations
 import json
 import math
 import random
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, expect, sync_playwright
+
+sys.path.append(str(Path(__file__).parents[2]))  # helpers are imported by their path from the root
+
+from tests.console.visitor import Visitor
 
 from twinwright.api.app import create_app
 from twinwright.api.server import Server
@@ -33,6 +38,7 @@ twins:
   - {$dtId: pump-4, $metadata: {$model: "dtmi:station:Pump;1"}}
   - {$dtId: pump-5, $metadata: {$model: "dtmi:station:Pump;1"}}
   - {$dtId: reservoir, $metadata: {$model: "dtmi:station:Reservoir;1"}}
+  - {$dtId: booster, $metadata: {$model: "dtmi:station:Booster;1"}}
 """,
     "schema/station.json": json.dumps(
         [
@@ -53,6 +59,13 @@ twins:
                 "@id": "dtmi:station:Reservoir;1",
                 "@type": "Interface",
                 "contents": [{"@type": ["Property", "Length"], "name": "level", "schema": "double", "unit": "metre"}],
+            },
+            {
+                "@context": ["dtmi:dtdl:context;3", "dtmi:dtdl:extension:quantitativeTypes;1"],
+                "@id": "dtmi:station:Booster;1",
+                "@type": "Interface",
+                "extends": "dtmi:station:Pump;1",
+                "contents": [{"@type": ["Property", "Pressure"], "name": "pressure_error", "schema": "double", "unit": "kilopascal"}],
             },
         ]
     ),
@@ -85,6 +98,39 @@ parameters:
 step: PT5S
 assumptions: ["the discharge pressure follows the power as a first-order lag"]
 """,
+    "models/slow.yaml": """
+name: slow
+version: 1.0.0
+kind: ode
+artefact: slow.py:rhs
+states:     {z: {start: z0}}
+outputs:    {z: {}}
+parameters: {rate: {value: 1}, z0: {value: 1, per: run}}
+step: PT5S
+""",
+    "models/slow.py": "import time\n\n\ndef rhs(t, x, u, p):\n    time.sleep(0.1)\n    return [-p[0] * x[0]]\n",
+    "scenarios/long.yaml": """
+name: long
+model: slow
+twin: booster
+from: 2026-03-01T08:00:00Z
+horizon: PT30S
+sweep: {rate: [0.01, 0.02, 0.03, 0.04, 0.05, 0.06, 0.07, 0.08, 0.09, 0.1, 0.11, 0.12, 0.13, 0.14, 0.15, 0.16, 0.17, 0.18, 0.19, 0.2]}
+""",
+    "shadows/booster.yaml": """
+name: booster
+model: discharge-pressure
+twin: booster
+parameters: {tau: 90, gain: 20, y0: 450}
+residuals: {y: pressure_error}
+forecast: {horizon: PT3M, every: PT30S}
+""",
+    "shadows/fleet.yaml": """
+name: fleet
+model: discharge-pressure
+interface: "dtmi:station:Pump;1"
+parameters: {tau: 90, gain: 20, y0: 450}
+""",
     "models/station.py": "def rhs(t, x, u, p):\n    return [(p[1] * u[0] - x[0]) / p[0]]\n",
 }
 SCENARIO = """
@@ -113,16 +159,16 @@ class Plant:
 
 
 def readings(now: int) -> list[bytes]:
-    """An hour of five pumps: power in steps, pressure as its lag, made by the equations of the model with stated noise."""
+    """An hour of six pumps: power in steps, pressure as its lag, made by the equations of the model with stated noise."""
     noise = random.Random(7)
     lines = []
-    for unit in range(1, 6):
+    for unit in range(1, 7):
         pressure = 450.0
         for k in range(MINUTES * 60 // STEP):
             power = 22.0 + 1.1 * unit + 5.0 * math.copysign(1.0, math.sin(k / 60 + unit))
             pressure += STEP / 90.0 * (20.0 * power - pressure)
             document = {
-                "unit": f"pump-{unit}",
+                "unit": f"pump-{unit}" if unit < 6 else "booster",
                 "ts": to_iso(now - (MINUTES * 60 - STEP * k) * SECOND),
                 "p": round(pressure + noise.gauss(0, 4), 2),
                 "t": round(48 + power / 3 + 3 * math.sin(k / 90) + noise.gauss(0, 0.2), 2),
@@ -163,7 +209,15 @@ def build(folder: Path) -> LocalPlatform:
     platform.simulate("more-power")
     platform.simulate("as-run")
     platform.calibrate("discharge-pressure", twin="pump-1")
+    platform.shadow_run()
     return platform
+
+
+@pytest.fixture
+def visitor(chromium: Browser, plant: Plant) -> Iterator[Visitor]:
+    context = chromium.new_context(timezone_id="Asia/Kolkata", locale="en-GB", viewport={"width": 1400, "height": 1000})
+    yield Visitor(context.new_page(), plant)
+    context.close()
 
 
 @pytest.fixture(scope="session")
@@ -171,6 +225,7 @@ def plant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plant]:
     from twinwright.console import mount
 
     platform = build(tmp_path_factory.mktemp("station"))
+    platform.session.shadows.start()
     tokens = TokenAuthority(TOKEN)
     app = create_app(platform, tokens=tokens, metrics=platform.session.metrics, console=mount)
     with Server(app, port=0) as server:

@@ -3,47 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, expect
+from tests.console.visitor import Visitor
 
 from twinwright.clock import to_iso
 
 pytestmark = pytest.mark.browser
-PAGES = ("", "dead-letters", "runs", "models")
+PAGES = ("", "dead-letters", "runs", "queue", "shadows", "forks", "models")
 Plant = Any
-
-
-class Visitor:
-    """A signed-in page that remembers what went wrong on it and where it asked."""
-
-    def __init__(self, page: Page, plant: Plant) -> None:
-        self.page, self.url = page, plant.server.url
-        self.problems: list[str] = []
-        self.elsewhere: list[str] = []
-        page.on("console", lambda message: self.problems.append(message.text) if message.type in ("error", "warning") else None)
-        page.on("pageerror", lambda error: self.problems.append(str(error)))
-        page.on("request", lambda request: self._seen(request.url))
-        page.goto(plant.login)
-
-    def _seen(self, url: str) -> None:
-        if not url.startswith((self.url, "data:", "blob:")):
-            self.elsewhere.append(url)
-
-    def open(self, name: str) -> Page:
-        self.page.goto(f"{self.url}/console/{name}")
-        expect(self.page.locator("h1")).to_be_visible()
-        return self.page
-
-
-@pytest.fixture
-def visitor(chromium: Browser, plant: Plant) -> Iterator[Visitor]:
-    context = chromium.new_context(timezone_id="Asia/Kolkata", locale="en-GB", viewport={"width": 1400, "height": 1000})
-    yield Visitor(context.new_page(), plant)
-    context.close()
 
 
 def test_signing_in_leads_to_live_charts_with_units(visitor: Visitor) -> None:

@@ -143,6 +143,8 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "shadows": ("shadow", "list"),
     "shadows followed": ("shadow", "run"),
     "no shadow": ("shadow", "show", "none"),
+    "no shadow to stop": ("shadow", "stop", "none"),
+    "no shadow to start": ("shadow", "start", "none"),
     "no shadow to replay": ("shadow", "replay", "none"),
     "validate": ("validate", "lag", "--twin", "pump-1", "--from", TO, "--to", "2026-03-01T08:30:00Z", "--parameters", "{set}"),
     "promote": ("promote", "lag", "{set}"),

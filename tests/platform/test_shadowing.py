@@ -10,7 +10,8 @@ from tests.simulation.shadow.line import CODE, DTDL, INTERFACE, MODEL, body
 from twinwright.api import run_answers
 from twinwright.api.rpc import messages
 from twinwright.clock import ManualClock, from_iso
-from twinwright.errors import NotFoundError, UsageError
+from twinwright.errors import ForbiddenError, NotFoundError, UsageError
+from twinwright.governance.principals import Principal
 from twinwright.platform.local import LocalPlatform
 from twinwright.platform.session import Session
 from twinwright.telemetry.payloads import Payload
@@ -34,9 +35,8 @@ observations:
 }
 
 
-@pytest.fixture
-def platform(tmp_path):
-    for name, text in FILES.items():
+def made_in(tmp_path, *more):
+    for name, text in [*FILES.items(), *([more] if more else [])]:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
     made = LocalPlatform(Session(tmp_path, ManualClock(from_iso("2026-03-01T12:00:00Z"))))
@@ -44,6 +44,12 @@ def platform(tmp_path):
     lines = [json.dumps(body(tick, 60.0 + tick, 100.0)) for tick in range(0, 41, 2)]
     made.push("pump", [Payload("\n".join(lines).encode())])
     made.push("pump", [Payload(json.dumps(body(0, 60.0, 100.0, "pump-2")).encode())])
+    return made
+
+
+@pytest.fixture
+def platform(tmp_path):
+    made = made_in(tmp_path)
     yield made
     made.close()
 
@@ -64,6 +70,55 @@ def test_a_shadow_is_shown_with_its_twins_the_last_first(platform):
     for wrong, error in (({"name": "none"}, NotFoundError), ({"name": "live", "limit": 0}, UsageError)):
         with pytest.raises(error):
             platform.shadow(**wrong)
+
+
+def test_a_shadow_is_stopped_and_started_while_others_go_on_over_restarts_and_audited(tmp_path):
+    platform = made_in(tmp_path, "shadows/more.yaml", f"name: more\nmodel: lag\ninterface: {INTERFACE}\n")
+    platform.session.shadows.start()
+    assert platform.shadow_stop("live")["state"] == "stopped"
+    assert platform.shadow_stop("live")["state"] == "stopped"  # once more
+    said = platform.history("pump-1", "pressure", lane="simulated")["source"]
+    platform.push("pump", [Payload(json.dumps(body(44, 70.0)).encode())])
+    platform.shadow_run()
+    states = {one["name"]: (one["state"], one["behind"] > 0) for one in platform.shadows()}
+    assert states == {"live": ("stopped", True), "more": ("following", False)}
+    assert [one["name"] for one in platform.status()["consumers"]] == ["shadow.more"]
+    platform.close()
+
+    platform = LocalPlatform(Session(tmp_path, ManualClock(from_iso("2026-03-01T12:00:00Z"))))
+    platform.session.shadows.start()
+    assert [one["state"] for one in platform.shadow_run()] == ["stopped", "following"]
+    again = platform.history("pump-1", "pressure", lane="simulated")["source"]
+    assert again.count("shadow:live") == said.count("shadow:live")
+    assert platform.shadow_start("live")["state"] == "following"
+    platform.shadow_run()
+    live, more = (through for through in (one["through"] for one in platform.shadows()))
+    assert live == more
+    switched = platform.session.store.records(platform.principal, "audit")
+    told = [(one.body["by"], one.body["shadow"], one.body["action"]) for one in switched if one.id.startswith("shadow-")]
+    assert told == [("local-admin", "live", "stop"), ("local-admin", "live", "start")]
+    with pytest.raises(NotFoundError):
+        platform.shadow_stop("none")
+    with pytest.raises(ForbiddenError):
+        platform.as_principal(Principal("reader", frozenset({"reader"}))).shadow_stop("live")
+    platform.close()
+
+
+def test_another_shadow_of_the_name_of_one_that_was_stopped_follows(tmp_path):
+    platform = made_in(tmp_path)
+    platform.shadow_run()
+    platform.shadow_stop("live")
+    text = (tmp_path / "shadows/live.yaml").read_text()
+    (tmp_path / "shadows/live.yaml").unlink()
+    platform.apply()
+    platform.shadow_run()
+    assert platform.history("pump-1", "pressure", lane="simulated")["times"] == []
+    (tmp_path / "shadows/live.yaml").write_text(text)
+    platform.apply()
+    [found] = platform.shadow_run()
+    assert found["state"] == "following"
+    assert found["behind"] == 0
+    platform.close()
 
 
 def test_a_replay_says_what_was_said_live_and_stores_nothing(platform):

@@ -134,6 +134,9 @@ WRITES: dict[str, Call] = {
 REFUSED: dict[str, tuple[Call, type[Exception]]] = {
     "patch_relationship": (lambda one, _, __: one.patch_relationship("pump-1", "none", [], if_match="*"), UsageError),
     "shadow": (lambda one, _, __: one.shadow("none"), NotFoundError),
+    "shadow_said": (lambda one, _, __: one.shadow_said("none", after=0), NotFoundError),
+    "shadow_stop": (lambda one, _, __: one.shadow_stop("none"), NotFoundError),
+    "shadow_start": (lambda one, _, __: one.shadow_start("none"), NotFoundError),
     "run_request": (lambda one, _, __: one.run_request("none"), NotFoundError),
     "watch_request": (lambda one, _, __: one.watch_request("none"), NotFoundError),
     "cancel_request": (lambda one, _, __: one.cancel_request("none"), NotFoundError),

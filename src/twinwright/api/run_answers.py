@@ -105,7 +105,7 @@ class ShadowTwin(Answer):
     error: str
 
 
-class Shadow(Answer):
+class ShadowState(Answer):
     name: str
     model: str
     model_version: str
@@ -113,9 +113,15 @@ class Shadow(Answer):
     through: str | None = Field(description="The event time that all of its twins have reached.")
     commit: int = Field(description="The last commit that it has consumed.")
     behind: int = Field(description="How many commits there are after that.")
+    state: str = Field(examples=["following", "failing", "stopped"])
     error: str
+
+
+class Shadow(ShadowState):
     source: str = Field(description="Of its predictions and residuals, in history.")
     forecast_source: str | None
+    outputs: dict[str, str] = Field(description="By output the path that it predicts.")
+    step_seconds: float = Field(description="Between two of its predictions.")
     residuals: dict[str, str] = Field(description="By output the path of what was observed less what was predicted.")
     failures: int = Field(description="How often in a row it has failed.")
     failing: int = Field(description="How many of its twins fail.")
@@ -124,4 +130,27 @@ class Shadow(Answer):
 
 
 class Shadows(Answer):
-    value: list[dict[str, Any]]
+    value: list[ShadowState]
+
+
+class SaidSeries(Answer):
+    twin: str
+    path: str
+    kind: str = Field(examples=["prediction", "forecast", "residual"])
+    unit: str | None
+    times: list[str]
+    values: list[float | None] = Field(description="null: it says nothing of that time any more.")
+
+
+class Said(Answer):
+    commit: int
+    at: str
+    left_out: int = Field(description="Values of a commit that has too many to be told: they are in history.")
+    series: list[SaidSeries]
+
+
+class ShadowSaid(Answer):
+    shadow: str
+    said: list[Said]
+    through: int = Field(description="Up to this commit: ask on with it as `since`.")
+    last: int = Field(description="The newest commit.")

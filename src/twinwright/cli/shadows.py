@@ -85,6 +85,22 @@ def shadow_run(workspace: Workspace = HERE, as_json: Json = False) -> None:
     _finish(found, as_json)
 
 
+@shadow.command("stop")
+def shadow_stop(name: Name, workspace: Workspace = HERE, as_json: Json = False) -> None:
+    """Have one follow nothing until it is started, over restarts too. It goes on later as if it had never been stopped."""
+    with opened(workspace) as platform:
+        result = platform.shadow_stop(name)
+    output.finish(result, as_json, lambda r: typer.echo(f"{r['name']} is stopped at commit {r['commit']}"))
+
+
+@shadow.command("start")
+def shadow_start(name: Name, workspace: Workspace = HERE, as_json: Json = False) -> None:
+    """Have one that was stopped go on where it was."""
+    with opened(workspace) as platform:
+        result = platform.shadow_start(name)
+    output.finish(result, as_json, lambda r: typer.echo(f"{r['name']} goes on from commit {r['commit']}"))
+
+
 @shadow.command("schema")
 def shadow_schema() -> None:
     """Print the JSON Schema of shadow files, for editors."""
@@ -98,7 +114,7 @@ def shadow_schema() -> None:
 
 def _finish(found: list[dict[str, Any]], as_json: bool) -> None:
     def show(r: dict[str, Any]) -> None:
-        rows = [[x["name"], x["through"], x["commit"], x["behind"], x["error"]] for x in r["shadows"]]
-        output.table(["shadow", "through", "commit", "commits behind", "error"], rows, empty="no shadows")
+        rows = [[x["name"], x["state"], x["through"], x["commit"], x["behind"], x["error"]] for x in r["shadows"]]
+        output.table(["shadow", "state", "through", "commit", "commits behind", "error"], rows, empty="no shadows")
 
     output.finish({"shadows": found}, as_json, show, good=not any(one["error"] for one in found))

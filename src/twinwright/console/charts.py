@@ -6,8 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
+from twinwright.clock import SECOND, SystemClock, from_iso
 from twinwright.console.formats import milliseconds, unit_name
 
+WINDOWS: Final = {"15 min": 900, "1 h": 3_600, "6 h": 21_600, "24 h": 86_400}
+"""What a visitor can choose to look at, in seconds."""
 _SEPARATOR: Final = "\u001f"  # between a line's name and its unit, for the tooltip
 _FONT: Final = {"color": "var(--muted)", "fontSize": 11, "fontFamily": "inherit"}
 _TIMES: Final = {  # of the browser's zone, each at the beginning of its period
@@ -27,7 +30,21 @@ class Line:
 
     name: str
     points: Sequence[tuple[float, Any]]
-    role: Literal["single", "observed", "simulated"] = "single"
+    role: Literal["single", "observed", "simulated", "forecast"] = "single"
+
+
+def span(newest: str | None, seconds: int) -> tuple[int, int]:
+    """The window to look at (microseconds): up to now, or up to the newest observation where that is long ago."""
+    now = SystemClock().now() // SECOND * SECOND
+    last = now if newest is None else from_iso(newest)
+    end = now if now - last < seconds * SECOND else last + SECOND
+    return end - seconds * SECOND, end
+
+
+def thinned(some: Sequence[tuple[float, Any]], most: int) -> list[tuple[float, Any]]:
+    """Every so-manieth point, so that there are no more than `most`; the last is among them."""
+    every = max(1, -(-len(some) // most))
+    return list(some[::-1][::every][::-1])
 
 
 def points(series: Mapping[str, Any]) -> list[tuple[float, Any]]:
@@ -85,7 +102,11 @@ def _series(line: Line, axis: str) -> dict[str, Any]:
         "silent": True,
         "emphasis": {"disabled": True},  # it would lighten a colour that only the style sheet knows, and the line be gone
         "sampling": "lttb",
-        "lineStyle": {"color": colour, "width": 1.5 if line.role == "observed" else 1.8},
+        "lineStyle": {
+            "color": colour,
+            "width": 1.5 if line.role == "observed" else 1.8,
+            "type": [5, 4] if line.role == "forecast" else "solid",
+        },
         "itemStyle": {"color": colour},
         "areaStyle": {"color": colour, "opacity": 0.07, "origin": "start"} if line.role == "single" else None,
         "z": 2 if line.role == "observed" else 3,

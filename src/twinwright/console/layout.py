@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, ParamSpec, TypeVar
 
 from nicegui import ui
@@ -17,7 +18,15 @@ from twinwright.platform.interface import Platform
 
 P = ParamSpec("P")
 T = TypeVar("T")
-NAVIGATION: Final = (("/", "Overview"), ("/dead-letters", "Dead letters"), ("/runs", "Runs"), ("/models", "Models & reports"))
+NAVIGATION: Final = (
+    ("/", "Overview"),
+    ("/dead-letters", "Dead letters"),
+    ("/runs", "Runs"),
+    ("/queue", "Queue"),
+    ("/shadows", "Shadows"),
+    ("/forks", "Forks"),
+    ("/models", "Models & reports"),
+)
 REFRESH_SECONDS: Final = 2.0
 
 
@@ -139,6 +148,16 @@ def button(label: str, action: Callable[[], Awaitable[None]], kind: str = "", **
         made.props[name.replace("_", "-")] = value
     made.on("click", told(action))
     return made
+
+
+def segments(label: str, names: Iterable[str], chosen: str, choose: Callable[[str], Awaitable[None]]) -> None:
+    """A row of which one is chosen; `choose` is told the name of another that was clicked."""
+    with element("div", "tw-segments", role="group", aria_label=label):
+        for name in names:
+            made = Text("button", name)
+            made.props["type"] = "button"
+            made.props["aria-pressed"] = "true" if name == chosen else "false"
+            made.on("click", told(partial(choose, name)))
 
 
 def told(action: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:

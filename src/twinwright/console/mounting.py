@@ -23,7 +23,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from twinwright.api.security import CONSOLE_PATH, PRINCIPAL
 from twinwright.api.serving import Serving
 from twinwright.console.layout import Visit
-from twinwright.console.pages import dead_letters, models, overview, runs
+from twinwright.console.pages import dead_letters, forks, models, overview, queue, runs, shadows
 from twinwright.errors import RefusedError
 
 ASSETS: Final = Path(__file__).parent / "assets"
@@ -36,11 +36,15 @@ _FAVICON: Final = (
     '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><rect width="32" height="32" rx="8" fill="#0f766e"/>'
     '<path d="M7 20c3 0 3-8 6-8s3 8 6 8 3-8 6-8" fill="none" stroke="#fff" stroke-width="2.6" stroke-linecap="round"/></svg>'
 )
+PATIENCE: Final = 30.0  # seconds for the first reads of a page: where the platform is busy it comes late, and not as an error
 Draw = Callable[[Visit], Awaitable[None]]
 PAGES: Final[dict[str, Draw]] = {
     "/": overview.draw,
     "/dead-letters": dead_letters.draw,
     "/runs": runs.draw,
+    "/queue": queue.draw,
+    "/shadows": shadows.draw,
+    "/forks": forks.draw,
     "/models": models.draw,
 }
 _running = threading.Lock()
@@ -82,7 +86,7 @@ def _register(path: str, draw: Draw, serving: Serving) -> None:
     async def page(request: Request) -> None:
         await draw(Visit(serving.platform.as_principal(request.scope[PRINCIPAL]), serving, path))
 
-    ui.page(path, title="Twinwright")(page)
+    ui.page(path, title="Twinwright", response_timeout=PATIENCE)(page)
 
 
 def _forget_the_last_one() -> None:

@@ -37,7 +37,9 @@ PIECE_VALUES: Final = 20_000  # of a commit of values alone
 _WEIGHTS: Final = {"graph": RANGE_READINGS // 20, "derived": RANGE_READINGS // 4, "shadow": RANGE_READINGS // 4}
 _KEPT: Final = 64  # commits whose events are remembered for others that follow
 _KEPT_EVENTS: Final = 20_000
-_SILENT: Final = frozenset({"sink", "materialise", "expire", "expire-history", "clock", "webhook", "simulated"})  # nothing is told of them
+_SILENT: Final = frozenset(
+    {"sink", "materialise", "expire", "expire-history", "clock", "webhook", "simulated", "shadow-switch"}
+)  # nothing is told of them
 _VALUES: Final = frozenset({"ingest", "replay", "retry", "derived"})  # these write values alone
 _WRITES: Final = frozenset({"graph"})  # of clients: an Update says what they wrote, whatever was said of that time before
 _AUDIT: Final = "audit"

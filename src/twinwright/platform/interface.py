@@ -86,13 +86,13 @@ class Platform(GraphSurface, Protocol):
 
     # shadows
     def shadows(self) -> list[dict[str, Any]]:
-        """`name model model_version twins through commit behind error` of each: to which event time it has followed its twins, and which
-        commit it has consumed."""
+        """`name model model_version twins through commit behind state error` of each: to which event time it has followed its twins, and
+        which commit it has consumed. `state` is following, failing or stopped."""
         ...
 
     def shadow(self, name: str, *, limit: int = 100) -> dict[str, Any]:
-        """One of them as in `shadows`, with its `source forecast_source residuals failures failing retry_seconds` and `items[]{twin through
-        error}`: twins that fail first, then those that are furthest behind."""
+        """One of them as in `shadows`, with its `source forecast_source outputs residuals step_seconds failures failing retry_seconds` and
+        `items[]{twin through error}`: twins that fail first, then those that are furthest behind."""
         ...
 
     def shadow_replay(
@@ -112,6 +112,20 @@ class Platform(GraphSurface, Protocol):
 
     def shadow_run(self) -> list[dict[str, Any]]:
         """Follow as fast as it goes until nothing is left; as `shadows`."""
+        ...
+
+    def shadow_stop(self, name: str) -> dict[str, Any]:
+        """Have a shadow follow nothing until it is started, over restarts too; as one of `shadows`. It writes no more when this returns,
+        and goes on later as if it had never been stopped."""
+        ...
+
+    def shadow_start(self, name: str) -> dict[str, Any]:
+        """Have a shadow that was stopped go on where it was; as one of `shadows`."""
+        ...
+
+    def shadow_said(self, name: str, *, after: int | None = None, twin: str | None = None) -> dict[str, Any]:
+        """What a shadow committed after a commit: `shadow through last` and `said[]{commit at left_out series[]{twin path kind unit times
+        values}}`; `kind` is prediction, forecast or residual. Ask on after `through`; without `after` nothing but from where to go on."""
         ...
 
     # twins

@@ -28,6 +28,7 @@ IN_A_FORK: Final = frozenset(
 _WHY: Final[Mapping[str, str]] = {
     **dict.fromkeys(("calibrate", "validate", "promote"), "each look at a holdout has to be counted in the workspace"),
     **dict.fromkeys(("plan", "apply", "add_interfaces", "delete_interface"), "a fork keeps what was applied when it was made"),
+    **dict.fromkeys(("shadows", "shadow", "shadow_run", "shadow_stop", "shadow_start", "shadow_said"), "shadows follow the workspace"),
     **dict.fromkeys(("forks", "create_fork", "fork_diff", "drop_fork"), "forks are the workspace's"),
 }
 

@@ -16,7 +16,8 @@ from twinwright.platform.executing import chosen_executor
 from twinwright.platform.interface import Progress
 from twinwright.platform.run_queue import count_runs
 from twinwright.platform.session import Session
-from twinwright.platform.shadowing import replayed, shadow_shown, shadows_shown
+from twinwright.platform.shadow_stream import said_since
+from twinwright.platform.shadowing import replayed, shadow_shown, shadows_shown, switched
 from twinwright.platform.shown import model_shown
 from twinwright.simulation.scenario import Scenario, parse_scenario
 from twinwright.workspace.load import check_scenario_in
@@ -165,6 +166,15 @@ class LocalSimulation:
         self.session.pipeline.settle()
         self.session.shadows.consumer.catch_up()
         return self.shadows()
+
+    def shadow_stop(self, name: str) -> dict[str, Any]:
+        return switched(self.session, self.principal, name, stop=True)
+
+    def shadow_start(self, name: str) -> dict[str, Any]:
+        return switched(self.session, self.principal, name, stop=False)
+
+    def shadow_said(self, name: str, *, after: int | None = None, twin: str | None = None) -> dict[str, Any]:
+        return said_since(self.session, self.principal, name, after, twin)
 
     # --- calibration -------------------------------------------------------------------------------------------------
 

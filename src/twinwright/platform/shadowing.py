@@ -10,11 +10,12 @@ from typing import Any
 import polars as pl
 
 from twinwright.clock import SECOND, PacedClock, time_of, to_iso
-from twinwright.errors import NotFoundError, UsageError
+from twinwright.errors import BusyError, NotFoundError, UsageError
 from twinwright.governance.principals import Principal
 from twinwright.platform import applied as applied_documents
 from twinwright.platform.interface import Progress
 from twinwright.platform.session import Session
+from twinwright.simulation.shadow import switch
 from twinwright.simulation.shadow.consumer import KIND, POSITIONS, Bound, parameters_of
 from twinwright.simulation.shadow.consumer import Progress as Following
 from twinwright.simulation.shadow.definition import Shadow
@@ -26,6 +27,7 @@ from twinwright.storage.protocol import GOOD
 
 MAX_TWINS = 10_000
 _LONGEST_WAIT, _SHORTEST_WAIT = 1.0, 0.02  # seconds between two looks at the clock
+_PATIENCE = 30.0  # seconds for what a shadow that is stopped is at
 
 
 def shadows_shown(session: Session, principal: Principal) -> list[dict[str, Any]]:
@@ -38,7 +40,7 @@ def shadow_shown(session: Session, principal: Principal, name: str, limit: int) 
     """One of them, and its twins: those that fail first, then those that are furthest behind."""
     if not 1 <= limit <= MAX_TWINS:
         raise UsageError(f"{limit} is not from 1 to {MAX_TWINS}", where="limit", remedy="Ask for fewer twins")
-    shadow = _shadow(session, name)
+    shadow = shadow_of(session, name)
     following = {one.name: one for one in session.shadows.consumer.status()}.get(name)
     reached = _reached(session, principal, shadow, following)
     errors = {} if following is None else {twin: one.error for twin, one in following.followers.items() if one.error}
@@ -50,12 +52,27 @@ def shadow_shown(session: Session, principal: Principal, name: str, limit: int) 
         **_shown(session, principal, shadow, following),
         "source": shadow.source,
         "forecast_source": shadow.forecast_source if shadow.horizon else None,
+        "outputs": {one.name: one.property for one in shadow.model.outputs if one.property is not None},
         "residuals": dict(shadow.spec.residuals),
+        "step_seconds": shadow.step / SECOND,
         "failures": 0 if following is None else following.failures,
         "failing": len(errors),
         "retry_seconds": round(wait / SECOND, 1) if errors or (following is not None and following.error) else None,
         "items": items,
     }
+
+
+def switched(session: Session, principal: Principal, name: str, *, stop: bool) -> dict[str, Any]:
+    """Stop a shadow where it is, or start it there; nothing where it is so already. As one of `shadows_shown`."""
+    principal.require_write()
+    shadow = shadow_of(session, name)
+    with session.changing:
+        if stop != (name in switch.stopped(session.store, principal)):
+            switch.switch(session.store, principal, name, stop=stop)
+    if not session.shadows.consumer.heed(_PATIENCE):
+        raise BusyError(f"what is asked of '{name}' is remembered, but it is at a round still")
+    following = {one.name: one for one in session.shadows.consumer.status()}.get(name)
+    return _shown(session, principal, shadow, following)
 
 
 def replayed(
@@ -75,7 +92,7 @@ def replayed(
     if speed is not None and not (math.isfinite(speed) and 0 < speed <= 1e6):
         raise UsageError(f"{speed:g} is no speed", where="speed", remedy="Give a number above 0, such as 10, or leave it out")
     session.pipeline.settle()  # what was taken before is heard of
-    shadow = _shadow(session, name)
+    shadow = shadow_of(session, name)
     number, twin = _twin(session, principal, shadow, twin)
     readings = Readings(session.store, principal, session.store.last_commit(principal))
     begin, until = time_of(start, "from"), time_of(end, "to")
@@ -130,7 +147,8 @@ def keep_in(session: Session, principal: Principal, shadow: Shadow, heard: Heard
         transaction.count(Counts(), detail=f"replay of shadow {shadow.name}")
 
 
-def _shadow(session: Session, name: str) -> Shadow:
+def shadow_of(session: Session, name: str) -> Shadow:
+    """One that is applied. Raises NotFoundError."""
     shadows = session.served.applied.shadows
     if name not in shadows:
         known = ", ".join(sorted(shadows)) or "none is applied"
@@ -165,8 +183,16 @@ def _shown(session: Session, principal: Principal, shadow: Shadow, following: Fo
         "through": to_iso(min(times)) if times else None,
         "commit": position,
         "behind": last - position,
+        "state": _state(session, principal, shadow, following),
         "error": following.error if following is not None else "",
     }
+
+
+def _state(session: Session, principal: Principal, shadow: Shadow, following: Following | None) -> str:
+    if following is not None and following.error:
+        return "failing"
+    stopped = following.stopped if following is not None else shadow.name in switch.stopped(session.store, principal)
+    return "stopped" if stopped else "following"
 
 
 def _reached(session: Session, principal: Principal, shadow: Shadow, following: Following | None) -> dict[int, int | None]:

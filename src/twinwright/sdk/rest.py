@@ -232,6 +232,15 @@ class RestPlatform(RestGraph):
     def shadow_run(self) -> list[Found]:
         return cast(list[Found], self._post("/v1/shadows/run", None, timeout=LONG)["value"])
 
+    def shadow_stop(self, name: str) -> Found:
+        return self._post(f"/v1/shadows/{part(name)}/stop", None, timeout=LONG)
+
+    def shadow_start(self, name: str) -> Found:
+        return self._post(f"/v1/shadows/{part(name)}/start", None, timeout=LONG)
+
+    def shadow_said(self, name: str, *, after: int | None = None, twin: str | None = None) -> Found:
+        return self._get(f"/v1/shadows/{part(name)}/said", since=after, twin=twin)
+
     # --- simulation --------------------------------------------------------------------------------------------------
 
     def models(self) -> list[Found]:

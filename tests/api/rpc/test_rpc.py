@@ -166,6 +166,8 @@ def test_the_upkeep_is_done_from_afar(client: Client) -> None:
     assert client.GetStatus(v1_pb2.StatusRequest()).commit > 0
     assert not client.RunShadows(v1_pb2.RunShadowsRequest()).shadows
     assert refuses(Codes.NOT_FOUND, lambda: client.GetShadow(v1_pb2.ShadowRequest(name="none")))
+    for switch in (client.StopShadow, client.StartShadow):
+        assert refuses(Codes.NOT_FOUND, partial(switch, v1_pb2.ShadowSwitchRequest(name="none")))
     assert refuses(Codes.NOT_FOUND, lambda: client.RetryWebhookLetters(v1_pb2.RetryWebhookLettersRequest(name="none", all=True)))
     assert not client.ListWebhookLetters(v1_pb2.WebhookLettersRequest(name="none")).letters
 

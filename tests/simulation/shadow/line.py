@@ -14,6 +14,7 @@ from twinwright.clock import SECOND, to_iso
 from twinwright.documents import Problems, parse_text
 from twinwright.governance.principals import SYSTEM
 from twinwright.simulation.definition import ModelDefinition, parse_model
+from twinwright.simulation.shadow import switch
 from twinwright.simulation.shadow.consumer import Bound, ShadowConsumer
 from twinwright.simulation.shadow.definition import Shadow, compile_shadows
 
@@ -98,6 +99,10 @@ class Line:
     def follow(self) -> None:
         self.consumer.catch_up()
         assert not [one.error for one in self.consumer.status() if one.error]
+
+    def switch(self, *, stop: bool) -> None:
+        switch.switch(self.plant.store, SYSTEM, "live", stop=stop)
+        assert self.consumer.heed(60.0)
 
     def follow_until_killed(self, after: int) -> None:
         """The process ends in the middle of the transaction that follows `after` others; the next begins with what is durable."""

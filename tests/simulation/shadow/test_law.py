@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import Phase, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from tests.simulation.shadow.line import BEGIN, STEP, Line, body
 
@@ -21,13 +21,21 @@ from twinwright.simulation.shadow import follower
 MUTANTS = Path(__file__).parent / "mutants"
 FORECAST = {"horizon": "PT1M", "every": "PT30S"}
 law = settings(
-    derandomize=True, database=None, max_examples=4, deadline=None, report_multiple_bugs=False, phases=(Phase.explicit, Phase.generate)
+    derandomize=True,
+    database=None,
+    max_examples=4,
+    deadline=None,
+    report_multiple_bugs=False,
+    phases=(Phase.explicit, Phase.generate),
+    suppress_health_check=[HealthCheck.too_slow],  # a machine that is busy is no fault of what is drawn
 )
 values = st.sampled_from([60.0, 120.0, 90.5])
 readings = st.tuples(st.integers(0, 60), values | st.none(), values | st.none(), st.sampled_from(["pump-1", "pump-1", "pump-2"]))
 batches = st.lists(readings.filter(lambda one: one[1] is not None or one[2] is not None), min_size=1, max_size=6)
 steps = st.lists(
-    st.tuples(batches, st.sampled_from(["follow", "follow", "wait", "kill", "begin"]), st.integers(0, 2)), min_size=2, max_size=6
+    st.tuples(batches, st.sampled_from(["follow", "follow", "wait", "kill", "begin", "stop", "start"]), st.integers(0, 2)),
+    min_size=2,
+    max_size=6,
 )
 
 
@@ -55,9 +63,13 @@ def check_any_order(patched: pytest.MonkeyPatch) -> None:
                     one.follow_until_killed(after)
                 elif then == "begin":
                     one.begin()
+                elif then in ("stop", "start"):
+                    one.switch(stop=then == "stop")
+                    one.follow()
                 elif then == "follow":
                     one.follow()
             one.begin()
+            one.switch(stop=False)
             one.follow()
             other.plant.send(*(body(*reading) for batch, _, _ in given_steps for reading in batch))
             other.follow()
@@ -107,16 +119,44 @@ def check_a_kill(patched: pytest.MonkeyPatch) -> None:
                 }
 
 
+def check_a_stop(_patched: pytest.MonkeyPatch) -> None:
+    """One that is stopped says nothing, whoever follows; started, what one says that was never stopped, of late inputs as well."""
+    told = [body(tick, 60.0 + tick % 3, 100.0) for tick in range(0, 121, 4)]  # at every second step
+    late = [body(18, 90.0), body(22, None, 80.0)]
+    with line(forecast=FORECAST) as one, line(forecast=FORECAST) as other:
+        one.plant.send(*told[:16])
+        one.follow()
+        one.switch(stop=True)
+        there = one.facts()
+        for part in (told[16:], late):
+            one.plant.send(*part)
+            one.follow()
+        assert one.facts() == there
+        assert one.consumer.lags() == []
+        one.begin()  # by whoever comes next
+        one.follow()
+        assert one.facts() == there
+        one.switch(stop=False)
+        one.follow()
+        other.plant.send(*told, *late)
+        other.follow()
+        assert one.facts() == other.facts()
+        assert one.states()[-1] == other.states()[-1]
+
+
 CHECKS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
     "any order": check_any_order,
     "a late input": check_a_late_input,
     "a kill": check_a_kill,
+    "a stop": check_a_stop,
 }
 CAUGHT_BY = {
     "states_outlive_their_inputs": "a late input",
     "everything_written_again": "a late input",
     "position_before_outputs": "a kill",
     "held_values_outlive_a_rewind": "any order",
+    "stopped_it_moves_on": "a stop",
+    "a_stop_is_forgotten": "a stop",
 }
 
 

@@ -5,9 +5,7 @@ A stream reads the log for itself at the pace of its client: nothing is queued f
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-from collections.abc import AsyncGenerator
+from functools import partial
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Header, Query, Request
@@ -17,18 +15,17 @@ from starlette.responses import Response
 from twinwright.api import answers
 from twinwright.api.bodies import fields, read_document
 from twinwright.api.errors import JsonResponse
+from twinwright.api.following import Following, followed, require_there
 from twinwright.api.routes import failures
 from twinwright.api.routes.graph import body
 from twinwright.api.serving import MAX_COMMIT, Asking, Caller
-from twinwright.api.streaming import EVENTS, SIGN_OF_LIFE, STILL_HERE, accepts, error_text, event_text, server_sent
-from twinwright.errors import BusyError, TwinwrightError, UsageError
+from twinwright.api.streaming import EVENTS, accepts, event_text, server_sent
 from twinwright.events.filter import MOST_CHARACTERS, filter_of
 from twinwright.events.pages import place_of
 
 router = APIRouter(tags=["events"])
 Filter = Annotated[str | None, Query(min_length=1, max_length=MOST_CHARACTERS, description="Which, as in event routes; default: all.")]
 Name = Annotated[str, InPath(min_length=1, max_length=128, description="The webhook's name.")]
-_LOOK_SECONDS: Final = 0.2
 _STREAM: Final[dict[int | str, dict[str, Any]]] = {
     200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}, "description": "A page, or events until either side goes away."}
 }
@@ -51,60 +48,21 @@ async def events(
     if filter is not None:
         filter_of(filter)  # refused before the stream begins
     begin, where = (last, "Last-Event-ID") if last is not None else (place, "place")
-    after = since if begin is None else place_of(begin, where).commit
     first = await asking.serving.reads.run(asking.platform.events, after=since, place=begin, filter=filter)
-    if after is not None and after > first["last"]:
-        raise UsageError(f"there is no commit {after} yet", where=where, remedy=f"The newest is {first['last']}")
+    require_there(first, since if begin is None else place_of(begin, where).commit, where)
     if not accepts(request, EVENTS):
         return JsonResponse(first)
     with asking.serving.stream():  # a status tells it; from there on it is an event
-        return server_sent(_stream(asking, first, filter))
+        return server_sent(followed(asking.serving, first, _after(asking, filter), _lines, "place"))
 
 
-async def _stream(asking: Caller, page: dict[str, Any], filter: str | None) -> AsyncGenerator[bytes, None]:
-    """Page by page; the next is read when the client has taken this one."""
-    serving = asking.serving
-    try:
-        place = contextlib.ExitStack()
-        place.enter_context(serving.stream())
-    except BusyError as error:  # others came in between
-        yield error_text(error)
-        return
-    with place:
-        clock = asyncio.get_running_loop().time
-        spoke, told = clock(), ""
-        yield b": twinwright\n\n"
-        while not serving.closing.is_set():
-            for text in _lines(page["events"]):
-                yield text
-            quiet = clock() - spoke >= SIGN_OF_LIFE
-            if page["events"] or (quiet and page["place"] != told):
-                told, spoke = page["place"], clock()
-                yield f"id: {told}\n\n".encode()  # a place without an event: commits that had none for this filter are not read again
-            elif quiet:
-                spoke = clock()
-                yield STILL_HERE
-            if page["through"] >= page["last"]:
-                await asyncio.sleep(_LOOK_SECONDS)
-            reading = asyncio.ensure_future(serving.reads.run(asking.platform.events, place=page["place"], filter=filter))
-            try:
-                while not (await asyncio.wait({reading}, timeout=SIGN_OF_LIFE))[0]:
-                    spoke = clock()
-                    yield STILL_HERE  # a page may take long to read
-                page = reading.result()
-            except BusyError:
-                await asyncio.sleep(1.0)
-                page = {**page, "events": []}
-            except TwinwrightError as error:  # it can't be a status any more: the client comes again where it was
-                yield error_text(error)
-                return
-            finally:
-                reading.cancel()
+def _after(asking: Caller, filter: str | None) -> Following:
+    return lambda page: partial(asking.platform.events, place=page["place"], filter=filter)
 
 
-def _lines(events: list[dict[str, Any]]) -> list[bytes]:
+def _lines(page: dict[str, Any]) -> list[bytes]:
     """The id goes with the last event of a commit, but for the last of a page, which may end within one."""
-    texts = []
+    texts, events = [], page["events"]
     for at, one in enumerate(events):
         ends = at + 1 < len(events) and events[at + 1]["commit"] != one["commit"]
         texts.append(event_text(one["event"]["type"], one["event"], one["commit"] if ends else None))

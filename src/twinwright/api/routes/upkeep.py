@@ -151,29 +151,3 @@ async def expire(request: Request, asking: Asking) -> Response:
 async def prune(request: Request, asking: Asking) -> Response:
     asked = fields(await read_document(request), {"older_than": str, "dry_run": bool}, required=("older_than",))
     return JsonResponse(await asking.serving.runs.run(asking.platform.prune_runs, **asked))
-
-
-@router.get("/shadows", response_model=run_answers.Shadows, responses=failures(), summary="How far each shadow has followed its twins")
-async def shadows(asking: Asking) -> Response:
-    await asking.visible()
-    return JsonResponse({"value": await asking.serving.reads.run(asking.platform.shadows)})
-
-
-@router.get(
-    "/shadows/{name}",
-    response_model=run_answers.Shadow,
-    responses=failures(400, 404),
-    summary="How far one shadow has followed each of its twins, and what failed",
-)
-async def shadow(
-    asking: Asking,
-    name: Annotated[str, InPath(description="its name")],
-    limit: Annotated[int, Query(description="how many twins to list, at most 10,000")] = 100,
-) -> Response:
-    await asking.visible()
-    return JsonResponse(await asking.serving.reads.run(asking.platform.shadow, name, limit=limit))
-
-
-@router.post("/shadows/run", response_model=run_answers.Shadows, responses=failures(400), summary="Follow until nothing is left")
-async def shadow_run(asking: Asking) -> Response:
-    return JsonResponse({"value": await asking.serving.runs.run(asking.platform.shadow_run)})

@@ -81,7 +81,7 @@ class Calls:
 
     def _parts(self, rpc: Rpc) -> Callable[[Any, Any], Awaitable[None]]:
         streams = {"History": self._history, "FetchSubmittedRun": self._file, "Simulate": self._simulate}
-        stream = {**streams, "WatchSubmittedRun": self._watch, "Events": self._events}[rpc.name]
+        stream = {**streams, "WatchSubmittedRun": self._watch, "Events": self._events, "WatchShadow": self._said}[rpc.name]
 
         async def handle(request: Any, context: Any) -> None:
             await _told(context, stream(rpc, request, context))
@@ -126,6 +126,15 @@ class Calls:
             position = int(id) if id.isdecimal() else None
             text = "" if data is None else msgspec.json.encode(data).decode()
             await self._write(context, v1_pb2.Event(type=name, json=text, position=position, place=id))
+
+        await self._until_closing(self._sent(rpc, request, context, take))
+
+    async def _said(self, rpc: Rpc, request: Any, context: Any) -> None:
+        async def take(_name: str, data: Any, id: str) -> None:
+            message = message_of(v1_pb2.ShadowSaid, data or {})
+            if id:
+                message.position = int(id)
+            await self._write(context, message)
 
         await self._until_closing(self._sent(rpc, request, context, take))
 

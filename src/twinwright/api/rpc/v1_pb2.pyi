@@ -1112,8 +1112,15 @@ class ShadowTwin(_message.Message):
     def __init__(self, twin: _Optional[str] = ..., through: _Optional[str] = ..., error: _Optional[str] = ...) -> None: ...
 
 class ShadowDetail(_message.Message):
-    __slots__ = ("name", "model", "model_version", "twins", "through", "commit", "behind", "error", "source", "forecast_source", "residuals", "failures", "failing", "retry_seconds", "items")
+    __slots__ = ("name", "model", "model_version", "twins", "through", "commit", "behind", "error", "source", "forecast_source", "residuals", "failures", "failing", "retry_seconds", "items", "state", "outputs", "step_seconds")
     class ResidualsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    class OutputsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
         VALUE_FIELD_NUMBER: _ClassVar[int]
@@ -1135,6 +1142,9 @@ class ShadowDetail(_message.Message):
     FAILING_FIELD_NUMBER: _ClassVar[int]
     RETRY_SECONDS_FIELD_NUMBER: _ClassVar[int]
     ITEMS_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    OUTPUTS_FIELD_NUMBER: _ClassVar[int]
+    STEP_SECONDS_FIELD_NUMBER: _ClassVar[int]
     name: str
     model: str
     model_version: str
@@ -1150,14 +1160,63 @@ class ShadowDetail(_message.Message):
     failing: int
     retry_seconds: float
     items: _containers.RepeatedCompositeFieldContainer[ShadowTwin]
-    def __init__(self, name: _Optional[str] = ..., model: _Optional[str] = ..., model_version: _Optional[str] = ..., twins: _Optional[int] = ..., through: _Optional[str] = ..., commit: _Optional[int] = ..., behind: _Optional[int] = ..., error: _Optional[str] = ..., source: _Optional[str] = ..., forecast_source: _Optional[str] = ..., residuals: _Optional[_Mapping[str, str]] = ..., failures: _Optional[int] = ..., failing: _Optional[int] = ..., retry_seconds: _Optional[float] = ..., items: _Optional[_Iterable[_Union[ShadowTwin, _Mapping]]] = ...) -> None: ...
+    state: str
+    outputs: _containers.ScalarMap[str, str]
+    step_seconds: float
+    def __init__(self, name: _Optional[str] = ..., model: _Optional[str] = ..., model_version: _Optional[str] = ..., twins: _Optional[int] = ..., through: _Optional[str] = ..., commit: _Optional[int] = ..., behind: _Optional[int] = ..., error: _Optional[str] = ..., source: _Optional[str] = ..., forecast_source: _Optional[str] = ..., residuals: _Optional[_Mapping[str, str]] = ..., failures: _Optional[int] = ..., failing: _Optional[int] = ..., retry_seconds: _Optional[float] = ..., items: _Optional[_Iterable[_Union[ShadowTwin, _Mapping]]] = ..., state: _Optional[str] = ..., outputs: _Optional[_Mapping[str, str]] = ..., step_seconds: _Optional[float] = ...) -> None: ...
 
 class RunShadowsRequest(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
 
+class WatchShadowRequest(_message.Message):
+    __slots__ = ("name", "after", "twin")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    TWIN_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    after: int
+    twin: str
+    def __init__(self, name: _Optional[str] = ..., after: _Optional[int] = ..., twin: _Optional[str] = ...) -> None: ...
+
+class ShadowSeries(_message.Message):
+    __slots__ = ("twin", "path", "kind", "unit", "times", "values")
+    TWIN_FIELD_NUMBER: _ClassVar[int]
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    UNIT_FIELD_NUMBER: _ClassVar[int]
+    TIMES_FIELD_NUMBER: _ClassVar[int]
+    VALUES_FIELD_NUMBER: _ClassVar[int]
+    twin: str
+    path: str
+    kind: str
+    unit: str
+    times: _containers.RepeatedScalarFieldContainer[str]
+    values: _containers.RepeatedScalarFieldContainer[float]
+    def __init__(self, twin: _Optional[str] = ..., path: _Optional[str] = ..., kind: _Optional[str] = ..., unit: _Optional[str] = ..., times: _Optional[_Iterable[str]] = ..., values: _Optional[_Iterable[float]] = ...) -> None: ...
+
+class ShadowSaid(_message.Message):
+    __slots__ = ("commit", "at", "left_out", "series", "position")
+    COMMIT_FIELD_NUMBER: _ClassVar[int]
+    AT_FIELD_NUMBER: _ClassVar[int]
+    LEFT_OUT_FIELD_NUMBER: _ClassVar[int]
+    SERIES_FIELD_NUMBER: _ClassVar[int]
+    POSITION_FIELD_NUMBER: _ClassVar[int]
+    commit: int
+    at: str
+    left_out: int
+    series: _containers.RepeatedCompositeFieldContainer[ShadowSeries]
+    position: int
+    def __init__(self, commit: _Optional[int] = ..., at: _Optional[str] = ..., left_out: _Optional[int] = ..., series: _Optional[_Iterable[_Union[ShadowSeries, _Mapping]]] = ..., position: _Optional[int] = ...) -> None: ...
+
+class ShadowSwitchRequest(_message.Message):
+    __slots__ = ("name",)
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    def __init__(self, name: _Optional[str] = ...) -> None: ...
+
 class Shadow(_message.Message):
-    __slots__ = ("name", "model", "model_version", "twins", "through", "commit", "behind", "error")
+    __slots__ = ("name", "model", "model_version", "twins", "through", "commit", "behind", "error", "state")
     NAME_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
     MODEL_VERSION_FIELD_NUMBER: _ClassVar[int]
@@ -1166,6 +1225,7 @@ class Shadow(_message.Message):
     COMMIT_FIELD_NUMBER: _ClassVar[int]
     BEHIND_FIELD_NUMBER: _ClassVar[int]
     ERROR_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
     name: str
     model: str
     model_version: str
@@ -1174,7 +1234,8 @@ class Shadow(_message.Message):
     commit: int
     behind: int
     error: str
-    def __init__(self, name: _Optional[str] = ..., model: _Optional[str] = ..., model_version: _Optional[str] = ..., twins: _Optional[int] = ..., through: _Optional[str] = ..., commit: _Optional[int] = ..., behind: _Optional[int] = ..., error: _Optional[str] = ...) -> None: ...
+    state: str
+    def __init__(self, name: _Optional[str] = ..., model: _Optional[str] = ..., model_version: _Optional[str] = ..., twins: _Optional[int] = ..., through: _Optional[str] = ..., commit: _Optional[int] = ..., behind: _Optional[int] = ..., error: _Optional[str] = ..., state: _Optional[str] = ...) -> None: ...
 
 class Shadows(_message.Message):
     __slots__ = ("shadows",)

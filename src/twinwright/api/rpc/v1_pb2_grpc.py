@@ -254,6 +254,21 @@ class TwinwrightStub:
                 request_serializer=twinwright_dot_api_dot_rpc_dot_v1__pb2.RunShadowsRequest.SerializeToString,
                 response_deserializer=twinwright_dot_api_dot_rpc_dot_v1__pb2.Shadows.FromString,
                 _registered_method=True)
+        self.WatchShadow = channel.unary_stream(
+                '/twinwright.v1.Twinwright/WatchShadow',
+                request_serializer=twinwright_dot_api_dot_rpc_dot_v1__pb2.WatchShadowRequest.SerializeToString,
+                response_deserializer=twinwright_dot_api_dot_rpc_dot_v1__pb2.ShadowSaid.FromString,
+                _registered_method=True)
+        self.StopShadow = channel.unary_unary(
+                '/twinwright.v1.Twinwright/StopShadow',
+                request_serializer=twinwright_dot_api_dot_rpc_dot_v1__pb2.ShadowSwitchRequest.SerializeToString,
+                response_deserializer=twinwright_dot_api_dot_rpc_dot_v1__pb2.Shadow.FromString,
+                _registered_method=True)
+        self.StartShadow = channel.unary_unary(
+                '/twinwright.v1.Twinwright/StartShadow',
+                request_serializer=twinwright_dot_api_dot_rpc_dot_v1__pb2.ShadowSwitchRequest.SerializeToString,
+                response_deserializer=twinwright_dot_api_dot_rpc_dot_v1__pb2.Shadow.FromString,
+                _registered_method=True)
         self.Calibrate = channel.unary_unary(
                 '/twinwright.v1.Twinwright/Calibrate',
                 request_serializer=twinwright_dot_api_dot_rpc_dot_v1__pb2.CalibrateRequest.SerializeToString,
@@ -605,6 +620,25 @@ class TwinwrightServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def WatchShadow(self, request, context):
+        """What a shadow says, as it is committed, until either side goes away.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def StopShadow(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def StartShadow(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Calibrate(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -912,6 +946,21 @@ def add_TwinwrightServicer_to_server(servicer, server):
                     servicer.RunShadows,
                     request_deserializer=twinwright_dot_api_dot_rpc_dot_v1__pb2.RunShadowsRequest.FromString,
                     response_serializer=twinwright_dot_api_dot_rpc_dot_v1__pb2.Shadows.SerializeToString,
+            ),
+            'WatchShadow': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchShadow,
+                    request_deserializer=twinwright_dot_api_dot_rpc_dot_v1__pb2.WatchShadowRequest.FromString,
+                    response_serializer=twinwright_dot_api_dot_rpc_dot_v1__pb2.ShadowSaid.SerializeToString,
+            ),
+            'StopShadow': grpc.unary_unary_rpc_method_handler(
+                    servicer.StopShadow,
+                    request_deserializer=twinwright_dot_api_dot_rpc_dot_v1__pb2.ShadowSwitchRequest.FromString,
+                    response_serializer=twinwright_dot_api_dot_rpc_dot_v1__pb2.Shadow.SerializeToString,
+            ),
+            'StartShadow': grpc.unary_unary_rpc_method_handler(
+                    servicer.StartShadow,
+                    request_deserializer=twinwright_dot_api_dot_rpc_dot_v1__pb2.ShadowSwitchRequest.FromString,
+                    response_serializer=twinwright_dot_api_dot_rpc_dot_v1__pb2.Shadow.SerializeToString,
             ),
             'Calibrate': grpc.unary_unary_rpc_method_handler(
                     servicer.Calibrate,
@@ -2172,6 +2221,87 @@ class Twinwright:
             '/twinwright.v1.Twinwright/RunShadows',
             twinwright_dot_api_dot_rpc_dot_v1__pb2.RunShadowsRequest.SerializeToString,
             twinwright_dot_api_dot_rpc_dot_v1__pb2.Shadows.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchShadow(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/twinwright.v1.Twinwright/WatchShadow',
+            twinwright_dot_api_dot_rpc_dot_v1__pb2.WatchShadowRequest.SerializeToString,
+            twinwright_dot_api_dot_rpc_dot_v1__pb2.ShadowSaid.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StopShadow(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/twinwright.v1.Twinwright/StopShadow',
+            twinwright_dot_api_dot_rpc_dot_v1__pb2.ShadowSwitchRequest.SerializeToString,
+            twinwright_dot_api_dot_rpc_dot_v1__pb2.Shadow.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StartShadow(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/twinwright.v1.Twinwright/StartShadow',
+            twinwright_dot_api_dot_rpc_dot_v1__pb2.ShadowSwitchRequest.SerializeToString,
+            twinwright_dot_api_dot_rpc_dot_v1__pb2.Shadow.FromString,
             options,
             channel_credentials,
             insecure,

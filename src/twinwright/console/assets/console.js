@@ -25,6 +25,14 @@
     if (element.title !== title) element.title = title;
   }
 
+  let found = false;
+  function showWhere() { // the page that is open, where the row of pages is too narrow for all
+    const here = found ? null : document.querySelector(".tw-nav a[aria-current]");
+    if (!here) return;
+    found = true;
+    here.parentElement.scrollLeft = here.offsetLeft - here.parentElement.offsetLeft - 24;
+  }
+
   const writeAll = () => document.querySelectorAll("time[datetime]").forEach(write);
 
   const escaped = (text) => {
@@ -45,7 +53,8 @@
   }
 
   window.twinwright = { tooltip };
-  new MutationObserver(writeAll).observe(document.documentElement, { childList: true, subtree: true, characterData: true, attributeFilter: ["datetime"] });
+  new MutationObserver(() => { showWhere(); writeAll(); }).observe(document.documentElement, { childList: true, subtree: true, characterData: true, attributeFilter: ["datetime"] });
   setInterval(writeAll, 1000);
+  showWhere();
   writeAll();
 })();

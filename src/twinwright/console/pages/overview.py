@@ -7,13 +7,27 @@ from typing import Any, Final
 
 from nicegui import ui
 
-from twinwright.clock import SECOND, SystemClock, format_duration, from_iso, to_iso
+from twinwright.clock import SECOND, format_duration, to_iso
 from twinwright.console import charts, formats
-from twinwright.console.layout import REFRESH_SECONDS, Text, Visit, card, element, empty, frame, moment, pill, set_moment, table, tile, told
+from twinwright.console.layout import (
+    REFRESH_SECONDS,
+    Text,
+    Visit,
+    card,
+    element,
+    empty,
+    frame,
+    moment,
+    pill,
+    segments,
+    set_moment,
+    table,
+    tile,
+    told,
+)
 from twinwright.console.live import Region, keep_fresh
 from twinwright.errors import TwinwrightError
 
-WINDOWS: Final = {"15 min": 900, "1 h": 3_600, "6 h": 21_600, "24 h": 86_400}
 POINTS: Final = 300
 MAX_CHARTS: Final = 12
 MAX_TWINS: Final = 200
@@ -69,10 +83,10 @@ class _Overview:
         read, platform = self.visit.read, self.visit.platform
         infos = await read(platform.paths, twin["$dtId"])
         document = await read(platform.state, twin["$dtId"])
-        span = _span(twin["newest"], WINDOWS[self.window])
+        span = charts.span(twin["newest"], charts.WINDOWS[self.window])
         histories: dict[str, Any] = {}
         for info in [one for one in infos if one["type"] in NUMERIC][:MAX_CHARTS]:
-            every = format_duration(max(SECOND, WINDOWS[self.window] * SECOND // POINTS))
+            every = format_duration(max(SECOND, charts.WINDOWS[self.window] * SECOND // POINTS))
             start, end = to_iso(span[0]), to_iso(span[1])
             try:
                 histories[info["path"]] = await read(
@@ -133,19 +147,11 @@ class _Overview:
                 with element("p", "tw-note"):
                     Text("span", f"{formats.interface(interface)}, newest ")
                     self._head_moments.append((twin, moment(None)))
-            with element("div", "tw-segments", role="group", aria_label="Window"):
-                for name in WINDOWS:
-                    self._show_window(name, name == window)
+            segments("Window", charts.WINDOWS, window, self._choose_window)
 
-    def _show_window(self, name: str, chosen: bool) -> None:
-        async def choose() -> None:
-            self.window = name
-            await self.refresh()
-
-        made = Text("button", name)
-        made.props["type"] = "button"
-        made.props["aria-pressed"] = "true" if chosen else "false"
-        made.on("click", told(choose))
+    async def _choose_window(self, name: str) -> None:
+        self.window = name
+        await self.refresh()
 
     def _show_paths(self, shown: tuple[str, tuple[tuple[str, str | None], ...], tuple[str, ...]]) -> None:
         _, paths, charted = shown
@@ -169,14 +175,6 @@ def _chart(path: str, unit: str | None) -> Any:
     made = ui.echart(options, renderer="svg").classes("tw-chart")
     made.props["aria-label"] = f"{formats.title(path)} in {formats.unit_name(unit)} over time"
     return made
-
-
-def _span(newest: str | None, seconds: int) -> tuple[int, int]:
-    """The window to look at (microseconds): up to now, or up to the newest observation where that is long ago."""
-    now = SystemClock().now() // SECOND * SECOND
-    last = now if newest is None else from_iso(newest)
-    end = now if now - last < seconds * SECOND else last + SECOND
-    return end - seconds * SECOND, end
 
 
 def _at(document: Mapping[str, Any], path: str) -> Any:

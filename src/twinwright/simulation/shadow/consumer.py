@@ -8,6 +8,7 @@ the log of its own: one that fails waits, the others go on, and so do the other 
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -20,7 +21,7 @@ from twinwright.governance.principals import Principal
 from twinwright.observability.logs import get_logger
 from twinwright.simulation.parameters import in_own_units, stored_parameters
 from twinwright.simulation.scenario import Quantity
-from twinwright.simulation.shadow import running
+from twinwright.simulation.shadow import running, switch
 from twinwright.simulation.shadow.definition import Shadow
 from twinwright.simulation.shadow.follower import Follower
 from twinwright.simulation.shadow.outputs import withdrawn
@@ -36,6 +37,7 @@ POSITIONS = "shadow/*"  # in the table of positions; no contract can have this n
 RANGE_READINGS = 200_000
 RANGE_COMMITS = 1_000
 _LONGEST_PAUSE = 300 * SECOND
+_LOOK = 0.05  # seconds between two looks at whether a switch is known
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,7 @@ class Progress:
     failures: int = 0
     not_before: int = 0
     unfit: str = ""  # why it can't be followed at all
+    stopped: bool = False  # it stays where it is until it is started
     stale: bool = False  # what is remembered may be ahead of the store
 
     @property
@@ -89,6 +92,7 @@ class ShadowConsumer:
         self._store, self._principal, self._clock = store, principal, clock
         self._running = threading.Lock()
         self._next: tuple[Sequence[Bound], int] | None = None
+        self._heeding: list[threading.Event] = []  # who waits until a switch is known here
         self._bounds: Sequence[Bound] = ()
         self._configured = 0
         self._progress: dict[str, Progress] = {}
@@ -97,6 +101,19 @@ class ShadowConsumer:
     def configure(self, bounds: Sequence[Bound], at: int) -> None:
         """What is applied as of commit `at`. Does not wait."""
         self._next = (bounds, at)
+
+    def heed(self, patience: float) -> bool:
+        """Know what is stopped and what is started; whether that was before so many seconds were over. A round that is run is ended first:
+        then one that is stopped writes no more."""
+        known, deadline = threading.Event(), time.monotonic() + patience
+        self._heeding.append(known)
+        while not known.is_set() and time.monotonic() < deadline:
+            if self._running.acquire(timeout=_LOOK):
+                try:
+                    self._take_up()
+                finally:
+                    self._running.release()
+        return known.is_set()
 
     def stop(self) -> None:
         """Leave what is being run; it is run at the next start."""
@@ -108,10 +125,17 @@ class ShadowConsumer:
             self._take_up()
             more = True
             while more and not self._stopping:
-                rounds = [self._contained(one) for one in list(self._progress.values())]  # each has its turn
+                rounds = [self._turn(name) for name in list(self._progress)]  # each has its turn
                 more = any(rounds)
                 if more and self._next is not None:
                     self._take_up()
+
+    def _turn(self, name: str) -> bool:
+        """One round of one shadow; whether there may be another. What was switched meanwhile is heeded before."""
+        if self._heeding:
+            self._take_up()
+        one = self._progress.get(name)
+        return one is not None and self._contained(one)
 
     def pause(self) -> int | None:
         """Microseconds until the next try of something that failed; None where nothing did."""
@@ -126,6 +150,8 @@ class ShadowConsumer:
         """Of every shadow, by name."""
         last, now, found = self._store.last_commit(self._principal), self._clock.now(), []
         for one in self.status():
+            if one.stopped:  # it is not behind: it was told not to follow
+                continue
             place = one.position if one.current else 0
             following = self._store.commits(self._principal, first=place + 1, last=place + 1)
             found.append(Lag(one.name, place, last - place, max(0.0, (now - following[0].at) / SECOND) if following else 0.0, one.error))
@@ -137,6 +163,8 @@ class ShadowConsumer:
         """What is configured, with the parameters that are promoted now."""
         if self._next is not None:
             (self._bounds, self._configured), self._next = self._next, None
+        heeding = list(self._heeding)
+        stopped = switch.stopped(self._store, self._principal)
         known = {record.id: record.body["fingerprint"] for record in self._store.records(self._principal, KIND)}
         progress: dict[str, Progress] = {}
         for bound in self._bounds:
@@ -166,7 +194,14 @@ class ShadowConsumer:
                 stored = self._store.position(self._principal, POSITIONS, name)
                 progress[name] = Progress(name, None, "", {}, stored, stored, current=False)
                 self._load(progress[name], None)
+        for name, one in progress.items():
+            one.stopped = name in stopped
+            if one.stopped:
+                one.error, one.failures, one.not_before = "", 0, 0
         self._progress = progress
+        for event in heeding:
+            self._heeding.remove(event)
+            event.set()
 
     def _load(self, one: Progress, bound: Bound | None) -> None:
         """The states that whoever followed before has left."""
@@ -189,7 +224,7 @@ class ShadowConsumer:
 
     def _contained(self, one: Progress) -> bool:
         """One round of one shadow; whether there may be another. What fails, fails alone: it is tried again after a pause."""
-        if one.not_before > self._clock.monotonic():
+        if one.not_before > self._clock.monotonic() or (one.stopped and one.bound is not None):
             return False
         if one.unfit:
             self._failed(one, one.unfit)
@@ -301,6 +336,8 @@ class ShadowConsumer:
             transaction.move_position(POSITIONS, one.name, one.stored, through)
             if not one.current:
                 transaction.put_record(KIND, one.name, {"fingerprint": one.fingerprint})
+            if one.stopped:  # it is no more: another of its name is to follow
+                switch.put(transaction, one.name, stop=False)
             transaction.count(Counts(), detail=f"{len(rows)} of shadow {one.name}")
         one.stored, one.current, one.gone = through, True, set()
         for each in followers:
