@@ -21,8 +21,8 @@ Following = Callable[[Page], Callable[[], Page]]  # what reads the page after a 
 
 
 async def begun(serving: Serving, read: Callable[..., Page], since: int | None, last: str | None) -> Page:
-    """The first page that `read` gives `after` a commit: that of the last id that came, else `since`. Raises UsageError for a commit that is
-    not there yet."""
+    """The first page that `read` gives `after` a commit: that of the last id that came, else `since`. Raises UsageError where that commit
+    is still to come."""
     after = since if last is None else _commit(last)
     first = await serving.reads.run(read, after=after)
     require_there(first, after, "Last-Event-ID")
