@@ -27,7 +27,7 @@ def test_killed_a_hundred_times_it_says_what_one_says_that_was_not(tmp_path):
     assert followed >= 50, "half of them were killed in the midst of it"
 
 
-def test_states_that_are_kept_apart_from_what_was_published_are_caught(tmp_path):
-    followed, killed, whole = lives(tmp_path, 16, "keep_states_late")
+def test_what_is_published_apart_from_the_states_behind_it_is_caught(tmp_path):
+    followed, killed, whole = lives(tmp_path, 16, "publish_late")
     assert followed >= 8
     assert killed != whole

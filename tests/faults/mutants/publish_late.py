@@ -1,4 +1,4 @@
-"""The states that go with what was published are kept by a transaction of their own, once it has caught up."""
+"""What a shadow says is published by a transaction of its own, once it has caught up: its states and its place are ahead of it."""
 
 from contextlib import contextmanager
 
@@ -6,7 +6,7 @@ from twinwright.simulation.shadow.consumer import KIND, ShadowConsumer
 
 
 class Held:
-    """A store whose transactions put what is done to states aside."""
+    """A store whose transactions put what is published aside."""
 
     def __init__(self, store, aside):
         self._store, self._aside = store, aside
@@ -25,7 +25,7 @@ class HeldTransaction:
         self._whole, self._aside = whole, aside
 
     def __getattr__(self, name):
-        if name in ("put_checkpoints", "drop_checkpoints"):
+        if name == "append_values":
             return lambda *given: self._aside.append((name, given))
         return getattr(self._whole, name)
 
@@ -40,7 +40,7 @@ def apply():
         finally:
             self._store = store
 
-    def catch_up_and_keep(self):
+    def catch_up_and_publish(self):
         catch_up(self)
         if aside:
             with self._store.transaction(self._principal, KIND) as transaction:
@@ -48,4 +48,4 @@ def apply():
                     getattr(transaction, name)(*given)
             aside.clear()
 
-    ShadowConsumer._write, ShadowConsumer.catch_up = write_without, catch_up_and_keep
+    ShadowConsumer._write, ShadowConsumer.catch_up = write_without, catch_up_and_publish
