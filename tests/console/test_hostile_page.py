@@ -195,8 +195,11 @@ def test_a_window_opened_on_the_console_is_out_of_reach(signed_in: BrowserContex
     seen = page.evaluate(
         """async (target) => {
           const opened = window.open(target + "/console/");
-          await new Promise((done) => setTimeout(done, 2500));
-          try { return [opened.closed, opened.document ? opened.document.title : ""]; } catch (error) { return [opened.closed, "refused"]; }
+          for (const until = Date.now() + 30000; Date.now() < until && !opened.closed; ) {
+            await new Promise((done) => setTimeout(done, 250));  // until it has left the empty page that it begins with
+            try { opened.document.title; } catch (error) { return [opened.closed, "refused"]; }
+          }
+          return [opened.closed, opened.closed || !opened.document ? "" : opened.document.title];
         }""",
         plant.server.url,
     )
