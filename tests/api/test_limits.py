@@ -274,9 +274,10 @@ def test_a_full_line_refuses_and_empties_again() -> None:
 
 def test_who_hangs_up_does_not_free_a_thread_that_still_works() -> None:
     async def scenario() -> None:
-        workers, gate = Workers("tests", threads=1, waiting=0), threading.Event()
-        running = asyncio.ensure_future(workers.run(gate.wait))
-        await asyncio.sleep(0.05)
+        workers, gate, works = Workers("tests", threads=1, waiting=0), threading.Event(), threading.Event()
+        running = asyncio.ensure_future(workers.run(lambda: works.set() or gate.wait()))
+        while not works.is_set():
+            await asyncio.sleep(0.01)
         running.cancel()
         await asyncio.sleep(0.01)
         with pytest.raises(BusyError):

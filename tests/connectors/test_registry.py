@@ -24,8 +24,8 @@ def test_the_built_in_connectors_come_by_entry_point():
 def test_a_built_in_without_its_extra_names_the_extra_and_leaves_the_others(monkeypatch):
     monkeypatch.setitem(sys.modules, "paho", None)
     monkeypatch.setitem(sys.modules, "paho.mqtt", None)
-    monkeypatch.delitem(sys.modules, "paho.mqtt.client", raising=False)
-    monkeypatch.delitem(sys.modules, "twinwright.connectors.mqtt", raising=False)
+    for name in ("paho.mqtt.client", *(f"twinwright.connectors.{part}" for part in ("mqtt", "mqtt_connection", "mqtt_wire"))):
+        monkeypatch.delitem(sys.modules, name, raising=False)
     connectors = load_connectors(
         [point("mqtt", "twinwright.connectors.mqtt:MqttSource"), point("host", "twinwright.connectors.host:HostSource")]
     )

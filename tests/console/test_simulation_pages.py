@@ -80,7 +80,7 @@ def test_a_shadow_is_shown_beside_what_was_observed_stopped_and_started(visitor:
     page.locator("button", has_text="fleet").click()
     expect(page.locator(".tw-subhead h2")).to_have_text("fleet")
     page.locator("button", has_text="pump-3").click()
-    expect(page.locator(".tw-chart-card")).to_contain_text("pump-3")
+    expect(page.locator(".tw-chart-card").first).to_contain_text("pump-3")
     expect(page.locator(".tw-chart svg")).to_have_count(1)
     assert visitor.problems == [] and visitor.elsewhere == []
 

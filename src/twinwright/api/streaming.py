@@ -53,7 +53,7 @@ def server_sent(parts: AsyncGenerator[bytes, None]) -> PartsResponse:
     return PartsResponse(parts, EVENTS)
 
 
-def event_text(name: str, data: Any, id: int | None = None) -> bytes:
+def event_text(name: str, data: Any, id: int | str | None = None) -> bytes:
     """One of them, with its data as JSON."""
     place = "" if id is None else f"id: {id}\n"
     return f"{place}event: {name}\ndata: {msgspec.json.encode(data).decode()}\n\n".encode()

@@ -6,6 +6,7 @@ A stream reads the log for itself at the pace of its client: nothing is queued f
 from __future__ import annotations
 
 from functools import partial
+from itertools import zip_longest
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Header, Query, Request
@@ -61,11 +62,11 @@ def _after(asking: Caller, filter: str | None) -> Following:
 
 
 def _lines(page: dict[str, Any]) -> list[bytes]:
-    """The id goes with the last event of a commit, but for the last of a page, which may end within one."""
+    """The id goes with the last event of a commit, and the place of the page, which may end within one, with its last event."""
     texts, events = [], page["events"]
-    for at, one in enumerate(events):
-        ends = at + 1 < len(events) and events[at + 1]["commit"] != one["commit"]
-        texts.append(event_text(one["event"]["type"], one["event"], one["commit"] if ends else None))
+    for one, following in zip_longest(events, events[1:]):
+        place = page["place"] if following is None else one["commit"] if following["commit"] != one["commit"] else None
+        texts.append(event_text(one["event"]["type"], one["event"], place))
     return texts
 
 

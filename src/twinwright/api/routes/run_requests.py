@@ -124,4 +124,4 @@ async def results(
 ) -> Response:
     await asking.visible()
     body = await asking.serving.reads.run(asking.platform.request_results, id, format=format)
-    return Response(body, media_type=_MEDIA[format], headers={"content-disposition": f'attachment; filename="runs.{format}"'})
+    return Response(body, media_type=_MEDIA[format], headers={"content-disposition": f'attachment; filename="runs-{id[:12]}.{format}"'})
