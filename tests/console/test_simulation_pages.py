@@ -104,6 +104,7 @@ def test_a_fork_is_made_compared_and_dropped(visitor: Visitor, plant: Plant) -> 
     assert plant.platform.history("pump-2", "pressure")["values"][-1] != 777.0
     page.get_by_role("button", name="Drop rehearsal").click()
     page.get_by_role("button", name="Keep it").click()
+    expect(page.get_by_role("button", name="Keep it")).to_be_hidden()
     assert [one["name"] for one in plant.platform.forks()] == ["rehearsal"]
     page.get_by_role("button", name="Drop rehearsal").click()
     page.get_by_role("button", name="with all that is in it").click()

@@ -4,5 +4,5 @@ from twinwright.twins.state import StateCache
 
 
 def apply(monkeypatch):
-    monkeypatch.setattr(StateCache, "recompute", lambda self, contract, commit=None: None)
-    monkeypatch.setattr(StateCache, "_from_history", lambda self, contract, known_at=None: self._load(contract))
+    monkeypatch.setattr(StateCache, "recompute", lambda self, contract, commit=None, remaining=None: None)
+    monkeypatch.setattr(StateCache, "_from_history", lambda self, contract, known_at=None, without=None: self._load(contract))
