@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 from coverage import Coverage
 from coverage.exceptions import NoDataError
-from hypothesis import is_hypothesis_test
 from numba.core.dispatcher import _FunctionCompiler
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
@@ -21,8 +20,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 RECORDS = REPOSITORY.parent / "shared" / "data"  # measured data, kept outside the repository; tests read it in place
 CORE_ROOMS = ("schema", "storage", "telemetry", "twins", "simulation")
 LONG = ("acceptance", "docs", "faults")  # folders
-# Where lines are run so often that measuring them costs minutes and adds nothing: other tests reach the same lines. So it is with all
-# that Hypothesis draws.
+# Where lines are run so often that measuring them costs minutes and adds nothing: other tests reach the same lines.
 UNMEASURED = (
     *(f"tests/{folder}/" for folder in (*LONG, "laws")),
     "tests/derived/test_law.py",
@@ -73,7 +71,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What takes longest begins first, so that no worker is left alone with it at the end; what need not be measured is not."""
     items.sort(key=lambda item: item.path.parent.name not in LONG)  # stable
     for item in items:
-        if item.nodeid.startswith(UNMEASURED) or is_hypothesis_test(getattr(item, "obj", None)):
+        if item.nodeid.startswith(UNMEASURED):
             item.add_marker("no_cover")
 
 
