@@ -329,7 +329,7 @@ def test_the_table_covers_what_the_socket_answers() -> None:
     theirs |= {"query"}
     theirs |= {"run_request"}  # what `watch` gives in the end
     theirs |= {"run_report"}  # a file for people, in test_run_report.py
-    theirs |= {"shadow_said"}  # a stream of the API, in test_shadowing.py
+    theirs |= {"shadow_said"}  # a stream of the API, in tests/api/test_shadows.py
     theirs |= {"backup", "restore", "export", "import_"}  # in test_keeping.py
     theirs |= {name for name in vars(GraphSurface) if not name.startswith("_")}
     assert reached | theirs == METHODS
