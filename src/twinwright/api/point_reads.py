@@ -6,21 +6,21 @@ is not quite right: they say why.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, get_args
 
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from twinwright.api.errors import JsonResponse, told_response
+from twinwright.api.routes.twins import ApiVersion
 from twinwright.api.security import PRINCIPAL
 from twinwright.api.serving import AFTER_HEADER, FORK_HEADER, Serving
 from twinwright.errors import TwinwrightError
 
-VERSIONS: Final = ("2020-10-31", "2022-05-31", "2023-06-30", "2023-10-31")  # of the data plane
 _PATH: Final = "/digitaltwins/"
 _LONGEST: Final = 128  # characters of an id
-_QUERIES: Final = frozenset({b"", *(f"api-version={one}".encode() for one in VERSIONS)})
+_QUERIES: Final = frozenset({b"", *(f"api-version={one}".encode() for one in get_args(ApiVersion))})
 _SAY_MORE: Final = frozenset({AFTER_HEADER.lower().encode(), FORK_HEADER.lower().encode()})
 
 

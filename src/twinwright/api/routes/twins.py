@@ -22,12 +22,13 @@ Lane = Annotated[Literal["observed", "desired", "derived", "simulated"], Query(d
 Facts = Annotated[bool, Query(description="Only what payloads alone decide: no commits, no times of receipt.")]
 Interface = Annotated[str | None, Query(max_length=2048, description="The version of its interface that is meant: dtmi:example:Pump;1")]
 _TABLE: Final[dict[int | str, dict[str, Any]]] = {200: {"content": {ARROW: {"schema": {"type": "string", "format": "binary"}}}}}
+ApiVersion = Literal["2020-10-31", "2022-05-31", "2023-06-30", "2023-10-31"]  # of the Azure Digital Twins data plane
 Aggregate = Literal["mean", "min", "max", "sum", "count", "first", "last"]
 
 
 async def accept_version(
     _version: Annotated[
-        Literal["2020-10-31", "2022-05-31", "2023-06-30", "2023-10-31"] | None,
+        ApiVersion | None,
         Query(alias="api-version", description="A version of the Azure Digital Twins data plane; all are answered alike."),
     ] = None,
 ) -> None:
