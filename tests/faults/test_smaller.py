@@ -9,7 +9,7 @@ from pathlib import Path
 import duckdb
 import pytest
 from tests.faults.expirer import NOTHING
-from tests.faults.lossy_disk import RENAME, UNLINK, LossyDisk, compiled, records
+from tests.faults.lossy_disk import RENAME, UNLINK, LossyDisk, records
 from tests.faults.test_sealing_kill import DAYS, TWINS, Plant, told
 
 from twinwright.errors import StoreError
@@ -20,14 +20,6 @@ from twinwright.storage.expiry import Expiry
 from twinwright.storage.sealing import DAY
 
 HERE = Path(__file__).parent
-
-
-@pytest.fixture(scope="module")
-def library(tmp_path_factory):
-    try:
-        return compiled(tmp_path_factory.mktemp("shim"))
-    except FileNotFoundError as reason:
-        pytest.skip(str(reason))
 
 
 def emptied(folder):

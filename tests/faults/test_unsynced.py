@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import replace
 
 import pytest
-from tests.faults.lossy_disk import LossyDisk, compiled
+from tests.faults.lossy_disk import LossyDisk
 from tests.faults.test_kill import ENDLESS, Feeding, check
 
 from twinwright.errors import StoreError
@@ -15,14 +15,6 @@ from twinwright.errors import StoreError
 # The engine writes a block of 256 KiB over one that is in use, with the same content and more in it. A disk that tears this one write, in
 # the one moment of a checkpoint, leaves a file that can't be opened: what is not promised of it is not asked of it.
 WHOLE = "store.duckdb"
-
-
-@pytest.fixture(scope="module")
-def library(tmp_path_factory):
-    try:
-        return compiled(tmp_path_factory.mktemp("shim"))
-    except FileNotFoundError as reason:
-        pytest.skip(str(reason))
 
 
 def test_what_was_written_down_gives_the_files_again(library, tmp_path):
