@@ -47,7 +47,7 @@ sys.exit(ended)
 def started(folder: Path) -> Iterator[Path]:
     """A folder to put first in PATH: its `twinwright` begins warm."""
     path = folder / "socket"
-    server = subprocess.Popen([sys.executable, __file__, str(path)], stdin=subprocess.DEVNULL, start_new_session=True)
+    server = subprocess.Popen([sys.executable, __file__, str(path)], stdin=subprocess.PIPE, start_new_session=True)
     try:
         until = time.monotonic() + 120
         while not path.exists():
@@ -64,7 +64,7 @@ def started(folder: Path) -> Iterator[Path]:
 
 
 def _serve(path: str) -> None:
-    """Fork for ever. In the process of a command it returns."""
+    """Fork until who started it is gone, and with it the other end of standard input. In the process of a command it returns."""
     for name in IMPORTED:
         import_module(name)
     gc.freeze()
@@ -72,7 +72,7 @@ def _serve(path: str) -> None:
     listener.bind(f"{path}.new")
     listener.listen(64)
     Path(f"{path}.new").rename(path)  # there once it listens
-    while True:
+    while sys.stdin not in select.select([listener, sys.stdin], [], [])[0]:
         connection, _ = listener.accept()
         with contextlib.suppress(ChildProcessError):
             while os.waitpid(-1, os.WNOHANG)[0]:
@@ -81,6 +81,7 @@ def _serve(path: str) -> None:
             listener.close()
             return _watch(connection)
         connection.close()
+    os._exit(0)
 
 
 def _watch(connection: socket.socket) -> None:
