@@ -256,8 +256,7 @@ class Session:
                 if self.state.applied <= self._served_at:
                     return
                 before = self.served.applied.commit
-                with self._serving.anew():
-                    pass
+                self.serve_again()
         except TwinwrightError as error:  # what is prepared under the old one is fenced off until it can be read
             _log.error("what another process has applied can't be served", error=str(error))
             return
