@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from coverage import Coverage
 from coverage.exceptions import NoDataError
+from hypothesis import is_hypothesis_test
 from numba.core.dispatcher import _FunctionCompiler
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
@@ -71,7 +72,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What takes longest begins first, so that no worker is left alone with it at the end; what need not be measured is not."""
     items.sort(key=lambda item: item.path.parent.name not in LONG)  # stable
     for item in items:
-        if item.nodeid.startswith(UNMEASURED):
+        if item.nodeid.startswith(UNMEASURED) or is_hypothesis_test(getattr(item, "obj", None)):
             item.add_marker("no_cover")
 
 

@@ -8,7 +8,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from warm import started
+from tests.warm import started
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,200 @@
+"""Commands that begin warm: one process has imported what `twinwright` does, and each command is a fork of it.
+
+Pages, kills and platforms that are up start it hundreds of times, and each start imports the same for seconds. What runs is the same,
+`main` of the command in a process of its own, with the arguments, folder, environment and files of who started it. A shell starts it by a
+program that is signalled and killed in its place, Python by `begin`.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import gc
+import io
+import json
+import os
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from typing import IO, Any
+
+PLATFORM = ("twinwright.platform.local", "twinwright.platform.opened", "twinwright.platform.remote", "twinwright.storage.duckdb")
+IMPORTED = ("twinwright.cli", "twinwright.cli.up", "twinwright.cli.supervised", "twinwright.api.server", *PLATFORM)
+FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+# The command as a shell finds it: as little as starts fast. It ends as the command ends, by a signal or with a code.
+CLIENT = """#!{python} -IS
+import json, os, signal, socket, sys
+server = socket.socket(socket.AF_UNIX)
+server.connect({path!r})
+forwarded = [number for number in {forwarded} if signal.getsignal(number) is not signal.SIG_IGN]
+asked = {{"argv": sys.argv[1:], "cwd": os.getcwd(), "env": dict(os.environ), "forwarded": forwarded}}
+body = json.dumps(asked).encode()
+socket.send_fds(server, [len(body).to_bytes(4, "big")], [0, 1, 2])
+server.sendall(body)
+server.recv(4)  # its process
+for number in forwarded:
+    signal.signal(number, lambda number, _: server.send(bytes([number])))
+ended = int.from_bytes(server.recv(4), "big", signed=True)
+if ended < 0:
+    signal.signal(-ended, signal.SIG_DFL) if -ended not in (signal.SIGKILL, signal.SIGSTOP) else None
+    os.kill(os.getpid(), -ended)
+sys.exit(ended)
+"""
+
+
+class Begun:
+    """A command that began warm, as `subprocess.Popen` has one that did not: its standard output can be read."""
+
+    def __init__(self, path: Path, arguments: Sequence[str], environment: Mapping[str, str], stderr: IO[bytes]) -> None:
+        self._server = socket.socket(socket.AF_UNIX)
+        self._server.connect(str(path))
+        reading, writing = os.pipe()
+        asked = {"argv": arguments, "cwd": str(Path.cwd()), "env": dict(environment), "forwarded": [int(one) for one in FORWARDED]}
+        body = json.dumps(asked).encode()
+        with Path(os.devnull).open("rb") as nothing:
+            socket.send_fds(self._server, [len(body).to_bytes(4, "big")], [nothing.fileno(), writing, stderr.fileno()])
+        os.close(writing)
+        self._server.sendall(body)
+        self.stdout: io.TextIOBase = os.fdopen(reading, encoding="utf-8")  # its user closes it
+        self.pid = int.from_bytes(self._server.recv(4), "big")
+        self.returncode: int | None = None
+
+    def send_signal(self, number: int) -> None:
+        if self.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+    def poll(self) -> int | None:
+        with contextlib.suppress(TimeoutError):
+            return self.wait(0)
+        return None
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Raises TimeoutError when it has not ended by then."""
+        if self.returncode is None:
+            if not select.select([self._server], [], [], timeout)[0]:
+                raise TimeoutError(f"process {self.pid} has not ended in {timeout} s")
+            self.returncode = int.from_bytes(self._server.recv(4), "big", signed=True)
+            self._server.close()
+        return self.returncode
+
+
+def begin(arguments: Sequence[str], environment: Mapping[str, str], stderr: IO[bytes]) -> Begun:
+    """Start `twinwright` warm, as a fork of a server that this process has for as long as it lives."""
+    path, _ = _own_server()
+    return Begun(path, arguments, environment, stderr)
+
+
+@cache
+def _own_server() -> tuple[Path, subprocess.Popen[bytes]]:
+    """Its socket, and the server, which ends when nobody holds it any more."""
+    folder = Path(tempfile.mkdtemp(prefix="warm-"))
+    atexit.register(shutil.rmtree, folder)
+    return folder / "socket", _start(folder / "socket")
+
+
+def _start(path: Path) -> subprocess.Popen[bytes]:
+    """A server, once it listens. It ends with this process, or when it is killed."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("COV")}  # nothing of it is measured
+    server = subprocess.Popen([sys.executable, __file__, str(path)], stdin=subprocess.PIPE, start_new_session=True, env=environment)
+    until = time.monotonic() + 120
+    while not path.exists():
+        assert server.poll() is None and time.monotonic() < until, "it did not start"
+        time.sleep(0.02)
+    return server
+
+
+@contextlib.contextmanager
+def started(folder: Path) -> Iterator[Path]:
+    """A folder to put first in PATH: its `twinwright` begins warm."""
+    path = folder / "socket"
+    server = _start(path)
+    try:
+        (folder / "bin").mkdir()
+        command = folder / "bin" / "twinwright"
+        command.write_text(CLIENT.format(python=sys.executable, path=str(path), forwarded=[int(one) for one in FORWARDED]))
+        command.chmod(0o755)
+        yield folder / "bin"
+    finally:
+        server.kill()
+        server.wait()
+
+
+def _serve(path: str) -> None:
+    """Fork until who started it is gone, and with it the other end of standard input. In the process of a command it returns."""
+    for name in IMPORTED:
+        import_module(name)
+    gc.freeze()
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(f"{path}.new")
+    listener.listen(64)
+    Path(f"{path}.new").rename(path)  # there once it listens
+    while sys.stdin not in select.select([listener, sys.stdin], [], [])[0]:
+        connection, _ = listener.accept()
+        with contextlib.suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+        if os.fork() == 0:
+            listener.close()
+            return _watch(connection)
+        connection.close()
+    os._exit(0)
+
+
+def _watch(connection: socket.socket) -> None:
+    """Begin a command and tell how it ended; it gets the signals that its starter gets. In its process it returns."""
+    head, files, _, _ = socket.recv_fds(connection, 4, 3)
+    size, body = int.from_bytes(head, "big"), b""
+    while len(body) < size:
+        body += connection.recv(size - len(body))
+    command = os.fork()
+    if command == 0:
+        connection.close()
+        return _become(json.loads(body), files)
+    for file in files:
+        os.close(file)
+    connection.sendall(command.to_bytes(4, "big"))
+    ended = os.pidfd_open(command)
+    while ended not in select.select([ended, connection], [], [])[0]:
+        sent = connection.recv(1)
+        with contextlib.suppress(ProcessLookupError):
+            if not sent:  # the starter was killed
+                os.killpg(command, signal.SIGKILL)
+                os._exit(0)
+            os.kill(command, sent[0])
+    connection.sendall(os.waitstatus_to_exitcode(os.waitpid(command, 0)[1]).to_bytes(4, "big", signed=True))
+    os._exit(0)
+
+
+def _become(asked: dict[str, Any], files: list[int]) -> None:
+    gc.unfreeze()  # what is not found at the end is taken for a leak
+    os.setpgid(0, 0)
+    for number in FORWARDED:
+        if number not in asked["forwarded"]:
+            signal.signal(number, signal.SIG_IGN)
+    for target, file in enumerate(files):
+        os.dup2(file, target)
+        os.close(file)
+    os.chdir(asked["cwd"])
+    os.environ.clear()
+    os.environ.update(asked["env"])
+    sys.argv = [str(Path(sys.executable).with_name("twinwright")), *asked["argv"]]
+
+
+if __name__ == "__main__":
+    _serve(sys.argv[1])
+    from twinwright.cli import main
+
+    main()
