@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -51,6 +52,12 @@ def opened(workspace: Path, fork: str | None = None) -> Iterator[Platform]:
         platform.close()
 
 
+@cache
+def _command() -> Any:
+    """The tree of commands, which takes as long to lay out as many of them to run."""
+    return typer.main.get_command(app)
+
+
 def main() -> None:
     """Run the command; whatever goes wrong ends as a sentence and an exit code."""
     import signal
@@ -58,7 +65,7 @@ def main() -> None:
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     as_json = "--json" in sys.argv
     try:
-        sys.exit(app(prog_name="twinwright", standalone_mode=not as_json))
+        sys.exit(_command()(prog_name="twinwright", standalone_mode=not as_json))
     except TyperException as error:  # a wrong command line; without --json it has been shown with the usage
         usage = getattr(getattr(error, "ctx", None), "command_path", "twinwright")
         wrong = UsageError(error.format_message().rstrip("."), where="command line", remedy=f"See: {usage} --help")

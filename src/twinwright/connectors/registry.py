@@ -6,12 +6,13 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from typing import Any, Generic, TypeVar, cast
 
 from twinwright.connectors.sink import Sink
 from twinwright.documents import Spec
 from twinwright.errors import MissingExtraError, NotFoundError, UsageError
+from twinwright.plugins import installed
 from twinwright.telemetry.connector import Source
 
 _T = TypeVar("_T")
@@ -60,7 +61,7 @@ class _Plugins(Mapping[str, type[_T]], Generic[_T]):
         self._what, self._methods, self._specs, self._protocol = what, methods, specs, protocol
         self._points: dict[str, EntryPoint] = {}
         self._loaded: dict[str, type[_T]] = {}
-        for point in entry_points(group=f"twinwright.{what}s") if found is None else found:
+        for point in installed(f"twinwright.{what}s") if found is None else found:
             other = self._points.get(point.name)
             if other is not None and other.value != point.value:
                 raise UsageError(

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
-from importlib.metadata import entry_points
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from twinwright.plugins import installed
 from twinwright.simulation.protocol import SimulationModel
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ GROUP = "twinwright.models"
 def kinds() -> Mapping[str, type[SimulationModel]]:
     """Each kind's name and class. The first of two with one name wins, in the order of installation."""
     found: dict[str, type[SimulationModel]] = {}
-    for point in entry_points(group=GROUP):
+    for point in installed(GROUP):
         found.setdefault(point.name, point.load())
     return MappingProxyType(found)
 

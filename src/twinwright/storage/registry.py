@@ -5,13 +5,14 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any, Final, Protocol, cast
 
 from twinwright.clock import Clock
 from twinwright.documents import Document, Problems, Spec
 from twinwright.errors import MissingExtraError, NotFoundError, UsageError, WorkspaceError
+from twinwright.plugins import installed
 from twinwright.storage.protocol import Store
 
 GROUP: Final = "twinwright.stores"
@@ -36,7 +37,7 @@ def find_engine(name: str, found: Iterable[EntryPoint] | None = None) -> Engine:
     Raises NotFoundError naming the nearest, MissingExtraError for a built-in whose extra is not installed, UsageError for a plug-in that
     can't be imported or is not an engine.
     """
-    points = {point.name: point for point in (entry_points(group=GROUP) if found is None else found)}
+    points = {point.name: point for point in (installed(GROUP) if found is None else found)}
     if name not in points:
         near = get_close_matches(name, points, 1)
         remedy = f"Did you mean '{near[0]}'?" if near else f"There are: {', '.join(sorted(points)) or 'none'}"
