@@ -2,7 +2,7 @@
 
 Pages, kills and platforms that are up start it hundreds of times, and each start imports the same for seconds. What runs is the same,
 `main` of the command in a process of its own, with the arguments, folder, environment and files of who started it. A shell starts it by a
-program that is signalled and killed in its place, Python by `begin`.
+program that is signalled and killed in its place, Python by `begin`; `begin_script` starts a test's own program in the same way.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import gc
 import io
 import json
 import os
+import runpy
 import select
 import shutil
 import signal
@@ -29,6 +30,7 @@ from typing import IO, Any
 
 PLATFORM = ("twinwright.platform.local", "twinwright.platform.opened", "twinwright.platform.remote", "twinwright.storage.duckdb")
 IMPORTED = ("twinwright.cli", "twinwright.cli.up", "twinwright.cli.supervised", "twinwright.api.server", *PLATFORM)
+COMMAND = str(Path(sys.executable).with_name("twinwright"))
 FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # The command as a shell finds it: as little as starts fast. It ends as the command ends, by a signal or with a code.
 CLIENT = """#!{python} -IS
@@ -36,7 +38,7 @@ import json, os, signal, socket, sys
 server = socket.socket(socket.AF_UNIX)
 server.connect({path!r})
 forwarded = [number for number in {forwarded} if signal.getsignal(number) is not signal.SIG_IGN]
-asked = {{"argv": sys.argv[1:], "cwd": os.getcwd(), "env": dict(os.environ), "forwarded": forwarded}}
+asked = {{"argv": [{command!r}, *sys.argv[1:]], "cwd": os.getcwd(), "env": dict(os.environ), "forwarded": forwarded}}
 body = json.dumps(asked).encode()
 socket.send_fds(server, [len(body).to_bytes(4, "big")], [0, 1, 2])
 server.sendall(body)
@@ -54,11 +56,11 @@ sys.exit(ended)
 class Begun:
     """A command that began warm, as `subprocess.Popen` has one that did not: its standard output can be read."""
 
-    def __init__(self, path: Path, arguments: Sequence[str], environment: Mapping[str, str], stderr: IO[bytes]) -> None:
+    def __init__(self, path: Path, program: Sequence[str], environment: Mapping[str, str], stderr: IO[Any]) -> None:
         self._server = socket.socket(socket.AF_UNIX)
         self._server.connect(str(path))
         reading, writing = os.pipe()
-        asked = {"argv": arguments, "cwd": str(Path.cwd()), "env": dict(environment), "forwarded": [int(one) for one in FORWARDED]}
+        asked = {"argv": program, "cwd": str(Path.cwd()), "env": dict(environment), "forwarded": [int(one) for one in FORWARDED]}
         body = json.dumps(asked).encode()
         with Path(os.devnull).open("rb") as nothing:
             socket.send_fds(self._server, [len(body).to_bytes(4, "big")], [nothing.fileno(), writing, stderr.fileno()])
@@ -90,11 +92,24 @@ class Begun:
             self._server.close()
         return self.returncode
 
+    def __enter__(self) -> Begun:
+        return self
 
-def begin(arguments: Sequence[str], environment: Mapping[str, str], stderr: IO[bytes]) -> Begun:
+    def __exit__(self, *_: object) -> None:
+        self.stdout.close()
+        self.wait()
+
+
+def begin(arguments: Sequence[str], environment: Mapping[str, str], stderr: IO[Any]) -> Begun:
     """Start `twinwright` warm, as a fork of a server that this process has for as long as it lives."""
     path, _ = _own_server()
-    return Begun(path, arguments, environment, stderr)
+    return Begun(path, [COMMAND, *arguments], environment, stderr)
+
+
+def begin_script(script: Path, *arguments: str, stderr: IO[Any] | None = None) -> Begun:
+    """The same for a program in Python; without `stderr` it has this process's."""
+    path, _ = _own_server()
+    return Begun(path, [str(script), *arguments], os.environ, stderr or sys.__stderr__)
 
 
 @cache
@@ -124,7 +139,7 @@ def started(folder: Path) -> Iterator[Path]:
     try:
         (folder / "bin").mkdir()
         command = folder / "bin" / "twinwright"
-        command.write_text(CLIENT.format(python=sys.executable, path=str(path), forwarded=[int(one) for one in FORWARDED]))
+        command.write_text(CLIENT.format(python=sys.executable, path=str(path), command=COMMAND, forwarded=[int(one) for one in FORWARDED]))
         command.chmod(0o755)
         yield folder / "bin"
     finally:
@@ -190,11 +205,12 @@ def _become(asked: dict[str, Any], files: list[int]) -> None:
     os.chdir(asked["cwd"])
     os.environ.clear()
     os.environ.update(asked["env"])
-    sys.argv = [str(Path(sys.executable).with_name("twinwright")), *asked["argv"]]
+    sys.argv = asked["argv"]
 
 
 if __name__ == "__main__":
     _serve(sys.argv[1])
-    from twinwright.cli import main
-
-    main()
+    if sys.argv[0] == COMMAND:
+        import_module("twinwright.cli").main()
+    else:
+        runpy.run_path(sys.argv[0], run_name="__main__")

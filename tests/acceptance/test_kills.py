@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import random
-import subprocess
 import threading
 import time
 import uuid
@@ -25,8 +25,9 @@ import pytest
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 from paho.mqtt.enums import CallbackAPIVersion
-from tests.acceptance.running import COMMAND, Up, twinwright, until, write
+from tests.acceptance.running import Up, twinwright, until, write
 from tests.faults.lossy_disk import LossyDisk, compiled
+from tests.warm import begin
 
 import twinwright as tw
 
@@ -270,15 +271,14 @@ def test_a_load_by_ingest_that_is_killed_resumes_and_counts_each_line_once(tmp_p
     count = 4_000_000  # far more than is loaded between the first bytes and the kill, on any machine
     file = tmp_path / "load.ndjson"
     file.write_bytes(b"".join(b'{"s":%d,"ts":%d,"t":%d.5}\n' % (n % SENSORS, 1_700_000_000_000_000 + n, n % 97) for n in range(count)))
-    line = [str(COMMAND), "ingest", str(file), "--contract", "load", "--workspace", str(folder), "--json"]
+    line = ["ingest", str(file), "--contract", "load", "--workspace", str(folder), "--json"]
     received = [0]
     while len(received) < 4 or not received[-1]:  # a slow machine may be killed before its first commit
-        process = subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        size = _bytes_of(folder)
-        until(lambda process=process, size=size: _bytes_of(folder) > size or process.poll() is not None)
-        time.sleep(rng.uniform(0.0, 0.2))
-        process.kill()
-        process.wait()
+        with (tmp_path / "log").open("ab") as log, begin(line, os.environ, log) as process:
+            size = _bytes_of(folder)
+            until(lambda process=process, size=size: _bytes_of(folder) > size or process.poll() is not None)
+            time.sleep(rng.uniform(0.0, 0.2))
+            process.kill()
         received.append(check_counts(folder)["received"])
     assert received[-1] < count and received == sorted(received)
     rest = twinwright("ingest", file, "--contract", "load", workspace=folder).good

@@ -3,13 +3,12 @@
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 from tests.faults.test_sealing_kill import Plant
+from tests.warm import begin_script
 
 from twinwright.governance.principals import SYSTEM
 from twinwright.storage.duckdb import DuckDBStore
@@ -45,8 +44,7 @@ def killed(plant, kills):
     rng = random.Random(7)
     wanted, left, _ = hours(plant.path)
     for _ in range(kills):
-        line = [sys.executable, str(HERE / "expirer.py"), str(plant.path), *plant.mutant]
-        with subprocess.Popen(line, stdout=subprocess.PIPE, text=True) as process:
+        with begin_script(HERE / "expirer.py", str(plant.path), *plant.mutant) as process:
             assert process.stdout.readline() == "step\n"
             time.sleep(rng.uniform(0, 0.25))
             os.kill(process.pid, signal.SIGKILL)

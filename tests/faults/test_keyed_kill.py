@@ -3,14 +3,13 @@
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 from tests.faults.feeder import BROKEN, DISTINCT, REPEATED
 from tests.telemetry.plant import Plant, contract
+from tests.warm import begin_script
 
 from twinwright.governance.principals import SYSTEM
 
@@ -25,8 +24,7 @@ def life(store, receipts, *, kill_after=None, mutant=""):
     Every receipt that was ever given must be given again alike.
     """
     broken = [str(HERE / "mutants" / f"{mutant}.py")] if mutant else []
-    arguments = [sys.executable, str(HERE / "keyed_feeder.py"), str(store), str(COUNT), "0.002", *broken]
-    with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as process:
+    with begin_script(HERE / "keyed_feeder.py", str(store), str(COUNT), "0.002", *broken) as process:
         lines = [process.stdout.readline(), process.stdout.readline()]
         assert lines[1], "the feeder ended by itself"
         if kill_after is not None:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from tests.faults.feeder import BROKEN, DISTINCT, REPEATED, STREAM, bodies
 from tests.telemetry.plant import Plant, contract
+from tests.warm import begin_script
 
 from twinwright.governance.principals import SYSTEM
 from twinwright.telemetry.journal import unpack
@@ -43,8 +44,7 @@ class Feeding:
         known = self.folder / "known"
         known.write_text(" ".join(map(str, self.acknowledged)))
         mutant = [str(HERE / "mutants" / f"{self.mutant}.py")] if self.mutant else []
-        arguments = [sys.executable, str(HERE / "feeder.py"), str(self.path), str(known), str(count), str(window), str(pause), *mutant]
-        with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True, env={**os.environ, **self.environment}) as process:
+        with self._begun(str(known), str(count), str(window), str(pause), *mutant) as process:
             lines = []
             while not lines or not lines[-1].startswith((since, "end")):
                 lines.append(process.stdout.readline())
@@ -56,7 +56,15 @@ class Feeding:
         self.acknowledged.update(int(line.split()[1]) for line in lines if line.startswith("ack "))
         self.submitted = max([self.submitted, *(int(line.split()[1]) + 1 for line in lines if line.startswith("submit "))])
         self.ended = "end" in lines
-        return process.returncode
+        return process.wait()
+
+    def _begun(self, *arguments):
+        """Warm, unless it has to load a library ahead of all others."""
+        feeder = HERE / "feeder.py"
+        if not self.environment:
+            return begin_script(feeder, str(self.path), *arguments)
+        line = [sys.executable, str(feeder), str(self.path), *arguments]
+        return subprocess.Popen(line, stdout=subprocess.PIPE, text=True, env={**os.environ, **self.environment})
 
 
 def check(feeding):

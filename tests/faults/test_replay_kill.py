@@ -1,12 +1,11 @@
 """Killed while payloads are read again: history, counts and state are those before the replay or those after it."""
 
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from tests.telemetry.plant import Plant, contract
+from tests.warm import begin_script
 
 from twinwright.governance.principals import SYSTEM
 from twinwright.storage.layout import Counts
@@ -48,9 +47,10 @@ def killed(path, point, mutant=""):
     plant = filled(path)
     before = told(plant)
     plant.close()
-    line = [sys.executable, str(HERE / "replayer.py"), str(path), point, *([str(HERE / "mutants" / f"{mutant}.py")] if mutant else [])]
-    done = subprocess.run(line, capture_output=True, text=True, check=False, timeout=600)
-    assert done.returncode == -signal.SIGKILL, done.stderr
+    broken = [str(HERE / "mutants" / f"{mutant}.py")] if mutant else []
+    log = path.with_suffix(".log")
+    with log.open("wb") as said, begin_script(HERE / "replayer.py", str(path), point, *broken, stderr=said) as process:
+        assert process.wait(600) == -signal.SIGKILL, log.read_text()
     plant = Plant(path, [narrowed()])
     found = told(plant)
     plant.reprocessing.replay(SYSTEM, "pump", start=None, end=None)

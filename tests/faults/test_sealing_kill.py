@@ -3,8 +3,6 @@
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -12,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from tests.storage.conformance_case import COLUMNS
+from tests.warm import begin_script
 
 from twinwright.governance.principals import SYSTEM
 from twinwright.storage.duckdb import DuckDBStore
@@ -71,14 +70,13 @@ class Plant:
         store.close()
 
     def seal(self, how, kill_after=None):
-        line = [sys.executable, str(HERE / "sealer.py"), str(self.path), how, *self.mutant]
-        with subprocess.Popen(line, stdout=subprocess.PIPE, text=True) as process:
+        with begin_script(HERE / "sealer.py", str(self.path), how, *self.mutant) as process:
             assert process.stdout.readline() == "step\n"
             if kill_after is not None:
                 time.sleep(kill_after)
                 os.kill(process.pid, signal.SIGKILL)
             process.stdout.read()
-        return process.returncode
+        return process.wait()
 
 
 def killed(plant, kills):
