@@ -21,15 +21,17 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NoReturn
 
 PLATFORM = ("twinwright.platform.local", "twinwright.platform.opened", "twinwright.platform.remote", "twinwright.storage.duckdb")
-IMPORTED = ("twinwright.cli", "twinwright.cli.up", "twinwright.cli.supervised", "twinwright.api.server", *PLATFORM)
+IMPORTED = ("twinwright.cli", "twinwright.cli.up", "twinwright.cli.supervised", "twinwright.api.server", *PLATFORM, "numba")
 COMMAND = str(Path(sys.executable).with_name("twinwright"))
 FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # The command as a shell finds it: as little as starts fast. It ends as the command ends, by a signal or with a code.
@@ -151,6 +153,7 @@ def _serve(path: str) -> None:
     """Fork until who started it is gone, and with it the other end of standard input. In the process of a command it returns."""
     for name in IMPORTED:
         import_module(name)
+    import_module("twinwright.simulation.registry").kinds()
     gc.freeze()
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(f"{path}.new")
@@ -194,7 +197,6 @@ def _watch(connection: socket.socket) -> None:
 
 
 def _become(asked: dict[str, Any], files: list[int]) -> None:
-    gc.unfreeze()  # what is not found at the end is taken for a leak
     os.setpgid(0, 0)
     for number in FORWARDED:
         if number not in asked["forwarded"]:
@@ -208,9 +210,33 @@ def _become(asked: dict[str, Any], files: list[int]) -> None:
     sys.argv = asked["argv"]
 
 
+def _run() -> int | str | None:
+    """The program of a process; what it ends with."""
+    try:
+        if sys.argv[0] == COMMAND:
+            import_module("twinwright.cli").main()
+        else:
+            runpy.run_path(sys.argv[0], run_name="__main__")
+    except SystemExit as end:
+        return end.code
+    except BaseException:  # noqa: BLE001 - as the interpreter does
+        traceback.print_exc()
+        return 1
+    return 0
+
+
+def _end(code: int | str | None) -> NoReturn:
+    """As the interpreter ends, but that memory goes with the process: to free what was imported takes longer than most commands."""
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    if isinstance(code, str):
+        print(code, file=sys.stderr)
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(1 if isinstance(code, str) else code or 0)
+
+
 if __name__ == "__main__":
     _serve(sys.argv[1])
-    if sys.argv[0] == COMMAND:
-        import_module("twinwright.cli").main()
-    else:
-        runpy.run_path(sys.argv[0], run_name="__main__")
+    _end(_run())

@@ -398,6 +398,10 @@ class StoreError(PlatformError):
     code = "StoreFailed"
 
 
+class StoreInUseError(StoreError):
+    """The store is open in another process."""
+
+
 class FenceError(PlatformError):
     """The position a batch started from is no longer current: someone else committed it, or the contract's revision moved."""
 

@@ -10,6 +10,7 @@ import socket
 import stat
 import struct
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -100,6 +101,30 @@ def test_two_processes_at_once_wait_for_each_other_when_the_platform_is_stopped(
         out, err = process.communicate(timeout=60)
         assert (process.returncode, err) == (0, b"")
         assert json.loads(out)["counts"]["received"] == 0
+
+
+STARTING = """
+import sys, time
+from pathlib import Path
+from twinwright.platform.local import LocalPlatform
+from twinwright.platform.server import CommandServer, socket_path
+platform = LocalPlatform.open(Path(sys.argv[1]))
+print(flush=True)
+time.sleep(0.5)
+server = CommandServer(platform, socket_path(platform.session.private))
+sys.stdin.read()
+server.stop()
+platform.close()
+"""
+
+
+def test_a_command_waits_for_a_platform_that_is_starting(plant: Path, tmp_path: Path) -> None:
+    folder = workspace(tmp_path / "w")
+    assert twinwright("apply", workspace=folder).code == 0
+    line = [sys.executable, "-c", STARTING, str(folder)]
+    with subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as starting:
+        assert starting.stdout is not None and starting.stdout.readline()
+        assert twinwright("kpi", workspace=folder).good["counts"]["received"] == 0
 
 
 def test_progress_comes_through_the_socket(running: Up, tmp_path: Path) -> None:

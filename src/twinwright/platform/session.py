@@ -18,7 +18,7 @@ from twinwright.connectors.runner import SourceRunner
 from twinwright.connectors.sink_runner import SinkRunner
 from twinwright.derived.consumer import DerivedConsumer
 from twinwright.derived.runner import DerivedRunner
-from twinwright.errors import NotFoundError, StoreError, TwinwrightError, UsageError, WorkspaceError
+from twinwright.errors import NotFoundError, StoreError, StoreInUseError, TwinwrightError, UsageError, WorkspaceError
 from twinwright.events.log import EventLog
 from twinwright.events.pages import EventPages
 from twinwright.governance.principals import SYSTEM, Principal
@@ -69,7 +69,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _log = get_logger("platform")
-_LOCK_PATIENCE = 10.0  # seconds to wait for another command to be done with the store
+LOCK_PATIENCE = 10.0  # seconds to wait for another command to be done with the store
 _DERIVED_PATIENCE = 5.0  # seconds that a read of derived values waits for them to be up to date
 
 
@@ -81,8 +81,16 @@ class Session:
     """
 
     def __init__(
-        self, folder: Path, clock: Clock | None = None, *, worker: bool = False, store: Store | None = None, private: Path | None = None
+        self,
+        folder: Path,
+        clock: Clock | None = None,
+        *,
+        worker: bool = False,
+        store: Store | None = None,
+        private: Path | None = None,
+        patience: float = LOCK_PATIENCE,
     ) -> None:
+        """`patience`: how many seconds it waits for another process to be done with the store."""
         self.folder = folder
         self.private = private or folder / FOLDER
         if not is_workspace(folder):  # a command given in the wrong place leaves nothing there
@@ -93,7 +101,7 @@ class Session:
         self.worker = worker
         self.metrics = Metrics.create()
         self.versions = VersionUse(self.metrics, self.clock)
-        self.store = store or self._open_store()
+        self.store = store or self._open_store(patience)
         self.state = StateCache(self.store, SYSTEM)
         self._anchor = AnchorFile(self.private / "clock.json")
         guard = ClockGuard(self.clock, self.metrics, self._anchor.read() or last_commit_seen(self.store, SYSTEM))
@@ -125,14 +133,14 @@ class Session:
         move_into_batches(self.served.simulation.runs, SYSTEM)
         atexit.register(self.close)  # a script that forgot to
 
-    def _open_store(self) -> Store:
+    def _open_store(self, patience: float) -> Store:
         chosen = load_store_settings(self.folder)
-        deadline = time.monotonic() + _LOCK_PATIENCE
+        deadline = time.monotonic() + patience
         while True:
             try:
                 return open_store(chosen.engine, chosen.options, self.private, self.clock, beside=self.worker)
-            except StoreError as error:
-                if "another process" not in error.what or time.monotonic() > deadline:
+            except StoreInUseError:
+                if time.monotonic() >= deadline:
                     raise
                 time.sleep(0.1)
 

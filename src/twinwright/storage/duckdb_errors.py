@@ -8,7 +8,7 @@ from pathlib import Path
 
 import duckdb
 
-from twinwright.errors import PlatformError, StoreError
+from twinwright.errors import PlatformError, StoreError, StoreInUseError
 
 
 @contextlib.contextmanager
@@ -21,7 +21,7 @@ def translated(path: Path) -> Iterator[None]:
     except duckdb.IOException as error:
         text = str(error)
         if "could not set lock" in text.lower():
-            raise StoreError(
+            raise StoreInUseError(
                 "the store is open in another process", where=str(path), remedy="Stop it, or speak to it through its socket"
             ) from error
         raise StoreError(f"the store can't be read or written: {_first_line(text)}", where=str(path), remedy="Check the disk") from error

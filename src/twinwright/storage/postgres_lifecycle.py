@@ -8,7 +8,7 @@ from uuid import UUID
 
 from psycopg import errors, sql
 
-from twinwright.errors import StoreError
+from twinwright.errors import StoreError, StoreInUseError
 from twinwright.observability.logs import get_logger
 from twinwright.storage.postgres_connections import Connection
 from twinwright.storage.postgres_sql import MIGRATIONS
@@ -27,10 +27,10 @@ class Locks:
         self._shared = shared
 
     def take(self, connection: Connection, where: str) -> None:
-        """The platform's lock, until the session ends. Raises StoreError where another process has it."""
+        """The platform's lock, until the session ends. Raises StoreInUseError where another process has it."""
         if not self._shared and not _one(connection, "SELECT pg_try_advisory_lock(%s, hashtext(%s))", _OWNER, self._schema):
             remedy = "Stop it, or speak to it through its socket or its API"
-            raise StoreError("the store is open in another process", where=where, remedy=remedy)
+            raise StoreInUseError("the store is open in another process", where=where, remedy=remedy)
 
     def take_again(self, connection: Connection, where: str, patience: float) -> None:
         """The same on a new connection, while the server may still have to notice that the old one is gone."""
