@@ -391,12 +391,21 @@ def test_a_crash_in_a_batch_is_blamed_on_its_member_alone():
     assert {index for index, one in outcomes.items() if not isinstance(one, Success)} == {6} and outcomes[6].kind == "memory"
 
 
-def test_a_request_that_is_cancelled_ends_with_what_has_begun(simple):
-    definition = simple("return (p[0],)")
+class Cancelling(list):
+    """Work of which nothing is wanted any more once a number of runs was begun."""
+
     cancel = threading.Event()
+
+    def __getitem__(self, index):
+        if index == 40:
+            self.cancel.set()
+        return super().__getitem__(index)
+
+
+def test_a_request_that_is_cancelled_ends_with_what_has_begun(simple):
+    jobs = Cancelling(work(simple("return (p[0],)"), 5000))
     seen = []
     with pytest.raises(Cancelled):
-        for index, _ in run_all(work(definition, 5000), workers=2, cancel=cancel):
+        for index, _ in run_all(jobs, workers=2, cancel=jobs.cancel):
             seen.append(index)
-            cancel.set()
     assert 1 <= len(seen) < 5000
