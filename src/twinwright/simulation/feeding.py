@@ -39,7 +39,8 @@ class Feeder:
         return self._ours.fileno()
 
     def answer(self) -> bool:
-        """Hand on what comes next. False where the child has hung up, or says what is no question: it is not listened to any more."""
+        """Hand on what comes next. False where there is nothing more to say: all is handed on, or the child has hung up, asks what is no
+        question or does not take what it has asked for."""
         try:
             packet = self._ours.recv(64)
         except OSError:
@@ -48,7 +49,7 @@ class Feeder:
             return False
         (pace,) = _PACE.unpack(packet)
         following = self._more(pace if math.isfinite(pace) and pace > 0 else 0.0)
-        with contextlib.suppress(OSError):  # it is gone, or does not take what it has asked for
+        try:
             if following is None:
                 self._ours.send(_NO_MORE)
             else:
@@ -56,14 +57,20 @@ class Feeder:
                     file.write(plain_data.encode(following))
                     file.seek(0)
                     socket.send_fds(self._ours, [_HERE], [file.fileno()])
-        return True
+        except OSError:
+            return False
+        return following is not None
+
+    def close(self) -> None:
+        """Hang up: what was said before still comes."""
+        self._ours.close()
+        self.theirs.close()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._ours.close()
-        self.theirs.close()
+        self.close()
 
 
 class Fed:

@@ -227,6 +227,7 @@ class _Job:
                 raise Cancelled
             if feeder is not None and feeder.fileno() in ready and not feeder.answer():
                 poll.unregister(feeder)
+                feeder.close()
             if time.monotonic() >= deadline:
                 raise TimeoutError
 
