@@ -1,5 +1,6 @@
 """What a shadow says over HTTP and gRPC as it is committed: a page, or a stream that goes on where its client was; and its switch."""
 
+import asyncio
 import json
 import math
 
@@ -8,12 +9,13 @@ import httpx
 import pytest
 from tests.api.conftest import TOKEN, reading, write_workspace
 
+from twinwright.api import serving, streaming
 from twinwright.api.app import create_app
 from twinwright.api.rpc import v1_pb2, v1_pb2_grpc
 from twinwright.api.rpc.server import RpcServer
 from twinwright.api.server import Server
 from twinwright.errors import NotFoundError
-from twinwright.platform import shadow_stream
+from twinwright.platform import local_simulation, shadow_stream
 from twinwright.platform.local import LocalPlatform
 from twinwright.telemetry.payloads import Payload
 
@@ -166,3 +168,47 @@ def test_what_is_said_no_more_is_null_and_a_commit_with_too_much_is_told_without
     [one] = pages(platform, before)
     assert one["series"] == []
     assert one["left_out"] > 3
+
+
+async def takes_one(app, since):
+    """A client that asks for the stream and takes nothing after the first thing said. Gives what it took, when it is hung up on."""
+    head = {"accept": "text/event-stream", "host": "127.0.0.1", **HEADERS}
+    scope = {"type": "http", "asgi": {"version": "3.0", "spec_version": "2.3"}, "http_version": "1.1", "method": "GET", "scheme": "http"}
+    scope |= {"path": "/v1/shadows/live/said", "query_string": f"since={since}".encode(), "root_path": "", "state": {}}
+    scope |= {"headers": [(name.encode(), value.encode()) for name, value in head.items()]}
+    scope |= {"raw_path": scope["path"].encode(), "server": ("127.0.0.1", 80), "client": ("127.0.0.1", 1)}
+    begun = iter([{"type": "http.request", "body": b"", "more_body": False}])
+    taken = []
+
+    async def receive():
+        return next(begun, None) or await asyncio.Event().wait()
+
+    async def send(message):
+        if any(b"event: said" in one for one in taken):
+            await asyncio.Event().wait()
+        taken.append(message.get("body", b""))
+
+    await app(scope, receive, send)
+    return taken
+
+
+def test_who_takes_nothing_is_read_no_page_ahead_is_hung_up_on_and_goes_on_where_it_was(platform, tokens, monkeypatch):
+    pages_read, said_since = [], local_simulation.said_since
+    monkeypatch.setattr(local_simulation, "said_since", lambda *asked: pages_read.append(asked) or said_since(*asked))
+    monkeypatch.setattr(streaming, "NOT_TAKEN", 0.05)
+    monkeypatch.setattr(serving, "MOST_STREAMS", 1)
+    app = create_app(platform, tokens=tokens, metrics=platform.session.metrics)
+    before = follow(platform, 210, 240)
+    for more in range(240, 300, 10):
+        follow(platform, more, more + 10)
+    monkeypatch.setattr(shadow_stream, "PAGE_COMMITS", 4)
+    for _ in range(2):  # its place is free again
+        pages_read.clear()
+        taken = asyncio.run(takes_one(app, before))
+        assert len(pages_read) <= 2, "pages are read that nobody takes"
+        [id] = [int(text.split(b"\n")[0].removeprefix(b"id: ")) for text in taken if b"event: said" in text]
+        follow(platform, 300, 301)  # the shadow goes on
+    said = pages(platform, before)
+    assert said[0]["commit"] == id
+    assert len(said) > 5
+    assert said[1:] == pages(platform, id)

@@ -14,6 +14,7 @@ from tests.acceptance.running import write
 from twinwright.clock import HOUR, ManualClock, from_iso
 from twinwright.errors import ForbiddenError, NotFoundError, RefusedError, StoreError, TwinwrightError, UsageError
 from twinwright.governance.principals import SYSTEM, Principal
+from twinwright.platform.forks import Forks
 from twinwright.platform.local import LocalPlatform
 from twinwright.platform.local_fork import IN_A_FORK
 from twinwright.platform.opened import Opened
@@ -126,11 +127,63 @@ def test_what_is_not_sound_in_a_fork_is_refused(plant: LocalPlatform, method: st
     assert refused.value.remedy == "Leave the fork out"
 
 
-def test_what_is_derived_is_refused_and_a_fork_of_a_fork(fork: Any) -> None:
-    with pytest.raises(RefusedError, match="does not follow a fork"):
-        fork.state("pump-1", lane="derived")
+def test_a_fork_of_a_fork_is_refused(fork: Any) -> None:
     with pytest.raises(RefusedError, match="is a fork already"):
         fork.fork("another")
+
+
+MEAN = """name: mean
+interface: dtmi:test:Pump;1
+output: {path: drive}
+inputs: {p: {path: pressure, window: {every: PT10M, agg: mean}}}
+expression: p / 1 kPa * 1 V
+"""
+
+
+def reading(minute: int, pressure: float) -> str:
+    return json.dumps({"id": "pump-1", "ts": f"2026-03-01T08:{minute:02}:00Z", "p": pressure}) + "\n"
+
+
+def derived(platform: Any) -> dict[str, float]:
+    found = platform.history("pump-1", "drive", lane="derived")
+    return dict(zip(found["times"], found["values"], strict=True))
+
+
+def test_what_is_derived_in_a_fork_is_what_the_workspace_would_derive_of_its_records(tmp_path: Path) -> None:
+    folder = workspace(tmp_path / "w")
+    files = {"one": reading(5, 100.0) + reading(15, 200.0), "two": reading(25, 300.0), "three": reading(6, 400.0) + reading(35, 500.0)}
+    write(folder, {"derived/mean.yaml": MEAN, **{f"{name}.ndjson": text for name, text in files.items()}})
+    plant = LocalPlatform(Session(folder, ManualClock(NOW)))
+    try:
+        plant.apply()
+        plant.ingest([str(folder / "one.ndjson")], "pump")
+        before = derived(plant)
+        assert sorted(before.values()) == [100.0, 200.0]
+        plant.ingest([str(folder / "two.ndjson")], "pump")
+        plant.create_fork("what-if")  # what is derived has not followed that yet
+        plant.create_fork("old", at=str(plant.status()["commit"]))
+        fork = plant.fork("what-if")
+        fork.ingest([str(folder / "three.ndjson")], "pump")
+        assert fork.state("pump-1", lane="derived")["drive"] == 500.0
+        there = derived(fork)
+        assert sorted(there.values()) == [200.0, 250.0, 300.0, 500.0]
+        live = derived(plant)
+        assert sorted(live.values()) == [100.0, 200.0, 300.0], "a fork reaches the workspace"
+        assert derived(fork) == there, "what the workspace derives later shows in a fork"
+        plant.ingest([str(folder / "three.ndjson")], "pump")
+        assert derived(plant) == there
+        with pytest.raises(RefusedError, match="by an earlier commit") as refused:
+            plant.fork("old").state("pump-1", lane="derived")
+        assert "newest" in str(refused.value.remedy)
+    finally:
+        plant.close()
+
+
+def test_without_its_place_in_the_log_a_fork_would_miss_what_was_not_derived_yet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The broken variant: as if all had been derived by the commit that is forked."""
+    monkeypatch.setattr(Forks, "_followed", lambda self: {"mean": self._session.store.last_commit(SYSTEM)})
+    with pytest.raises(AssertionError):
+        test_what_is_derived_in_a_fork_is_what_the_workspace_would_derive_of_its_records(tmp_path)
 
 
 def test_names_and_commits_that_can_t_be_forked(plant: LocalPlatform, fork: Any) -> None:

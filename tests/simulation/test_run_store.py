@@ -12,14 +12,17 @@ import numpy as np
 import psutil
 import pyarrow.parquet as pq
 import pytest
+from tests.simulation.conftest import MemoryRecords
 from tests.simulation.kinds import function, head, made
 
-from twinwright.clock import SECOND, ManualClock
+from twinwright.clock import SECOND, ManualClock, from_iso
 from twinwright.errors import NotFoundError, StoreError, UsageError
+from twinwright.simulation import run_files
 from twinwright.simulation.executor import Cancelled, Work, run_all
 from twinwright.simulation.outcomes import Limits, Success
 from twinwright.simulation.run_migration import move_into_batches
 from twinwright.simulation.runs import LARGEST_BATCH, RunWriter
+from twinwright.simulation.service import SimulationService
 
 
 def ask(service, admin, definition, question, **how):
@@ -38,6 +41,67 @@ def test_the_same_request_gets_the_stored_runs_unless_fresh(service, admin, mode
     assert not {one["id"] for one in fresh} & {one["id"] for one in first}
     moved = ask(service, admin, definition, replace(question, start=question.start + 3600 * SECOND, inputs=question.inputs))
     assert not any(one["reused"] for one in moved)
+
+
+class Asked(MemoryRecords):
+    """Records that tell which questions they were asked."""
+
+    def __init__(self):
+        super().__init__()
+        self.questions = []
+
+    def records(self, principal, kind):
+        self.questions.append(kind)
+        return super().records(principal, kind)
+
+    def get_record(self, principal, kind, id):
+        self.questions.append(f"{kind} {id}")
+        return super().get_record(principal, kind, id)
+
+
+def test_a_sweep_is_asked_of_the_store_once_in_whatever_order_and_what_is_damaged_is_run_again(
+    history, admin, simple, scenario, tmp_path, monkeypatch
+):
+    records = Asked()
+    service = SimulationService(history, records, tmp_path / "runs", ManualClock(from_iso("2026-03-01T09:00:00Z")))
+    definition = simple("if p[0] == 3.0:\n    raise ValueError('three')\nreturn (p[0],)")
+    first = ask(service, admin, definition, scenario(definition, "sweep: {k: [1, 2, 3]}"))
+    second = ask(service, admin, definition, scenario(definition, "sweep: {k: [4, 5, 6]}"))
+    known = {run["sweep"]["k"]: run for run in first + second}
+    opened, models = [], run_files.ModelDefinition.from_data
+    monkeypatch.setattr(run_files.ModelDefinition, "from_data", lambda data: opened.append(1) or models(data))
+    records.questions.clear()
+    mixed = ask(service, admin, definition, scenario(definition, "sweep: {k: [6, 1, 5, 3, 4, 2]}"))
+    assert [one for one in records.questions if one.startswith("run")] == ["run"]
+    assert len(opened) == 1, "what runs share is read once"
+    assert [run["sweep"]["k"] for run in mixed] == [6, 1, 5, 3, 4, 2]
+    assert all(run["reused"] and run == {**known[run["sweep"]["k"]], "reused": True} for run in mixed)
+    batch = records.get_record(admin, "run", first[0]["id"]).body["batch"]
+    (tmp_path / "runs" / "batches" / batch / "runs.parquet").write_bytes(b"damaged")
+    again = ask(service, admin, definition, scenario(definition, "sweep: {k: [1, 2, 3, 4, 5, 6]}"))
+    assert [run["reused"] for run in again] == [False] * 3 + [True] * 3
+    assert [run["outputs"] for run in again] == [run["outputs"] for run in first + second]
+
+
+def test_runs_of_the_same_numbers_are_told_apart_by_twin_and_time(service, admin, simple, scenario):
+    """Of a model without inputs the digest is the same whoever it is run for, and whenever."""
+    definition = simple("return (p[0],)")
+    question = scenario(definition)
+    asked = [
+        question,
+        replace(question, twin="tanks-2"),
+        replace(question, start=question.start + SECOND),
+        replace(question, twin="tanks-2", start=question.start + SECOND),
+    ]
+    first = [ask(service, admin, definition, one)[0] for one in asked]
+    assert len({run["digest"] for run in first}) == 1 and not any(run["reused"] for run in first)
+    for run in first[:2]:  # as summaries were before they said it
+        body = service.runs.records.get_record(admin, "run", run["id"]).body
+        service.runs.records.put_record(admin, "run", run["id"], {name: value for name, value in body.items() if name != "from"})
+    again = [ask(service, admin, definition, one)[0] for one in asked]
+    assert [(run["reused"], run["id"]) for run in again] == [(True, run["id"]) for run in first]
+    without = service.simulate(admin, question, definition, outputs=False)["runs"]
+    assert [(run["id"], run["outputs"]) for run in without] == [(first[0]["id"], {})]
 
 
 def test_what_the_machine_failed_at_is_run_again(service, admin, simple, scenario):
@@ -327,12 +391,21 @@ def test_a_crash_in_a_batch_is_blamed_on_its_member_alone():
     assert {index for index, one in outcomes.items() if not isinstance(one, Success)} == {6} and outcomes[6].kind == "memory"
 
 
-def test_a_request_that_is_cancelled_ends_with_what_has_begun(simple):
-    definition = simple("return (p[0],)")
+class Cancelling(list):
+    """Work of which nothing is wanted any more once a number of runs was begun."""
+
     cancel = threading.Event()
+
+    def __getitem__(self, index):
+        if index == 40:
+            self.cancel.set()
+        return super().__getitem__(index)
+
+
+def test_a_request_that_is_cancelled_ends_with_what_has_begun(simple):
+    jobs = Cancelling(work(simple("return (p[0],)"), 5000))
     seen = []
     with pytest.raises(Cancelled):
-        for index, _ in run_all(work(definition, 5000), workers=2, cancel=cancel):
+        for index, _ in run_all(jobs, workers=2, cancel=jobs.cancel):
             seen.append(index)
-            cancel.set()
     assert 1 <= len(seen) < 5000

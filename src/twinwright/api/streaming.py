@@ -1,6 +1,6 @@
 """Answers that come in parts: Server-Sent Events, and series as an Arrow IPC stream.
 
-A part is made when the client has taken the one before.
+A part is made when the client has taken the one before. One that takes nothing is hung up on: it comes again where it was.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import msgspec
 import pyarrow as pa
 from fastapi import Request
 from starlette.responses import StreamingResponse
-from starlette.types import Send
+from starlette.types import Message, Send
 
 from twinwright.api.errors import error_object
 from twinwright.api.serving import Serving
@@ -26,6 +26,7 @@ EVENTS: Final = "text/event-stream"
 ARROW: Final = "application/vnd.apache.arrow.stream"
 SIGN_OF_LIFE: Final = 15.0  # seconds
 STILL_HERE: Final = b": still here\n\n"  # a comment, for a client that has no patience for silence
+NOT_TAKEN: Final = 90.0  # seconds; longer than an rpc waits, which has a status for it
 ROWS: Final = 16_384  # of a part
 _UNBUFFERED: Final = {"cache-control": "no-store", "x-accel-buffering": "no"}
 _log = get_logger("api")
@@ -36,16 +37,31 @@ def accepts(request: Request, kind: str) -> bool:
     return kind in request.headers.get("accept", "")
 
 
+class _NotTakenError(Exception):
+    """The client takes nothing any more."""
+
+
 class PartsResponse(StreamingResponse):
-    """An answer in parts, whose maker is closed when the client goes, and not when it happens to be collected: it holds a place."""
+    """An answer in parts, whose maker is closed when the client goes, or takes nothing for NOT_TAKEN seconds, and not when it happens to be
+    collected: it holds a place."""
 
     def __init__(self, parts: AsyncGenerator[bytes, None], kind: str) -> None:
         super().__init__(parts, media_type=kind, headers=_UNBUFFERED)
         self._parts = parts
 
     async def stream_response(self, send: Send) -> None:
-        async with contextlib.aclosing(self._parts):
-            await super().stream_response(send)
+        async def sent(message: Message) -> None:
+            try:
+                async with asyncio.timeout(NOT_TAKEN):
+                    await send(message)
+            except TimeoutError:
+                raise _NotTakenError from None
+
+        try:
+            async with contextlib.aclosing(self._parts):
+                await super().stream_response(sent)
+        except _NotTakenError:  # the server hangs up on an answer that is not complete
+            _log.warning("stream_not_taken", seconds=NOT_TAKEN)
 
 
 def server_sent(parts: AsyncGenerator[bytes, None]) -> PartsResponse:

@@ -14,6 +14,7 @@ from difflib import get_close_matches
 from typing import Any, Final
 
 from twinwright.clock import to_iso
+from twinwright.derived.consumer import POSITIONS
 from twinwright.errors import NotFoundError, RefusedError, StoreError, UsageError
 from twinwright.governance.principals import SYSTEM, Principal
 from twinwright.observability.logs import get_logger
@@ -32,7 +33,9 @@ _log = get_logger("forks")
 
 @dataclass(frozen=True, slots=True)
 class Fork:
-    """`commit` is the one that it forks, made at `at`; `tables` are the numbers of the reading tables that there were. Microseconds."""
+    """`commit` is the one that it forks, made at `at`; `tables` are the numbers of the reading tables that there were. Microseconds.
+
+    `followed` is by definition the commit through which the derived values are there that it forks; None: it can't be told."""
 
     name: str
     commit: int
@@ -40,6 +43,7 @@ class Fork:
     tables: tuple[int, ...]
     created: int
     by: str
+    followed: Mapping[str, int] | None
 
 
 class Forks:
@@ -62,11 +66,17 @@ class Forks:
                 raise RefusedError(f"there is a fork '{name}' already", where="name", remedy=remedy)
             if len(self._names()) >= MOST:
                 raise RefusedError(f"there are {MOST} forks", where="name", remedy="Drop one: twinwright fork drop NAME")
+            followed = self._followed() if at is None else None
             line, tables = self._begun(at)
-            fork = Fork(name, line.number, line.at, tables, self._session.clock.now(), principal.name)
+            fork = Fork(name, line.number, line.at, tables, self._session.clock.now(), principal.name, followed)
             self._write(fork)
         _log.info("forked", fork=name, commit=line.number, by=principal.name)
         return fork
+
+    def _followed(self) -> Mapping[str, int]:
+        """How far what is derived has come. Asked before which commit is the newest: what was derived by then is there at that one."""
+        store, bindings = self._session.store, self._session.served.applied.bindings
+        return {one.definition.name: store.position(SYSTEM, POSITIONS, one.definition.name) for one in bindings}
 
     def _begun(self, at: int | None) -> tuple[Commit, tuple[int, ...]]:
         """The commit to fork, and the reading tables that there are by then."""
@@ -131,7 +141,8 @@ class Forks:
             raise NotFoundError(f"there is no fork '{name[:80]}'", where="fork", remedy=remedy)
         try:
             found: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-            return Fork(name, int(found["commit"]), int(found["at"]), tuple(found["tables"]), int(found["created"]), str(found["by"]))
+            place = int(found["commit"]), int(found["at"]), tuple(found["tables"])
+            return Fork(name, *place, int(found["created"]), str(found["by"]), found.get("followed"))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise StoreError(f"it can't be read: {error}", where=str(path), remedy=f"Drop it: twinwright fork drop {name}") from error
 
@@ -155,7 +166,7 @@ class Forks:
         try:
             if not own.last_commit(SYSTEM):
                 tables = [table for table in live.store.reading_tables(SYSTEM) if table.number in fork.tables]
-                own.load(SYSTEM, Beginning(line, tables))
+                own.load(SYSTEM, Beginning(line, tables, {(POSITIONS, name): through for name, through in (fork.followed or {}).items()}))
             store = ForkedStore(live.store, fork.commit, own, apart=(RUN,))
             opened = Session(live.folder, live.clock, worker=True, store=store, private=folder)
         except BaseException:

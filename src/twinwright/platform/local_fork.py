@@ -34,14 +34,15 @@ _WHY: Final[Mapping[str, str]] = {
 
 
 class LocalFork(LocalPlatform):
-    """Over a session of the fork's own. Closing it closes nothing: the workspace does."""
+    """Over a session of the fork's own. Closing it closes nothing: the workspace does. `derives`: whether it is known how far what is
+    derived had come in what it forks."""
 
-    def __init__(self, session: Session, principal: Principal, *, owner: bool, name: str) -> None:
+    def __init__(self, session: Session, principal: Principal, *, owner: bool, name: str, derives: bool) -> None:
         super().__init__(session, principal, owner=owner)
-        self._name = name
+        self._name, self._derives = name, derives
 
     def as_principal(self, principal: Principal) -> LocalFork:
-        return LocalFork(self.session, principal, owner=False, name=self._name)
+        return LocalFork(self.session, principal, owner=False, name=self._name, derives=self._derives)
 
     def close(self) -> None:
         pass
@@ -57,16 +58,15 @@ class LocalFork(LocalPlatform):
 
     def state(self, twin: str | None = None, **options: Any) -> dict[str, Any]:
         if options.get("known_at") is None and options.get("as_of") is None:  # of what is asked for alone, not of all that the base has
-            self.session.wait_for(self.principal, options.get("after"))
+            self._lane(options.get("lane") or "observed", options.get("after"))
             options["known_at"] = str(self.session.store.last_commit(self.principal))
         return super().state(twin, **options)
 
     def _lane(self, lane: str, after: int | None) -> Lane:
-        chosen = super()._lane("observed" if lane == "derived" else lane, after)
-        if lane == "derived":
-            remedy = "Ask for it without the fork, or drop the definition's inputs into a copy of the workspace"
-            raise RefusedError("what is derived does not follow a fork", where="lane", remedy=remedy)
-        return chosen
+        if lane == "derived" and not self._derives:
+            remedy = "Fork the newest commit, or ask for it without the fork"
+            raise RefusedError("how far what is derived had come by an earlier commit is not known", where="lane", remedy=remedy)
+        return super()._lane(lane, after)
 
     # --- simulation --------------------------------------------------------------------------------------------------
 

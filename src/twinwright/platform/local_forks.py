@@ -38,7 +38,8 @@ class LocalForks(LocalGraph):
     def fork(self, name: str) -> Platform:
         from twinwright.platform.local_fork import LocalFork
 
-        return LocalFork(self._forks.session(name), self.principal, owner=self.owner, name=name)
+        derives = self._forks.one(name).followed is not None
+        return LocalFork(self._forks.session(name), self.principal, owner=self.owner, name=name, derives=derives)
 
     @property
     def _forks(self) -> Forks:

@@ -74,7 +74,7 @@ class LocalSimulation:
         from twinwright.simulation.results import results
 
         runs = self.session.served.simulation.runs
-        return results((runs.load(self.principal, one) for one in self.session.queue.runs(self.principal, id)), format)
+        return results(runs.load_all(self.principal, self.session.queue.runs(self.principal, id)), format)
 
     def resume_runs(self) -> None:
         """Run what was submitted, in the background."""

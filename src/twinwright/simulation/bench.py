@@ -18,6 +18,7 @@ from twinwright.simulation.protocol import ModelError
 
 ENOUGH_SECONDS = 1.5  # of processor time, after which the runs that are left get another process
 LONGEST_SECONDS = 5.0  # of wall time, of which others may take the greater part
+SHARED = 5.0  # so many times as long as in processor time, at most, a run is taken to last where others have the machine
 _PATIENCE = 10.0  # times the longest run so far, and a second: a run that takes longer is ended, and run again alone
 _SHARE = 0.5  # of the limits on memory and output, that may be used up when the next run begins
 _LOG_BYTES = 64 * 1024
@@ -35,7 +36,7 @@ class Bench:
         self._log = _opened(LOG, os.O_RDONLY | os.O_CREAT)
         self._sizes = _opened("/proc/self/statm", os.O_RDONLY)
         self._told = self._runs = 0
-        self._longest = 0.0
+        self.longest = 0.0
         self._began = self._since = time.monotonic()
         self._used = 0.0
         self._resident = self._resident_now()
@@ -44,7 +45,7 @@ class Bench:
 
     def begin(self) -> None:
         """The next run has its time from now on."""
-        allowed = self._wall if not self._runs else min(self._wall, 1.0 + _PATIENCE * self._longest)
+        allowed = self._wall if not self._runs else min(self._wall, 1.0 + _PATIENCE * self.longest)
         self._since = time.monotonic()
         signal.setitimer(signal.ITIMER_REAL, allowed)
 
@@ -52,7 +53,7 @@ class Bench:
         """Tell how a run ended; whether there is time and room for another. Raises ModelError (`output`) where the first is too long."""
         signal.setitimer(signal.ITIMER_REAL, 0)
         now = time.monotonic()
-        self._longest = max(self._longest, now - self._since)
+        self.longest = max(self.longest, now - self._since)
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(Exception):  # a model may have closed it, or put something else in its place
                 stream.flush()
@@ -69,6 +70,10 @@ class Bench:
         self._used += answer["cpu_seconds"]
         room = max(self._told, self._logged) < _SHARE * self._output and self._resident_now() - self._resident < _SHARE * self._memory
         return room and now - self._began < LONGEST_SECONDS and self._used < ENOUGH_SECONDS
+
+    def pace(self) -> float:
+        """How many seconds of processor time a run has taken so far."""
+        return max(self._used, (time.monotonic() - self._began) / SHARED) / max(self._runs, 1)
 
     def tidy(self) -> bool:
         """Whether the runs have left no file, and none open, that the next could come upon."""

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Mapping
 from typing import Any
 
+from twinwright.simulation.feeding import More
 from twinwright.simulation.outcomes import Cancel, Cost, Failure, Limits, Outcome, Success
 from twinwright.simulation.sandbox import Sandbox
 
@@ -37,6 +38,7 @@ def run_in_child(
     prepare_payload: Any = None,
     cancel: Cancel | None = None,
     grace: float = 0.0,
+    more: More | None = None,
 ) -> Outcome:
     """Call `entry` ("module:function" of this installation) as `function(payload, folder)` in a child process.
 
@@ -45,7 +47,8 @@ def run_in_child(
     `function(prepare_payload, folder)` in a template process from which runs with the same files and preparation are
     forked, is where slow loading and compiling go. An entry that does several things one after
     another tells each in `parts.bin`, keeps the time of each by an alarm, and is itself given `grace` seconds more than the
-    limit. Never raises for what the model does: that is a Failure. Raises Cancelled once `cancel` is set: the child is killed.
+    limit; what it asks for meanwhile (`feeding.Fed`) is what `more` gives. Never raises for what the model does: that is a
+    Failure. Raises Cancelled once `cancel` is set: the child is killed.
     """
     given: dict[str, Any] = {"limits": limits or Limits(), "files": files or {}, "prepare": prepare, "prepare_payload": prepare_payload}
-    return shared_sandbox().run(entry, payload, **given, cancel=cancel, grace=grace)
+    return shared_sandbox().run(entry, payload, **given, cancel=cancel, grace=grace, more=more)

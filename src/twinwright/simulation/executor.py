@@ -3,11 +3,11 @@ one child.
 
 Runs of one model differ in numbers only, and a child costs more than a short run. So where nothing that a run leaves behind can reach the
 next (compiled equations, linear systems, FMUs whose static data can be put back), one child takes a batch of them, one after another,
-and tells each before it begins the next. Whatever ends the child is put down to the run that it was at, which is run again alone: what
-then happens is its outcome. Those behind it, which had not begun, go to another child. The first of a batch has the child as if it were
-its own, and is believed. What can be told of a model only by trying is tried: the last run of the first batch of native code is repeated
-alone, and where the bytes differ every run has a child of its own. A run for which the machine failed, a child that was gone without
-having run, is tried once more.
+tells each before it begins the next, and asks for more before it has none (`feeding`), for some seconds. Whatever ends the child is put
+down to the run that it was at, which is run again alone: what then happens is its outcome. Those behind it, which had not begun, go to
+another child. The first of a batch has the child as if it were its own, and is believed. What can be told of a model only by trying is
+tried: the last run of the first batch of native code is repeated alone, and where the bytes differ every run has a child of its own. A
+run for which the machine failed, a child that was gone without having run, is tried once more.
 """
 
 from __future__ import annotations
@@ -24,18 +24,20 @@ from typing import Any, Protocol
 import numpy as np
 
 from twinwright.simulation import plain_data
+from twinwright.simulation.bench import SHARED
 from twinwright.simulation.child import Failure, Limits, Outcome, Success, run_in_child
 from twinwright.simulation.definition import ModelDefinition
+from twinwright.simulation.feeding import More
 from twinwright.simulation.outcomes import Cancel, Cancelled, Cost
 from twinwright.simulation.protocol import FailureKind
 
 _ENTRY, _BATCH = "twinwright.simulation.worker:run", "twinwright.simulation.worker:run_batch"
 _PREPARE = "twinwright.simulation.worker:prepare"
 _BATCH_SECONDS = 1.0  # of processor time that a batch should take: long beside what a child costs, short beside a wait
-_SHARED = 5.0  # so many times that in wall time, at most, where others have the machine
+_FED_SECONDS = 0.2  # of what is handed to a child of this machine at once: long beside what it takes to hand it on
 _LARGEST_BATCH = 2048
 _FIRST_BATCH = 8  # of runs of which nothing is known: what a child does not come to in its time is given back
-_SHORTEST = 10  # a batch is no shorter than this part of `_BATCH_SECONDS`, or children would cost more than the runs near the end
+_SHORTEST = 10  # a batch is no shorter than this part of what it should take, or handing it on would cost more than the runs near the end
 _GRACE = 20.0  # seconds for the runs of a batch after its first
 _OWN: frozenset[FailureKind] = frozenset({"raised", "nan", "refused"})  # what a run of code of ours is the cause of by itself
 GONE = "the process that had loaded the model is gone"
@@ -74,30 +76,39 @@ def run_all(work: Sequence[Work], workers: int | None = None, cancel: Cancel | N
     if count <= 1 and len(work) <= 1:
         yield from ((index, run_one(one)) for index, one in enumerate(work))
         return
-    sizes = BatchSizes(len(work), count)
+    sizes = BatchSizes(len(work), count, _FED_SECONDS, cancel)
     with ThreadPoolExecutor(count) as pool:
-        running: set[Future[list[tuple[int, Outcome]]]] = set()
-        while True:
-            stopped = cancel is not None and cancel.is_set()
-            while not stopped and len(running) < 2 * count and (batch := sizes.take()):
-                running.add(pool.submit(run_batch, work, batch, sizes))
-            if stopped:
-                running = {one for one in running if not one.cancel()}
-            if not running:
-                break
-            done, running = wait(running, return_when=FIRST_COMPLETED)
-            for one in done:
-                with contextlib.suppress(Cancelled):  # told at the end: others may have ended well meanwhile
-                    yield from one.result()
+        try:
+            yield from _outcomes(work, sizes, pool, cancel)
+        finally:
+            sizes.end()  # whoever takes the outcomes may have gone away
     if cancel is not None and cancel.is_set():
         raise Cancelled
 
 
-class BatchSizes:
-    """Hands out runs in order, in batches whose size follows how long runs have taken."""
+def _outcomes(work: Sequence[Work], sizes: BatchSizes, pool: ThreadPoolExecutor, cancel: Cancel | None) -> Iterator[tuple[int, Outcome]]:
+    running: set[Future[list[tuple[int, Outcome]]]] = set()
+    while True:
+        stopped = cancel is not None and cancel.is_set()
+        while not stopped and sizes.waiting and len(running) < 2 * sizes.workers:  # no thread waits for who takes the outcomes
+            running.add(pool.submit(_next_batch, work, sizes))
+        if stopped:
+            sizes.end()
+            running = {one for one in running if not one.cancel()}
+        if not running:
+            return
+        done, running = wait(running, return_when=FIRST_COMPLETED)
+        for one in done:
+            with contextlib.suppress(Cancelled):  # told at the end: others may have ended well meanwhile
+                yield from one.result()
 
-    def __init__(self, total: int, workers: int) -> None:
+
+class BatchSizes:
+    """Hands out runs in order, in batches of so many `seconds`, whose size follows how long runs have taken; none once `cancel` is set."""
+
+    def __init__(self, total: int, workers: int, seconds: float = _BATCH_SECONDS, cancel: Cancel | None = None) -> None:
         self.workers = workers
+        self._seconds, self._cancel = seconds, cancel
         self.waiting = deque(range(total))
         self.size = _FIRST_BATCH
         self.batching = True
@@ -105,6 +116,8 @@ class BatchSizes:
         self._lock = threading.Lock()
 
     def take(self) -> list[int]:
+        if self._cancel is not None and self._cancel.is_set():
+            return []
         with self._lock:
             fair = -(-len(self.waiting) // (2 * self.workers))  # near the end all cores should end together
             size = max(1, min(self.size, max(fair, self.size // _SHORTEST))) if self.batching else 1
@@ -115,10 +128,15 @@ class BatchSizes:
         with self._lock:
             self.waiting.extendleft(reversed(indices))
 
+    def end(self) -> None:
+        """What waits is not wanted any more."""
+        with self._lock:
+            self.waiting.clear()
+
     def learn(self, seconds: Sequence[float]) -> None:
         """How long runs have taken, without the child: what that costs is no reason to give it fewer of them."""
         with self._lock:
-            target = _BATCH_SECONDS * len(seconds) / max(sum(seconds), 1e-5) if seconds else 1
+            target = self._seconds * len(seconds) / max(sum(seconds), 1e-5) if seconds else 1
             self.size = int(max(1, min(_LARGEST_BATCH, target, 64 * self.size)))
 
     def shrink(self, count: int) -> None:
@@ -127,15 +145,23 @@ class BatchSizes:
             self.size = max(1, min(self.size, 2 * count))
 
 
+def _next_batch(work: Sequence[Work], sizes: BatchSizes) -> list[tuple[int, Outcome]]:
+    indices = sizes.take()
+    return run_batch(work, indices, sizes) if indices else []
+
+
 def run_batch(work: Sequence[Work], indices: list[int], sizes: BatchSizes) -> list[tuple[int, Outcome]]:
-    """Some runs in one child, each by itself where it has to be; `sizes` learns from it, and is given back those that the child did not
-    come to. Raises Cancelled."""
+    """Some runs in one child, and those that it is handed on while it runs, each by itself where it has to be; `sizes` learns from it, and
+    is given back those that the child did not come to. Raises Cancelled."""
     if not sizes.batching:
         return [(index, run_one(work[index])) for index in indices]
-    works = [work[index] for index in indices]
-    outcome = _child(_BATCH, _together(works), works[0], grace=_GRACE)
+    given = _Given(work, sizes)
+    some = work[indices[0]]
+    payload = {"model": some.payload["model"], "trusted": sizes.trusted, **_limits(some), **given.add(indices)}
+    outcome = _child(_BATCH, payload, some, grace=_GRACE, more=given.more)
+    indices = given.indices
     answered = indices[: len(outcome.parts)]
-    members = [_member(answer, one, outcome) for one, answer in zip(works, outcome.parts, strict=False)]
+    members = [_member(answer, one, outcome) for one, answer in zip(given.works, outcome.parts, strict=False)]
     behind = indices[len(answered) :]
     told: list[tuple[int, Outcome]] = []
     suspect = True
@@ -143,7 +169,7 @@ def run_batch(work: Sequence[Work], indices: list[int], sizes: BatchSizes) -> li
         answers = outcome.result if isinstance(outcome.result, dict) else {}
         suspect = answers.get("suspect") is not False
         sizes.batching = sizes.batching and answers.get("batching") is True
-        sizes.learn([max(one.cost.cpu_seconds, one.cost.wall_seconds / _SHARED) for one in members])
+        sizes.learn([max(one.cost.cpu_seconds, one.cost.wall_seconds / SHARED) for one in members])
     else:
         sizes.shrink(len(answered))
     if suspect and not sizes.trusted and not _tried(work, answered, members, sizes):
@@ -159,22 +185,42 @@ def run_batch(work: Sequence[Work], indices: list[int], sizes: BatchSizes) -> li
     return told
 
 
-def _together(works: Sequence[Work]) -> dict[str, Any]:
-    """The payload of `worker.run_batch`; what members share is in it once."""
-    first, arrays, members = works[0], list[Any](), []
-    places: dict[int, int] = {}
-    for one in works:
-        member = {name: value for name, value in one.payload.items() if name != "model"}
-        for name in ("times", "inputs"):
-            array = member[name]
-            if id(array) not in places:
-                places[id(array)] = len(arrays)
-                arrays.append(array)
-            member[name] = places[id(array)]
-        members.append(member)
-    limits = first.limits
-    allowed = {"wall": limits.wall_seconds, "memory_bytes": limits.memory_bytes, "output_bytes": limits.output_bytes}
-    return {"model": first.payload["model"], "arrays": arrays, "members": members, **allowed}
+class _Given:
+    """What one child is given to run, at first and when it asks for more. What its runs share is told once."""
+
+    def __init__(self, work: Sequence[Work], sizes: BatchSizes) -> None:
+        self.indices: list[int] = []
+        self.works: list[Work] = []
+        self._work, self._sizes = work, sizes
+        self._places: dict[int, int] = {}  # of an array among those that the child has
+
+    def add(self, indices: Sequence[int]) -> dict[str, Any]:
+        """The `members` and new `arrays` of the payload of `worker.run_batch`."""
+        arrays, members = list[Any](), []
+        for index in indices:
+            one = self._work[index]
+            member = {name: value for name, value in one.payload.items() if name != "model"}
+            for name in ("times", "inputs"):
+                array = member[name]
+                if id(array) not in self._places:
+                    self._places[id(array)] = len(self._places)
+                    arrays.append(array)
+                member[name] = self._places[id(array)]
+            members.append(member)
+            self.works.append(one)
+        self.indices += indices
+        return {"arrays": arrays, "members": members}
+
+    def more(self, pace: float) -> dict[str, Any] | None:
+        """What comes next, for a child whose runs take so many seconds each."""
+        self._sizes.learn([pace])
+        following = self._sizes.take() if self._sizes.batching else []
+        return self.add(following) if following else None
+
+
+def _limits(work: Work) -> dict[str, Any]:
+    limits = work.limits
+    return {"wall": limits.wall_seconds, "memory_bytes": limits.memory_bytes, "output_bytes": limits.output_bytes}
 
 
 def _tried(work: Sequence[Work], answered: Sequence[int], members: Sequence[Outcome], sizes: BatchSizes) -> bool:
@@ -210,7 +256,7 @@ def _once(work: Work) -> Outcome:
     return checked(_child(_ENTRY, work.payload, work), work)
 
 
-def _child(entry: str, payload: dict[str, Any], work: Work, grace: float = 0.0) -> Outcome:
+def _child(entry: str, payload: dict[str, Any], work: Work, grace: float = 0.0, more: More | None = None) -> Outcome:
     model, files = {"model": payload["model"]}, work.definition.artefacts
     return run_in_child(
         entry,
@@ -221,6 +267,7 @@ def _child(entry: str, payload: dict[str, Any], work: Work, grace: float = 0.0) 
         prepare_payload=model,
         cancel=work.cancel,
         grace=grace,
+        more=more,
     )
 
 

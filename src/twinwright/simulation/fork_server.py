@@ -30,6 +30,7 @@ import msgspec
 
 from twinwright.errors import TwinwrightError
 from twinwright.simulation import containment, plain_data
+from twinwright.simulation.feeding import FEED
 from twinwright.simulation.protocol import FailureKind, ModelError
 
 PACKET = 64 * 1024
@@ -38,7 +39,8 @@ _FASTEST_POLL, _RUN_POLL, _TEMPLATE_POLL = 0.01, 0.05, 0.5  # seconds between lo
 
 
 class Request(msgspec.Struct, frozen=True):
-    """Fork a `template` (with two descriptors: status and control) or a `run` (one: status) that calls `entry`."""
+    """Fork a `template` (with two descriptors: status and control) or a `run` (status, and what feeds it, where it is fed) that calls
+    `entry`."""
 
     do: Literal["template", "run"]
     entry: str
@@ -167,7 +169,10 @@ def _become(request: Request, sockets: list[socket.socket], parent: int, network
     work = Path(request.work)
     os.chdir(work)
     control = sockets[1] if request.do == "template" else None
-    containment.redirect_standard_streams(work / LOG, {control.fileno()} if control else set())
+    keep = {control.fileno()} if control else set()
+    if control is None and len(sockets) > 1:
+        keep = {os.dup2(sockets[1].fileno(), FEED, inheritable=False)}
+    containment.redirect_standard_streams(work / LOG, keep)
     containment.limit_resources(request.memory_bytes, request.output_bytes)
     faulthandler.enable()
     if control is None:

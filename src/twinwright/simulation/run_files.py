@@ -11,6 +11,7 @@ metadata's `common`, a JSON list, and the column `common` says at which place. B
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import os
@@ -20,7 +21,7 @@ import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import msgspec
 import numpy as np
@@ -39,6 +40,12 @@ _SPAN = ("time", "t")
 _SNAPSHOTS = ("model_snapshot", "input_snapshot")
 _ELSEWHERE = frozenset({"definition", *_SNAPSHOTS})  # kept, and not in a run's own record
 _SAMPLES_A_GROUP, _RUNS_A_GROUP = 1 << 16, 256  # what is read together where one run is asked for
+_BATCHES_AT_HAND, _MODELS_AT_HAND, _INPUTS_AT_HAND = 4, 16, 64  # while runs are read one after another
+UNREADABLE: Final = (OSError, ValueError, KeyError, pa.ArrowException)
+"""What reading a run raises where its files are gone or damaged."""
+
+
+_Form = Callable[[pa.Table], Any]
 
 
 class Port(Protocol):
@@ -82,30 +89,56 @@ def _arrays(run: StoredRun) -> tuple[int, int, str]:
     return id(run.times), id(run.inputs), run.record["from"]
 
 
-def read_run(directory: Path, batch: str, id: str) -> StoredRun:
-    """One run of a batch. Raises OSError, ValueError, KeyError, pa.ArrowException."""
-    folder = directory / "batches" / batch
-    catalogue = _opened(folder / "runs.parquet")
-    found = catalogue.row(id)
-    record = json.loads(found["record"])
-    if catalogue.common is not None:
-        record = {**catalogue.common[found["common"]], **record}
-    definition = _read_model(directory / "models" / record["model_snapshot"])
-    times, inputs = numbers(pq.read_table(directory / "inputs" / f"{record['input_snapshot']}.parquet"))
-    outputs = states = None
-    if found["first"] is not None:
-        span = found["first"], found["samples"]
-        outputs, states = (_read_span(folder / name, *span) for name in ("outputs.parquet", "states.parquet"))
-        states = np.empty((times.size, 0)) if states is None else states
-    record["definition"] = definition.as_data()
-    return StoredRun(id, record, definition, times, inputs, outputs, states, found["log"])
+class RunReader:
+    """Reads runs for one question. What they have in common is read once: their models, their inputs, the row group that they lie in."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._batch = functools.lru_cache(_BATCHES_AT_HAND)(self._open_batch)
+        self._model = functools.lru_cache(_MODELS_AT_HAND)(self._read_model)
+        self._inputs = functools.lru_cache(_INPUTS_AT_HAND)(self._read_inputs)
+
+    def read(self, batch: str, id: str) -> StoredRun:
+        """One run of a batch. Raises one of `UNREADABLE`."""
+        catalogue, trajectories = self._batch(batch)
+        found = catalogue.row(id)
+        record = msgspec.json.decode(found["record"])
+        if catalogue.common is not None:
+            record = {**catalogue.common[found["common"]], **record}
+        definition, record["definition"] = self._model(record["model_snapshot"])
+        times, inputs = self._inputs(record["input_snapshot"])
+        outputs = states = None
+        if found["first"] is not None:
+            span = found["first"], found["samples"]
+            outputs, states = (None if file is None else file.rows(*span).copy() for file in trajectories)
+            states = np.empty((times.size, 0)) if states is None else states
+        return StoredRun(id, record, definition, times, inputs, outputs, states, found["log"])
+
+    def place(self, batch: str, id: str) -> tuple[str, int]:
+        """Where a run lies: who reads runs in the order of this reads each part of a file once. What can't be read lies first."""
+        with contextlib.suppress(*UNREADABLE):
+            return batch, self._batch(batch)[0].index(id)
+        return batch, -1
+
+    def _open_batch(self, id: str) -> tuple[_File, tuple[_File | None, ...]]:
+        """Its catalogue; outputs and states, where it has such."""
+        folder = self._directory / "batches" / id
+        paths = (folder / "outputs.parquet", folder / "states.parquet")
+        return _opened(folder / "runs.parquet", _dictionaries), tuple(_opened(one, _values) if one.exists() else None for one in paths)
+
+    def _read_model(self, key: str) -> tuple[ModelDefinition, dict[str, Any]]:
+        definition = _read_model(self._directory / "models" / key)
+        return definition, definition.as_data()
+
+    def _read_inputs(self, key: str) -> tuple[Floats, Floats]:
+        return numbers(pq.read_table(self._directory / "inputs" / f"{key}.parquet"))
 
 
 def unused(directory: Path, batches: Iterable[str]) -> list[Path]:
     """The inputs and models that no run of these batches has."""
     used = set()
     for name in batches:
-        catalogue = _File(directory / "batches" / name / "runs.parquet")
+        catalogue = _File(directory / "batches" / name / "runs.parquet", _dictionaries)
         for record in map(json.loads, catalogue.texts("record")) if catalogue.common is None else catalogue.common:
             used |= {record["input_snapshot"], record["model_snapshot"]}
     return [path for kind in ("inputs", "models") for path in sorted((directory / kind).glob("[!.]*")) if path.stem not in used]
@@ -247,56 +280,66 @@ def _series(stamps: Any, times: Floats, values: Floats, ports: Sequence[Port]) -
 
 
 class _File:
-    """A Parquet file of a batch and the part of it that was read last: runs of a batch are mostly asked for together."""
+    """A Parquet file of a batch and the part of it that was read last, in a form: runs of a batch are mostly asked for together."""
 
-    def __init__(self, path: Path) -> None:
-        self._file = pq.ParquetFile(path)
+    def __init__(self, path: Path, form: _Form) -> None:
+        self._file, self._form = pq.ParquetFile(path), form
         self._ends = np.cumsum([self._file.metadata.row_group(group).num_rows for group in range(self._file.num_row_groups)])
         said = self._file.schema_arrow.metadata or {}
         if said.get(_FORMAT, _NEWEST) != _NEWEST:
             raise ValueError(f"its format is {said[_FORMAT].decode(errors='replace')}, this version reads {_NEWEST.decode()} and older")
         self.common: list[dict[str, Any]] | None = json.loads(said[_COMMON]) if _FORMAT in said else None
-        self._groups: range | None = None
-        self._read: pa.Table | None = None
+        self._groups = range(0)
+        self._read: Any = None
         self._ids: dict[str, int] | None = None
         self._lock = threading.Lock()
 
-    def rows(self, first: int, count: int) -> pa.Table:
-        """Some rows, of which only the row groups are read that they lie in."""
+    def rows(self, first: int, count: int) -> Any:
+        """Some rows in the file's form, of which only the row groups are read that they lie in."""
         low, high = (int(np.searchsorted(self._ends, at, "right")) for at in (first, first + count - 1))
-        groups = range(low, high + 1)
+        groups, begin = range(low, high + 1), first - (int(self._ends[low - 1]) if low else 0)
         with self._lock:
-            if self._read is None or groups != self._groups:
-                self._groups, self._read = groups, self._file.read_row_groups(groups)
-            return self._read.slice(first - (int(self._ends[low - 1]) if low else 0), count)
+            if groups != self._groups:
+                self._read = self._form(self._file.read_row_groups(groups))
+                self._groups = groups
+            return self._read[begin : begin + count]
 
     def texts(self, name: str) -> list[str]:
         """A whole column of texts."""
         return list(self._file.read([name])[name].to_pylist())
 
-    def row(self, id: str) -> dict[str, Any]:
-        """The row of the catalogue with an id. Raises ValueError where there is none."""
+    def index(self, id: str) -> int:
+        """Which row of the catalogue has an id. Raises ValueError where there is none."""
         if self._ids is None:
             self._ids = {one: index for index, one in enumerate(self.texts("id"))}
         if id not in self._ids:
             raise ValueError("it is not in its batch")
-        (found,) = self.rows(self._ids[id], 1).to_pylist()
+        return self._ids[id]
+
+    def row(self, id: str) -> dict[str, Any]:
+        """The row of the catalogue with an id. Raises ValueError where there is none."""
+        (found,) = self.rows(self.index(id), 1)
         return dict(found)
 
 
+def _dictionaries(table: pa.Table) -> list[dict[str, Any]]:
+    """The form of a catalogue."""
+    return list(table.to_pylist())
+
+
+def _values(table: pa.Table) -> Floats:
+    """The form of trajectories: what the ports had."""
+    return numbers(table)[1]
+
+
 @functools.lru_cache(maxsize=12)
-def _kept_open(path: Path, _changed: tuple[int, int]) -> _File:
-    return _File(path)
+def _kept_open(path: Path, form: _Form, _changed: tuple[int, int]) -> _File:
+    return _File(path, form)
 
 
-def _opened(path: Path) -> _File:
+def _opened(path: Path, form: _Form) -> _File:
     status = path.stat()
-    return _kept_open(path, (status.st_mtime_ns, status.st_size))
-
-
-def _read_span(path: Path, first: int, count: int) -> Floats | None:
-    """The columns of one run. None where there is no such file."""
-    return numbers(_opened(path).rows(first, count))[1] if path.exists() else None
+    return _kept_open(path, form, (status.st_mtime_ns, status.st_size))
 
 
 def numbers(table: pa.Table) -> tuple[Floats, Floats]:

@@ -5,12 +5,10 @@ from __future__ import annotations
 import re
 import secrets
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
-
-import pyarrow as pa
 
 from twinwright.clock import SECOND, Clock, from_iso
 from twinwright.errors import NotFoundError, StoreError
@@ -26,7 +24,11 @@ LARGEST_BATCH: Final = 1024
 _MOST_BYTES: Final = 16 * 1024 * 1024
 _LONGEST_WAIT: Final = SECOND
 _IDS_AT_ONCE: Final = 128
-_SUMMARY = ("id", "digest", "status", "failure", "model", "model_version", "twin", "scenario", "sweep", "member", "started", "seconds")
+_SUMMARY: tuple[str, ...] = ("id", "digest", "status", "failure", "model", "model_version", "twin", "from", "scenario", "sweep", "member")
+_SUMMARY += ("started", "seconds")
+
+Question = tuple[str, str, str]
+"""What a run answers: its digest, for which twin, by which model."""
 
 
 def reusable(record: Mapping[str, Any]) -> bool:
@@ -99,12 +101,13 @@ class RunStore:
         summaries = {run.id: {"batch": batch, **{name: run.record[name] for name in _SUMMARY}} for run in runs}
         self.records.put_records(principal, RUN, summaries)
 
-    def by_digest(self, principal: Principal, since: int | None = None) -> dict[str, list[str]]:
-        """The ids of the runs whose answers may be given again, newest first, by digest; only those begun at or after a time."""
-        found: dict[str, list[str]] = {}
-        for body in self.list(principal):
+    def reusable(self, principal: Principal, since: int | None = None) -> dict[Question, list[dict[str, Any]]]:
+        """The summaries of the runs whose answers may be given again, newest first, by what they answer; only those begun at or after a
+        time."""
+        found: dict[Question, list[dict[str, Any]]] = {}
+        for body in reversed(self.list(principal)):
             if reusable(body) and (since is None or from_iso(body["started"]) >= since):
-                found.setdefault(body["digest"], []).insert(0, body["id"])
+                found.setdefault((body["digest"], body["twin"], body["model"]), []).append(body)
         return found
 
     def prune(self, principal: Principal, before: int, *, dry_run: bool) -> dict[str, Any]:
@@ -130,13 +133,26 @@ class RunStore:
         """A run by its id or a unique prefix of it. Raises NotFoundError, StoreError for a folder that is gone or damaged."""
         if not re.fullmatch(r"[0-9a-f]{1,32}", id):
             raise NotFoundError(f"'{id}' is not the id of a run", remedy="`twinwright runs list` shows them")
-        found = self.records.get_record(principal, RUN, id)
-        if found.body.get("pruned"):
-            raise NotFoundError(f"the run {found.id} was pruned", remedy="Run its scenario again")
-        batch = self.directory / "batches" / found.body["batch"]
+        return self.read(self.records.get_record(principal, RUN, id).body, run_files.RunReader(self.directory))
+
+    def load_all(self, principal: Principal, ids: Sequence[str]) -> Iterator[StoredRun]:
+        """Runs by their whole ids, in this order, asked of the store together. Raises NotFoundError, StoreError, when it comes to one."""
+        known = {record.id: record.body for record in self.records.records(principal, RUN)}
+        reader = run_files.RunReader(self.directory)
+        for id in ids:
+            if id not in known:
+                raise NotFoundError(f"there is no run '{id}'", remedy="Run its scenario again")
+            yield self.read(known[id], reader)
+
+    def read(self, summary: Mapping[str, Any], reader: run_files.RunReader) -> StoredRun:
+        """The run that a summary is of. Raises NotFoundError for one that was pruned, StoreError for files that are gone or damaged."""
+        id = summary["id"]
+        if summary.get("pruned"):
+            raise NotFoundError(f"the run {id} was pruned", remedy="Run its scenario again")
         try:
-            return run_files.read_run(self.directory, found.body["batch"], found.id)
-        except (OSError, ValueError, KeyError, pa.ArrowException) as error:
+            return reader.read(summary["batch"], id)
+        except run_files.UNREADABLE as error:
+            batch = self.directory / "batches" / str(summary.get("batch"))
             raise StoreError(
-                f"the run {found.id} can't be read: {error}", where=str(batch), remedy="Restore the folder or run it again"
+                f"the run {id} can't be read: {error}", where=str(batch), remedy="Restore the folder or run it again"
             ) from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import select
 import shutil
 import signal
 import socket
@@ -25,6 +26,7 @@ import msgspec
 from twinwright.errors import PlatformError, UsageError
 from twinwright.simulation import plain_data
 from twinwright.simulation.answers import told
+from twinwright.simulation.feeding import Feeder, More
 from twinwright.simulation.fork_server import LOG, PARTS, REQUEST, RESULT, Report, Request
 from twinwright.simulation.outcomes import Cancel, Cancelled, Cost, Failure, Limits, Outcome, Success
 
@@ -71,6 +73,7 @@ class Sandbox:
         prepare_payload: Any,
         cancel: Cancel | None = None,
         grace: float = 0.0,
+        more: More | None = None,
     ) -> Outcome:
         """See `run_in_child`."""
         deadline = time.monotonic() + limits.wall_seconds
@@ -82,7 +85,7 @@ class Sandbox:
             if failure:
                 self._discard(template)
                 return failure
-            outcome = template.run(entry, payload, limits, deadline, cancel, grace)
+            outcome = template.run(entry, payload, limits, deadline, cancel, grace, more)
         finally:
             with self._lock:
                 template.users -= 1
@@ -204,22 +207,29 @@ class _Job:
                 ours.shutdown(socket.SHUT_RDWR)  # the server is gone: what follows reads as a crash
         return job
 
-    def report(self, deadline: float, cancel: Cancel | None = None) -> Report | None:
-        """How the child ended; None if its server is gone. Raises TimeoutError past the deadline, Cancelled once `cancel` is set."""
+    def report(self, deadline: float, cancel: Cancel | None = None, feeder: Feeder | None = None) -> Report | None:
+        """How the child ended; None if its server is gone. Meanwhile its questions are answered by `feeder`. Raises TimeoutError past the
+        deadline, Cancelled once `cancel` is set."""
+        poll = select.poll()
+        poll.register(self.status, select.POLLIN)
+        if feeder is not None:
+            poll.register(feeder, select.POLLIN)
         while True:
-            left = max(deadline - time.monotonic(), 0.001)
-            self.status.settimeout(left if cancel is None else min(left, _LOOK_SECONDS))
-            try:
-                packet = self.status.recv(4096)
-                break
-            except ConnectionError:
-                return None
-            except TimeoutError:
-                if cancel is not None and cancel.is_set():
-                    raise Cancelled from None
-                if time.monotonic() >= deadline:
-                    raise
-        return msgspec.msgpack.decode(packet, type=Report) if packet else None
+            left = deadline - time.monotonic()
+            ready = {descriptor for descriptor, _ in poll.poll(1000 * max(left if cancel is None else min(left, _LOOK_SECONDS), 0.001))}
+            if self.status.fileno() in ready:
+                try:
+                    packet = self.status.recv(4096)
+                except ConnectionError:
+                    return None
+                return msgspec.msgpack.decode(packet, type=Report) if packet else None
+            if cancel is not None and cancel.is_set():
+                raise Cancelled
+            if feeder is not None and feeder.fileno() in ready and not feeder.answer():
+                poll.unregister(feeder)
+                feeder.close()
+            if time.monotonic() >= deadline:
+                raise TimeoutError
 
     def kill(self) -> Report | None:
         """Hang up, which makes the server kill the child, and take its report."""
@@ -311,16 +321,29 @@ class _Template:
                 )
             return self._failure
 
-    def run(self, entry: str, payload: Any, limits: Limits, deadline: float, cancel: Cancel | None, grace: float) -> Outcome:
+    def run(
+        self, entry: str, payload: Any, limits: Limits, deadline: float, cancel: Cancel | None, grace: float, more: More | None
+    ) -> Outcome:
+        if more is None:
+            return self._run(entry, payload, limits, deadline + grace, cancel, in_parts=bool(grace), feeder=None)
+        with Feeder(more) as feeder:
+            return self._run(entry, payload, limits, deadline + grace, cancel, in_parts=bool(grace), feeder=feeder)
+
+    def _run(
+        self, entry: str, payload: Any, limits: Limits, deadline: float, cancel: Cancel | None, *, in_parts: bool, feeder: Feeder | None
+    ) -> Outcome:
+        """`in_parts`: whether the entry tells what it has done one after another."""
         body = plain_data.encode(payload)
         with self._lock:
             work = self.root.new_directory("run")
             request = Request("run", entry, str(self.folder), str(work), limits.memory_bytes, limits.output_bytes)
-            job = _Job.start(self.control, work, request, body, [])
+            job = _Job.start(self.control, work, request, body, [feeder.theirs.fileno()] if feeder else [])
+        if feeder is not None:
+            feeder.theirs.close()
         timed_out = False
         try:
             try:
-                report = job.report(deadline + grace, cancel)
+                report = job.report(deadline, cancel, feeder)
             except TimeoutError:
                 timed_out = True
                 report = job.kill()
@@ -329,9 +352,9 @@ class _Template:
                 raise
             # Without a report the template itself is broken or hostile: it ends, and its runs with it.
             self.dead = self.dead or report is None
-            timed_out = timed_out or bool(grace and report and report.code == -signal.SIGALRM)
+            timed_out = timed_out or bool(in_parts and report and report.code == -signal.SIGALRM)
             outcome = job.outcome(report, limits, timed_out=timed_out)
-            return replace(outcome, parts=job.parts(limits)) if grace else outcome
+            return replace(outcome, parts=job.parts(limits)) if in_parts else outcome
         finally:
             job.close()
 

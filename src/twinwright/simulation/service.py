@@ -27,7 +27,7 @@ from twinwright.simulation.protocol import Floats
 from twinwright.simulation.provenance import common_of, explanation, findings, record_of
 from twinwright.simulation.resolve import ResolvedRun, resolve
 from twinwright.simulation.run_digest import run_digest
-from twinwright.simulation.run_files import StoredRun
+from twinwright.simulation.run_files import RunReader, StoredRun
 from twinwright.simulation.run_requests import Pinned
 from twinwright.simulation.runs import RunStore, RunWriter
 from twinwright.simulation.scenario import MAX_RUNS, Scenario, scope_of
@@ -81,10 +81,10 @@ class SimulationService:
     ) -> dict[str, Any]:
         """Run a scenario and keep every run: `runs[]` with id, status, failure, digest, seconds, outputs, constraints, warnings.
 
-        A run that is stored already is answered from there, `reused`, unless `fresh`. `progress(done, total)` is called as runs are kept;
-        `cancel` ends the request at once: what had ended is kept. What a waiting request has fixed is `pinned`; `executor` runs
-        elsewhere than in children of this process. Raises UsageError, NotFoundError, UnitError where the request can't be
-        resolved, ForbiddenError, StoreError, Cancelled. A failed run is not an error.
+        A run that is stored already is answered from there, `reused`, unless `fresh`. Without `outputs` their numbers are left to be
+        fetched later. `progress(done, total)` is called as runs are kept; `cancel` ends the request at once: what had ended is kept. What a
+        waiting request has fixed is `pinned`; `executor` runs elsewhere than in children of this process. Raises UsageError,
+        NotFoundError, UnitError where the request can't be resolved, ForbiddenError, StoreError, Cancelled. A failed run is not an error.
         """
         principal.require_write()
         resolved: list[ResolvedRun] = []
@@ -189,7 +189,8 @@ class Request:
     ) -> None:
         self.service, self.principal, self.runs = service, principal, list(runs)
         self.outputs, self.executor, self.progress, self.cancel = outputs, executor, progress, cancel
-        self.stored = {} if since == _NEVER else service.runs.by_digest(principal, since)
+        self.stored = {} if since == _NEVER else service.runs.reusable(principal, since)
+        self.reader = RunReader(service.runs.directory)
         self.answered: dict[int, dict[str, Any]] = {}
         self.ending: dict[str, int] = {}  # which run an id is of, until it is kept
         self._models: dict[int, dict[str, Any]] = {}
@@ -200,8 +201,7 @@ class Request:
         """In the order of the runs."""
         waiting = list(range(len(self.runs)))
         for _ in range(_MOST_REPEATS + 1):
-            waiting = [index for index in waiting if not self._from_store(index)]
-            waiting = self._execute(waiting)
+            waiting = self._execute(self._not_stored(waiting))
             if not waiting:
                 break
         return [self.answered[index] for index in range(len(self.runs))]
@@ -254,23 +254,37 @@ class Request:
         self.runs[index] = replace(run, inputs=inputs, fired=(*run.fired, found))
         return True
 
-    def _from_store(self, index: int) -> bool:
-        """Answer a run with the stored one that is the same: of the same numbers, for the same twin and time."""
+    def _not_stored(self, indices: Sequence[int]) -> list[int]:
+        """Those that no stored run answers; the others are answered, in the order in which what answers them lies."""
+        same = {index: found for index in indices if (found := self._same(index))}
+        places = {index: self.reader.place(found[0]["batch"], found[0]["id"]) for index, found in same.items()}
+        for index in sorted(places, key=places.__getitem__):
+            self._from_store(index, same[index])
+        return [index for index in indices if index not in self.answered]
+
+    def _same(self, index: int) -> list[dict[str, Any]]:
+        """The summaries of the stored runs of the same numbers, for the same twin and time, newest first."""
         run = self.runs[index]
-        for id in self.stored.get(run.digest, ()):
+        found = self.stored.get((run.digest, run.scenario.twin, run.definition.name))
+        begins = to_iso(run.start) if found else ""
+        return [one for one in found or () if one.get("from", begins) == begins]  # in older summaries it is not
+
+    def _from_store(self, index: int, same: Sequence[dict[str, Any]]) -> None:
+        """Answer a run with the first of these that can be read and is of its time."""
+        run = self.runs[index]
+        for summary in same:
             try:
-                kept = self.service.runs.load(self.principal, id)
+                kept = self.service.runs.read(summary, self.reader)
             except StoreError:  # damaged or gone: run it again
                 continue
-            record = kept.record
-            if (record["twin"], record["from"], record["model"]) != (run.scenario.twin, to_iso(run.start), run.definition.name):
+            if "from" not in summary and kept.record["from"] != to_iso(run.start):
                 continue
             if kept.outputs is not None and self._disturbed(index, kept.outputs):
-                return self._from_store(index)
-            found = {} if kept.outputs is None or kept.states is None else findings(run, kept.outputs, kept.states, ())
-            self._answer(index, {**record, **found}, kept.outputs, reused=True)
-            return True
-        return False
+                self._from_store(index, self._same(index))
+            else:
+                found = {} if kept.outputs is None or kept.states is None else findings(run, kept.outputs, kept.states, ())
+                self._answer(index, {**kept.record, **found}, kept.outputs, reused=True)
+            return
 
     def _ended(self, index: int, outcome: Outcome, started: int, seconds: float) -> StoredRun:
         run = self.runs[index]
@@ -290,7 +304,8 @@ class Request:
     def _answer(self, index: int, record: dict[str, Any], outputs: Floats | None, *, reused: bool) -> None:
         run = self.runs[index]
         shown = {name: record[name] for name in _ANSWERED}
-        self.answered[index] = {**shown, "reused": reused, "outputs": _outputs(run.definition, self._shown_times(run.grid), outputs)}
+        told = _outputs(run.definition, self._shown_times(run.grid), outputs) if self.outputs else {}
+        self.answered[index] = {**shown, "reused": reused, "outputs": told}
         if self.progress:
             self.progress(len(self.answered), len(self.runs))
 

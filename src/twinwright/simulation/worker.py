@@ -5,8 +5,9 @@ from __future__ import annotations
 import random
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,14 @@ import numpy as np
 
 from twinwright.simulation.bench import Bench
 from twinwright.simulation.definition import ModelDefinition
+from twinwright.simulation.feeding import Fed
 from twinwright.simulation.fork_server import failure_of
 from twinwright.simulation.protocol import Advance, EndsRuns, Floats, Refreshable, SimulationModel, State
 from twinwright.simulation.registry import load_model
 
 _Advancing = Callable[[State, Floats, Floats], Advance]
 _loaded: dict[str, SimulationModel] = {}
+_SHORT = 0.1  # seconds of a run, up to which the next ones are asked for ahead; longer ones would be kept from children that are idle
 
 
 def warm_up() -> None:
@@ -82,7 +85,8 @@ def _run(payload: dict[str, Any], one: SimulationModel, advance: _Advancing) -> 
 def run_batch(payload: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Several runs of one model, one after another in this one process; each is told in `parts.bin` before the next begins.
 
-    `members` are as the payload of `run` has them, `times` and `inputs` being indices into `arrays`. The first has the time of a run in
+    `members` are as the payload of `run` has them, `times` and `inputs` being indices into `arrays`; more of both are asked for before they
+    run out, unless the model is one of which only a trial can tell and it is not `trusted` yet. The first has the time of a run in
     a process of its own (`wall`, seconds). What could not be told apart from a neighbour's doing ends the process: then who asked runs
     that member again, alone, and those behind it elsewhere. `batching` says whether more than the first may be run; the rest is left
     where something of a run may have stayed behind, or enough time has passed.
@@ -93,12 +97,26 @@ def run_batch(payload: dict[str, Any], folder: Path) -> dict[str, Any]:
     advance = _to_end(one)
     refresh = one.refresh if isinstance(one, Refreshable) else _nothing
     bench = Bench(payload["wall"], payload["memory_bytes"], payload["output_bytes"])
-    for member in payload["members"][: None if batching else 1]:
+    feed = Fed() if batching and (kept_apart or payload["trusted"]) else None
+    for member in islice(_members(payload, feed, bench), None if batching else 1):
         bench.begin()
-        answer = _member({**member, **{name: payload["arrays"][member[name]] for name in ("times", "inputs")}}, one, advance)
+        answer = _member(member, one, advance)
         if not bench.end(answer) or not (kept_apart or (refresh() and bench.tidy())):
             break
     return {"batching": batching, "suspect": not kept_apart}
+
+
+def _members(payload: dict[str, Any] | None, feed: Fed | None, bench: Bench) -> Iterator[dict[str, Any]]:
+    """One after another, and then those that are handed on."""
+    arrays: list[Floats] = []
+    while payload is not None:
+        arrays += payload["arrays"]
+        members = payload["members"]
+        for position, member in enumerate(members):
+            if feed is not None and 2 * position >= len(members) and 0 < bench.longest < _SHORT:
+                feed.ask(bench.pace())
+            yield {**member, **{name: arrays[member[name]] for name in ("times", "inputs")}}
+        payload = feed.take(bench.pace()) if feed is not None else None
 
 
 def _member(payload: dict[str, Any], one: SimulationModel, advance: _Advancing) -> dict[str, Any]:

@@ -348,9 +348,10 @@ class ForkedStore:
 
 
 class Beginning:
-    """What the own store of a fork is begun with: the line of the commit that it forks, and the base's reading tables, empty."""
+    """What the own store of a fork is begun with: the line of the commit that it forks, the base's reading tables, empty, and where the
+    consumers of its log begin, by contract and stream."""
 
-    def __init__(self, commit: Commit, tables: Sequence[ReadingTable]) -> None:
+    def __init__(self, commit: Commit, tables: Sequence[ReadingTable], positions: Mapping[tuple[str, str], int] | None = None) -> None:
         self.commit = commit.number
         line = [commit.number, commit.at, FORKED, "", SYSTEM.name, *([0] * len(COUNTS.split(", "))), ""]
         names = ["number", "made_at", "kind", "source", "principal", *COUNTS.split(", "), "detail"]
@@ -364,7 +365,10 @@ class Beginning:
         types = [pa.int32(), pa.string(), pa.string(), pa.int32(), pa.string()]
         known = {name: pa.array(values, type) for (name, values), type in zip(columns.items(), types, strict=True)}
         log = pa.table({name: [value] for name, value in zip(names, line, strict=True)})
-        self._rows = {"commits": log, READING_TABLES: pa.table(known)}
+        places = [(*of, next) for of, next in (positions or {}).items()]
+        schema = pa.schema([("contract", pa.string()), ("stream", pa.string()), ("next", pa.int64())])
+        begin = pa.Table.from_pylist([dict(zip(schema.names, one, strict=True)) for one in places], schema)
+        self._rows = {"commits": log, READING_TABLES: pa.table(known), "positions": begin}
         self.tables: Mapping[str, pa.Schema] = {name: rows.schema for name, rows in self._rows.items()}
 
     def rows(self, table: str) -> Iterator[pa.RecordBatch]:
