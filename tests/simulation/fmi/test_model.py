@@ -92,6 +92,21 @@ def test_a_run_split_through_its_state_is_equal_byte_for_byte(parsed, fmus, tmp_
     assert again.outputs.tobytes() == whole.outputs.tobytes()
 
 
+def test_a_draft_leaves_to_the_fmu_what_a_model_file_cannot_say(parsed, fmus, changed, tmp_path):
+    """Other tools give starts and limits without bounds, very small ones, and parameters without a start."""
+
+    def other(xml):
+        xml = xml.replace(b'unit="W" start="0"', b'unit="W" start="0" min="-INF" max="1e20"')
+        xml = xml.replace(b'start="2" min="1e-6"', b'start="1e-6"').replace(b'unit="K/W" start="1"', b'unit="K/W" start="INF"')
+        more = b'<ScalarVariable name="n" valueReference="0" causality="parameter" variability="fixed"><Integer/></ScalarVariable>'
+        return xml.replace(b"</ModelVariables>", more + b"</ModelVariables>")
+
+    path = changed(fmus / "lag2.fmu", {"modelDescription.xml": other})
+    definition, problems = parsed(draft_model(path))
+    assert definition is not None, problems
+    assert definition.defaults() == {"T": 1e-6} and definition.inputs[0].range == (None, 1e20)
+
+
 def test_an_fmu_that_cannot_save_goes_on_where_it_is_and_nowhere_else(parsed, fmus, tmp_path):
     text = draft_model(fmus / "bad2.fmu").replace("PT0.1S", "PT1S")
     definition, problems = parsed(text)

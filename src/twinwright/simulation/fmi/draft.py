@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -50,11 +51,16 @@ def draft_model(path: Path, kind: Kind | None = None) -> str:
 def _section(md: ModelDescription, section: str, causality: str, used: set[str]) -> list[str]:
     rows = []
     for variable in md.of_causality(causality):
-        if variable.type not in NUMERIC or variable.alias_of is not None:
+        if variable.type not in NUMERIC or variable.alias_of is not None or (section == "parameters" and not _starts(variable)):
             continue
         for element, label in elements(md, variable):
             rows.append(f"  {_row(md, section, variable, element, label, used)}")
     return [f"{section}:", *rows] if rows else []
+
+
+def _starts(variable: Variable) -> bool:
+    """Whether the FMU gives a value that a parameter can have; without one, or beyond all bounds, it is left to the FMU."""
+    return variable.start is not None and all(math.isfinite(one) for one in variable.start)
 
 
 def elements(md: ModelDescription, variable: Variable) -> list[tuple[int, str]]:
@@ -75,12 +81,12 @@ def _row(md: ModelDescription, section: str, variable: Variable, element: int, l
     if unit is not None:
         fields["unit"] = unit
     if section == "parameters":
-        start = variable.start or (0,)
+        start = variable.start or ()
         fields["value"] = float(start[element if len(start) > 1 else 0])
     elif section == "inputs" and is_linear(variable):
         fields["hold"] = "linear"
     if section != "parameters" and (variable.minimum is not None or variable.maximum is not None):
-        fields["range"] = [variable.minimum, variable.maximum]
+        fields["range"] = [one if one is not None and math.isfinite(one) else None for one in (variable.minimum, variable.maximum)]
     about = f"  # {' '.join(variable.description.split())}" if variable.description else ""
     return f"{name}: {{{', '.join(f'{key}: {_text(value)}' for key, value in fields.items())}}}{about}"
 
