@@ -245,3 +245,10 @@ def test_what_runs_in_the_child_runs_here_the_same(run, fmus, tmp_path, monkeypa
     monkeypatch.setattr(simulate.Sandbox, "run", here)
     again = [run("signals2", inputs=table), run("ball3", kind="me"), run("arrays3", settings={"n": "2"})]
     assert [(one["outputs"], one["digest"]) for one in apart] == [(one["outputs"], one["digest"]) for one in again]
+
+
+def test_an_fmu_without_outputs_is_run_and_says_that_nothing_is_recorded(run, fmus, changed):
+    path = changed(fmus / "lag2.fmu", {"modelDescription.xml": lambda xml: xml.replace(b'causality="output"', b'causality="local"')})
+    done = run(path, stop=1.0, step=0.5)
+    assert done["status"] == "ok" and done["outputs"] == {}
+    assert done["warnings"] == ["the FMU has no variable of causality output: nothing of it is recorded"]

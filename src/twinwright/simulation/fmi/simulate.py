@@ -70,6 +70,9 @@ def run_fmu(request: RunRequest) -> dict[str, Any]:
     numeric = [index for index, (one, _) in enumerate(columns) if one.type in NUMERIC]
     matrix = np.column_stack([values[index] for index in numeric]) if numeric else np.zeros((grid.points.size, 0))
     texts = [index for index in range(len(columns)) if index not in numeric]
+    outputs = [one.name for one in description.of_causality("output")]
+    if not outputs:
+        warnings.append("the FMU has no variable of causality output: nothing of it is recorded")
     payload = {
         "kind": interface.kind,
         "starts": {name: list(one) for name, one in starts.items()},
@@ -78,7 +81,7 @@ def run_fmu(request: RunRequest) -> dict[str, Any]:
         "inputs": [[columns[index][0].name, columns[index][1]] for index in numeric],
         "values": np.ascontiguousarray(matrix),
         "texts": {columns[index][0].name: list(values[index]) for index in texts},
-        "outputs": [one.name for one in description.of_causality("output")],
+        "outputs": outputs,
         "method": request.method,
         "tolerance": request.tolerance,
         "max_step": float(np.diff(samples).max()),
