@@ -107,6 +107,25 @@ def test_a_draft_leaves_to_the_fmu_what_a_model_file_cannot_say(parsed, fmus, ch
     assert definition.defaults() == {"T": 1e-6} and definition.inputs[0].range == (None, 1e20)
 
 
+def test_a_draft_is_in_the_units_of_its_ports(parsed, fmus, changed, run):
+    """A unit that only the FMU's own table knows: the port is in SI, and so are its value and range. `fmu run` gives the FMU's own."""
+
+    def other(xml):
+        own = b'<UnitDefinitions><Unit name="horse"><BaseUnit kg="1" m="2" s="-3" factor="746"/></Unit>'
+        xml = xml.replace(b"<UnitDefinitions>", own).replace(b'unit="W" start="0"', b'unit="horse" start="0" max="2"')
+        xml = xml.replace(b'causality="parameter" variability="tunable"><Real unit="K/W" start="1"', b'causality="input"><Real start="1"')
+        xml = xml.replace(b'variability="fixed"><Real unit="s" start="2" min="1e-6"', b'variability="fixed"><Real unit="horse" start="2"')
+        return xml.replace(b'name="y"', b'name="on"').replace(b'<Real unit="K"/>', b'<Real unit="horse"/>')
+
+    path = changed(fmus / "lag2.fmu", {"modelDescription.xml": other}, "horse.fmu")
+    definition, problems = parsed(draft_model(path))
+    assert definition is not None, problems
+    watt = "kg*m**2/s**3"
+    assert [(one.name, one.unit, one.value) for one in definition.parameters] == [("T", watt, 1492.0)]
+    assert definition.inputs[0].range == (None, 1492.0) and [one.name for one in definition.outputs] == ["on"]
+    assert run(path, stop=1.0, step=0.5)["outputs"]["on"]["unit"] == "horse"
+
+
 def test_an_fmu_that_cannot_save_goes_on_where_it_is_and_nowhere_else(parsed, fmus, tmp_path):
     text = draft_model(fmus / "bad2.fmu").replace("PT0.1S", "PT1S")
     definition, problems = parsed(text)

@@ -14,10 +14,11 @@ from twinwright.simulation.fmi.description import NUMERIC, Kind, ModelDescriptio
 from twinwright.simulation.fmi.grid import is_linear
 from twinwright.simulation.fmi.library import choose
 from twinwright.simulation.fmi.read import read_description
-from twinwright.simulation.fmi.unit_table import port_unit
+from twinwright.simulation.fmi.unit_table import port_unit, to_variable
 from twinwright.simulation.protocol import ModelError
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_WORDS = frozenset({"true", "false", "yes", "no", "on", "off", "null"})  # that YAML takes for something else than text
 
 
 def draft_model(path: Path, kind: Kind | None = None) -> str:
@@ -82,13 +83,23 @@ def _row(md: ModelDescription, section: str, variable: Variable, element: int, l
         fields["unit"] = unit
     if section == "parameters":
         start = variable.start or ()
-        fields["value"] = float(start[element if len(start) > 1 else 0])
+        fields["value"] = _at_port(md, variable, unit, start[element if len(start) > 1 else 0])
     elif section == "inputs" and is_linear(variable):
         fields["hold"] = "linear"
-    if section != "parameters" and (variable.minimum is not None or variable.maximum is not None):
-        fields["range"] = [one if one is not None and math.isfinite(one) else None for one in (variable.minimum, variable.maximum)]
+    limits = [one if one is not None and math.isfinite(one) else None for one in (variable.minimum, variable.maximum)]
+    if section != "parameters" and limits != [None, None]:
+        fields["range"] = [None if one is None else _at_port(md, variable, unit, one) for one in limits]
     about = f"  # {' '.join(variable.description.split())}" if variable.description else ""
-    return f"{name}: {{{', '.join(f'{key}: {_text(value)}' for key, value in fields.items())}}}{about}"
+    key = json.dumps(name) if name.lower() in _WORDS else name
+    return f"{key}: {{{', '.join(f'{key}: {_text(value)}' for key, value in fields.items())}}}{about}"
+
+
+def _at_port(md: ModelDescription, variable: Variable, unit: str | None, value: Any) -> float:
+    """A value of the FMU in the unit of the port, which is SI where the FMU's own is not one of ours."""
+    if unit is None:
+        return float(value)
+    found = to_variable(md, variable, unit)
+    return float(value) if found.factor == 1.0 and found.offset == 0.0 else (value - found.offset) / found.factor
 
 
 def _text(value: Any) -> str:

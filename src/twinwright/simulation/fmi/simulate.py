@@ -21,7 +21,7 @@ from twinwright.simulation.fmi.description import NUMERIC, Kind, ModelDescriptio
 from twinwright.simulation.fmi.grid import choose_grid, element_of, is_linear, parse_value, put_on_grid, read_inputs
 from twinwright.simulation.fmi.library import choose
 from twinwright.simulation.fmi.read import read_description
-from twinwright.simulation.fmi.unit_table import port_unit, to_variable
+from twinwright.simulation.fmi.unit_table import own_unit, to_variable
 from twinwright.simulation.protocol import ModelError
 from twinwright.simulation.trajectory import check_finite
 
@@ -132,7 +132,7 @@ def _outputs(description: ModelDescription, sizes: dict[int, int], outcome: Succ
             values = block.reshape((len(times), *shape)).tolist()
         else:
             values = [row if shape else row[0] for row in texts.get(name, [[""]] * len(times))]
-        found[name] = {"times": times, "values": values, "unit": port_unit(description, variable) or variable.unit}
+        found[name] = {"times": times, "values": values, "unit": own_unit(description, variable)}
     return found
 
 
