@@ -99,9 +99,10 @@ def test_a_draft_leaves_to_the_fmu_what_a_model_file_cannot_say(parsed, fmus, ch
         xml = xml.replace(b'unit="W" start="0"', b'unit="W" start="0" min="-INF" max="1e20"')
         xml = xml.replace(b'start="2" min="1e-6"', b'start="1e-6"').replace(b'unit="K/W" start="1"', b'unit="K/W" start="INF"')
         more = b'<ScalarVariable name="n" valueReference="0" causality="parameter" variability="fixed"><Integer/></ScalarVariable>'
+        more += more.replace(b'"n"', b'"c"').replace(b'"fixed"><Integer', b'"constant"><Integer start="1"')
         return xml.replace(b"</ModelVariables>", more + b"</ModelVariables>")
 
-    path = changed(fmus / "lag2.fmu", {"modelDescription.xml": other})
+    path = changed(fmus / "lag2.fmu", {"modelDescription.xml": other}, "Pump #2 (v1) ~.fmu")
     definition, problems = parsed(draft_model(path))
     assert definition is not None, problems
     assert definition.defaults() == {"T": 1e-6} and definition.inputs[0].range == (None, 1e20)

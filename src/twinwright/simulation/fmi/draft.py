@@ -35,7 +35,7 @@ def draft_model(path: Path, kind: Kind | None = None) -> str:
         f"name: {name}",
         "version: 1.0.0",
         "kind: fmu",
-        f"artefact: {path.name}",
+        f"artefact: {path.name if re.fullmatch(r'[A-Za-z][A-Za-z0-9_.-]*', path.name) else json.dumps(path.name)}",
         *([f"run: {interface.kind}"] if len(md.interfaces) > 1 else []),
         "# interface: dtmi:example:Thing;1",
     ]
@@ -61,7 +61,7 @@ def _section(md: ModelDescription, section: str, causality: str, used: set[str])
 
 def _starts(variable: Variable) -> bool:
     """Whether the FMU gives a value that a parameter can have; without one, or beyond all bounds, it is left to the FMU."""
-    return variable.start is not None and all(math.isfinite(one) for one in variable.start)
+    return variable.start is not None and variable.variability != "constant" and all(math.isfinite(one) for one in variable.start)
 
 
 def elements(md: ModelDescription, variable: Variable) -> list[tuple[int, str]]:
