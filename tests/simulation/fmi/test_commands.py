@@ -33,9 +33,8 @@ def test_info_describes_for_people_and_as_json(typed, fmus):
 
 
 def test_info_of_one_that_cannot_be_run_ends_with_1(typed, fmus, changed):
-    path = changed(
-        fmus / "lag2.fmu", {"modelDescription.xml": lambda xml: xml.replace(b"<CoSimulation", b'<CoSimulation needsExecutionTool="true"')}
-    )
+    needs = b'modelIdentifier="lag" needsExecutionTool="true"'
+    path = changed(fmus / "lag2.fmu", {"modelDescription.xml": lambda xml: xml.replace(b'modelIdentifier="lag"', needs)})
     told = typed("info", path)
     assert told.exit_code == 1 and "it needs twinwright fmu build installed and running" in told.output and "4.3.1" not in told.output
 

@@ -247,8 +247,24 @@ def test_what_runs_in_the_child_runs_here_the_same(run, fmus, tmp_path, monkeypa
     assert [(one["outputs"], one["digest"]) for one in apart] == [(one["outputs"], one["digest"]) for one in again]
 
 
-def test_an_fmu_without_outputs_is_run_and_says_that_nothing_is_recorded(run, fmus, changed):
+def test_an_fmu_without_outputs_says_so_and_records_what_is_named(run, fmus, changed):
+    """Many tools export a model's variables as local ones alone."""
     path = changed(fmus / "lag2.fmu", {"modelDescription.xml": lambda xml: xml.replace(b'causality="output"', b'causality="local"')})
     done = run(path, stop=1.0, step=0.5)
     assert done["status"] == "ok" and done["outputs"] == {}
-    assert done["warnings"] == ["the FMU has no variable of causality output: nothing of it is recorded"]
+    assert "has no variable of causality output" in done["warnings"][0] and "--record" in done["warnings"][0]
+    done = run(path, stop=1.0, step=0.5, settings={"x": "8"}, record=["x", "T"])
+    assert done["warnings"] == [] and list(done["outputs"]) == ["x", "T"]
+    assert done["outputs"]["x"] == {"times": [0.0, 0.5, 1.0], "values": [8.0, 6.0, 4.5], "unit": "K"}
+    with pytest.raises(UsageError, match="no variable 'w'"):
+        run(path, record=["w"])
+
+
+def test_a_stiff_model_is_integrated_by_bdf_unless_a_method_is_given(run):
+    """T = 1 ns over a second: an explicit method would take 300 million steps."""
+    given = {"kind": "me", "settings": {"T": "1e-9", "u": "1 kW"}, "stop": 1.0, "step": 0.5}
+    done = run("lag2", **given)
+    assert done["status"] == "ok" and "integrated by BDF" in done["warnings"][0]
+    assert done["outputs"]["y"]["values"] == pytest.approx([0.0, 1000.0, 1000.0], rel=1e-5)
+    failed = run("lag2", method="dopri5", **given)
+    assert failed["status"] == "failed" and "the model is stiff" in failed["failure"]["message"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from ctypes import c_size_t, c_void_p
 from pathlib import Path
@@ -118,6 +119,10 @@ class TerminatedError(ModelError):
         self.rows = rows
 
 
+class StiffError(ModelError):
+    """An explicit method would take for ever: an implicit one is needed."""
+
+
 class Session:
     """One instance on its way through time."""
 
@@ -231,7 +236,18 @@ class Session:
             from twinwright.simulation.fmi.python_engine import exchange_by_scipy
 
             exchange_by_scipy(self.engine, times, inputs, outputs, self.report, self.settings.method)
+        if self.report.code == abi.TERMINATED:
+            self._last(times, outputs)
         self.judge()
+
+    def _last(self, times: Floats, outputs: Floats) -> None:
+        """The sample at which the FMU ended by itself, where it is one: it was reached, and what it gives there can be had."""
+        rows, told = max(int(self.report.rows), 1), Report()
+        if rows < times.size and math.isclose(self.report.time, times[rows], rel_tol=1e-9):
+            row = np.zeros(max(len(self.outputs), 1))
+            self.unit.loops.outputs(self.engine, float(times[rows]), row, told)
+            if told.code == abi.OK:
+                outputs[rows], self.report.rows = row[: len(self.outputs)], rows + 1
 
     def judge(self) -> None:
         """Raise what the loop reported."""
@@ -251,13 +267,11 @@ class Session:
             )
         if report.code == abi.TERMINATED:
             raise TerminatedError(f"the FMU ended the simulation {at}", max(int(report.rows), 1))
+        if report.code == abi.TOO_SMALL_STEP:
+            raise StiffError("raised", f"the step became too small: the model is stiff or jumps {at}", remedy="Use method BDF or Radau")
         messages = {
             abi.DISCARDED: ("the FMU can't do this step", "Try a shorter step"),
             abi.ENDLESS_EVENTS: ("events follow each other without end", "Look for a condition that undoes itself (Zeno)"),
-            abi.TOO_SMALL_STEP: (
-                "the step became too small: the model is stiff or jumps",
-                "Loosen the tolerance, or use method BDF or Radau",
-            ),
         }
         what, remedy = messages[report.code]
         raise ModelError("raised", f"{what} {at}", remedy=remedy)

@@ -42,9 +42,10 @@ class RunRequest:
     kind: Kind | None = None
     settings: Mapping[str, str] = field(default_factory=dict)
     inputs: Path | None = None
-    method: str = "dopri5"
+    method: str | None = None  # of model exchange; None: dopri5, and BDF where that finds the model stiff
     tolerance: float | None = None
     logging: bool = False
+    record: Sequence[str] = ()  # variables of whatever causality, beside the outputs
     limits: Limits = field(default_factory=Limits)
 
 
@@ -70,9 +71,9 @@ def run_fmu(request: RunRequest) -> dict[str, Any]:
     numeric = [index for index, (one, _) in enumerate(columns) if one.type in NUMERIC]
     matrix = np.column_stack([values[index] for index in numeric]) if numeric else np.zeros((grid.points.size, 0))
     texts = [index for index in range(len(columns)) if index not in numeric]
-    outputs = [one.name for one in description.of_causality("output")]
+    outputs = _recorded(description, request.record)
     if not outputs:
-        warnings.append("the FMU has no variable of causality output: nothing of it is recorded")
+        warnings.append("the FMU has no variable of causality output: nothing is recorded. Name what to record with --record")
     payload = {
         "kind": interface.kind,
         "starts": {name: list(one) for name, one in starts.items()},
@@ -88,6 +89,15 @@ def run_fmu(request: RunRequest) -> dict[str, Any]:
         "logging": request.logging,
     }
     return {"runs": [_run(request, archive, description, sizes, payload, warnings)]}
+
+
+def _recorded(description: ModelDescription, more: Sequence[str]) -> list[str]:
+    """The names of the outputs, and of what is recorded beside them. Raises UsageError."""
+    for name in more:
+        variable = description.by_name.get(name) or element_of(description, name, {}, "--record")[0]
+        if variable.name != name or variable.type == "Clock":
+            raise UsageError(f"'{name}' is no variable with values", where="--record", remedy=f"Name all of '{variable.name}'")
+    return list(dict.fromkeys([*(one.name for one in description.of_causality("output")), *more]))
 
 
 def _run(
@@ -185,8 +195,19 @@ def prepare_child(payload: dict[str, Any], folder: Path) -> None:
 
 def run_child(payload: dict[str, Any], folder: Path) -> dict[str, Any]:
     """One run: `numbers` (samples, columns), `texts` by variable, `rows`, `warnings`. Raises ModelError."""
+    from twinwright.simulation.fmi.session import StiffError
+
     prepare_child(payload, folder)
-    return _Run(_units[str(folder)], payload).answer()
+    unit = _units[str(folder)]
+    if payload["method"] is not None:
+        return _Run(unit, payload).answer()
+    explicit = _Run(unit, payload | {"method": "dopri5"})
+    try:
+        return explicit.answer()
+    except StiffError:
+        explicit.session.instance.free()
+    answer = _Run(unit, payload | {"method": "BDF"}).answer()
+    return {**answer, "warnings": ["the model is stiff: it was integrated by BDF, not by dopri5. --method says which", *answer["warnings"]]}
 
 
 class _Run:
