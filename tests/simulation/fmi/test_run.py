@@ -268,3 +268,14 @@ def test_a_stiff_model_is_integrated_by_bdf_unless_a_method_is_given(run):
     assert done["outputs"]["y"]["values"] == pytest.approx([0.0, 1000.0, 1000.0], rel=1e-5)
     failed = run("lag2", method="dopri5", **given)
     assert failed["status"] == "failed" and "the model is stiff" in failed["failure"]["message"]
+
+
+def test_samples_that_are_thinned_leave_the_steps_as_they_are(run, fmus, changed):
+    """By the default step there would be 200,000 samples. The example steps by Euler, so its result tells how long its steps were."""
+    path = changed(
+        fmus / "lag2.fmu",
+        {"modelDescription.xml": lambda xml: xml.replace(b'stopTime="10" stepSize="0.01"', b'stopTime="1" stepSize="5e-6"')},
+    )
+    done = run(path, settings={"u": "1"}, kind="cs")
+    assert "every 1e-05 s is recorded" in done["warnings"][0] and len(done["outputs"]["y"]["times"]) == 100_001
+    assert done["outputs"]["y"]["values"][-1] == pytest.approx(1.0 - (1.0 - 5e-6 / 2.0) ** 200_000, rel=1e-11)

@@ -74,11 +74,18 @@ def _default_step(experiment: Experiment, span: float, warnings: list[str]) -> f
         while span / chosen > MAX_DEFAULT_SAMPLES:
             chosen *= 2
         if chosen != step:
-            warnings.append(f"the default step of {step:g} s would give {span / step:.3g} samples: every {chosen:g} s is taken")
+            warnings.append(f"the default step of {step:g} s would give {span / step:.3g} samples: every {chosen:g} s is recorded")
         return chosen
     rough = span / 1000
     power = 10.0 ** math.floor(math.log10(rough))
     return float(next(power * one for one in (1, 2, 5, 10) if power * one >= rough * (1 - _CLOSE)))
+
+
+def communication_steps(experiment: Experiment, step: float | None, samples: Floats) -> int:
+    """How many steps of co-simulation lie between two samples: more than one where the default ones were too many to record each."""
+    if step is not None or experiment.step is None or not experiment.step > 0:
+        return 1
+    return max(1, round(float(samples[1] - samples[0]) / experiment.step))
 
 
 @dataclass(frozen=True, slots=True)

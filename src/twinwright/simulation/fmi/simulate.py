@@ -18,7 +18,7 @@ from twinwright.simulation.child import Failure, Limits, Sandbox, Success
 from twinwright.simulation.digest import digest, engine_versions, platform_tag
 from twinwright.simulation.fmi.archive import Archive, read_archive
 from twinwright.simulation.fmi.description import NUMERIC, Kind, ModelDescription, Variable
-from twinwright.simulation.fmi.grid import choose_grid, element_of, is_linear, parse_value, put_on_grid, read_inputs
+from twinwright.simulation.fmi.grid import choose_grid, communication_steps, element_of, is_linear, parse_value, put_on_grid, read_inputs
 from twinwright.simulation.fmi.library import choose
 from twinwright.simulation.fmi.read import read_description
 from twinwright.simulation.fmi.unit_table import own_unit, to_variable
@@ -86,6 +86,7 @@ def run_fmu(request: RunRequest) -> dict[str, Any]:
         "method": request.method,
         "tolerance": request.tolerance,
         "max_step": float(np.diff(samples).max()),
+        "substeps": communication_steps(description.experiment, request.step, samples),
         "logging": request.logging,
     }
     return {"runs": [_run(request, archive, description, sizes, payload, warnings)]}
@@ -228,7 +229,8 @@ class _Run:
         points = payload["points"]
         clocks = any(one.type == "Clock" for one in md.variables)
         settings = Settings(
-            method=payload["method"], max_step=payload["max_step"], tolerance=payload["tolerance"], logging=payload["logging"],
+            method=payload["method"], max_step=payload["max_step"], substeps=payload["substeps"],
+            tolerance=payload["tolerance"], logging=payload["logging"],
             event_mode=clocks and unit.interface.has("hasEventMode"), stop=float(points[-1]),
         )  # fmt: skip
         self.session = Session(unit, inputs, outputs, settings)
