@@ -180,6 +180,8 @@ def test_a_wrong_request_is_told_before_anything_runs(run, request_, message):
         ("time,u\n1,1\n0,1", r":3.*time 0 comes after 1"),
         ("time,y\n0,1", "no input 'y'"),
         ("time,u", "has no values"),
+        ("time;u\n0;1\n", "has semicolons between its cells"),
+        ("time,u,u\n0,1,2\n", "'u' has two columns"),
         ("time,u\n0,nan", "not finite"),
     ],
 )
@@ -279,3 +281,9 @@ def test_samples_that_are_thinned_leave_the_steps_as_they_are(run, fmus, changed
     done = run(path, settings={"u": "1"}, kind="cs")
     assert "every 1e-05 s is recorded" in done["warnings"][0] and len(done["outputs"]["y"]["times"]) == 100_001
     assert done["outputs"]["y"]["values"][-1] == pytest.approx(1.0 - (1.0 - 5e-6 / 2.0) ** 200_000, rel=1e-11)
+
+
+@pytest.mark.parametrize(("name", "version"), [("y", 2), ("der(x)", 3)])
+def test_what_cannot_be_set_is_a_mistake_of_who_asks(run, name, version):
+    with pytest.raises(UsageError, match=r"can't be set: its causality is"):
+        run(f"lag{version}", settings={name: "1"})

@@ -102,8 +102,7 @@ class Unit:
         variable = self.description.by_name.get(name)
         if variable is None:
             raise ModelError("refused", f"the FMU has no variable '{name}'")
-        settable = variable.causality in ("input", "parameter", "structuralParameter") or variable.initial in ("exact", "approx")
-        if variable.variability == "constant" or not settable or variable.type == "Clock":
+        if not variable.settable:
             raise ModelError(
                 "refused", f"'{name}' can't be set: its causality is {variable.causality}, its initial {variable.initial}",
                 remedy="Set a parameter, an input, or a variable that starts exact or approx",

@@ -161,6 +161,10 @@ def _starts(description: ModelDescription, settings: Mapping[str, str]) -> tuple
         variable, element = element_of(description, name, sizes, "--set")
         filled = starts.setdefault(variable.name, _filled(description, variable, sizes))
         filled[element] = parse_setting(description, variable, settings[name], f"--set {name}")
+    for one in (description.by_name[name] for name in starts):
+        if not one.settable:
+            what = f"'{one.name}' can't be set: its causality is {one.causality}, its initial {one.initial}"
+            raise UsageError(what, where="--set", remedy="Set a parameter, an input, or a variable that starts exact or approx")
     return dict(starts), sizes
 
 
