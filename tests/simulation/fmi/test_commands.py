@@ -103,6 +103,22 @@ def test_an_fmu_with_sources_alone_is_compiled_when_it_is_run(typed, fmus, chang
     assert answers[0]["outputs"] == answers[1]["outputs"]
 
 
+def test_sources_as_other_tools_bring_them_are_compiled(typed, fmus, changed):
+    """Names with `./`, a prefix for static linking, nothing marked as exported, and the types of functions."""
+    names = zipfile.ZipFile(fmus / "lag2.fmu").namelist()
+    bare = dict.fromkeys(name for name in names if name.startswith("binaries/"))
+    listed = b"<SourceFiles><File name='./lag.c'/><File name='./fmi2.c'/></SourceFiles></CoSimulation>"
+    flags = b'canHandleVariableCommunicationStepSize="true" canGetAndSetFMUstate="true" canSerializeFMUstate="true"'
+    bare["sources/buildDescription.xml"] = None
+    bare["modelDescription.xml"] = lambda xml: xml.replace(flags + b"/>", flags + b">" + listed)
+    head = b"#define FMI2_FUNCTION_PREFIX lag_\n#define FMI2_Export\n"
+    bare["sources/fmi2.c"] = lambda code: head + code + b"\nfmi2GetVersionTYPE *twice = fmi2GetVersion;\n"
+    path = changed(fmus / "lag2.fmu", bare)
+    words = ("--set", "u=1 kW", "--stop", 1, "--step", 0.5, "--kind", "cs", "--json")
+    (run,) = json.loads(typed("run", path, *words).output)["runs"]
+    assert run["status"] == "ok" and run["outputs"]["y"]["values"] == [0.0, 250.0, 437.5], run
+
+
 def test_what_is_no_fmu_is_told_in_one_line(tmp_path):
     (tmp_path / "no.fmu").write_text("no")
     command = [str(Path(sys.executable).with_name("twinwright")), "fmu", "info", "no.fmu"]
