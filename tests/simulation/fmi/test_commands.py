@@ -119,6 +119,16 @@ def test_sources_as_other_tools_bring_them_are_compiled(typed, fmus, changed):
     assert run["status"] == "ok" and run["outputs"]["y"]["values"] == [0.0, 250.0, 437.5], run
 
 
+def test_sources_in_cpp_are_linked_with_their_library(typed, tmp_path):
+    code = (EXAMPLES / "lag" / "lag.c").read_text()
+    (tmp_path / "extra.cpp").write_text('#include <string>\nextern "C" int longer(int n) { return (int)std::string(n, 120).size(); }\n')
+    (tmp_path / "lag.c").write_text(code + "\nint longer(int);\nint (*used)(int) = longer;\n")
+    words = [EXAMPLES / "lag" / "modelDescription2.xml", tmp_path, *(EXAMPLES / one for one in ("fmi2.c", "model.h", "stepping.h"))]
+    assert typed("build", *words, "--out", tmp_path / "lag.fmu").exit_code == 0
+    (run,) = json.loads(typed("run", tmp_path / "lag.fmu", "--set", "u=1 kW", "--stop", 1, "--step", 0.5, "--json").output)["runs"]
+    assert run["status"] == "ok" and run["outputs"]["y"]["values"] == [0.0, 250.0, 437.5], run
+
+
 def test_what_is_no_fmu_is_told_in_one_line(tmp_path):
     (tmp_path / "no.fmu").write_text("no")
     command = [str(Path(sys.executable).with_name("twinwright")), "fmu", "info", "no.fmu"]

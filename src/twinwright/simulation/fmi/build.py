@@ -37,7 +37,8 @@ def compile_sources(folder: Path, sources: SourceList, major: int, target: Path,
             command.append(f"-DMODEL_IDENTIFIER={identifier}")
         suffixes = {Path(name).suffix for name in sources.files}
         command += [_LANGUAGE[".c"]] if suffixes <= {".c"} else []
-        compile_shared([*command, *(str(folder / name) for name in sources.files)], target)
+        libraries = [] if suffixes <= {".c"} else ["-lstdc++"]
+        compile_shared([*command, *(str(folder / name) for name in sources.files), *libraries], target)
 
 
 def build_fmu(
