@@ -7,6 +7,8 @@ import sys
 import zipfile
 from pathlib import Path
 
+import twinwright
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 NEEDED = ("py.typed", "api/rpc/v1.proto", "calibration/report.css", "console/assets/console.css", "console/assets/console.js")
 
@@ -28,3 +30,13 @@ def test_the_locked_requirements_name_no_index() -> None:
         pinned = [line for line in lines if line and not line.startswith((" ", "#"))]
         assert pinned
         assert all("==" in line and line.endswith("\\") for line in pinned)
+
+
+def test_the_public_parts_are_there_once_they_are_named() -> None:
+    asked = (
+        "import twinwright, sys; assert 'twinwright.schema' not in sys.modules; print(twinwright.schema.load([]), twinwright.sdk.connect)"
+    )
+    asked += "\ntry: twinwright.schema.load([{}])\nexcept twinwright.schema.SchemaError as error: print(len(error.problems))"
+    done = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and done.stdout.endswith("\n1\n"), done.stderr
+    assert not hasattr(twinwright, "nothing")

@@ -105,10 +105,10 @@ documents = st.dictionaries(
 operations = st.lists(
     st.fixed_dictionaries(
         {
-            "op": st.sampled_from(["add", "remove", "replace", "test", "move"]) | words,
+            "op": st.sampled_from(["add", "remove", "replace", "test", "move", "copy"]) | words,
             "path": st.text(max_size=8).map(lambda one: "/" + one),
         },
-        optional={"value": values},
+        optional={"value": values, "from": st.text(max_size=8).map(lambda one: "/" + one)},
     )
     | values,
     max_size=3,

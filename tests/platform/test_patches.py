@@ -82,6 +82,15 @@ def test_values_objects_maps_and_components_are_patched(platform: LocalPlatform)
     assert "level" not in patched(platform, {"op": "remove", "path": "/level"})
 
 
+def test_values_are_moved_and_copied_between_a_twin_and_its_components(platform: LocalPlatform) -> None:
+    copied = {"op": "copy", "from": "/place/y", "path": "/place/x"}
+    after = patched(platform, copied, {"op": "move", "from": "/level", "path": "/motor/speed"})
+    assert after["place"] == {"x": 2.0, "y": 2.0} and "level" not in after and values(after["motor"]) == {"speed": 1.0}
+    assert "level" not in platform.state("a")["$metadata"]
+    on = [{"op": "add", "path": "/mode", "value": "on"}, {"op": "copy", "from": "/mode", "path": "/mode"}]
+    assert values(patched(platform, *on, component="motor")["motor"]) == {"mode": "on", "speed": 1.0}
+
+
 def test_a_source_time_is_set_with_its_value(platform: LocalPlatform) -> None:
     earlier = to_iso(NOW - 5 * SECOND)
     patched(
@@ -113,9 +122,15 @@ def test_an_interface_is_changed_where_all_that_is_left_fits_it(platform: LocalP
         ([{"op": "replace", "path": "/$dtId", "value": "b"}], "$[0]", "can't be changed"),
         ([{"op": "remove", "path": "/$metadata/$model"}], "$[0]", "can only be replaced"),
         ([{"op": "remove", "path": "/$metadata/level/sourceTime"}], "$[0]", "only `sourceTime`"),
-        ([{"op": "add", "path": "/level", "value": 1}, {"op": "move", "path": "/a"}], "$[1]", "unsupported operation"),
+        ([{"op": "add", "path": "/level", "value": 1}, {"op": "merge", "path": "/a"}], "$[1]", "unsupported operation"),
         ([{"op": "add", "path": "level", "value": 1}], "$[0].path", "is not a path"),
         ([{"op": "add", "path": "/level"}], "$[0]", "needs a value"),
+        ([{"op": "add", "path": "/labels/a~2", "value": "x"}], "$[0].path", "is not a path"),
+        ([{"op": "move", "path": "/level"}], "$[0].from", "is not a path"),
+        ([{"op": "copy", "from": "/none", "path": "/level"}], "$[0]", "could not resolve"),
+        ([{"op": "move", "from": "/place", "path": "/place/x"}], "$[0].path", "into itself"),
+        ([{"op": "copy", "from": "/$dtId", "path": "/motor/mode"}], "$[0]", "only values can be"),
+        ([{"op": "copy", "from": "/motor/$metadata/speed", "path": "/level"}], "$[0]", "only values can be"),
         ([7], "$[0]", "an operation is an object"),
         ([{"op": "add", "path": "/$metadata/labels/sourceTime", "value": "2026-01-01T00:00:00Z"}], "", "has no value"),
     ],
@@ -135,6 +150,8 @@ def test_a_patch_that_can_not_be_carried_out_says_which_step(platform: LocalPlat
         ({"op": "add", "path": "/level", "value": "high"}, ""),
         ({"op": "add", "path": "/place/x", "value": "left"}, ""),
         ({"op": "remove", "path": "/motor"}, "can't be removed"),
+        ({"op": "move", "from": "/motor", "path": "/labels"}, "can't be removed"),
+        ({"op": "copy", "from": "/motor/speed", "path": "/motor/mode"}, ""),
         ({"op": "replace", "path": "/motor", "value": 3}, ""),
         ({"op": "replace", "path": "/motor", "value": {"speed": 1.0}}, ""),
         ({"op": "replace", "path": "/motor", "value": {"$metadata": {}, "sped": 1.0}}, "Did you mean 'speed'?"),
@@ -170,6 +187,26 @@ def test_arrays_are_patched_by_index() -> None:
             apply_patch(document, parse_patch([{"op": "add", "path": path, "value": 1}]))
         with pytest.raises(JsonPatchError, match="could not resolve"):
             apply_patch(document, parse_patch([{"op": "remove", "path": path}]))
+
+
+def test_what_is_copied_is_a_copy_and_bounded() -> None:
+    """As in RFC 6902, A.6, A.7 and 4.5; an array's element is moved as if it were removed and added."""
+    document: dict[str, Any] = {"a": [1, {"b": 2}], "c": {}}
+    steps = [
+        {"op": "copy", "from": "/a/1", "path": "/c/d"},
+        {"op": "replace", "path": "/c/d/b", "value": 3},
+        {"op": "move", "from": "/a/1", "path": "/a/0"},
+        {"op": "move", "from": "/c/d/b", "path": "/a/-"},
+        {"op": "move", "from": "/c", "path": "/c"},
+    ]
+    apply_patch(document, parse_patch(steps))
+    assert document == {"a": [{"b": 2}, 1, 3], "c": {"d": {}}}
+    deeper = parse_patch([{"op": "copy", "from": "/c", "path": "/c/c"}] * 100)
+    with pytest.raises(JsonPatchError, match="nested deeper"):
+        apply_patch(document, deeper)
+    wide = parse_patch([{"op": "copy", "from": "/a", "path": "/b"}, *({"op": "copy", "from": "/b", "path": "/a/0"},) * 200])
+    with pytest.raises(JsonPatchError, match="more than 100000 values"):
+        apply_patch({"a": [0] * 600}, wide)
 
 
 def test_a_patch_is_a_list_of_bounded_length() -> None:

@@ -43,6 +43,8 @@ def model_problems(tmp_path, texts):
         ("tanks.py:rhs", "tanks.py", 5, "'tanks.py' names no Python function", "file.py:function"),
         ("tanks.py:rhs", "other.py:rhs", 5, "other.py can't be read: No such file", "beside this document"),
         ("tanks.py:rhs", "../tanks.py:rhs", 5, "is no file of the workspace", "below the folder"),
+        ("tanks.py:rhs", "a/../../tanks.py:rhs", 5, "is no file of the workspace", "below the folder"),
+        ("tanks.py:rhs", "a\\\\tanks.py:rhs", 5, "is no file of the workspace", "below the folder"),
         ("tanks.py:rhs", "/etc/passwd:rhs", 5, "is no file of the workspace", "below the folder"),
         ("output: tanks.py:out", "output: tanks.py:root", 0, "'root' takes 1 arguments, 4 are passed", "def root(t, x, u, p):"),
         ("output: tanks.py:out", "", 10, "output 'y' shows no state", "one of x1, x2"),

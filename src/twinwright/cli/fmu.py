@@ -74,10 +74,15 @@ def run(
     ] = None,
     inputs: Annotated[Path | None, typer.Option("--input", help="A CSV file: time in seconds, then a column for each input.")] = None,
     out: Annotated[Path | None, typer.Option("--out", help="Write the outputs to this CSV file.")] = None,
-    method: Annotated[Method, typer.Option("--method", help="Of model exchange.")] = Method.dopri5,
+    method: Annotated[
+        Method | None, typer.Option("--method", help="Of model exchange (default: dopri5, or BDF where that finds the model stiff).")
+    ] = None,
     tolerance: Annotated[float | None, typer.Option("--tolerance", help="Relative (default: the FMU's, else 1e-6).")] = None,
     wall: Annotated[str, typer.Option("--wall", help="How long it may take.")] = "PT5M",
     log: Annotated[bool, typer.Option("--log", help="Let the FMU write what it does.")] = False,
+    record: Annotated[
+        list[str] | None, typer.Option("--record", metavar="NAME", help="Record this variable, too, which is no output; repeatable.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Simulate an FMU; samples from start to stop, both included. Exit code 1 when the run failed."""
@@ -91,7 +96,18 @@ def run(
     except ValueError as error:
         raise UsageError(str(error), where="--wall", remedy="Write a duration such as PT5M") from None
     request = RunRequest(
-        file, start, stop, step, kind.value if kind else None, _pairs(settings or []), inputs, method.value, tolerance, log, limits
+        file,
+        start,
+        stop,
+        step,
+        kind.value if kind else None,
+        _pairs(settings or []),
+        inputs,
+        method and method.value,
+        tolerance,
+        log,
+        record or [],
+        limits,
     )
     result = run_fmu(request)
     (one,) = result["runs"]

@@ -30,7 +30,7 @@ def scenarios_check(workspace: Workspace = HERE, as_json: Json = False) -> None:
         for e in r["errors"]:
             line = f":{e['line']}" if e["line"] else ""
             typer.echo(f"{e['file']}{line}: {e['message']} ({e['code']}, {e['path']}). {e['remedy']}")
-        typer.echo(f"{len(names)} in order" if r["valid"] else f"{len(r['errors'])} problems")
+        typer.echo(f"{len(names)} in order" if r["valid"] else f"{len(r['errors'])} problem{'s' if len(r['errors']) > 1 else ''}")
 
     output.finish({"valid": not errors, "scenarios": names, "errors": errors}, as_json, show, good=not errors)
 

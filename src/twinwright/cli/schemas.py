@@ -25,7 +25,7 @@ def schema_validate(
         for e in r["errors"]:
             line = f":{e['line']}" if e.get("line") else ""
             typer.echo(f"{e['file']}{line}: {e['message']} ({e['code']}, {e['path']}). {e.get('remedy') or ''}")
-        typer.echo("valid" if r["valid"] else f"{len(r['errors'])} problems")
+        typer.echo("valid" if r["valid"] else f"{len(r['errors'])} problem{'s' if len(r['errors']) > 1 else ''}")
 
     output.finish(result, as_json, show, good=bool(result["valid"]))
 

@@ -1,5 +1,6 @@
 """DTDL v2, v3 and v4: parse, validate and resolve interfaces; check values; compare versions."""
 
+from twinwright.errors import SchemaError
 from twinwright.schema.described import Element
 from twinwright.schema.diff import Change, diff
 from twinwright.schema.elements import (
@@ -40,6 +41,7 @@ __all__ = [
     "Property",
     "Relationship",
     "Schema",
+    "SchemaError",
     "SchemaProblem",
     "SchemaReference",
     "Telemetry",

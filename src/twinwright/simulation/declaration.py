@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
@@ -14,6 +15,14 @@ from twinwright.errors import UsageError
 Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=128)]
 Range = tuple[float | None, float | None]
 Hold = Literal["zero", "linear", "next"]
+
+
+_FILE = re.compile(r"[^/\\:\x00-\x1f\x7f]+(?:/[^/\\:\x00-\x1f\x7f]+)*")  # as exporting tools name them: `Pump (v1).fmu`
+
+
+def is_below(name: str) -> bool:
+    """Whether it names a file below a folder: no way up or out of it, and no other separators than `/`."""
+    return _FILE.fullmatch(name) is not None and not {".", ".."} & set(name.split("/"))
 
 
 def duration_seconds(text: str) -> float:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -17,7 +16,7 @@ from twinwright import units
 from twinwright.documents import Document, Location, Problems
 from twinwright.errors import UnitError
 from twinwright.simulation import registry
-from twinwright.simulation.declaration import Hold, ModelSpec, Range, duration_seconds
+from twinwright.simulation.declaration import Hold, ModelSpec, Range, duration_seconds, is_below
 from twinwright.simulation.protocol import SimulationModel
 from twinwright.simulation.user_code import split_reference
 
@@ -318,7 +317,7 @@ def _read_files(
         name = PurePosixPath(split_reference(reference)[0]).as_posix()
         if name in contents:
             continue
-        if not re.fullmatch(r"[\w.-]+(/[\w.-]+)*", name) or ".." in PurePosixPath(name).parts:
+        if not is_below(name):
             problems.add(
                 document.problem(place, f"'{reference}' is no file of the workspace", "Name a file below the folder of this document")
             )

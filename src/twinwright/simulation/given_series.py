@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from twinwright.clock import SECOND, from_iso
 from twinwright.documents import MAX_BYTES, Document, Problems
 from twinwright.errors import Problem, UsageError
+from twinwright.simulation.declaration import is_below
 from twinwright.simulation.protocol import Floats
 
 
@@ -30,7 +30,7 @@ class GivenSeries:
 
 def read_csv(folder: Path, name: str, place: Sequence[str | int], document: Document, problems: Problems) -> GivenSeries | None:
     """The series in a file of the folder: `time,value` with ISO 8601 times or seconds since the run's beginning."""
-    if not re.fullmatch(r"[\w.-]+(/[\w.-]+)*", name) or ".." in name.split("/"):
+    if not is_below(name):
         problems.add(document.problem(place, f"'{name}' is no file of the workspace", "Name a file below the folder of this document"))
         return None
     try:

@@ -33,9 +33,8 @@ def test_info_describes_for_people_and_as_json(typed, fmus):
 
 
 def test_info_of_one_that_cannot_be_run_ends_with_1(typed, fmus, changed):
-    path = changed(
-        fmus / "lag2.fmu", {"modelDescription.xml": lambda xml: xml.replace(b"<CoSimulation", b'<CoSimulation needsExecutionTool="true"')}
-    )
+    needs = b'modelIdentifier="lag" needsExecutionTool="true"'
+    path = changed(fmus / "lag2.fmu", {"modelDescription.xml": lambda xml: xml.replace(b'modelIdentifier="lag"', needs)})
     told = typed("info", path)
     assert told.exit_code == 1 and "it needs twinwright fmu build installed and running" in told.output and "4.3.1" not in told.output
 
@@ -102,6 +101,32 @@ def test_an_fmu_with_sources_alone_is_compiled_when_it_is_run(typed, fmus, chang
     answers = [json.loads(typed("run", one, *words).output)["runs"][0] for one in (path, fmus / f"lag{version}.fmu")]
     assert answers[0]["status"] == "ok", answers[0]
     assert answers[0]["outputs"] == answers[1]["outputs"]
+
+
+def test_sources_as_other_tools_bring_them_are_compiled(typed, fmus, changed):
+    """Names with `./`, a prefix for static linking, nothing marked as exported, and the types of functions."""
+    names = zipfile.ZipFile(fmus / "lag2.fmu").namelist()
+    bare = dict.fromkeys(name for name in names if name.startswith("binaries/"))
+    listed = b"<SourceFiles><File name='./lag.c'/><File name='./fmi2.c'/></SourceFiles></CoSimulation>"
+    flags = b'canHandleVariableCommunicationStepSize="true" canGetAndSetFMUstate="true" canSerializeFMUstate="true"'
+    bare["sources/buildDescription.xml"] = None
+    bare["modelDescription.xml"] = lambda xml: xml.replace(flags + b"/>", flags + b">" + listed)
+    head = b"#define FMI2_FUNCTION_PREFIX lag_\n#define FMI2_Export\n"
+    bare["sources/fmi2.c"] = lambda code: head + code + b"\nfmi2GetVersionTYPE *twice = fmi2GetVersion;\n"
+    path = changed(fmus / "lag2.fmu", bare)
+    words = ("--set", "u=1 kW", "--stop", 1, "--step", 0.5, "--kind", "cs", "--json")
+    (run,) = json.loads(typed("run", path, *words).output)["runs"]
+    assert run["status"] == "ok" and run["outputs"]["y"]["values"] == [0.0, 250.0, 437.5], run
+
+
+def test_sources_in_cpp_are_linked_with_their_library(typed, tmp_path):
+    code = (EXAMPLES / "lag" / "lag.c").read_text()
+    (tmp_path / "extra.cpp").write_text('#include <string>\nextern "C" int longer(int n) { return (int)std::string(n, 120).size(); }\n')
+    (tmp_path / "lag.c").write_text(code + "\nint longer(int);\nint (*used)(int) = longer;\n")
+    words = [EXAMPLES / "lag" / "modelDescription2.xml", tmp_path, *(EXAMPLES / one for one in ("fmi2.c", "model.h", "stepping.h"))]
+    assert typed("build", *words, "--out", tmp_path / "lag.fmu").exit_code == 0
+    (run,) = json.loads(typed("run", tmp_path / "lag.fmu", "--set", "u=1 kW", "--stop", 1, "--step", 0.5, "--json").output)["runs"]
+    assert run["status"] == "ok" and run["outputs"]["y"]["values"] == [0.0, 250.0, 437.5], run
 
 
 def test_what_is_no_fmu_is_told_in_one_line(tmp_path):

@@ -92,6 +92,41 @@ def test_a_run_split_through_its_state_is_equal_byte_for_byte(parsed, fmus, tmp_
     assert again.outputs.tobytes() == whole.outputs.tobytes()
 
 
+def test_a_draft_leaves_to_the_fmu_what_a_model_file_cannot_say(parsed, fmus, changed, tmp_path):
+    """Other tools give starts and limits without bounds, very small ones, and parameters without a start."""
+
+    def other(xml):
+        xml = xml.replace(b'unit="W" start="0"', b'unit="W" start="0" min="-INF" max="1e20"')
+        xml = xml.replace(b'start="2" min="1e-6"', b'start="1e-6"').replace(b'unit="K/W" start="1"', b'unit="K/W" start="INF"')
+        more = b'<ScalarVariable name="n" valueReference="0" causality="parameter" variability="fixed"><Integer/></ScalarVariable>'
+        more += more.replace(b'"n"', b'"c"').replace(b'"fixed"><Integer', b'"constant"><Integer start="1"')
+        return xml.replace(b"</ModelVariables>", more + b"</ModelVariables>")
+
+    path = changed(fmus / "lag2.fmu", {"modelDescription.xml": other}, "Pump #2 (v1) ~.fmu")
+    definition, problems = parsed(draft_model(path))
+    assert definition is not None, problems
+    assert definition.defaults() == {"T": 1e-6} and definition.inputs[0].range == (None, 1e20)
+
+
+def test_a_draft_is_in_the_units_of_its_ports(parsed, fmus, changed, run):
+    """A unit that only the FMU's own table knows: the port is in SI, and so are its value and range. `fmu run` gives the FMU's own."""
+
+    def other(xml):
+        own = b'<UnitDefinitions><Unit name="horse"><BaseUnit kg="1" m="2" s="-3" factor="746"/></Unit>'
+        xml = xml.replace(b"<UnitDefinitions>", own).replace(b'unit="W" start="0"', b'unit="horse" start="0" max="2"')
+        xml = xml.replace(b'causality="parameter" variability="tunable"><Real unit="K/W" start="1"', b'causality="input"><Real start="1"')
+        xml = xml.replace(b'variability="fixed"><Real unit="s" start="2" min="1e-6"', b'variability="fixed"><Real unit="horse" start="2"')
+        return xml.replace(b'name="y"', b'name="on"').replace(b'<Real unit="K"/>', b'<Real unit="horse"/>')
+
+    path = changed(fmus / "lag2.fmu", {"modelDescription.xml": other}, "horse.fmu")
+    definition, problems = parsed(draft_model(path))
+    assert definition is not None, problems
+    watt = "kg*m**2/s**3"
+    assert [(one.name, one.unit, one.value) for one in definition.parameters] == [("T", watt, 1492.0)]
+    assert definition.inputs[0].range == (None, 1492.0) and [one.name for one in definition.outputs] == ["on"]
+    assert run(path, stop=1.0, step=0.5)["outputs"]["on"]["unit"] == "horse"
+
+
 def test_an_fmu_that_cannot_save_goes_on_where_it_is_and_nowhere_else(parsed, fmus, tmp_path):
     text = draft_model(fmus / "bad2.fmu").replace("PT0.1S", "PT1S")
     definition, problems = parsed(text)

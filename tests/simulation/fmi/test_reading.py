@@ -15,8 +15,10 @@ from twinwright.simulation.fmi import archive, xml_tree
 from twinwright.simulation.fmi.archive import open_archive
 from twinwright.simulation.fmi.check import check_fmu
 from twinwright.simulation.fmi.info import describe
+from twinwright.simulation.fmi.library import choose
 from twinwright.simulation.fmi.read import parse_description, read_description
 from twinwright.simulation.fmi.unit_table import port_unit, spelled, to_variable
+from twinwright.simulation.protocol import ModelError
 
 HEAD2 = '<fmiModelDescription fmiVersion="2.0" modelName="m" guid="g"><CoSimulation modelIdentifier="m"/>'
 HEAD3 = '<fmiModelDescription fmiVersion="3.0" modelName="m" instantiationToken="g"><CoSimulation modelIdentifier="m"/>'
@@ -245,3 +247,21 @@ def test_no_text_makes_the_reader_fail_in_another_way(fmus, data):
 )  # fmt: skip
 def test_units_as_modelica_writes_them(written, ours):
     assert spelled(written) == ours
+
+
+def test_flags_are_true_or_false_however_they_are_written():
+    given = 'needsExecutionTool="1" canGetAndSetFMUstate="0" canSerializeFMUstate="true" maxOutputDerivativeOrder="1"'
+    md = parse_description(f"{HEAD2.replace('/>', f' {given}/>')}{TAIL}".encode(), "m.xml")
+    (cs,) = md.interfaces
+    assert cs.has("needsExecutionTool") and cs.has("canSerializeFMUstate") and not cs.has("canGetAndSetFMUstate")
+    assert cs.flags["maxOutputDerivativeOrder"] == 1 and cs.flags["maxOutputDerivativeOrder"] is not True
+
+
+def test_a_kind_that_needs_no_tool_is_run_where_another_does():
+    both = HEAD2.replace("/>", ' needsExecutionTool="true"/><ModelExchange modelIdentifier="m"/>')
+    md = parse_description(f"{both}{TAIL}".encode(), "m.xml")
+    assert choose(md, None).kind == "me"
+    with pytest.raises(ModelError, match="would have to be installed"):
+        choose(md, "cs")
+    found = check_fmu(open_archive(zipped({"binaries/linux64/m.so": ""}), "m.fmu"), md)
+    assert [one.severity for one in found if "installed and running" in one.message] == ["warning"]

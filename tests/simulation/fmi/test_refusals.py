@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from twinwright.errors import UnitError, UsageError
-from twinwright.simulation.fmi import native
+from twinwright.simulation.fmi import native, python_exchange
 from twinwright.simulation.fmi.archive import open_archive
 from twinwright.simulation.fmi.build import build_fmu
 from twinwright.simulation.fmi.check import check_fmu
@@ -20,7 +20,7 @@ from twinwright.simulation.fmi.layout import Column, Settings
 from twinwright.simulation.fmi.platforms import source_list
 from twinwright.simulation.fmi.python_engine import PythonLoops
 from twinwright.simulation.fmi.read import parse_description
-from twinwright.simulation.fmi.session import Session, TerminatedError, Unit
+from twinwright.simulation.fmi.session import Session, StiffError, TerminatedError, Unit
 from twinwright.simulation.fmi.unit_table import port_unit, to_variable
 from twinwright.simulation.protocol import ModelError
 
@@ -42,8 +42,9 @@ def test_a_step_that_fails_is_told_with_its_time(fmus, tmp_path, loops, fault, m
 
 
 @LOOPS
-def test_a_run_that_the_fmu_ends_is_told(fmus, tmp_path, changed, loops):
-    """The example's `discard`, with a status function that says: terminated."""
+@pytest.mark.parametrize(("reached", "rows"), [(0.5, 2), (0.75, 2), (1.0, 3)])
+def test_a_run_that_the_fmu_ends_is_told(fmus, tmp_path, changed, loops, reached, rows):
+    """The example's `discard`, with status functions that say: terminated, and when. A sample that it came to is one of the run."""
     unit = Unit((fmus / "bad2.fmu").read_bytes(), "bad2.fmu", tmp_path / "bad", "cs", loops())
     session = Session(unit, [], [Column(unit.description.by_name["y"])], Settings())
     nothing = np.zeros((3, 0))
@@ -55,10 +56,17 @@ def test_a_run_that_the_fmu_ends_is_told(fmus, tmp_path, changed, loops):
         value[0] = 1
         return 0
 
+    @ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int, ctypes.POINTER(ctypes.c_double))
+    def until(_, __, value):
+        value[0] = reached
+        return 0
+
+    session.engine.functions[12] = ctypes.cast(until, ctypes.c_void_p).value
     session.engine.functions[13] = ctypes.cast(terminated, ctypes.c_void_p).value
-    with pytest.raises(TerminatedError, match=r"the FMU ended the simulation at t = 0\.5 s") as ended:
-        session.advance(np.array([0.0, 0.5, 1.0]), nothing, np.zeros((3, 1)))
-    assert ended.value.rows == 2
+    outputs = np.full((3, 1), -1.0)
+    with pytest.raises(TerminatedError, match=rf"the FMU ended the simulation at t = {reached:g} s") as ended:
+        session.advance(np.array([0.0, 0.5, 1.0]), nothing, outputs)
+    assert ended.value.rows == rows and (outputs[2, 0] == -1.0) == (rows == 2)
 
 
 @LOOPS
@@ -72,6 +80,18 @@ def test_a_model_that_blows_up_is_not_finite(fmus, tmp_path, loops, version):
         with pytest.raises(ModelError) as failed:
             session.advance(np.array([0.0, 1.0, 2.0]), nothing, np.zeros((3, 1)))
         assert failed.value.kind == "nan" or "step became too small" in str(failed.value)
+
+
+@LOOPS
+def test_an_explicit_method_gives_up_a_stiff_model_soon(fmus, tmp_path, monkeypatch, loops):
+    monkeypatch.setattr(python_exchange, "MANY_STEPS", 100)
+    unit = Unit((fmus / "lag2.fmu").read_bytes(), "lag.fmu", tmp_path / "lag", "me", loops())
+    session = Session(unit, [], [Column(unit.description.by_name["y"])], Settings())
+    nothing = np.zeros((2, 0))
+    session.start(0.0, {"T": [1e-9], "u": [1.0]}, nothing[0], nothing[1])
+    with pytest.raises(StiffError, match="stiff"):
+        session.advance(np.array([0.0, 1.0]), nothing, np.zeros((2, 1)))
+    assert session.report.steps == (101 if loops is PythonLoops else 100_001)
 
 
 @LOOPS
@@ -100,8 +120,8 @@ def test_an_fmu_for_another_platform_or_that_needs_its_tool_is_refused_with_the_
         fmus / "lag2.fmu", {"modelDescription.xml": lambda x: x.replace(b"<CoSimulation", b'<CoSimulation needsExecutionTool="true"')}
     )
     with pytest.raises(UsageError, match="only steers twinwright fmu build"):
-        run(steering)
-    assert run(steering, kind="me")["status"] == "ok"
+        run(steering, kind="cs")
+    assert run(steering)["status"] == "ok"
 
 
 def test_a_library_below_the_other_name_of_the_platform_is_found(run, fmus, changed):

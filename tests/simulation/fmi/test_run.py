@@ -180,6 +180,8 @@ def test_a_wrong_request_is_told_before_anything_runs(run, request_, message):
         ("time,u\n1,1\n0,1", r":3.*time 0 comes after 1"),
         ("time,y\n0,1", "no input 'y'"),
         ("time,u", "has no values"),
+        ("time;u\n0;1\n", "has semicolons between its cells"),
+        ("time,u,u\n0,1,2\n", "'u' has two columns"),
         ("time,u\n0,nan", "not finite"),
     ],
 )
@@ -245,3 +247,43 @@ def test_what_runs_in_the_child_runs_here_the_same(run, fmus, tmp_path, monkeypa
     monkeypatch.setattr(simulate.Sandbox, "run", here)
     again = [run("signals2", inputs=table), run("ball3", kind="me"), run("arrays3", settings={"n": "2"})]
     assert [(one["outputs"], one["digest"]) for one in apart] == [(one["outputs"], one["digest"]) for one in again]
+
+
+def test_an_fmu_without_outputs_says_so_and_records_what_is_named(run, fmus, changed):
+    """Many tools export a model's variables as local ones alone."""
+    path = changed(fmus / "lag2.fmu", {"modelDescription.xml": lambda xml: xml.replace(b'causality="output"', b'causality="local"')})
+    done = run(path, stop=1.0, step=0.5)
+    assert done["status"] == "ok" and done["outputs"] == {}
+    assert "has no variable of causality output" in done["warnings"][0] and "--record" in done["warnings"][0]
+    done = run(path, stop=1.0, step=0.5, settings={"x": "8"}, record=["x", "T"])
+    assert done["warnings"] == [] and list(done["outputs"]) == ["x", "T"]
+    assert done["outputs"]["x"] == {"times": [0.0, 0.5, 1.0], "values": [8.0, 6.0, 4.5], "unit": "K"}
+    with pytest.raises(UsageError, match="no variable 'w'"):
+        run(path, record=["w"])
+
+
+def test_a_stiff_model_is_integrated_by_bdf_unless_a_method_is_given(run):
+    """T = 1 ns over a second: an explicit method would take 300 million steps."""
+    given = {"kind": "me", "settings": {"T": "1e-9", "u": "1 kW"}, "stop": 1.0, "step": 0.5}
+    done = run("lag2", **given)
+    assert done["status"] == "ok" and "integrated by BDF" in done["warnings"][0]
+    assert done["outputs"]["y"]["values"] == pytest.approx([0.0, 1000.0, 1000.0], rel=1e-5)
+    failed = run("lag2", method="dopri5", **given)
+    assert failed["status"] == "failed" and "the model is stiff" in failed["failure"]["message"]
+
+
+def test_samples_that_are_thinned_leave_the_steps_as_they_are(run, fmus, changed):
+    """By the default step there would be 200,000 samples. The example steps by Euler, so its result tells how long its steps were."""
+    path = changed(
+        fmus / "lag2.fmu",
+        {"modelDescription.xml": lambda xml: xml.replace(b'stopTime="10" stepSize="0.01"', b'stopTime="1" stepSize="5e-6"')},
+    )
+    done = run(path, settings={"u": "1"}, kind="cs")
+    assert "every 1e-05 s is recorded" in done["warnings"][0] and len(done["outputs"]["y"]["times"]) == 100_001
+    assert done["outputs"]["y"]["values"][-1] == pytest.approx(1.0 - (1.0 - 5e-6 / 2.0) ** 200_000, rel=1e-11)
+
+
+@pytest.mark.parametrize(("name", "version"), [("y", 2), ("der(x)", 3)])
+def test_what_cannot_be_set_is_a_mistake_of_who_asks(run, name, version):
+    with pytest.raises(UsageError, match=r"can't be set: its causality is"):
+        run(f"lag{version}", settings={name: "1"})

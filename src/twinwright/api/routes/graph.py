@@ -15,6 +15,7 @@ from twinwright.api.paging import Continuation, MaxItems, page
 from twinwright.api.routes import failures
 from twinwright.api.routes.twins import AsOf, KnownAt, TwinId, accept_version
 from twinwright.api.serving import Asking
+from twinwright.twins.graph.json_patch import OPERATIONS
 
 router = APIRouter(tags=["graph"], dependencies=[Depends(accept_version)])
 EdgeId = Annotated[str, InPath(min_length=1, max_length=128, description="The $relationshipId.")]
@@ -42,10 +43,10 @@ PATCH: Final = body(
         "items": {
             "type": "object",
             "required": ["op", "path"],
-            "properties": {"op": {"enum": ["add", "remove", "replace", "test"]}, "path": {"type": "string"}, "value": {}},
+            "properties": {"op": {"enum": list(OPERATIONS)}, "path": {"type": "string"}, "from": {"type": "string"}, "value": {}},
         },
     },
-    "A JSON Patch (RFC 6902) without move and copy.",
+    "A JSON Patch (RFC 6902).",
 )
 _TWIN: Final = body("application/json", {"type": "object"}, "The twin: `$metadata` with its `$model`, properties, components.")
 _EDGE: Final = body("application/json", {"type": "object"}, "`$targetId`, `$relationshipName`, properties.")

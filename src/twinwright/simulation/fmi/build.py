@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import io
+import sys
 import tempfile
 import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import resources
 from pathlib import Path
 from xml.sax.saxutils import quoteattr
@@ -18,13 +19,16 @@ from twinwright.simulation.fmi.native import compile_shared, compiler
 from twinwright.simulation.fmi.platforms import SourceList, host_platforms
 from twinwright.simulation.fmi.read import parse_description
 
-FLAGS = ("-O2", "-fPIC", "-shared", "-fvisibility=hidden", "-w")
+FLAGS = ("-O2", "-fPIC", "-shared", "-w")
+_OWN_FLAGS = ("-fvisibility=hidden",)  # what FMI names is exported by our declarations; other sources may bring some that do not
 _LANGUAGE = {".c": "-std=gnu99", ".cc": "-std=c++14", ".cpp": "-std=c++14", ".cxx": "-std=c++14"}
 _HEADERS = (".h", ".hpp", ".inc")
 
 
 def compile_sources(folder: Path, sources: SourceList, major: int, target: Path, identifier: str | None = None) -> None:
     """Compile files of `folder` into the shared library `target`. Raises OSError with what the compiler said."""
+    if sys.platform == "linux":
+        sources = replace(sources, options=(*sources.options, "-Wl,-Bsymbolic"))  # its own functions, whatever else is called like them
     with resources.as_file(resources.files(__package__).joinpath("include")) as include:
         places = [folder, folder / "sources", *(folder / name for name in sources.includes)]
         command = [compiler(), *FLAGS, *(f"-I{place}" for place in places), f"-I{include}", *sources.definitions, *sources.options]
@@ -33,7 +37,8 @@ def compile_sources(folder: Path, sources: SourceList, major: int, target: Path,
             command.append(f"-DMODEL_IDENTIFIER={identifier}")
         suffixes = {Path(name).suffix for name in sources.files}
         command += [_LANGUAGE[".c"]] if suffixes <= {".c"} else []
-        compile_shared([*command, *(str(folder / name) for name in sources.files)], target)
+        libraries = [] if suffixes <= {".c"} else ["-lstdc++"]
+        compile_shared([*command, *(str(folder / name) for name in sources.files), *libraries], target)
 
 
 def build_fmu(
@@ -119,7 +124,7 @@ def _binary(files: _Files, major: int, identifier: str) -> bytes:
     with tempfile.TemporaryDirectory(prefix="twinwright-") as name:
         target = Path(name) / f"{identifier}.so"
         folders = sorted({str(path.parent.resolve()) for path in (*files.code, *files.headers)})
-        sources = SourceList(tuple(str(path.resolve()) for path in files.code), options=tuple(f"-I{one}" for one in folders))
+        sources = SourceList(tuple(str(path.resolve()) for path in files.code), options=(*_OWN_FLAGS, *(f"-I{one}" for one in folders)))
         try:
             compile_sources(Path(name), sources, major, target, identifier)
         except OSError as error:

@@ -62,12 +62,15 @@ class _Checker:
         md = self.md
         if not md.interfaces:
             self.find("error", "no <CoSimulation> or <ModelExchange>: it can't be run as anything", "root", 1, "Export it as one of them")
+        alone = any(not one.has("needsExecutionTool") for one in md.interfaces if one.kind != "se")
         for one in md.interfaces:
             if not re.fullmatch(r"[A-Za-z_]\w*", one.identifier, re.ASCII):
                 self.find("error", f"modelIdentifier '{one.identifier[:80]}' is no C identifier", "identifier", None, "Rename the model")
             if one.has("needsExecutionTool"):
                 tool = md.tool or "the tool that made it"
-                self.find("error", f"it needs {tool} installed and running ({KIND_NAMES[one.kind]})", "root", None, "Export it stand-alone")
+                severity: Severity = "warning" if alone else "error"
+                message = f"it needs {tool} installed and running ({KIND_NAMES[one.kind]})"
+                self.find(severity, message, "root", None, "Run it as another kind" if alone else "Export it stand-alone")
         if md.naming not in ("flat", "structured"):
             self.find("warning", f"variableNamingConvention is '{md.naming[:40]}'", "names", None, "Write flat or structured")
         start, stop, step = md.experiment.start or 0.0, md.experiment.stop, md.experiment.step

@@ -87,6 +87,12 @@ class Variable:
     alias_of: str | None = None
     set_once: bool = False  # canHandleMultipleSetPerTimeInstant="false"
 
+    @property
+    def settable(self) -> bool:
+        """Whether it may be given a start value."""
+        given = self.causality in ("input", "parameter", "structuralParameter") or self.initial in ("exact", "approx")
+        return given and self.variability != "constant" and self.type != "Clock"
+
 
 @dataclass(frozen=True, slots=True)
 class Interface:

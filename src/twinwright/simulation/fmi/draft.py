@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,11 @@ from twinwright.simulation.fmi.description import NUMERIC, Kind, ModelDescriptio
 from twinwright.simulation.fmi.grid import is_linear
 from twinwright.simulation.fmi.library import choose
 from twinwright.simulation.fmi.read import read_description
-from twinwright.simulation.fmi.unit_table import port_unit
+from twinwright.simulation.fmi.unit_table import port_unit, to_variable
 from twinwright.simulation.protocol import ModelError
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_WORDS = frozenset({"true", "false", "yes", "no", "on", "off", "null"})  # that YAML takes for something else than text
 
 
 def draft_model(path: Path, kind: Kind | None = None) -> str:
@@ -33,7 +35,7 @@ def draft_model(path: Path, kind: Kind | None = None) -> str:
         f"name: {name}",
         "version: 1.0.0",
         "kind: fmu",
-        f"artefact: {path.name}",
+        f"artefact: {path.name if re.fullmatch(r'[A-Za-z][A-Za-z0-9_.-]*', path.name) else json.dumps(path.name)}",
         *([f"run: {interface.kind}"] if len(md.interfaces) > 1 else []),
         "# interface: dtmi:example:Thing;1",
     ]
@@ -50,11 +52,16 @@ def draft_model(path: Path, kind: Kind | None = None) -> str:
 def _section(md: ModelDescription, section: str, causality: str, used: set[str]) -> list[str]:
     rows = []
     for variable in md.of_causality(causality):
-        if variable.type not in NUMERIC or variable.alias_of is not None:
+        if variable.type not in NUMERIC or variable.alias_of is not None or (section == "parameters" and not _starts(variable)):
             continue
         for element, label in elements(md, variable):
             rows.append(f"  {_row(md, section, variable, element, label, used)}")
     return [f"{section}:", *rows] if rows else []
+
+
+def _starts(variable: Variable) -> bool:
+    """Whether the FMU gives a value that a parameter can have; without one, or beyond all bounds, it is left to the FMU."""
+    return variable.start is not None and variable.variability != "constant" and all(math.isfinite(one) for one in variable.start)
 
 
 def elements(md: ModelDescription, variable: Variable) -> list[tuple[int, str]]:
@@ -75,14 +82,24 @@ def _row(md: ModelDescription, section: str, variable: Variable, element: int, l
     if unit is not None:
         fields["unit"] = unit
     if section == "parameters":
-        start = variable.start or (0,)
-        fields["value"] = float(start[element if len(start) > 1 else 0])
+        start = variable.start or ()
+        fields["value"] = _at_port(md, variable, unit, start[element if len(start) > 1 else 0])
     elif section == "inputs" and is_linear(variable):
         fields["hold"] = "linear"
-    if section != "parameters" and (variable.minimum is not None or variable.maximum is not None):
-        fields["range"] = [variable.minimum, variable.maximum]
+    limits = [one if one is not None and math.isfinite(one) else None for one in (variable.minimum, variable.maximum)]
+    if section != "parameters" and limits != [None, None]:
+        fields["range"] = [None if one is None else _at_port(md, variable, unit, one) for one in limits]
     about = f"  # {' '.join(variable.description.split())}" if variable.description else ""
-    return f"{name}: {{{', '.join(f'{key}: {_text(value)}' for key, value in fields.items())}}}{about}"
+    key = json.dumps(name) if name.lower() in _WORDS else name
+    return f"{key}: {{{', '.join(f'{key}: {_text(value)}' for key, value in fields.items())}}}{about}"
+
+
+def _at_port(md: ModelDescription, variable: Variable, unit: str | None, value: Any) -> float:
+    """A value of the FMU in the unit of the port, which is SI where the FMU's own is not one of ours."""
+    if unit is None:
+        return float(value)
+    found = to_variable(md, variable, unit)
+    return float(value) if found.factor == 1.0 and found.offset == 0.0 else (value - found.offset) / found.factor
 
 
 def _text(value: Any) -> str:

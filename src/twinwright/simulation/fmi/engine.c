@@ -520,10 +520,13 @@ static double first_step(const Engine *e, const double *dx, double span) {
   return fmin(h, span);
 }
 
+/* An explicit method gets through a stiff model by steps that stay short: after so many between two samples, and so far to go. */
+enum { MANY_STEPS = 100000, FAR = 10000000 };
+
 static int integrate(Engine *e, const Interval *in, double *t, double end, Report *report) {
   double *k[7], *y = e->work + 7 * e->nx, *mid = y + e->nx, *z = e->work + 13 * e->nx;
   for (int s = 0; s < 7; s++) k[s] = e->work + s * e->nx;
-  int64_t quiet = 0;
+  int64_t quiet = 0, begun = report->steps;
   while (*t < end) {
     double target = fmin(end, e->next_event);
     if (target <= *t) {
@@ -577,6 +580,8 @@ static int integrate(Engine *e, const Interval *in, double *t, double end, Repor
     if (e->nz) memcpy(e->z, z, sizeof(double) * (size_t)e->nz);
     *t = reached;
     report->steps++;
+    if (e->method == DOPRI5 && report->steps - begun > MANY_STEPS && end - *t > FAR * e->h)
+      return fail(report, TOO_SMALL_STEP, 0, GET_DERIVATIVES, *t);
     for (int j = 0; j < e->nx; j++)
       if (!isfinite(e->x[j])) return fail(report, NOT_FINITE, j, GET_STATES, *t);
     int step_event = 0, terminate = 0;

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import itertools
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,11 +75,18 @@ def _default_step(experiment: Experiment, span: float, warnings: list[str]) -> f
         while span / chosen > MAX_DEFAULT_SAMPLES:
             chosen *= 2
         if chosen != step:
-            warnings.append(f"the default step of {step:g} s would give {span / step:.3g} samples: every {chosen:g} s is taken")
+            warnings.append(f"the default step of {step:g} s would give {span / step:.3g} samples: every {chosen:g} s is recorded")
         return chosen
     rough = span / 1000
     power = 10.0 ** math.floor(math.log10(rough))
     return float(next(power * one for one in (1, 2, 5, 10) if power * one >= rough * (1 - _CLOSE)))
+
+
+def communication_steps(experiment: Experiment, step: float | None, samples: Floats) -> int:
+    """How many steps of co-simulation lie between two samples: more than one where the default ones were too many to record each."""
+    if step is not None or experiment.step is None or not experiment.step > 0:
+        return 1
+    return max(1, round(float(samples[1] - samples[0]) / experiment.step))
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,11 +122,19 @@ def read_inputs(path: Path, description: ModelDescription, sizes: dict[int, int]
             raise TooLargeError(f"{path.stat().st_size} bytes", where=str(path), remedy=f"At most {MAX_CSV_BYTES} are read")
         with path.open(newline="", encoding="utf-8-sig") as file:
             rows = list(csv.reader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except OSError as error:
+        raise UsageError(f"can't be read: {error.strerror}", where=str(path), remedy="Name a CSV file of inputs") from None
+    except (UnicodeDecodeError, csv.Error) as error:
         raise UsageError(f"can't be read as CSV: {error}", where=str(path), remedy="Save it as CSV in UTF-8") from None
     if len(rows) < 2:
         raise UsageError("has no values", where=str(path), remedy="Write a header `time,u,...` and a line for each time")
+    if len(rows[0]) == 1 and ";" in rows[0][0]:
+        raise UsageError("has semicolons between its cells", where=str(path), remedy="Separate cells by commas; decimals have a point")
     variables = [element_of(description, name.strip().strip('"'), sizes, str(path), ("input", "parameter")) for name in rows[0][1:]]
+    count = Counter((one.name, element) for one, element in variables)
+    twice = next((name for name, (one, at) in zip(rows[0][1:], variables, strict=True) if count[one.name, at] > 1), None)
+    if twice is not None:
+        raise UsageError(f"'{twice[:80]}' has two columns", where=str(path), remedy="Remove one of them")
     times: list[float] = []
     columns: list[list[Any]] = [[] for _ in variables]
     for number, row in enumerate(rows[1:], 2):

@@ -59,11 +59,11 @@ class Instance:
         if status <= 1:
             return
         self.dead = self.dead or status == FATAL
-        said = self.loops.last_message()
+        said = self.loops.last_message().rstrip(" .\n")
         told = _STATUS[status] if 0 <= status < len(_STATUS) else str(status)
         at = "" if time is None else f" at t = {time:g} s"
         message = f"fmi{self.major}{name} answered {told}{at}" + (f": {said}" if said else "")
-        raise ModelError("raised", message, remedy="See the log of the run; `logging: true` makes the FMU say more")
+        raise ModelError("raised", message, remedy="See the log of the run; `logging: true`, or --log, makes the FMU say more")
 
     # --- values ---
 

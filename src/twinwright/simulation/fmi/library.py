@@ -91,12 +91,13 @@ class Library:
 
 
 def choose(description: ModelDescription, kind: Kind | None) -> Interface:
-    """The interface to run: the kind asked for, or co-simulation where there is one. Raises ModelError (`refused`)."""
+    """The interface to run: the kind asked for, or co-simulation where there is one that needs no tool. Raises ModelError (`refused`)."""
     order: tuple[Kind, ...] = (kind,) if kind else ("cs", "me")
-    found = next((one for wanted in order if (one := description.interface(wanted))), None)
-    if found is None:
+    there = [one for wanted in order if (one := description.interface(wanted))]
+    if not there:
         have = ", ".join(one.kind for one in description.interfaces) or "none"
         raise ModelError("refused", f"{description.name} can't be run as {' or '.join(order)}", remedy=f"Kinds that it has: {have}")
+    found = next((one for one in there if not one.has("needsExecutionTool")), there[0])
     if found.has("needsExecutionTool"):
         tool = description.tool or "the tool that made it"
         raise ModelError(

@@ -6,6 +6,7 @@ import platform
 import re
 import sys
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 from twinwright.errors import UsageError
 from twinwright.simulation.fmi.archive import Archive
@@ -68,9 +69,13 @@ def source_list(archive: Archive, description: ModelDescription, interface: Inte
         found = _build_description(archive, interface)
         if found is not None:
             return found
-    names = interface.sources
-    there = tuple(f"sources/{name}" for name in names if f"sources/{name}" in archive.files)
-    return SourceList(there) if there and len(there) == len(names) and description.major == 2 else None
+    names = tuple(_below_sources(name) for name in interface.sources)
+    return SourceList(names) if names and description.major == 2 and all(name in archive.files for name in names) else None
+
+
+def _below_sources(name: str) -> str:
+    """A listed file by its name in the archive; some tools write `./util/list.c`."""
+    return f"sources/{PurePosixPath(name.replace(chr(92), '/')).as_posix()}"
 
 
 def _build_description(archive: Archive, interface: Interface) -> SourceList | None:
@@ -83,9 +88,9 @@ def _build_description(archive: Archive, interface: Interface) -> SourceList | N
         if (where is not None and where != own_platform()) or not sets:
             continue
         nodes = [node for one in sets for node in one.children]
-        files = tuple(f"sources/{node.attributes.get('name', '')}" for node in nodes if node.tag == "SourceFile")
+        files = tuple(_below_sources(node.attributes.get("name", "")) for node in nodes if node.tag == "SourceFile")
         definitions = tuple(_definition(node.attributes) for node in nodes if node.tag == "PreprocessorDefinition")
-        includes = tuple(f"sources/{node.attributes.get('name', '')}" for node in nodes if node.tag == "IncludeDirectory")
+        includes = tuple(_below_sources(node.attributes.get("name", "")) for node in nodes if node.tag == "IncludeDirectory")
         if files and all(name in archive.files for name in files):
             return SourceList(files, definitions, includes)
     return None

@@ -28,6 +28,9 @@ _D = (
 )  # fmt: skip
 
 
+MANY_STEPS, FAR = 100_000, 10_000_000  # as in engine.c
+
+
 class Exchange(Loop):
     """Model exchange: integration, and events of state, time, step and inputs."""
 
@@ -145,7 +148,7 @@ class Exchange(Loop):
         return False
 
     def integrate(self, interval: Any, t: float, end: float) -> float:
-        quiet = 0
+        quiet, begun = 0, self.report.steps
         while t < end:
             target = min(end, self.e.next_event)
             if target <= t:
@@ -174,6 +177,9 @@ class Exchange(Loop):
             self.x[:], self.z[:] = y, z
             t = reached
             self.report.steps += 1
+            explicit = self.e.method == abi.METHODS["dopri5"]
+            if explicit and self.report.steps - begun > MANY_STEPS and end - t > FAR * self.e.h:
+                raise self.fail(abi.TOO_SMALL_STEP, 0, abi.GET_DERIVATIVES, t)
             wrong = np.flatnonzero(~np.isfinite(self.x))
             if wrong.size:
                 raise self.fail(abi.NOT_FINITE, 0, int(wrong[0]), t)

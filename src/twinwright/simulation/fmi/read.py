@@ -40,6 +40,8 @@ _TABLES_3 = {
 _CAUSALITIES = ("parameter", "calculatedParameter", "input", "output", "local", "independent", "structuralParameter", "dependent")
 _VARIABILITIES = ("constant", "fixed", "tunable", "discrete", "continuous")
 _INITIALS = ("exact", "approx", "calculated")
+_BOOLEANS: Mapping[str, bool] = {"true": True, "1": True, "false": False, "0": False}
+_NUMBERS = frozenset({"maxOutputDerivativeOrder", "recommendedIntermediateInputSmoothness", "fixedInternalStepSize"})
 
 
 def read_description(archive: Archive) -> ModelDescription:
@@ -162,7 +164,7 @@ class _Reader:
         for node in self.root.children:
             kind = _KINDS.get(node.tag)
             if kind is not None:
-                flags = {name: _flag(text) for name, text in node.attributes.items() if name != "modelIdentifier"}
+                flags = {name: _flag(name, text) for name, text in node.attributes.items() if name != "modelIdentifier"}
                 sources = tuple(file.attributes.get("name", "") for file in node.under("SourceFiles"))
                 found.append(Interface(kind, self.required(node, "modelIdentifier"), flags, sources))
         return tuple(found)
@@ -313,9 +315,11 @@ def _float(text: str) -> float | None:
         return None
 
 
-def _flag(text: str) -> bool | int | float | str:
-    if text in ("true", "false"):
-        return text == "true"
+def _flag(name: str, text: str) -> bool | int | float | str:
+    """All flags but a few are booleans, which XML Schema also writes as 1 and 0."""
+    truth = _BOOLEANS.get(text.strip())
+    if truth is not None and (name not in _NUMBERS or text.strip().isalpha()):
+        return truth
     if text.isdigit() and len(text) < 10:
         return int(text)
     number = _float(text)
@@ -327,7 +331,7 @@ def _value(text: str, kind: str) -> Any:
     if kind == "String":
         return text
     if kind == "Boolean":
-        return {"true": True, "1": True, "false": False, "0": False}.get(text.strip())
+        return _BOOLEANS.get(text.strip())
     if kind in FLOATS:
         return _float(text)
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from ctypes import c_size_t, c_void_p
 from pathlib import Path
@@ -101,8 +102,7 @@ class Unit:
         variable = self.description.by_name.get(name)
         if variable is None:
             raise ModelError("refused", f"the FMU has no variable '{name}'")
-        settable = variable.causality in ("input", "parameter", "structuralParameter") or variable.initial in ("exact", "approx")
-        if variable.variability == "constant" or not settable or variable.type == "Clock":
+        if not variable.settable:
             raise ModelError(
                 "refused", f"'{name}' can't be set: its causality is {variable.causality}, its initial {variable.initial}",
                 remedy="Set a parameter, an input, or a variable that starts exact or approx",
@@ -116,6 +116,10 @@ class TerminatedError(ModelError):
     def __init__(self, what: str, rows: int) -> None:
         super().__init__("raised", what, remedy="This is its own decision: see its log, or run it for a shorter time")
         self.rows = rows
+
+
+class StiffError(ModelError):
+    """An explicit method would take for ever: an implicit one is needed."""
 
 
 class Session:
@@ -231,7 +235,18 @@ class Session:
             from twinwright.simulation.fmi.python_engine import exchange_by_scipy
 
             exchange_by_scipy(self.engine, times, inputs, outputs, self.report, self.settings.method)
+        if self.report.code == abi.TERMINATED:
+            self._last(times, outputs)
         self.judge()
+
+    def _last(self, times: Floats, outputs: Floats) -> None:
+        """The sample at which the FMU ended by itself, where it is one: it was reached, and what it gives there can be had."""
+        rows, told = max(int(self.report.rows), 1), Report()
+        if rows < times.size and math.isclose(self.report.time, times[rows], rel_tol=1e-9):
+            row = np.zeros(max(len(self.outputs), 1))
+            self.unit.loops.outputs(self.engine, float(times[rows]), row, told)
+            if told.code == abi.OK:
+                outputs[rows], self.report.rows = row[: len(self.outputs)], rows + 1
 
     def judge(self) -> None:
         """Raise what the loop reported."""
@@ -251,13 +266,11 @@ class Session:
             )
         if report.code == abi.TERMINATED:
             raise TerminatedError(f"the FMU ended the simulation {at}", max(int(report.rows), 1))
+        if report.code == abi.TOO_SMALL_STEP:
+            raise StiffError("raised", f"the step became too small: the model is stiff or jumps {at}", remedy="Use method BDF or Radau")
         messages = {
             abi.DISCARDED: ("the FMU can't do this step", "Try a shorter step"),
             abi.ENDLESS_EVENTS: ("events follow each other without end", "Look for a condition that undoes itself (Zeno)"),
-            abi.TOO_SMALL_STEP: (
-                "the step became too small: the model is stiff or jumps",
-                "Loosen the tolerance, or use method BDF or Radau",
-            ),
         }
         what, remedy = messages[report.code]
         raise ModelError("raised", f"{what} {at}", remedy=remedy)

@@ -18,10 +18,10 @@ from twinwright.simulation.child import Failure, Limits, Sandbox, Success
 from twinwright.simulation.digest import digest, engine_versions, platform_tag
 from twinwright.simulation.fmi.archive import Archive, read_archive
 from twinwright.simulation.fmi.description import NUMERIC, Kind, ModelDescription, Variable
-from twinwright.simulation.fmi.grid import choose_grid, element_of, is_linear, parse_value, put_on_grid, read_inputs
+from twinwright.simulation.fmi.grid import choose_grid, communication_steps, element_of, is_linear, parse_value, put_on_grid, read_inputs
 from twinwright.simulation.fmi.library import choose
 from twinwright.simulation.fmi.read import read_description
-from twinwright.simulation.fmi.unit_table import port_unit, to_variable
+from twinwright.simulation.fmi.unit_table import own_unit, to_variable
 from twinwright.simulation.protocol import ModelError
 from twinwright.simulation.trajectory import check_finite
 
@@ -42,9 +42,10 @@ class RunRequest:
     kind: Kind | None = None
     settings: Mapping[str, str] = field(default_factory=dict)
     inputs: Path | None = None
-    method: str = "dopri5"
+    method: str | None = None  # of model exchange; None: dopri5, and BDF where that finds the model stiff
     tolerance: float | None = None
     logging: bool = False
+    record: Sequence[str] = ()  # variables of whatever causality, beside the outputs
     limits: Limits = field(default_factory=Limits)
 
 
@@ -70,6 +71,9 @@ def run_fmu(request: RunRequest) -> dict[str, Any]:
     numeric = [index for index, (one, _) in enumerate(columns) if one.type in NUMERIC]
     matrix = np.column_stack([values[index] for index in numeric]) if numeric else np.zeros((grid.points.size, 0))
     texts = [index for index in range(len(columns)) if index not in numeric]
+    outputs = _recorded(description, request.record)
+    if not outputs:
+        warnings.append("the FMU has no variable of causality output: nothing is recorded. Name what to record with --record")
     payload = {
         "kind": interface.kind,
         "starts": {name: list(one) for name, one in starts.items()},
@@ -78,13 +82,23 @@ def run_fmu(request: RunRequest) -> dict[str, Any]:
         "inputs": [[columns[index][0].name, columns[index][1]] for index in numeric],
         "values": np.ascontiguousarray(matrix),
         "texts": {columns[index][0].name: list(values[index]) for index in texts},
-        "outputs": [one.name for one in description.of_causality("output")],
+        "outputs": outputs,
         "method": request.method,
         "tolerance": request.tolerance,
         "max_step": float(np.diff(samples).max()),
+        "substeps": communication_steps(description.experiment, request.step, samples),
         "logging": request.logging,
     }
     return {"runs": [_run(request, archive, description, sizes, payload, warnings)]}
+
+
+def _recorded(description: ModelDescription, more: Sequence[str]) -> list[str]:
+    """The names of the outputs, and of what is recorded beside them. Raises UsageError."""
+    for name in more:
+        variable = description.by_name.get(name) or element_of(description, name, {}, "--record")[0]
+        if variable.name != name or variable.type == "Clock":
+            raise UsageError(f"'{name}' is no variable with values", where="--record", remedy=f"Name all of '{variable.name}'")
+    return list(dict.fromkeys([*(one.name for one in description.of_causality("output")), *more]))
 
 
 def _run(
@@ -129,7 +143,7 @@ def _outputs(description: ModelDescription, sizes: dict[int, int], outcome: Succ
             values = block.reshape((len(times), *shape)).tolist()
         else:
             values = [row if shape else row[0] for row in texts.get(name, [[""]] * len(times))]
-        found[name] = {"times": times, "values": values, "unit": port_unit(description, variable) or variable.unit}
+        found[name] = {"times": times, "values": values, "unit": own_unit(description, variable)}
     return found
 
 
@@ -147,6 +161,10 @@ def _starts(description: ModelDescription, settings: Mapping[str, str]) -> tuple
         variable, element = element_of(description, name, sizes, "--set")
         filled = starts.setdefault(variable.name, _filled(description, variable, sizes))
         filled[element] = parse_setting(description, variable, settings[name], f"--set {name}")
+    for one in (description.by_name[name] for name in starts):
+        if not one.settable:
+            what = f"'{one.name}' can't be set: its causality is {one.causality}, its initial {one.initial}"
+            raise UsageError(what, where="--set", remedy="Set a parameter, an input, or a variable that starts exact or approx")
     return dict(starts), sizes
 
 
@@ -182,8 +200,19 @@ def prepare_child(payload: dict[str, Any], folder: Path) -> None:
 
 def run_child(payload: dict[str, Any], folder: Path) -> dict[str, Any]:
     """One run: `numbers` (samples, columns), `texts` by variable, `rows`, `warnings`. Raises ModelError."""
+    from twinwright.simulation.fmi.session import StiffError
+
     prepare_child(payload, folder)
-    return _Run(_units[str(folder)], payload).answer()
+    unit = _units[str(folder)]
+    if payload["method"] is not None:
+        return _Run(unit, payload).answer()
+    explicit = _Run(unit, payload | {"method": "dopri5"})
+    try:
+        return explicit.answer()
+    except StiffError:
+        explicit.session.instance.free()
+    answer = _Run(unit, payload | {"method": "BDF"}).answer()
+    return {**answer, "warnings": ["the model is stiff: it was integrated by BDF, not by dopri5. --method says which", *answer["warnings"]]}
 
 
 class _Run:
@@ -204,7 +233,8 @@ class _Run:
         points = payload["points"]
         clocks = any(one.type == "Clock" for one in md.variables)
         settings = Settings(
-            method=payload["method"], max_step=payload["max_step"], tolerance=payload["tolerance"], logging=payload["logging"],
+            method=payload["method"], max_step=payload["max_step"], substeps=payload["substeps"],
+            tolerance=payload["tolerance"], logging=payload["logging"],
             event_mode=clocks and unit.interface.has("hasEventMode"), stop=float(points[-1]),
         )  # fmt: skip
         self.session = Session(unit, inputs, outputs, settings)

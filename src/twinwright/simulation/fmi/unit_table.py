@@ -65,6 +65,12 @@ def port_unit(description: ModelDescription, variable: Variable) -> str | None:
     return si_unit(definition.exponents) if definition and definition.exponents is not None else None
 
 
+def own_unit(description: ModelDescription, variable: Variable) -> str | None:
+    """The unit that the FMU's values of a variable are in: in our spelling where we know it, else as the FMU calls it."""
+    name = None if is_plain(variable.unit) else named(variable.unit or "", description.units.get(variable.unit or ""))
+    return name or variable.unit
+
+
 def to_variable(description: ModelDescription, variable: Variable, unit: str | None) -> Affine:
     """The map from values in `unit` to those that the variable has in the FMU. Raises UnitError for another dimension.
 

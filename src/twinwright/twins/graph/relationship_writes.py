@@ -123,7 +123,7 @@ def patch_relationship(draft: Draft, source: str, id: str, patch: Any, if_match:
     require_match(if_match, etag_of(edge))
     operations = parse_patch(patch)
     for operation in operations:
-        if operation.path[0].startswith("$"):
+        if any(one[0].startswith("$") for one in (operation.path, operation.source) if one is not None):
             raise operation.refuse("only properties can be changed", "Put the relationship anew")
     properties = _copied(edge.properties)
     apply_patch(properties, operations)

@@ -50,7 +50,9 @@ def patch_twin(draft: Draft, id: str, patch: Any, if_match: str | None, componen
 
 def _within(component: str, life: Lifetime, operation: Operation, ontology: Ontology) -> Operation:
     """An operation on a component as one on the twin."""
-    inner = replace(operation, path=(*component.split("/"), *operation.path))
+    names = tuple(component.split("/"))
+    source = None if operation.source is None else (*names, *operation.source)
+    inner = replace(operation, path=(*names, *operation.path), source=source)
     if bodies.component_of(life.interface, component, ontology) is None:
         raise inner.refuse("could not resolve the path", f"{life.interface} has no component '{component[:80]}'")
     return inner
@@ -74,6 +76,8 @@ def _plan(life: Lifetime, operations: Sequence[Operation], draft: Draft) -> _Pla
             _source_time(operation, plan, draft.now)
         elif any(token.startswith("$") for token in operation.path[:1]):
             raise operation.refuse("it can't be changed", "Leave it out")
+        elif operation.source is not None and ("$metadata" in operation.source or operation.source[0].startswith("$")):
+            raise operation.refuse("only values can be moved and copied", "Name a property in `from`")
         else:
             _value_step(operation, plan, components, draft)
     return plan
@@ -103,24 +107,29 @@ def _source_time(operation: Operation, plan: _Plan, now: int) -> None:
 
 
 def _value_step(operation: Operation, plan: _Plan, components: frozenset[str], draft: Draft) -> None:
-    depth = 0
-    while depth < len(operation.path) and "/".join(operation.path[: depth + 1]) in components:
-        depth += 1
-    if depth < len(operation.path):
-        if operation.op != "test":
-            plan.touched["/".join(operation.path[: depth + 1])] = None
-        plan.steps.append(operation)
-        return
     path = "/".join(operation.path)
-    if operation.op in ("add", "replace"):
+    if operation.op in ("add", "replace") and path in components:
         ontology = draft.world.ontology
         interface = bodies.component_of(plan.interface, path, ontology)
         if interface is not None:
             bodies.read_component(operation.value, interface, ontology, (operation.index, "value"), path, draft.now, plan.body)
         operation = replace(operation, value=_without_metadata(operation.value))
     if operation.op != "test":
-        plan.whole[path] = None
+        _touch(operation.path, plan, components)
+    if operation.op == "move" and operation.source is not None:
+        _touch(operation.source, plan, components)
     plan.steps.append(operation)
+
+
+def _touch(tokens: tuple[str, ...], plan: _Plan, components: frozenset[str]) -> None:
+    """Note whose value changes: that of a property, or all of a component."""
+    depth = 0
+    while depth < len(tokens) and "/".join(tokens[: depth + 1]) in components:
+        depth += 1
+    if depth < len(tokens):
+        plan.touched["/".join(tokens[: depth + 1])] = None
+    else:
+        plan.whole["/".join(tokens)] = None
 
 
 def _without_metadata(value: Any) -> Any:

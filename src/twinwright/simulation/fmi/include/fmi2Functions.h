@@ -155,6 +155,53 @@ FMI2_Export fmi2Status fmi2GetIntegerStatus(fmi2Component, const fmi2StatusKind,
 FMI2_Export fmi2Status fmi2GetBooleanStatus(fmi2Component, const fmi2StatusKind, fmi2Boolean *);
 FMI2_Export fmi2Status fmi2GetStringStatus(fmi2Component, const fmi2StatusKind, fmi2String *);
 
+/* The types of the functions, by which some sources declare their own. */
+#define fmi2TypeOf(name) typedef __typeof__(name) name##TYPE
+fmi2TypeOf(fmi2GetTypesPlatform);
+fmi2TypeOf(fmi2GetVersion);
+fmi2TypeOf(fmi2SetDebugLogging);
+fmi2TypeOf(fmi2Instantiate);
+fmi2TypeOf(fmi2FreeInstance);
+fmi2TypeOf(fmi2SetupExperiment);
+fmi2TypeOf(fmi2EnterInitializationMode);
+fmi2TypeOf(fmi2ExitInitializationMode);
+fmi2TypeOf(fmi2Terminate);
+fmi2TypeOf(fmi2Reset);
+fmi2TypeOf(fmi2GetReal);
+fmi2TypeOf(fmi2GetInteger);
+fmi2TypeOf(fmi2GetBoolean);
+fmi2TypeOf(fmi2GetString);
+fmi2TypeOf(fmi2SetReal);
+fmi2TypeOf(fmi2SetInteger);
+fmi2TypeOf(fmi2SetBoolean);
+fmi2TypeOf(fmi2SetString);
+fmi2TypeOf(fmi2GetFMUstate);
+fmi2TypeOf(fmi2SetFMUstate);
+fmi2TypeOf(fmi2FreeFMUstate);
+fmi2TypeOf(fmi2SerializedFMUstateSize);
+fmi2TypeOf(fmi2SerializeFMUstate);
+fmi2TypeOf(fmi2DeSerializeFMUstate);
+fmi2TypeOf(fmi2GetDirectionalDerivative);
+fmi2TypeOf(fmi2EnterEventMode);
+fmi2TypeOf(fmi2NewDiscreteStates);
+fmi2TypeOf(fmi2EnterContinuousTimeMode);
+fmi2TypeOf(fmi2CompletedIntegratorStep);
+fmi2TypeOf(fmi2SetTime);
+fmi2TypeOf(fmi2SetContinuousStates);
+fmi2TypeOf(fmi2GetDerivatives);
+fmi2TypeOf(fmi2GetEventIndicators);
+fmi2TypeOf(fmi2GetContinuousStates);
+fmi2TypeOf(fmi2GetNominalsOfContinuousStates);
+fmi2TypeOf(fmi2SetRealInputDerivatives);
+fmi2TypeOf(fmi2GetRealOutputDerivatives);
+fmi2TypeOf(fmi2DoStep);
+fmi2TypeOf(fmi2CancelStep);
+fmi2TypeOf(fmi2GetStatus);
+fmi2TypeOf(fmi2GetRealStatus);
+fmi2TypeOf(fmi2GetIntegerStatus);
+fmi2TypeOf(fmi2GetBooleanStatus);
+fmi2TypeOf(fmi2GetStringStatus);
+
 #ifdef __cplusplus
 }
 #endif
