@@ -97,6 +97,10 @@ def test_a_database_of_another_encoding_is_refused(postgres):
         PostgresStore(postgres.dsn("latin"))
 
 
+def test_the_server_compiles_no_read(opened):
+    assert opened()._rows(SYSTEM, "SHOW jit") == [("off",)]
+
+
 # --- a server that goes away ------------------------------------------------------------------------------------------
 
 
