@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ SKIPS = {
     "xfailed": "import pytest\n\n@pytest.mark.xfail\ndef test_one():\n    assert False\n",
 }
 FOR_DATA = "import pytest\n\ndef test_one():\n    pytest.skip('../shared/data is not on this machine')\n"
+FOR_A_MOUNT = "import pytest\n\ndef test_one():\n    pytest.skip('no file system can be mounted on this machine')\n"
 ROOM = "def half(x):\n    if x:\n        return 1\n    return 2\n"
 
 
@@ -29,11 +31,11 @@ def repository(tmp_path: Path) -> Path:
     return root
 
 
-def run_pytest(root: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def run_pytest(root: Path, *arguments: str, under: Sequence[str] = (), **environment: str) -> subprocess.CompletedProcess[str]:
     inherited = {key: value for key, value in os.environ.items() if not key.startswith(("COV", "TWINWRIGHT_", "PYTEST"))}
     (root / "pytest.ini").write_text("[pytest]\naddopts = -q -p no:cacheprovider\n")
     return subprocess.run(
-        [sys.executable, "-m", "pytest", *arguments, "tests"],
+        [*under, sys.executable, "-m", "pytest", *arguments, "tests"],
         cwd=root,
         env={**inherited, "PYTHONPATH": str(root), **environment},
         capture_output=True,
@@ -51,11 +53,16 @@ def test_every_way_to_skip_fails_where_skips_are_forbidden(repository: Path) -> 
         assert any(f"test_{name}.py" in line and "skips are forbidden here" in line for line in forbidden.stdout.splitlines())
 
 
-def test_only_data_that_is_really_absent_may_be_a_reason(repository: Path) -> None:
-    (repository / "tests" / "test_it.py").write_text(FOR_DATA)
-    assert run_pytest(repository, TWINWRIGHT_FORBID_SKIPS="1").returncode == 0
+def test_only_what_is_really_not_there_may_be_a_reason(repository: Path) -> None:
+    (repository / "tests" / "test_data.py").write_text(FOR_DATA)
+    (repository / "tests" / "test_mount.py").write_text(FOR_A_MOUNT)
+    without = ["setpriv", "--bounding-set", "-sys_admin"] if os.geteuid() == 0 else []
+    assert run_pytest(repository, under=without, TWINWRIGHT_FORBID_SKIPS="1").returncode == 0
     (repository.parent / "shared" / "data").mkdir(parents=True)
-    assert run_pytest(repository, TWINWRIGHT_FORBID_SKIPS="1").returncode == 1
+    forbidden = run_pytest(repository, TWINWRIGHT_FORBID_SKIPS="1").stdout
+    assert "FAILED tests/test_data.py" in forbidden
+    may_mount = subprocess.run(["unshare", "--mount", "true"], capture_output=True).returncode == 0
+    assert ("FAILED tests/test_mount.py" in forbidden) == may_mount
 
 
 @pytest.mark.parametrize(("calls", "code"), [("half(0), half(1)", 0), ("half(0)", 1)])

@@ -138,7 +138,9 @@ def check_every_type_of_value_comes_back_as_it_was(case):
     assert found.schema.names == made.names
     assert [repr(row) for row in found.sort_by("twin").to_pylist()] == [repr(row) for row in given.to_pylist()]
     assert math.copysign(1.0, found.sort_by("twin")["v0"][1].as_py()) == -1.0
-    history = {(row["twin"], row["path"]): row for row in store.history(SYSTEM, Selection()).to_pylist()}
+    of_all, of_some = store.history(SYSTEM, Selection()), store.history(SYSTEM, Selection(lifetimes=(*range(6), 2**31 - 1)))
+    assert of_some.equals(of_all)
+    history = {(row["twin"], row["path"]): row for row in of_all.to_pylist()}
     assert [history[at, "n"]["int"] for at in range(5)] == wholes[:5]
     assert [history[at, "b"]["int"] for at in (0, 1, 2, 4)] == [1, 0, 1, 0]
     assert [history[at, "t"]["txt"] for at in range(5)] == texts[:5]

@@ -24,15 +24,19 @@ def programs() -> Path | None:
 
 
 class Server:
-    """`start` makes the cluster at first. PostgreSQL refuses root, so a run as root gives it to `nobody`."""
+    """Makes the cluster in a folder of its own in `within`, with further `options` of `initdb`. PostgreSQL refuses root, so a run as root
+    gives it to its `owner`."""
 
-    def __init__(self) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))  # short: the path of a socket is limited
+    owner = "nobody" if os.geteuid() == 0 else None
+
+    def __init__(self, *options: str, within: Path = Path("/tmp")) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="pg-", dir=within))  # short: the path of a socket is limited
         self._programs = programs()
-        self._as = {"user": "nobody", "group": "nogroup", "extra_groups": ()} if os.geteuid() == 0 else {}
-        if self._as:
-            shutil.chown(self.folder, "nobody", "nogroup")
-        self._run("initdb", "--pgdata", self._data, "--username", "twinwright", "--auth", "trust", "--encoding", "UTF8", "--no-sync")
+        self._as = {"user": self.owner, "group": "nogroup", "extra_groups": ()} if self.owner else {}
+        if self.owner:
+            shutil.chown(self.folder, self.owner)
+        always = ("--username", "twinwright", "--auth", "trust", "--encoding", "UTF8", "--no-sync")
+        self._run("initdb", "--pgdata", self._data, *always, *options)
 
     @property
     def _data(self) -> str:
@@ -43,10 +47,12 @@ class Server:
         done = subprocess.run(command, capture_output=True, text=True, cwd=self.folder, timeout=120, **self._as)
         assert done.returncode == 0, done.stderr
 
-    def start(self, *settings: str) -> None:
+    def start(self, *settings: str, again: bool = False) -> None:
+        """`again`: after a crash, of which something may be left."""
         given = [f"-c {setting}" for setting in ("listen_addresses=''", f"unix_socket_directories='{self.folder}'", *settings)]
         log = str(self.folder / "log")
-        self._run("pg_ctl", "start", "--pgdata", self._data, "--wait", "--log", log, "--options", " ".join(given))
+        how = ("restart", "--mode", "immediate") if again else ("start",)
+        self._run("pg_ctl", *how, "--pgdata", self._data, "--wait", "--log", log, "--options", " ".join(given))
 
     def stop(self, mode: str = "fast") -> None:
         """`immediate` is as a crash."""

@@ -14,7 +14,7 @@ from tests.storage.cut import Line
 from twinwright.clock import ManualClock
 from twinwright.errors import StoreError, UsageError
 from twinwright.governance.principals import SYSTEM
-from twinwright.storage import postgres_connections, postgres_lifecycle, postgres_sql, postgres_transaction
+from twinwright.storage import postgres_connections, postgres_copy, postgres_lifecycle, postgres_sql, postgres_transaction
 from twinwright.storage.layout import Counts, Selection
 from twinwright.storage.postgres import PostgresStore
 
@@ -107,6 +107,10 @@ def test_a_database_of_another_encoding_is_refused(postgres):
     postgres.execute("CREATE DATABASE latin TEMPLATE template0 ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C'")
     with pytest.raises(StoreError, match="server_encoding is LATIN1"):
         PostgresStore(postgres.dsn("latin"))
+
+
+def test_the_server_compiles_no_read(opened):
+    assert opened()._rows(SYSTEM, "SHOW jit") == [("off",)]
 
 
 # --- a server that goes away ------------------------------------------------------------------------------------------
@@ -278,15 +282,13 @@ def test_a_writer_that_stands_still_within_a_copy_is_rolled_back_too(opened, mon
     stalled, other = opened(shared=True), opened(shared=True, stalled=500_000)
     made, turns = table(other), []
 
-    class Slow(bytes):
-        def __getitem__(self, part):
-            turns.append(other.put_record(SYSTEM, "k", "b", {}))  # waits for the lock, while the server waits for the rest
-            return super().__getitem__(part)
+    def slow(rows):
+        for number, piece in enumerate(postgres_copy.pieces(rows)):
+            if number == 1:
+                turns.append(other.put_record(SYSTEM, "k", "b", {}))  # waits for the lock, while the server waits for the rest
+            yield piece
 
-    class Data:
-        data = Slow(b"x" * 10)
-
-    monkeypatch.setattr(postgres_transaction, "packed", lambda rows: Data)
+    monkeypatch.setattr(postgres_transaction, "pieces", slow)
     with pytest.raises(StoreError), write(stalled) as transaction:
         transaction.append_readings(made, rows(made, transaction.commit, (1, 5, 0, 1.0)))
     assert turns == [2]

@@ -62,6 +62,22 @@ def test_large_batches_fill_tables_of_their_own_whose_ranges_are_summarised_when
     assert all(rows[name] for name in full)
 
 
+def test_a_commit_after_which_the_connection_is_lost_is_made_all_the_same(store, postgres, monkeypatch):
+    table, heard, commit = furnished(store), [], PostgresStore._commit
+    store.on_commit(lambda done: heard.append(done.number))
+
+    def lost_then(self, transaction):
+        commit(self, transaction)
+        postgres.execute(f"SELECT pg_terminate_backend({self._con.info.backend_pid}, 60000)")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(PostgresStore, "_commit", lost_then)
+        append(store, table, LARGE, 0)
+    append(store, table, LARGE, 1_000)
+    assert heard == [2, 3]
+    assert sum(sizes(store)[0].values()) == 2 * LARGE
+
+
 def test_where_no_table_may_be_added_large_batches_go_to_the_one_with_the_index(store, monkeypatch):
     monkeypatch.setattr(postgres_bulk, "MOST", 1)
     table = furnished(store)

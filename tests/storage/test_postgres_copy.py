@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from twinwright.storage.postgres_copy import _HEADER, escaped, packed, unescaped, unpacked
+from twinwright.storage import postgres_copy
+from twinwright.storage.postgres_copy import _HEADER, escaped, packed, pieces, unescaped, unpacked
 
 SCHEMA = pa.schema(
     [("w", pa.int64()), ("k", pa.int8()), ("n", pa.int32()), ("x", pa.float64()), ("b", pa.bool_()), ("t", pa.string()), ("d", pa.binary())]
@@ -100,3 +101,15 @@ def test_rows_of_numbers_without_gaps_are_packed_as_those_with_some_are(rows):
     cut = [beside[at + 2 : at + row] for at in range(len(_HEADER), len(beside) - 2, row + 5)]
     assert [alone[at + 2 : at + row] for at in range(len(_HEADER), len(alone) - 2, row)] == cut
     assert str(unpacked([alone], wide.schema).to_pylist()) == str(wide.to_pylist())
+
+
+@settings(deadline=None)
+@given(rows, fixed, st.integers(1, 7))
+def test_pieces_are_the_whole_however_many_there_are(texts, numbers, most):
+    alike = pa.table([pa.array([row[j] for row in numbers], SCHEMA.field(j).type) for j in range(5)], names=SCHEMA.names[:5])
+    for some in (table(texts), alike):
+        whole = packed(some).tobytes()
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(postgres_copy, "_ROWS", most)
+            patched.setattr(postgres_copy, "_PIECE", most)
+            assert b"".join(piece.tobytes() for piece in pieces(some)) == whole

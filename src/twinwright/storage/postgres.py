@@ -23,7 +23,7 @@ from twinwright.governance.principals import SYSTEM, Principal
 from twinwright.observability.logs import get_logger
 from twinwright.storage import postgres_bulk, postgres_connections, postgres_copies
 from twinwright.storage.copies import Snapshot, require_empty
-from twinwright.storage.postgres_connections import Connections
+from twinwright.storage.postgres_connections import Connections, first_line
 from twinwright.storage.postgres_copies import PostgresCopies
 from twinwright.storage.postgres_lifecycle import Locks, migrate
 from twinwright.storage.postgres_rollups import PostgresRollUps
@@ -134,7 +134,7 @@ class PostgresStore(PostgresCopies, PostgresSealing, PostgresRollUps):
         try:
             newest, at = self._locks.begin(self._con)
         except psycopg.OperationalError as error:  # nothing has been done yet: once more on a new connection
-            _log.warning("connecting to the database again", error=str(error).splitlines()[0])
+            _log.warning("connecting to the database again", error=first_line(error))
             self._reconnect()
             newest, at = self._locks.begin(self._con)
         if newest != self._catalogue_at:
@@ -146,15 +146,20 @@ class PostgresStore(PostgresCopies, PostgresSealing, PostgresRollUps):
         try:
             self._con.execute("COMMIT")
         except psycopg.OperationalError as error:
-            _log.warning("the connection was lost while a commit was made: looking for it", commit=transaction.commit)
+            lost = f"the connection to the database was lost in a commit ({first_line(error)})"
+            _log.warning(f"{lost}: looking for it", commit=transaction.commit)
             self._log.unmade(transaction.commit)
             self._unsettled = transaction
-            self._reconnect()
-            committed = self._was_committed(transaction)
+            try:
+                with self._connections.translated():
+                    self._reconnect()
+                    committed = self._was_committed(transaction)
+            except StoreError as away:
+                remedy = "Deliver it again: if it was made, that is found out, and it counts once"
+                raise StoreError(f"{lost}. Whether it was made is not known: {away.what}", where=away.where, remedy=remedy) from error
             self._unsettled = None
             if not committed:
-                remedy = "Nothing was committed: deliver it again"
-                raise StoreError("the connection to the database was lost", where=self._connections.where, remedy=remedy) from error
+                raise StoreError(lost, where=self._connections.where, remedy="Nothing was committed: deliver it again") from error
         self._catalogue_at = transaction.commit
         self._catalogue = transaction.catalogue
 

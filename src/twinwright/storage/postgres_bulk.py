@@ -15,12 +15,12 @@ from __future__ import annotations
 
 from typing import Final
 
+import psycopg
 import pyarrow as pa
 import pyarrow.compute as pc
-from psycopg import errors
 
 from twinwright.observability.logs import get_logger
-from twinwright.storage.postgres_connections import Connection
+from twinwright.storage.postgres_connections import Connection, first_line
 
 LARGE: Final = 20_000  # rows of a batch from which on it goes without the index
 FULL: Final = 128 * 1024 * 1024  # bytes of a table
@@ -72,9 +72,9 @@ def table_for(connection: Connection, number: int, rows: int) -> str:
 
 def tend(connection: Connection, number: int) -> None:
     """After a large batch: begin another table where none has room, and summarise what is full. On a connection without a transaction."""
-    if not _due(connection, number):
-        return
     try:
+        if not _due(connection, number):
+            return
         with connection.transaction():
             connection.execute(f"SET LOCAL lock_timeout = '{_WAIT}'")
             connection.execute(
@@ -82,8 +82,8 @@ def tend(connection: Connection, number: int) -> None:
             )  # another writer may be about to do the same
             for statement in _due(connection, number):
                 connection.execute(statement.encode())
-    except errors.OperationalError as error:  # what was committed is durable, and is found all the same
-        _log.debug("tables of large batches wait for the next", table=number, error=str(error).splitlines()[0])
+    except psycopg.Error as error:  # what was committed is durable, and is found all the same: it must not be told as refused
+        _log.debug("tables of large batches wait for the next", table=number, error=first_line(error))
 
 
 def _due(connection: Connection, number: int) -> list[str]:

@@ -26,12 +26,11 @@ from twinwright.storage.copies import (
     require_known,
 )
 from twinwright.storage.postgres_connections import Connection
-from twinwright.storage.postgres_copy import packed, unpacked_tables
+from twinwright.storage.postgres_copy import pieces, unpacked_tables
 from twinwright.storage.postgres_reads import PostgresReads
 from twinwright.storage.postgres_rows import fetch
 
 _DAY: Final = 24 * HOUR
-_PIECE: Final = 1 << 20  # bytes of a COPY that are handed over at a time
 _OWN: Final = re.compile(
     r"migrations|reading_hours|sealed|bulk_\d+_\d+|journal(_\d+)?"
 )  # the journal is copied as JOURNAL_SCHEMA, with its frames
@@ -132,10 +131,9 @@ def _copy_in(connection: Connection, name: str, columns: list[tuple[str, pa.Data
         rows = cast(name, pa.Table.from_batches([batch]), schema)
         if extra:
             rows = rows.append_column("batch", pa.array([uuid.uuid4().bytes for _ in range(len(rows))], pa.binary()))
-        data = packed(rows).data
         with connection.cursor() as cursor, cursor.copy(statement) as copy:
-            for start in range(0, len(data), _PIECE):
-                copy.write(data[start : start + _PIECE])
+            for piece in pieces(rows):
+                copy.write(piece.data)
 
 
 def _load_journal(connection: Connection, source: Snapshot) -> None:

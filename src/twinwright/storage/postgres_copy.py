@@ -24,7 +24,8 @@ _HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _ESCAPES = (("\x01", "\x011"), ("\x00", "\x010"))  # in this order; read in the other
 _WIDTHS = {pa.bool_(): 1, pa.int8(): 2, pa.int16(): 2, pa.int32(): 4, pa.int64(): 8, pa.float64(): 8}
 _SIGNED = {2: np.int16, 4: np.int32, 8: np.int64}
-_ROWS = 4096  # that are written at a time, in a processor's cache
+_ROWS = 4096  # that are packed at a time, in a processor's cache
+_PIECE = 1 << 20  # bytes that are handed over at a time
 _CHUNK = 64 * 1024 * 1024  # bytes that are held before they become columns
 Bytes = NDArray[np.uint8]
 
@@ -45,41 +46,44 @@ def unescaped(text: str) -> str:
 
 def packed(rows: pa.Table) -> Bytes:
     """The rows in the binary form of COPY. int8 becomes smallint; strings and binary columns keep their bytes."""
-    count = len(rows)
-    columns = [_Column(rows.column(name)) for name in range(rows.num_columns)]
-    if count and all(column.width and column.valid.all() for column in columns):
-        return _packed_alike(columns, count)
+    return np.concatenate(list(pieces(rows)))
+
+
+def pieces(rows: pa.Table) -> Iterator[Bytes]:
+    """The same some rows at a time, so that the server takes them in while the next are packed, in memory that is at hand."""
+    yield np.frombuffer(_HEADER, np.uint8)
+    if all(field.type in _WIDTHS for field in rows.schema) and not any(column.null_count for column in rows.columns):
+        yield from _alike(rows)
+    else:
+        body = _body(rows)  # at once: its compiled loops cost more to begin than a piece takes
+        yield from (body[first : first + _PIECE] for first in range(0, len(body), _PIECE))
+    yield np.full(2, 0xFF, np.uint8)
+
+
+def _body(rows: pa.Table) -> Bytes:
+    count, columns = len(rows), [_Column(column) for column in rows.columns]
     sizes = np.full(count, 2 + 4 * len(columns), np.int64)
     for column in columns:
         sizes += column.sizes
-    ends = len(_HEADER) + np.cumsum(sizes)
-    total = int(ends[-1]) if count else len(_HEADER)
-    out = np.empty(total + 2, np.uint8)
-    out[: len(_HEADER)] = np.frombuffer(_HEADER, np.uint8)
-    out[total:] = 0xFF
-    at = ends - sizes
+    ends = np.cumsum(sizes)
+    out, at = np.empty(int(sizes.sum()), np.uint8), ends - sizes
     _put_counts(out, at, len(columns))
     for column in columns:
         column.put(out, at)
     return out
 
 
-def _packed_alike(columns: list[_Column], count: int) -> Bytes:
-    """The same where each row has the same number of bytes: a row as it is without its values, as often as needed, and the values in it."""
-    row = np.dtype(
-        [("fields", ">i2"), *(part for j, one in enumerate(columns) for part in ((f"l{j}", ">i4"), (f"v{j}", f">u{one.width}")))]
-    )
-    pattern = np.array([(len(columns), *chain.from_iterable((one.width, 0) for one in columns))], row)
-    out = np.empty(len(_HEADER) + count * row.itemsize + 2, np.uint8)
-    out[: len(_HEADER)] = np.frombuffer(_HEADER, np.uint8)
-    out[-2:] = 0xFF
-    body = out[len(_HEADER) : -2].view(row)
-    for first in range(0, count, _ROWS):
-        part = slice(first, first + _ROWS)
-        body[part] = pattern
-        for j, column in enumerate(columns):
-            body[f"v{j}"][part] = column.words[part]
-    return out
+def _alike(rows: pa.Table) -> Iterator[Bytes]:
+    """Where each row has the same number of bytes: a row as it is without its values, as often as needed, and the values in it."""
+    widths = [_WIDTHS[field.type] for field in rows.schema]
+    row = np.dtype([("fields", ">i2"), *(part for j, width in enumerate(widths) for part in ((f"l{j}", ">i4"), (f"v{j}", f">u{width}")))])
+    pattern = np.array([(len(widths), *chain.from_iterable((width, 0) for width in widths))], row)
+    columns = [_words(column.combine_chunks()) for column in rows.columns]
+    for first in range(0, len(rows), _ROWS):
+        body = np.repeat(pattern, min(_ROWS, len(rows) - first))
+        for j, words in enumerate(columns):
+            body[f"v{j}"] = words[first : first + _ROWS]
+        yield body.view(np.uint8)
 
 
 class _Column:

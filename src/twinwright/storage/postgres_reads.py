@@ -34,8 +34,6 @@ from twinwright.storage.records import Record
 from twinwright.storage.rows import COUNTS, LETTER, RECORD, letter, record, relationship, the_letter, the_record
 from twinwright.storage.totals import TOTAL_SCHEMA, What
 
-_FEW = 16  # twins, of which a read goes to the pages where they are
-
 
 class PostgresReads:
     """The reading half of a store; the other half (`PostgresStore`) makes the connections."""
@@ -63,7 +61,7 @@ class PostgresReads:
         selection: Selection,
         query: Callable[[Selection, Sequence[ReadingTable], Sequence[Retraction]], Query],
     ) -> pa.Table:
-        few = selection.lifetimes is not None and len(selection.lifetimes) <= _FEW
+        few = postgres_sql.is_few(selection)
         return self._arrow(principal, RECORD_SCHEMA, lambda known: query(selection, known.tables, known.retractions), few=few)
 
     @staticmethod

@@ -7,6 +7,7 @@ Values are always parameters. Identifiers are never taken from outside: reading 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,13 +15,14 @@ from numpy.typing import NDArray
 from twinwright.clock import HOUR
 from twinwright.storage import postgres_bulk
 from twinwright.storage.layout import MASK_BITS, ColumnType, ReadingTable, Retraction, Selection
-from twinwright.storage.protocol import GOOD, REMOVED
+from twinwright.storage.protocol import BAD, GOOD, REMOVED
 from twinwright.storage.query import Query, sightings_matter
 from twinwright.storage.rows import LIFETIME, RELATIONSHIP, RELATIONSHIP_ROW
 from twinwright.storage.totals import What
 
 HOUR_OF_TIME = f"CASE WHEN time >= 0 THEN time / {HOUR} ELSE -((-time + {HOUR - 1}) / {HOUR}) END"  # `/` rounds towards zero
 
+_FEW = 16  # twins
 _TEXT = 'text COLLATE "C"'
 _COUNTS = "received bigint NOT NULL, accepted bigint NOT NULL, duplicate bigint NOT NULL, dead_lettered bigint NOT NULL, " + (
     "late bigint NOT NULL, conflict bigint NOT NULL"
@@ -181,28 +183,45 @@ def visible(table: ReadingTable, retractions: Sequence[Retraction], known_at: in
             query.add(" AND NOT (origin BETWEEN %s AND %s AND commit < %s)", r.first, r.last, r.commit)
 
 
-def _value_columns(table: ReadingTable, j: int) -> str:
-    column = table.columns[j]
-    num = f"v{j}" if column.type == "DOUBLE" else "NULL"
-    whole = f"v{j}" if column.type == "BIGINT" else f"v{j}::integer" if column.type == "BOOLEAN" else "NULL"
-    text = f"v{j}" if column.type == "VARCHAR" else "NULL"
-    return f'{num}::double precision AS num, {whole}::bigint AS whole, {text}::text COLLATE "C" AS txt'
+def is_few(selection: Selection) -> bool:
+    """Whether it is of so few twins that a read goes to the pages where they are."""
+    return selection.lifetimes is not None and len(selection.lifetimes) <= _FEW
 
 
-def _wide_source(table: ReadingTable, j: int, prefix: str, selection: Selection, retractions: Sequence[Retraction], query: Query) -> None:
+def _value(table: ReadingTable, j: int, query: Query) -> None:
+    """One path of a row as a record has it: what is the same for all rows are parameters."""
     column = table.columns[j]
-    bad = f"(bad{j // MASK_BITS} & {1 << (j % MASK_BITS)}) <> 0"
+    num, whole, text = (f"v{j}" if column.type in types else "NULL" for types in (("DOUBLE",), ("BIGINT", "BOOLEAN"), ("VARCHAR",)))
     query.add(
-        f'SELECT twin, %s::text COLLATE "C" AS path, time, %s::text COLLATE "C" AS source, correction, {table.revision} AS revision, '
-        f"commit, (CASE WHEN {bad} THEN 0 ELSE 1 END)::smallint AS kind, %s::text AS type, {_value_columns(table, j)}, %s::text AS unit "
-        f"FROM {prefix}_{table.number}",
+        f'(%s::text COLLATE "C", (CASE WHEN {_is_bad(j)} THEN {BAD} ELSE {GOOD} END)::smallint, %s::text, {num}::double precision, '
+        f'{whole}::{"integer::" if column.type == "BOOLEAN" else ""}bigint, {text}::text COLLATE "C", %s::text, '
+        f"v{j} IS NOT NULL OR {_is_bad(j)})",
         column.path,
-        table.source,
         column.type,
         column.unit,
     )
+
+
+def _is_bad(j: int) -> str:
+    return f"(bad{j // MASK_BITS} & {1 << (j % MASK_BITS)}) <> 0"
+
+
+def _wide_source(
+    table: ReadingTable, columns: Sequence[int], prefix: str, selection: Selection, retractions: Sequence[Retraction], query: Query
+) -> None:
+    """The records of some columns of a table, by one scan of it. For few twins that is a quarter of the server's time that a scan for each
+    of six columns takes; for all of them it is half as much again."""
+    query.add(
+        f'SELECT twin, path, time, %s::text COLLATE "C" AS source, correction, {table.revision} AS revision, commit, kind, type, num, '
+        f"whole, txt, unit FROM {prefix}_{table.number} CROSS JOIN LATERAL (VALUES ",
+        table.source,
+    )
+    for index, j in enumerate(columns):
+        query.add(", " if index else "")
+        _value(table, j, query)
+    query.add(") AS told (path, kind, type, num, whole, txt, unit, said)")
     visible(table, retractions, selection.known_at, query)
-    query.add(f" AND (v{j} IS NOT NULL OR {bad})")
+    query.add(" AND said")
     _narrow(selection, query)
 
 
@@ -236,11 +255,11 @@ def _every(selection: Selection, tables: Sequence[ReadingTable], retractions: Se
         if selection.source not in (None, table.source):
             continue
         prefixes = ["readings"] + (["sightings"] if sightings_matter(table, tables, retractions) else [])
-        for j, column in enumerate(table.columns):
-            if selection.paths is None or column.path in selection.paths:
-                for prefix in prefixes:
-                    query.add(" UNION ALL ")
-                    _wide_source(table, j, prefix, selection, retractions, query)
+        columns = [j for j, column in enumerate(table.columns) if selection.paths is None or column.path in selection.paths]
+        scans = [columns] if columns and is_few(selection) else [[j] for j in columns]
+        for prefix, scanned in product(prefixes, scans):
+            query.add(" UNION ALL ")
+            _wide_source(table, scanned, prefix, selection, retractions, query)
     return query.add(")")
 
 

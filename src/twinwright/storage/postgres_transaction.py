@@ -29,14 +29,13 @@ from twinwright.storage.layout import (
 )
 from twinwright.storage.log_line import LogLine, require_position, require_revision
 from twinwright.storage.postgres_connections import Connection
-from twinwright.storage.postgres_copy import packed
+from twinwright.storage.postgres_copy import pieces
 from twinwright.storage.protocol import CELL_SCHEMA, CHECKPOINT_SCHEMA, VALUE_SCHEMA
 from twinwright.storage.record_text import record_text
 from twinwright.storage.rows import counts_row, letters_table
 
 DAY = 24 * HOUR
 _FEW = 1_000  # rows
-_PIECE = 1 << 20  # bytes of a COPY that are handed over at a time
 _ARROW: dict[ColumnType, pa.DataType] = {
     "DOUBLE": pa.float64(),
     "BIGINT": pa.int64(),
@@ -259,10 +258,9 @@ class PostgresTransaction(LogLine):
         """`name` is one of ours, never from outside; `rows` have its columns in order, or those named with it."""
         if not len(rows):
             return
-        data = packed(rows).data
         with self._con.cursor() as cursor, cursor.copy(f"COPY {name} FROM STDIN (FORMAT BINARY)".encode()) as copy:
-            for start in range(0, len(data), _PIECE):
-                copy.write(data[start : start + _PIECE])
+            for piece in pieces(rows):
+                copy.write(piece.data)
 
     def _insert(self, name: str, rows: pa.Table) -> None:
         """The same; few rows go without what COPY has to have compiled."""
