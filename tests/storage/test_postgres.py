@@ -67,18 +67,6 @@ def test_a_commit_is_durable_whatever_the_server_is_set_to(postgres, opened):
         postgres.execute("ALTER ROLE twinwright RESET synchronous_commit")
 
 
-def test_what_runs_once_is_not_compiled(postgres, opened):
-    store = opened()
-    cheap = ("jit_above_cost", "jit_inline_above_cost", "jit_optimize_above_cost")
-    for setting in ("jit = on", *(f"{name} = 0" for name in cheap)):
-        postgres.execute(f"ALTER ROLE twinwright SET {setting}")
-    try:
-        plan = store._connections.connect().execute("EXPLAIN (ANALYZE) SELECT count(*) FROM generate_series(1, 10)").fetchall()
-    finally:
-        postgres.execute("ALTER ROLE twinwright RESET ALL")
-    assert not [line for (line,) in plan if "JIT" in line]
-
-
 def test_a_commit_that_is_not_on_the_disk_is_not_acknowledged(opened):
     store = opened()
     with pytest.raises(StoreError, match="before it is on the disk") as refused, write(store) as transaction:
