@@ -92,6 +92,7 @@ def status(session: Session, principal: Principal) -> dict[str, Any]:
         "contracts": contracts,
         "commit": session.store.last_commit(principal),
         "store_bytes": size,
+        "store_unused_bytes": session.store.unused(principal),
         "version": __version__,
         "uptime_seconds": (session.clock.monotonic() - session.started) / 1e6,
     }
