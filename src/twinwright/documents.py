@@ -213,11 +213,19 @@ def _message(detail: Any, location: Location) -> str:
     field_name = detail["loc"][-1] if detail["loc"] else ""
     if detail["type"] == "extra_forbidden":
         return f"'{field_name}' is not a field here"
+    if detail["type"] == "missing" and isinstance(field_name, int):
+        return f"{_called(location)}value {field_name + 1} of the list is missing"
     if detail["type"] == "missing":
         return f"'{field_name}' is missing"
     text = str(detail["msg"]).removeprefix("Value error, ")
     text = text[0].lower() + text[1:]
-    return f"'{location[-1]}': {text}" if location else text  # the place as it is written: pydantic's own names alternatives too
+    return f"{_called(location)}{text}"
+
+
+def _called(location: Location) -> str:
+    """The nearest name as it is written: pydantic's own names alternatives too, and a place in a list is told by the path."""
+    name = next((part for part in reversed(location) if isinstance(part, str)), None)
+    return "" if name is None else f"'{name}': "
 
 
 def _remedy(detail: Any, spec: type[BaseModel]) -> str:
@@ -226,10 +234,14 @@ def _remedy(detail: Any, spec: type[BaseModel]) -> str:
 
         near = get_close_matches(str(detail["loc"][-1]), _field_names(spec), 1)
         return f"Did you mean '{near[0]}'?" if near else "Remove it or correct its name"
+    if detail["type"] == "missing" and isinstance(detail["loc"][-1], int):
+        return f"It is {detail['input']!r} now"[:200]
     if detail["type"] == "missing":
         return f"Add `{detail['loc'][-1]}: ...`"
     if isinstance(detail["input"], dict):
         return "Correct one of the fields that it speaks of"
+    if detail["type"] == "string_type" and isinstance(detail["input"], bool):
+        return f'Put it in quotes ("on"): in YAML on, off, yes and no mean true and false, so it is {str(detail["input"]).lower()} now'
     return f"It is {detail['input']!r} now"[:200]
 
 

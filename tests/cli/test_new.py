@@ -43,6 +43,13 @@ def test_a_name_that_no_module_can_have_is_refused(name: str, tmp_path: Path) ->
     assert not (tmp_path / "x").exists()
 
 
+@pytest.mark.parametrize(("name", "says"), [("mqtt", "there is a connector 'mqtt' already"), ("json", "a module of Python's own")])
+def test_a_name_that_is_taken_is_refused(name: str, says: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=says):
+        write_connector(name, tmp_path / "x")
+    assert not (tmp_path / "x").exists()
+
+
 def test_nothing_is_written_over(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text("mine")
     with pytest.raises(UsageError, match="not empty"):

@@ -43,13 +43,15 @@ def test_marks_are_a_share_and_the_drift_of_a_sources_clock_has_its_limit() -> N
     marks = {"gap": 1, "stuck": 0, "rate": 2, "spike": 0, "bad": 0}
     qualities = [
         Quality("a", 20, 2, marks, 7 * SECOND, 5 * SECOND),
-        Quality("b", 0, 0, {}, None, 5 * SECOND),
+        Quality("b", None, 0, {}, None, 5 * SECOND),
         Quality("c", 5, 0, {}, 0, None),
+        Quality("d", 0, 0, {}, 0, None),
     ]
     kpis = table([], [], [], {}, 0, qualities)
     assert kpis["marked_share.a"] == {"value": 0.1, "unit": "1", "target": 0.05, "met": False, "marks": marks}
     assert "marked_share.b" not in kpis
     assert kpis["marked_share.c"]["met"] is True
+    assert (kpis["marked_share.d"]["value"], kpis["marked_share.d"]["met"]) == (None, None)
     assert [(kpis[f"clock_drift.{name}"]["value"], kpis[f"clock_drift.{name}"]["met"]) for name in "ab"] == [(7.0, False), (None, None)]
     assert "clock_drift.c" not in kpis
 

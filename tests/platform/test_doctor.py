@@ -11,7 +11,10 @@ import pytest
 from tests.acceptance.plant import workspace
 from tests.acceptance.running import twinwright, write
 
+from twinwright.governance.principals import SYSTEM
 from twinwright.platform import doctor
+from twinwright.storage import duckdb_smaller
+from twinwright.storage.duckdb import DuckDBStore
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +60,22 @@ def test_a_disk_that_fills_is_named(plant: Path, monkeypatch: pytest.MonkeyPatch
 def test_a_suspect_clock_is_named() -> None:
     (one,) = doctor._clock({"suspect": True, "step_seconds": 3600.0})
     assert (one.state, "paused" in one.found) == ("failed", True)
+
+
+def test_what_a_start_gives_back_of_the_stores_file_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(duckdb_smaller, "LEAST_BYTES", 1_000_000)
+    store = DuckDBStore(tmp_path / "store.duckdb")
+    store._con.execute("CREATE TABLE gone AS SELECT random() AS x FROM range(400000)")
+    store._con.execute("CREATE TABLE kept AS SELECT 1 AS x")  # at the file's end: nothing is let go of behind it
+    store._con.execute("CHECKPOINT; DROP TABLE gone; CHECKPOINT")
+    unused, before = store.unused(SYSTEM), store.size(SYSTEM)
+    store.close()
+    told = doctor._store({"commit": 1, "store_bytes": before, "store_unused_bytes": unused})
+    assert unused > 2_000_000 and f"nothing uses {unused / 1e6:.1f} MB" in told.found and "started again" in told.remedy
+    store = DuckDBStore(tmp_path / "store.duckdb")
+    assert (store.unused(SYSTEM), store.size(SYSTEM) <= before - unused // 2) == (0, True)
+    store.close()
+    assert doctor._store({"commit": 1, "store_bytes": before, "store_unused_bytes": 0}).remedy == ""
 
 
 def test_a_folder_that_differs_or_is_broken_is_named(tmp_path: Path) -> None:

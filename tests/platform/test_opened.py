@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -11,6 +13,7 @@ from tests.acceptance.plant import telemetry, workspace
 from tests.acceptance.running import twinwright, up, write
 
 import twinwright as tw
+from twinwright.errors import UsageError
 from twinwright.platform.opened import Opened
 from twinwright.platform.wire import METHODS
 
@@ -65,5 +68,28 @@ def test_all_else_is_what_the_commands_print(opened: Opened) -> None:
     assert opened.state("pump-1")["$dtId"] == "pump-1"
     assert opened.dead_letters(limit=1).keys() == {"total", "by_reason", "groups", "expired", "items"}
     assert all(callable(getattr(opened, name)) for name in METHODS)
+    assert set(dir(opened)) >= METHODS
     with pytest.raises(AttributeError):
         opened.no_such_command  # noqa: B018 - asking is what is tested
+
+
+def test_times_files_and_tokens_are_taken_as_programs_have_them(opened: Opened, tmp_path: Path) -> None:
+    late = tmp_path / "late.ndjson"
+    late.write_text('{"id": "pump-2", "ts": "2026-03-01T09:00:00Z", "p": 1}\n')
+    token = opened.ingest(late, "pump")["token"]
+    assert opened.ingest([str(late)], contract="pump")["duplicate"] == opened.ingest(str(late), "pump")["duplicate"] == 1
+    begun = datetime(2026, 3, 1, 10, tzinfo=timezone(timedelta(hours=1)))
+    assert len(opened.history("pump-2", "pressure", start=begun, known_at=token)) == 1
+    assert len(opened.history("pump-2", "pressure", start=begun, known_at=token - 1)) == 0
+    then: dict[str, Any] = {"as_of": begun}
+    assert opened.state("pump-2", **then)["pressure"] == 1
+    assert opened.graph_diff(token - 1, token)["counts"] == opened.graph_diff(str(token - 1), str(token))["counts"]
+    with pytest.raises(UsageError, match="no zone"):
+        opened.history("pump-2", "pressure", end=datetime(2026, 3, 1))
+
+
+def test_an_argument_that_is_none_is_told_by_its_name(opened: Opened) -> None:
+    with pytest.raises(TypeError, match="from_"):
+        opened.history("pump-1", "pressure", from_="2026-03-01T08:00:00Z")
+    with pytest.raises(TypeError, match="windows"):
+        opened.kpi(windows="PT1H")  # type: ignore[call-arg]  # what is tested

@@ -16,10 +16,11 @@ from tests.acceptance.running import write
 from twinwright.clock import HOUR, SECOND, ManualClock, from_iso, to_iso
 from twinwright.errors import ForbiddenError, NotFoundError, PlatformError, UsageError, WorkspaceError
 from twinwright.governance.principals import Principal
-from twinwright.platform import reconciling, snapshots
+from twinwright.platform import gaps, reconciling, snapshots
 from twinwright.platform.local import LocalPlatform
 from twinwright.platform.session import Session
 from twinwright.telemetry.payloads import Payload
+from twinwright.twins.judged import Window
 
 BEGIN = from_iso("2026-03-01T00:00:00Z")
 TOKEN = "a-token-of-the-gateway-that-is-long"
@@ -205,23 +206,29 @@ def test_settings_that_make_no_sense_are_refused(tmp_path: Path, settings: str, 
 SEQUENCE = "  - {path: starts, field: n, sequence: {wrap: 10}}\n"
 
 
-def test_gaps_are_told_by_rhythm_and_by_sequence_number(tmp_path: Path) -> None:
+def counting(folder: Path) -> Plant:
+    """A plant whose pumps number what they send, from 0 to 9, once a minute."""
     contract = FILES["contracts/pump.yaml"]
-    plant = Plant(tmp_path / "plant")
+    plant = Plant(folder)
     counter = '{"@type": "Property", "name": "mode", "schema": "string"},'
     schema = PUMP_SCHEMA.replace(counter, counter + counter.replace("mode", "starts").replace("string", "integer"))
     write(plant.folder, {next(name for name in FILES if name.startswith("schema/")): schema})
     head, _, tail = contract.partition("observations:\n")
     write(plant.folder, {"contracts/pump.yaml": f"{head}gap: PT1M\nobservations:\n{SEQUENCE}{tail}".replace("revision: 1", "revision: 2")})
     plant.platform.apply()
+    return plant
+
+
+def test_gaps_are_told_by_rhythm_and_by_sequence_number(tmp_path: Path) -> None:
+    plant = counting(tmp_path / "plant")
     for second, number in ((0, 7), (30, 8), (60, 1), (90, 2), (300, 3), (320, 3)):  # 9 and 0 are left out; then four minutes
         plant.push(second, n=number)
     found = plant.platform.gaps("pump")
-    gaps = [(one["path"], one["from"], one["to"], one["missing"]) for one in found["items"]]
+    told = [(one["path"], one["from"], one["to"], one["missing"]) for one in found["items"]]
     at = {second: to_iso(BEGIN + second * SECOND) for second in (30, 60, 90, 300)}
-    assert (at[30], at[60], 2) in [gap[1:] for gap in gaps if gap[0] == "starts"]
-    assert ("pressure", at[90], at[300], None) in gaps
-    assert (found["missing"], found["inconsistent"]) == (2, len(gaps))
+    assert (at[30], at[60], 2) in [gap[1:] for gap in told if gap[0] == "starts"]
+    assert ("pressure", at[90], at[300], None) in told
+    assert (found["missing"], found["inconsistent"]) == (2, len(told))
     plant.push(45, n=9)  # late: the hole closes by one
     again = plant.platform.gaps("pump", start=at[30], end=to_iso(BEGIN + 61 * SECOND))
     assert [(one["from"], one["to"], one["missing"]) for one in again["items"] if one["path"] == "starts"] == [
@@ -230,6 +237,29 @@ def test_gaps_are_told_by_rhythm_and_by_sequence_number(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match="no contract 'boiler'"):
         plant.platform.gaps("boiler")
     plant.session.close()
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 1_000])
+def test_a_gap_is_told_whole_however_history_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_once: int) -> None:
+    monkeypatch.setattr(gaps, "_AT_ONCE", at_once)
+    plant = counting(tmp_path / "plant")
+    for second, number in ((3_540, 1), (3_590, 2), (3_610, 5), (21_590, 6), (21_610, 9), (90_000_000, 0)):
+        plant.push(second, n=number)
+    found = plant.platform.gaps("pump", start=to_iso(BEGIN), end=to_iso(BEGIN + 90_000_001 * SECOND))
+    at = {second: to_iso(BEGIN + second * SECOND) for second in (3_590, 3_610, 21_590, 21_610, 90_000_000)}
+    assert [(one["from"], one["to"], one["missing"]) for one in found["items"] if one["path"] == "starts"] == [
+        (at[3_590], at[3_610], 2),
+        (at[3_610], at[21_590], 0),
+        (at[21_590], at[21_610], 2),
+        (at[21_610], at[90_000_000], 0),
+    ]
+    assert found["missing"] == 4
+    plant.session.close()
+
+
+def test_years_without_a_reading_are_not_looked_through() -> None:
+    windows = list(gaps._windows({0: 60, 1: 60, 90_000: 60}, 10, 100_000 * HOUR))
+    assert windows == [Window(10, 90_001 * HOUR)]
 
 
 def test_without_a_rhythm_nobody_knows_what_a_gap_is(plant: Plant) -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
+import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tests.acceptance.running import twinwright, write
 from tests.telemetry.plant import PATHS, compiled, written
 
-from twinwright.schema import Enum, PathInfo, Primitive, load
+from twinwright.schema import Enum, PathInfo, Primitive, check_value, load
 from twinwright.telemetry.admitted import Admitted, admitted
 
 INTERFACE = """{
@@ -61,8 +65,47 @@ def test_a_value_is_in_what_its_schema_admits_or_it_is_not(path, value, good):
     assert (value in domain) is good
 
 
+TEXTS = {
+    "date": st.from_regex(r"[0-9]{3,4}-[01][0-9]-[0-3][0-9]|2026-02-(2[89]|30)Z?", fullmatch=True),
+    "dateTime": st.from_regex(
+        r"(2026|0000|24)-[01][0-9]-[0-3][0-9][Tt ][0-2][0-9]:[0-6][0-9]:[0-6][0-9](\.[0-9]{0,9})?(Z|z|[+-][0-2][0-9]:[0-6][0-9])?",
+        fullmatch=True,
+    ),
+    "time": st.from_regex(r"[0-2][0-9]:[0-6][0-9](:[0-6][0-9])?(\.[0-9]{0,9})?(Z|[+-][0-2][0-9]:[0-6][0-9])?", fullmatch=True),
+    "duration": st.from_regex(r"P?[0-9]?[YMWD]?(T([0-9][HMS])?)?", fullmatch=True),
+    "uuid": st.one_of(st.uuids().map(str), st.from_regex(r"[0-9a-g]{8}-0000-0000-0000-[0-9a-f]{11,12}", fullmatch=True)),
+}
+
+
+@pytest.mark.parametrize("name", TEXTS)
+@settings(max_examples=20, deadline=None)
+@given(data=st.data())
+def test_a_column_of_texts_is_admitted_as_each_of_them_is(name, data):
+    texts = data.draw(st.lists(st.one_of(TEXTS[name], st.text(max_size=3), st.none()), min_size=1, max_size=30))
+    there = np.array([text is not None for text in texts])
+    domain = admitted(Primitive(name))
+    assert domain is not None
+    foreign = domain.foreign(pl.Series(texts, dtype=pl.String), there)
+    told = np.zeros(len(texts), bool) if foreign is None else foreign
+    assert told.tolist() == [text is not None and bool(check_value(text, Primitive(name))) for text in texts]
+
+
+def test_a_date_that_there_is_not_is_bad(tmp_path):
+    schema = INTERFACE.replace('"contents": [', '"contents": [{"@type": "Property", "name": "checked", "schema": "date"},')
+    files = {**valve(""), "schema/valve.json": schema}
+    files["contracts/valve.yaml"] += "  - {path: checked, field: d}\n"
+    lines = [
+        '{"id": "v", "ts": "2026-03-01T08:00:00Z", "d": "2026-02-28", "m": "off"}',
+        '{"id": "v", "ts": "2026-03-01T08:00:01Z", "d": "2026-02-29", "m": "off"}',
+    ]
+    folder = write(tmp_path / "w", {**files, "v.ndjson": "\n".join(lines)})
+    assert twinwright("ingest", folder / "v.ndjson", "--contract", "valve", workspace=folder).good["accepted"] == 2
+    state = twinwright("state", "v", workspace=folder).good
+    assert (state["checked"], state["$metadata"]["checked"]["quality"]) == ("2026-02-28", "bad")
+
+
 def test_types_without_bounds_admit_all_that_their_column_holds():
-    assert [admitted(Primitive(name)) for name in ("double", "long", "string", "boolean")] == [None] * 4
+    assert [admitted(Primitive(name)) for name in ("double", "decimal", "long", "string", "boolean")] == [None] * 5
     assert isinstance(ENUMS["mode"].schema, Enum)
     assert (str(Admitted(range=(0, 9))), str(Admitted(values=("a", "b")))) == ("a whole number from 0 to 9", "one of a, b")
     assert str(Admitted(values=tuple(range(11)))).endswith("9 ...")

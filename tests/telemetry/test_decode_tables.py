@@ -76,6 +76,25 @@ def test_a_cell_of_another_type_is_wrong(cell, name):
     assert decoded.columns[name].values.to_list() == [None]
 
 
+def test_a_record_that_is_not_utf8_is_refused_by_itself():
+    decoded = read(b'id,s\n1,a\n2,b\xfc\r\n3,"c\nd\xff,e"\n4,"f\ng"\n\xfe,h')
+    assert [(row[0], row[4]) for row in cells(decoded)] == [("1", "a"), ("4", "f\ng")]
+    assert [bad.raw for bad in decoded.undecodable] == [b"id,s\n2,b\xfc\n", b'id,s\n3,"c\nd\xff,e"\n', b"id,s\n\xfe,h\n"]
+    assert decoded.undecodable[0].detail == "not CSV: byte 0xfc is not UTF-8"
+    assert read(b"id,\xfc\n1,2\n").count == 0  # whose column is it?
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.tuples(st.text('ab"\n,', max_size=4), st.booleans()), max_size=8))
+def test_records_that_are_utf8_come_out_whatever_is_beside_them(written):
+    out = io.StringIO()
+    csv.writer(out, lineterminator="\n").writerows([[number, f"x{text}", "\udcff" * bad] for number, (text, bad) in enumerate(written)])
+    decoded = read(b"id,s,n\n" + out.getvalue().encode("utf-8", "surrogateescape"))
+    good = [(str(number), f"x{text}") for number, (text, bad) in enumerate(written) if not bad]
+    assert [(row[0], row[4]) for row in cells(decoded)] == good
+    assert len(decoded.undecodable) == sum(bad for _, bad in written)
+
+
 def test_rows_with_too_many_or_too_few_cells_are_refused_alone():
     decoded = read(b"id,a\n1,1\n2\n3,3,3\n4,4\n")
     assert [row[0] for row in cells(decoded)] == ["1", "4"]

@@ -107,7 +107,7 @@ def test_limits_of_a_range_are_inside_it(make_plant):
     assert said(plant)[-1] == ("starts", 0, None)
 
 
-@pytest.mark.parametrize(("sent", "stored"), [(0, "off"), ("1", "auto"), (1, "auto"), (True, "manual")])
+@pytest.mark.parametrize(("sent", "stored"), [(0, "off"), ("1", "auto"), (1, "auto"), (1.0, "auto"), (True, "manual")])
 def test_maps_translate_what_the_source_says(make_plant, sent, stored):
     plant = make_plant(STRICT)
     plant.send(good(m=sent))
@@ -123,6 +123,12 @@ def test_a_map_to_numbers_and_booleans_fills_such_paths(make_plant):
     plant = make_plant(contract(observations=observations))
     plant.send({"id": "pump-1", "ts": TS, "a": "many", "b": "no", "c": "low"})
     assert said(plant) == [("pressure", 1, 0.5), ("running", 1, 0), ("starts", 1, 9)]
+
+
+def test_a_map_of_whole_numbers_takes_no_others(make_plant):
+    plant = make_plant(STRICT)
+    plant.send(good(m=1.5), good(m=10.0, ts="2026-03-01T08:00:01Z"), good(m="1.0x", ts="2026-03-01T08:00:02Z"))
+    assert [(kind, value) for path, kind, value in said(plant) if path == "mode"] == [(0, None)] * 3
 
 
 def test_missing_and_null_say_nothing(plant):

@@ -186,6 +186,13 @@ def test_history_is_in_the_unit_asked_for_with_its_quality(plant, reads):
         history(reads, "zzz")
 
 
+@pytest.mark.parametrize(("path", "unit"), [("pressure", "rpm"), ("mode", "V"), ("pressure", "blinks")])
+def test_a_unit_of_another_dimension_is_an_error_where_nothing_has_come_too(reads, path, unit):
+    for every in (None, SECOND):
+        with pytest.raises(UnitError):
+            history(reads, path, every, unit=unit)
+
+
 def test_whole_numbers_booleans_and_texts_stay_what_they_are(plant, reads):
     plant.send(body(1, n=3, on=True, m="auto"), body(2, n=1.5, on=1, m=2))
     assert [history(reads, path)["values"] for path in ("starts", "running", "mode")] == [[3, None], [True, None], ["auto", None]]

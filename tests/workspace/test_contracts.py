@@ -287,6 +287,38 @@ def test_a_draft_without_a_workspace_and_with_nothing_to_go_by_says_so(tmp_path)
 
 
 @pytest.mark.parametrize(
+    ("times", "format", "guess"),
+    [
+        (("01.03.2026 09:00:00", "13.03.2026 09:00:00"), "%d.%m.%Y %H:%M:%S", "UTC"),
+        (("01/03/2026 09:00", "02/03/2026 09:00"), "%d/%m/%Y %H:%M", "begin with the month"),
+        (("01/03/2026 09:00:00", "01/13/2026 09:00:00"), "%m/%d/%Y %H:%M:%S", "UTC"),
+    ],
+)
+def test_times_that_are_written_otherwise_are_found_too(tmp_path, times, format, guess):
+    folder_of(tmp_path)
+    result = drafted(tmp_path, "s.csv", "when,id,pressure\n" + "".join(f"{time},pump-1,3\n" for time in times))
+    assert result["contract"]["time"] == {"field": "when", "format": format, "zone": "UTC"}
+    assert guess in " ".join(result["notes"])
+    check_loads(result, tmp_path)
+
+
+def test_lines_that_are_no_json_are_left_out_of_a_draft_and_counted(tmp_path):
+    lines = [json.dumps(ROWS[0]), "half a li", json.dumps(ROWS[1]), '{"ts": ']
+    result = drafted(tmp_path, "s.ndjson", "\n".join(lines))
+    assert result["readings"] == 2 and "2 lines are no JSON: they are left out" in result["notes"]
+    with pytest.raises(UsageError, match="line 2 column 1"):
+        drafted(tmp_path, "s.json", "{\n]")
+    with pytest.raises(NotFoundError, match="there is no file"):
+        draft(tmp_path / "gone.csv", None, tmp_path)
+
+
+def test_a_time_that_is_not_found_is_no_observation_either(tmp_path):
+    result = drafted(tmp_path, "s.csv", "ts,level\nsoon,1\nlater,2\n")
+    assert result["contract"]["time"] == {"field": "ts"}
+    assert [one["path"] for one in result["contract"]["observations"]] == ["level"]
+
+
+@pytest.mark.parametrize(
     ("name", "data"),
     [("x.xml", "<a/>"), ("x.json", "[1]"), ("x.json", "{"), ("x.csv", ""), ("x.parquet", "no"), ("x.arrow", "no"), ("x.json", b"\xff")],
 )

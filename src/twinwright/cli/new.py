@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import keyword
 import re
+import sys
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Annotated
 
@@ -15,6 +17,7 @@ from twinwright.cli.examples import examples_root
 from twinwright.errors import UsageError
 
 _TEMPLATE = "beacon"  # what the template of a connector is called, its classes with a capital
+_GROUP = "twinwright.connectors"
 _NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 
 new = typer.Typer(help="Write a working template of a plug-in, with its test.", no_args_is_help=True)
@@ -38,6 +41,10 @@ def write_connector(name: str, folder: Path) -> list[str]:
     """The template under another name; the files that were written. Raises UsageError for a bad name or a folder with something in it."""
     if not _NAME.fullmatch(name) or keyword.iskeyword(name):
         raise UsageError(f"'{name}' can't be the name of a connector", remedy="Use small letters, digits and underscores: acme_feed")
+    if name in entry_points(group=_GROUP).names:
+        raise UsageError(f"there is a connector '{name}' already", remedy="Choose a name of its own: two can't have one `type`")
+    if name in sys.stdlib_module_names:
+        raise UsageError(f"'{name}' is a module of Python's own, which the connector's file would hide", remedy="Choose another name")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError("the folder is not empty", where=str(folder), remedy="Name a new one with --out")
     class_name = "".join(part.capitalize() for part in name.split("_"))

@@ -398,4 +398,6 @@ def _readable(path: Path) -> Iterator[None]:
         raise UsageError("there is no such file", where=str(path), remedy="Check its name") from None
     except (OSError, EOFError, zlib.error, pa.ArrowException) as error:
         said = " ".join(str(error).split())[:300]
-        raise UsageError(f"it can't be read: {said}", where=str(path), remedy="Check that it is whole and may be read") from error
+        raise UsageError(
+            f"it can't be read: {said.rstrip('.')}", where=str(path), remedy="Check that it is whole and may be read"
+        ) from error

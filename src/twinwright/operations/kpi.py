@@ -29,11 +29,11 @@ class Feed:
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """One contract's judged observations in a window: how many, how many of them marked, how many carry each mark; and how far its
-    source's clock is ahead (microseconds; None: not known) beside the limit that the contract states."""
+    """One contract's judged observations in a window: how many (None: it judges none), how many of them marked, how many carry each
+    mark; and how far its source's clock is ahead (microseconds; None: not known) beside the limit that the contract states."""
 
     contract: str
-    checked: int
+    checked: int | None
     marked: int
     marks: Mapping[str, int]
     drift: int | None
@@ -76,7 +76,7 @@ def table(
     kpis["dead_letter_share"] = _share(counts.dead_lettered, counts.received, DEAD_LETTER_TARGET)
     kpis["late_share"] = _share(counts.late, counts.accepted, LATE_TARGET)
     for quality in qualities:
-        if quality.checked:
+        if quality.checked is not None:
             share = _share(quality.marked, quality.checked, MARKED_TARGET)
             kpis[f"marked_share.{quality.contract}"] = {**share, "marks": dict(quality.marks)}
         if quality.drift_limit is not None:

@@ -66,7 +66,7 @@ def _platform(folder: Path) -> Iterator[Check]:
     try:
         status = asked.status()
         yield Check("platform", "good", "running" if running else "stopped")
-        yield Check("store", "good", f"commit {status['commit']}, {status['store_bytes'] / 1e6:.1f} MB")
+        yield _store(status)
         yield from _clock(status["clock"])
         for one in status["connectors"]:
             state: Literal["good", "warning"] = "good" if one["up"] else "warning"
@@ -78,6 +78,15 @@ def _platform(folder: Path) -> Iterator[Check]:
             yield Check("applied", "warning", "the folder differs from what is applied", "Run `twinwright plan`, then `twinwright apply`")
     finally:
         asked.close()
+
+
+def _store(status: dict[str, Any]) -> Check:
+    found = f"commit {status['commit']}, {status['store_bytes'] / 1e6:.1f} MB"
+    unused = status["store_unused_bytes"]
+    if not unused:
+        return Check("store", "good", found)
+    remedy = "The disk has it back when the platform is stopped and started again; else what comes next is written there"
+    return Check("store", "good", f"{found}, of which nothing uses {unused / 1e6:.1f} MB", remedy)
 
 
 def _clock(clock: dict[str, Any]) -> Iterator[Check]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -15,18 +15,18 @@ from twinwright.errors import NotFoundError, UsageError
 from twinwright.governance.principals import Principal
 from twinwright.platform.session import Session
 from twinwright.storage.layout import Selection
-from twinwright.storage.protocol import GOOD
-from twinwright.twins.judged import Judged, Window, event_order
+from twinwright.storage.protocol import GOOD, RECORD_SCHEMA
+from twinwright.twins.judged import Window, event_order
 from twinwright.twins.quality import GAP, Criteria, left_out
 
 _SHOWN: Final = 1_000
-_AT_ONCE: Final = 6 * HOUR  # of event time: what is read of a path is bounded by it
+_AT_ONCE: Final = 100_000  # readings: what is read of a path is bounded by it
 
 
 @dataclass(frozen=True, slots=True)
 class Gap:
     """Between two records of one series nothing came that should have. `missing`: how many sequence numbers are left out, None where
-    nobody knows; times in microseconds, `after` None where the record before lies before the part that was looked at."""
+    nobody knows; times in microseconds, `after` None where the record before lies before the time that was asked for."""
 
     twin: str
     path: str
@@ -58,12 +58,10 @@ def find_gaps(session: Session, principal: Principal, contract: str | None, star
     checked = gaps = missing = 0
     items: list[dict[str, Any]] = []
     for source, path, criteria in asked:
-        for begin in range(first, last, _AT_ONCE):
-            window = Window(begin, min(begin + _AT_ONCE, last))
-            selection = Selection(paths=(path,), start=window.start, end=window.end, source=source)
-            rows = judged.records(principal, selection)
-            checked += len(rows)
-            for gap in _of(session, judged, principal, rows, window, criteria):
+        windows = _windows(_hours(session, principal, source), first, last)
+        for looked_at, found in _found(session, principal, Selection(paths=(path,), source=source), windows, criteria):
+            checked += looked_at
+            for gap in found:
                 gaps, missing = gaps + 1, missing + (gap.missing or 0)
                 if len(items) < _SHOWN:
                     items.append(_item(gap))
@@ -74,20 +72,59 @@ def _asks(criteria: Criteria) -> bool:
     return criteria.gap is not None or criteria.sequence is not None
 
 
-def _of(session: Session, judged: Judged, principal: Principal, rows: pa.Table, window: Window, criteria: Criteria) -> Iterator[Gap]:
-    if not len(rows):
-        return
-    group = judged.groups(rows)
-    order = event_order(rows, group)
-    marked = np.flatnonzero((judged.marks(principal, rows, window) & GAP)[order])
-    rows, group = rows.take(pa.array(order)), group[order]
-    begins = np.append(True, group[1:] != group[:-1])  # of each series
-    counted = _good_before(rows["kind"].to_numpy() == GOOD, begins)
-    path, source, times = rows["path"][0].as_py(), rows["source"][0].as_py(), rows["time"].to_numpy()
-    for at in marked.tolist():
-        after = None if begins[at] else int(times[at - 1])
-        twin = session.pipeline.registry.lifetime(rows["twin"][at].as_py()).twin
-        yield Gap(twin, path, source, after, int(times[at]), _missing(rows, int(counted[at]), at, criteria))
+def _hours(session: Session, principal: Principal, source: str) -> dict[int, int]:
+    """In which hours of event time a source has readings, and at most how many."""
+    hours: dict[int, int] = {}
+    for contract in sorted({table.contract for table in session.store.reading_tables(principal) if table.source == source}):
+        for hour, count in session.store.hours(principal, contract).items():
+            hours[hour] = hours.get(hour, 0) + count
+    return hours
+
+
+def _windows(hours: Mapping[int, int], first: int, last: int) -> Iterator[Window]:
+    """All hours that have readings between two times, in windows of few enough readings to be read at once: where there are none, nothing
+    is asked."""
+    begin, end, held = first, first, 0
+    for hour, count in sorted(hours.items()):
+        start, stop = max(hour * HOUR, first), min((hour + 1) * HOUR, last)
+        if start >= stop:
+            continue
+        if held and held + count > _AT_ONCE:
+            yield Window(begin, end)
+            held = 0
+        begin, end, held = start if held == 0 else begin, stop, held + count
+    if held:
+        yield Window(begin, end)
+
+
+def _found(
+    session: Session, principal: Principal, of: Selection, windows: Iterable[Window], criteria: Criteria
+) -> Iterator[tuple[int, list[Gap]]]:
+    """Window by window how many records were looked at, and the gaps before them."""
+    judged = session.served.reads.judged
+    earlier = RECORD_SCHEMA.empty_table()  # of each series the last record so far, and the last good one: a hole may begin in any window
+    for window in windows:
+        rows = judged.records(principal, replace(of, start=window.start, end=window.end))
+        if not len(rows):
+            continue
+        marks = np.append(np.zeros(len(earlier), np.uint8), judged.marks(principal, rows, window) & GAP)
+        every = pa.concat_tables([earlier, rows])
+        group = judged.groups(every)
+        order = event_order(every, group)
+        every, group = every.take(pa.array(order)), group[order]
+        begins, good = np.append(True, group[1:] != group[:-1]), every["kind"].to_numpy() == GOOD
+        counted = _good_before(good, begins)
+        twins, times = every["twin"], every["time"].to_numpy()
+        gaps = []
+        for at in np.flatnonzero(marks[order]).tolist():
+            after = None if begins[at] else int(times[at - 1])
+            twin = session.pipeline.registry.lifetime(twins[at].as_py()).twin
+            left = _missing(every, int(counted[at]), at, criteria)
+            gaps.append(Gap(twin, every["path"][at].as_py(), every["source"][at].as_py(), after, int(times[at]), left))
+        yield len(rows), gaps
+        ends = np.flatnonzero(np.append(begins[1:], True))
+        kept = np.unique(np.append(ends, np.where(good[ends], ends, counted[ends])))
+        earlier = every.take(pa.array(kept[kept >= 0]))
 
 
 def _good_before(good: NDArray[np.bool_], begins: NDArray[np.bool_]) -> NDArray[np.int64]:

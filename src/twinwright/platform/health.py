@@ -30,6 +30,8 @@ def kpi(session: Session, principal: Principal, window: str) -> dict[str, Any]:
         )
         for contract in session.pipeline.contracts.values()
     ]
+    if not session.worker:
+        session.derived.settle(last, 0.0)  # where no thread derives, whoever asks does
     lags = {lag["name"]: lag["lag_seconds"] for lag in _consumers(session)}
     overdue = retention.overdue(session, principal)
     return kpis.table(_feeds(session), commits, runs, store.counts(principal), now, qualities, lags, overdue)
@@ -38,7 +40,9 @@ def kpi(session: Session, principal: Principal, window: str) -> dict[str, Any]:
 def _quality(session: Session, principal: Principal, contract: Contract, since: int, now: int, commits: Sequence[Commit]) -> kpis.Quality:
     """What is marked of a contract's judged observations in a window that ends now, and how far its source's clock is off."""
     judged, drift = session.served.reads.judged, None
+    checked: int | None
     checked, marked, marks = judged.counts(principal, contract.source, since, now + contract.skew)
+    checked = checked if judged.criteria(contract.source) else None
     limit = contract.spec.clock_drift
     if limit is not None and commits:
         newest = session.store.newest_by_commit(principal, contract.name, commits[0].number)
@@ -88,6 +92,7 @@ def status(session: Session, principal: Principal) -> dict[str, Any]:
         "contracts": contracts,
         "commit": session.store.last_commit(principal),
         "store_bytes": size,
+        "store_unused_bytes": session.store.unused(principal),
         "version": __version__,
         "uptime_seconds": (session.clock.monotonic() - session.started) / 1e6,
     }

@@ -134,7 +134,7 @@ class Platform(GraphSurface, Protocol):
         twin: str | None = None,
         *,
         as_of: str | None = None,
-        known_at: str | None = None,
+        known_at: str | int | None = None,
         lane: str = "observed",
         facts: bool = False,
         after: int | None = None,
@@ -158,7 +158,7 @@ class Platform(GraphSurface, Protocol):
         every: str | None = None,
         agg: str = "mean",
         unit: str | None = None,
-        known_at: str | None = None,
+        known_at: str | int | None = None,
         lane: str = "observed",
         after: int | None = None,
         interface: str | None = None,
@@ -180,7 +180,9 @@ class Platform(GraphSurface, Protocol):
         of `interface` are shown as of that one, in its names and units. Raises QueryError, NotFoundError."""
         ...
 
-    def relationships(self, twin: str | None = None, *, as_of: str | None = None, known_at: str | None = None) -> list[dict[str, Any]]:
+    def relationships(
+        self, twin: str | None = None, *, as_of: str | None = None, known_at: str | int | None = None
+    ) -> list[dict[str, Any]]:
         """Those that begin at a twin, or all; those that were there at an event time, as known at a time or commit number."""
         ...
 
@@ -249,7 +251,7 @@ class Platform(GraphSurface, Protocol):
 
     def status(self) -> dict[str, Any]:
         """`clock{suspect} connectors[]{name up detail} consumers[]{name lag_commits lag_seconds error}
-        contracts[]{name freshness_seconds watermark} commit store_bytes version uptime_seconds`."""
+        contracts[]{name freshness_seconds watermark} commit store_bytes store_unused_bytes version uptime_seconds`."""
         ...
 
     def clock(self) -> dict[str, Any]:
@@ -270,7 +272,7 @@ class Platform(GraphSurface, Protocol):
         """`name commit created by` of each; `commit` is the one that it forks."""
         ...
 
-    def create_fork(self, name: str, *, at: str | None = None) -> dict[str, Any]:
+    def create_fork(self, name: str, *, at: str | int | None = None) -> dict[str, Any]:
         """Fork the workspace as known at a time or commit number (the newest unless given); as one of `forks`. Nothing is copied."""
         ...
 

@@ -22,7 +22,7 @@ class LocalForks(LocalGraph):
     def forks(self) -> list[dict[str, Any]]:
         return [fork_shown(one) for one in self._forks.all(self.principal)]
 
-    def create_fork(self, name: str, *, at: str | None = None) -> dict[str, Any]:
+    def create_fork(self, name: str, *, at: str | int | None = None) -> dict[str, Any]:
         commit = None if at is None else self._commit(at)
         return fork_shown(self._forks.create(self.principal, name, commit))
 

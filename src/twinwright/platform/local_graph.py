@@ -100,7 +100,9 @@ class LocalGraph:
 
     # --- relationships -----------------------------------------------------------------------------------------------
 
-    def relationships(self, twin: str | None = None, *, as_of: str | None = None, known_at: str | None = None) -> list[dict[str, Any]]:
+    def relationships(
+        self, twin: str | None = None, *, as_of: str | None = None, known_at: str | int | None = None
+    ) -> list[dict[str, Any]]:
         time, commit = self.moment(as_of, known_at)
         if twin is not None:
             self.session.served.reads.lifetime(self.principal, twin, time, commit)
@@ -112,14 +114,15 @@ class LocalGraph:
             edges = self.session.store.relationships(self.principal, as_of=time, known_at=commit)
         return [edge_shown(edge) for edge in edges if twin in (None, edge.source)]
 
-    def moment(self, as_of: str | None, known_at: str | None) -> tuple[int | None, int | None]:
+    def moment(self, as_of: str | None, known_at: str | int | None) -> tuple[int | None, int | None]:
         """An event time and a commit number. Raises UsageError."""
         return time_of(as_of, "as-of"), self._commit(known_at)
 
-    def _commit(self, known_at: str | None) -> int | None:
+    def _commit(self, known_at: str | int | None) -> int | None:
         """A commit number, or the newest commit at a time. Raises UsageError."""
         if known_at is None:
             return None
+        known_at = str(known_at)  # a receipt's token is a number
         if known_at.isdecimal() and len(known_at) < 16:
             number, last = int(known_at), self.session.store.last_commit(self.principal)
             if number > last:  # what it will make known is not known yet: the answer could not be given again
@@ -222,17 +225,18 @@ class LocalGraph:
 
     def graph_diff(
         self,
-        start: str,
-        end: str | None = None,
+        start: str | int,
+        end: str | int | None = None,
         *,
         event_time: bool = False,
         as_of: str | None = None,
-        known_at: str | None = None,
+        known_at: str | int | None = None,
         kind: str | None = None,
         continuation: str | None = None,
         max_items: int | None = None,
     ) -> dict[str, Any]:
-        asked = graph_diff.Asked(start, end, event_time, as_of, known_at, kind)
+        last, known = (None if at is None else str(at) for at in (end, known_at))
+        asked = graph_diff.Asked(str(start), last, event_time, as_of, known, kind)
         return graph_diff.page(self.session, self.principal, asked, self._commit, continuation, max_items)
 
     # --- interfaces --------------------------------------------------------------------------------------------------

@@ -1,14 +1,21 @@
-"""What `twinwright.open` gives: `Platform`, with series as Arrow tables whose fields carry their units."""
+"""What `twinwright.open` gives: `Platform`, with series as Arrow tables whose fields carry their units.
+
+Times may be given as datetimes too, and files as paths.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from functools import wraps
+from pathlib import PurePath
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 import pyarrow as pa
 
 from twinwright.platform.interface import Platform
+from twinwright.platform.wire import METHODS
 
 if TYPE_CHECKING:
     _Surface = Platform
@@ -30,7 +37,11 @@ class Opened(_Surface):
         return cls(platform)
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._platform, name)
+        member = getattr(self._platform, name)
+        return _written(member) if name in METHODS else member
+
+    def __dir__(self) -> list[str]:
+        return sorted({*super().__dir__(), *METHODS, "as_principal", "close"})
 
     def __enter__(self) -> Self:
         return self
@@ -42,18 +53,39 @@ class Opened(_Surface):
         """As `Platform.fork`, with series as tables."""
         return self.over(self._platform.fork(name))
 
+    def ingest(self, files: str | PurePath | Sequence[str | PurePath], contract: str, **options: Any) -> dict[str, Any]:
+        """As `Platform.ingest`, of one file or several."""
+        several = [files] if isinstance(files, str | PurePath) else list(files)
+        return self._platform.ingest([str(file) for file in several], contract, **options)
+
     def history(self, twin: str, path: str, **options: Any) -> pa.Table:
         """`times values quality source` of `Platform.history`, which names the options. The table's metadata name twin and path."""
-        return history_table(self._platform.history(twin, path, **options))
+        return history_table(_written(self._platform.history)(twin, path, **options))
 
     def simulate(self, scenario: str | Mapping[str, Any], **options: Any) -> dict[str, Any]:
         """As `Platform.simulate`; each of `outputs` is a table of `times values`."""
         tables = _Tables()
-        return {"runs": [tables.of(run) for run in self._platform.simulate(scenario, **options)["runs"]]}
+        return {"runs": [tables.of(run) for run in _written(self._platform.simulate)(scenario, **options)["runs"]]}
 
     def run(self, id: str, **options: Any) -> dict[str, Any]:
         """As `Platform.run`; each of `outputs` is a table of `times values`."""
         return _Tables().of(self._platform.run(id, **options))
+
+
+def _written(method: Callable[..., Any]) -> Callable[..., Any]:
+    """A method of `Platform`, which takes times and places as they are written."""
+
+    @wraps(method)
+    def called(*args: Any, **options: Any) -> Any:
+        return method(*(_text(one) for one in args), **{name: _text(one) for name, one in options.items()})
+
+    return called
+
+
+def _text(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return str(value) if isinstance(value, PurePath) else value
 
 
 def history_table(found: Mapping[str, Any]) -> pa.Table:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -132,7 +133,13 @@ class RemotePlatform:
     def __getattr__(self, name: str) -> Any:
         if name not in METHODS:
             raise AttributeError(name)
-        return lambda *args, **kwargs: self._call(name, list(args), kwargs, None)
+        takes = inspect.signature(getattr(Platform, name))
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            takes.bind(self, *args, **kwargs)  # what it does not take is a mistake of who calls, here as in one process
+            return self._call(name, list(args), kwargs, None)
+
+        return call
 
     def _call(self, method: str, args: list[Any], kwargs: dict[str, Any], progress: Progress | None) -> Any:
         try:

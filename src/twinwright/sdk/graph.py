@@ -61,12 +61,12 @@ class RestGraph:
 
     def graph_diff(
         self,
-        start: str,
-        end: str | None = None,
+        start: str | int,
+        end: str | int | None = None,
         *,
         event_time: bool = False,
         as_of: str | None = None,
-        known_at: str | None = None,
+        known_at: str | int | None = None,
         kind: str | None = None,
         continuation: str | None = None,
         max_items: int | None = None,

@@ -62,7 +62,7 @@ class RestPlatform(RestGraph):
         """The same in a fork."""
         return RestPlatform(self._http.inside(name))
 
-    def create_fork(self, name: str, *, at: str | None = None) -> Found:
+    def create_fork(self, name: str, *, at: str | int | None = None) -> Found:
         return cast(Found, self._http.json("PUT", f"/v1/forks/{part(name)}", params=given(at=at)))
 
     def drop_fork(self, name: str) -> Found:
@@ -130,7 +130,7 @@ class RestPlatform(RestGraph):
         twin: str | None = None,
         *,
         as_of: str | None = None,
-        known_at: str | None = None,
+        known_at: str | int | None = None,
         lane: str = "observed",
         facts: bool = False,
         after: int | None = None,
@@ -155,7 +155,7 @@ class RestPlatform(RestGraph):
         every: str | None = None,
         agg: str = "mean",
         unit: str | None = None,
-        known_at: str | None = None,
+        known_at: str | int | None = None,
         lane: str = "observed",
         after: int | None = None,
         interface: str | None = None,
@@ -163,7 +163,7 @@ class RestPlatform(RestGraph):
         options = {"every": every, "agg": agg, "unit": unit, "known_at": known_at, "lane": lane, "after": after, "interface": interface}
         return self._get(f"/v1/history/{part(twin)}/{part(path, '/')}", **{"from": start, "to": end}, **options)
 
-    def relationships(self, twin: str | None = None, *, as_of: str | None = None, known_at: str | None = None) -> list[Found]:
+    def relationships(self, twin: str | None = None, *, as_of: str | None = None, known_at: str | int | None = None) -> list[Found]:
         return self._list("/v1/relationships", twin=twin, as_of=as_of, known_at=known_at)
 
     def interfaces(self) -> list[Found]:

@@ -14,7 +14,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from twinwright.governance.principals import Principal
-from twinwright.storage import duckdb_history, duckdb_hours, duckdb_sql
+from twinwright.storage import duckdb_history, duckdb_hours, duckdb_smaller, duckdb_sql
 from twinwright.storage.duckdb_errors import translated
 from twinwright.storage.duckdb_transaction import Catalogue
 from twinwright.storage.journal_files import JournalFiles, Place
@@ -89,6 +89,11 @@ class DuckDBReads:
         principal.require_read()
         files = [*self._path.parent.glob(f"{self._path.name}*"), *self._path.with_suffix(".journal").glob("*")]
         return sum(path.stat().st_size for path in files)
+
+    def unused(self, principal: Principal) -> int:
+        with translated(self._path):
+            room = duckdb_smaller.room(self._cursor(principal))
+        return room.free if room.due else 0
 
     def last_commit(self, principal: Principal) -> int:
         principal.require_read()

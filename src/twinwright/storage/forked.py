@@ -302,6 +302,9 @@ class ForkedStore:
     def size(self, principal: Principal) -> int:
         return self._own.size(principal)
 
+    def unused(self, principal: Principal) -> int:
+        return self._own.unused(principal)
+
     def position(self, principal: Principal, contract: str, stream: str) -> int:
         return self._own.position(principal, contract, stream)
 

@@ -72,6 +72,10 @@ class PostgresReads:
         mine = "SELECT oid FROM pg_class WHERE relkind = 'r' AND relnamespace = to_regnamespace(current_schema())"
         return int(self._rows(principal, f"SELECT coalesce(sum(pg_total_relation_size(oid)), 0)::bigint FROM ({mine}) AS mine")[0][0])
 
+    def unused(self, principal: Principal) -> int:
+        principal.require_read()
+        return 0  # no opening gives any back: autovacuum makes room for what comes next
+
     def last_commit(self, principal: Principal) -> int:
         principal.require_read()
         return self._connections.read(self._newest)

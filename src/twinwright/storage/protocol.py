@@ -185,6 +185,10 @@ class Store(RecordStore, Protocol):
         """Bytes that the store takes on the disk, journal included."""
         ...
 
+    def unused(self, principal: Principal) -> int:
+        """Bytes of them that nothing uses and that go back to the disk when the store is opened next; 0 where none do then."""
+        ...
+
     def last_commit(self, principal: Principal) -> int: ...
 
     def commit_at(self, principal: Principal, at: int) -> int:

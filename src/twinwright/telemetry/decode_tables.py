@@ -56,6 +56,8 @@ class CsvDecoder:
         whole = body
         body, stray = self._without_stray_quotes(body, len(first) + 1)
         bad += [Undecodable(index, header + b"\n" + line + b"\n", "a quote is opened and not closed") for line in stray]
+        body, foreign = _without_foreign_bytes(body, len(first) + 1)
+        bad += [Undecodable(index, header + b"\n" + record + b"\n", f"not CSV: {why}") for record, why in foreign]
         types = dict.fromkeys(names, pa.string())
         try:
             table = pa.csv.read_csv(
@@ -122,7 +124,6 @@ class CsvDecoder:
         if not body.strip():
             return [], "the payload is empty"
         try:
-            body.decode("utf-8")
             names = next(csv.reader([header.decode("utf-8")], delimiter=self._delimiter), [])
         except (UnicodeDecodeError, csv.Error) as error:
             return [], f"not CSV: {error}"
@@ -131,6 +132,33 @@ class CsvDecoder:
         if len(set(names)) != len(names):
             return [], "the header names a column twice"
         return names, ""
+
+
+def _without_foreign_bytes(body: bytes, start: int) -> tuple[bytes, list[tuple[bytes, str]]]:
+    """The body without the records from `start` on that are not UTF-8; and these, with what is wrong. Its quotes come in pairs."""
+    kept, foreign, at, ends = [body[:start]], [], start, None
+    while at < len(body):
+        try:
+            str(memoryview(body)[at:], "utf-8")
+        except UnicodeDecodeError as error:
+            ends = _record_ends(body, start) if ends is None else ends
+            following = int(np.searchsorted(ends, at + error.start, "right"))
+            begin = int(ends[following - 1]) if following else start
+            end = int(ends[following]) if following < len(ends) else len(body)
+            kept.append(body[at:begin])
+            foreign.append((body[begin:end].rstrip(b"\r\n"), f"byte {error.object[error.start]:#04x} is not UTF-8"))
+            at = end
+        else:
+            kept.append(body[at:])
+            break
+    return b"".join(kept) if foreign else body, foreign
+
+
+def _record_ends(body: bytes, start: int) -> NDArray[np.int64]:
+    """Where records from `start` on end: behind each end of a line that is in no quotes."""
+    chars = np.frombuffer(body, np.uint8)[start:]
+    in_quotes = np.cumsum(chars == ord('"')) % 2 == 1
+    return np.flatnonzero(np.isin(chars, np.frombuffer(b"\r\n", np.uint8)) & ~in_quotes) + start + 1
 
 
 class TableDecoder:

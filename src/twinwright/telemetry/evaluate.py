@@ -262,6 +262,9 @@ def _mapped(spec: ObservationSpec, declared: ReadingColumn, column: Column) -> C
     mapping: Mapping[str, object] = spec.map or {}
     dtype = {"DOUBLE": pl.Float64, "BIGINT": pl.Int64, "BOOLEAN": pl.Boolean, "VARCHAR": pl.String}[declared.type]
     values = column.values.replace_strict(mapping, default=None, return_dtype=dtype)
+    if values.null_count() > column.values.null_count():  # 1.0 is the number 1: so columns hold whole numbers that lack some
+        whole = column.values.str.replace(r"^(-?[0-9]+)\.0+$", "$1")
+        values = values.fill_null(whole.replace_strict(mapping, default=None, return_dtype=dtype))
     unknown = (column.values.is_not_null() & values.is_null()).to_numpy()
     wrong = unknown if column.wrong is None else unknown | column.wrong
     return Column(values, wrong if wrong.any() else None)

@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet
 
-from twinwright.errors import UsageError
+from twinwright.errors import NotFoundError, UsageError
 
 MAX_BYTES = 16 * 1024 * 1024
 MAX_READINGS = 10_000
@@ -70,26 +70,29 @@ class FieldProfile:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """A sample: `each` is where its readings lie (empty: each document is one)."""
+    """A sample: `each` is where its readings lie (empty: each document is one); `unread` lines are no JSON."""
 
     format: str
     each: tuple[str, ...]
     delimiter: str
     readings: int
     fields: tuple[FieldProfile, ...]
+    unread: int = 0
 
 
 def profile(path: Path) -> Profile:
-    """The profile of a file's first readings, within 16 MiB. Raises UsageError for what can't be read."""
+    """The profile of a file's first readings, within 16 MiB. Raises NotFoundError, and UsageError for what can't be read."""
     format = FORMATS.get(path.suffix.lower())
     if format is None:
         raise UsageError(
             f"'{path.suffix}' is no ending of a sample", where=str(path), remedy=f"Name a file that ends in {', '.join(FORMATS)}"
         )
-    delimiter = ","
+    if not path.is_file():
+        raise NotFoundError(f"there is no file {path}", remedy="Check the path")
+    delimiter, unread = ",", 0
     try:
         if format == "json":
-            each, readings = _json(path)
+            each, readings, unread = _json(path)
         elif format == "csv":
             delimiter, rows = _csv(path)
             each, readings = (), rows
@@ -97,7 +100,7 @@ def profile(path: Path) -> Profile:
             each, readings = (), _table(path, format)
     except (OSError, UnicodeDecodeError, ValueError, RecursionError, csv.Error, pa.ArrowException) as error:
         raise UsageError(
-            f"can't be read as {format}: {error}"[:500], where=str(path), remedy="Give a sample as the source sends it"
+            f"can't be read as {format}: {str(error).rstrip('.')}"[:500], where=str(path), remedy="Give a sample as the source sends it"
         ) from error
     fields: dict[str, FieldProfile] = {}
     for reading in readings:
@@ -108,7 +111,7 @@ def profile(path: Path) -> Profile:
                 fields[name].add(value)
     if not fields:
         raise UsageError("there is no reading in it", where=str(path), remedy="Give a sample that has some")
-    return Profile(format, each, delimiter, len(readings), tuple(fields.values()))
+    return Profile(format, each, delimiter, len(readings), tuple(fields.values()), unread)
 
 
 Reading = Sequence[tuple[str, Any]]
@@ -125,28 +128,36 @@ def _kind(value: Any) -> str:
 # --- JSON ------------------------------------------------------------------------------------------------------------
 
 
-def _json(path: Path) -> tuple[tuple[str, ...], list[Reading]]:
-    documents = _documents(path)
+def _json(path: Path) -> tuple[tuple[str, ...], list[Reading], int]:
+    documents, unread = _documents(path)
     each = _elements(documents)
     readings: list[Reading] = []
     for document in documents[:MAX_READINGS]:
         readings += list(_readings([document], each))[: MAX_READINGS - len(readings)]
-    return each, readings
+    return each, readings, unread
 
 
-def _documents(path: Path) -> list[dict[str, Any]]:
+def _documents(path: Path) -> tuple[list[dict[str, Any]], int]:
+    """The objects of a document, of an array, or of lines, and how many lines are no JSON."""
     with path.open("rb") as file:
         data = file.read(MAX_BYTES + 1)
     text = data[:MAX_BYTES].decode("utf-8", errors="strict" if len(data) <= MAX_BYTES else "ignore")
+    unread, broken = 0, ValueError("no JSON object is in it")
     try:
         whole = json.loads(text)
-    except ValueError:
+    except ValueError as error:
         lines = [line for line in text.splitlines() if line.strip()]
-        whole = [json.loads(line) for line in (lines if len(data) <= MAX_BYTES else lines[:-1])]
+        whole = []
+        for line in lines if len(data) <= MAX_BYTES else lines[:-1]:
+            try:
+                whole.append(json.loads(line))
+            except ValueError:
+                unread += 1
+        broken = error if unread else broken
     found = [one for one in (whole if isinstance(whole, list) else [whole]) if isinstance(one, dict)]
     if not found:
-        raise ValueError("no JSON object is in it")
-    return found
+        raise broken
+    return found, unread
 
 
 def _elements(documents: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:

@@ -291,7 +291,7 @@ class TwinReads:
         if known_at is not None:
             self.expired.require_known(before, start, path)
         rows = self.records(principal, twin, path, start=start, end=end, known_at=known_at)
-        wanted = info.unit if unit is None else units.canonical(unit, where=path)
+        wanted = _wanted(info, unit)
         values, good = numbers(rows, wanted, path)
         times = np.asarray(rows["time"].to_numpy(), np.int64)
         last = np.append(times[1:] != times[:-1], True)[: len(times)]
@@ -316,10 +316,10 @@ class TwinReads:
         the epoch. Where raw values of the time are gone, windows are made of roll-ups (`rolled_up`), and `expired_before` says so.
         `interface`: the version of which the path and its unit are.
 
-        Raises RefusedError for what can't be told from what is left.
+        Raises UnitError, and RefusedError for what can't be told from what is left.
         """
         info = self.info(twin, path, interface)
-        wanted = info.unit if unit is None else units.canonical(unit, where=path)
+        wanted = _wanted(info, unit)
         gone = self.expired.before(principal, twin, path) if lane == "observed" else None
         if gone is not None and (start is None or start < gone):
             if known_at is not None:
@@ -406,3 +406,11 @@ class TwinReads:
             "marks": counted(bits),
             "source": rows["source"].to_pylist(),
         }
+
+
+def _wanted(info: PathInfo, unit: str | None) -> str | None:
+    """The unit to read a path in: its own unless told otherwise. Raises UnitError for one that it can't be in, whatever there is of it."""
+    if unit is None:
+        return info.unit
+    units.converter(info.unit, wanted := units.canonical(unit, where=info.path))
+    return wanted

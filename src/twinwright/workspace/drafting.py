@@ -9,6 +9,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import yaml
 
 from twinwright import units
@@ -17,11 +18,17 @@ from twinwright.errors import UnitError, UsageError, WorkspaceError
 from twinwright.schema import PathInfo
 from twinwright.telemetry.held import column_type
 from twinwright.telemetry.profiling import FieldProfile, Profile, profile
+from twinwright.telemetry.timestamps import parse_pattern
 from twinwright.workspace.load import Workspace, load_workspace, paths_of_twins
 
 _TIME_NAMES = ("ts", "time", "timestamp", "datetime", "date", "when", "observed", "sampled", "t")
 _TWIN_NAMES = ("twin", "id", "device", "deviceid", "device_id", "sensor", "sensor_id", "asset", "host", "name", "tag", "unit_no")
 _EPOCHS = (("epoch_s", 1e8, 1e10), ("epoch_ms", 1e11, 1e13), ("epoch_us", 1e14, 1e16))
+_PATTERNS = tuple(
+    f"{date} {time}"
+    for date in ("%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%Y/%m/%d", "%Y%m%d")
+    for time in ("%H:%M:%S", "%H:%M:%S.%f", "%H:%M")
+)
 _NAIVE = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?$")
 _UNIT_AFTER = re.compile(r"^(?P<name>.+?)(?:_(?P<suffix>[A-Za-z%°0-9/]+)|\s*[\[(](?P<bracket>[^\])]+)[\])])$")
 
@@ -42,6 +49,8 @@ def draft(file: Path, name: str | None, folder: Path) -> dict[str, Any]:
         made.contract["delimiter"] = found.delimiter
     if found.each:
         made.contract["each"] = found.each[0] if len(found.each) == 1 else list(found.each)
+    if found.unread:
+        made.notes.append(f"{found.unread} lines are no JSON: they are left out")
     _time(found, made)
     _twin(found, workspace, made)
     _observations(found, workspace, made)
@@ -73,14 +82,17 @@ def _time(found: Profile, made: _Draft) -> None:
         if format is None:
             continue
         spec = {"field": one.name} | ({} if format == "iso8601" else {"format": format})
-        if format == "iso8601" and any(isinstance(value, str) and _NAIVE.match(value) for value in one.values):
+        if format in _PATTERNS or (format == "iso8601" and any(isinstance(value, str) and _NAIVE.match(value) for value in one.values)):
             spec["zone"] = "UTC"
             made.notes.append(f"times in '{one.name}' carry no zone: UTC is a guess")
+        if format.startswith("%d/%m") and _fits_pattern(one, format.replace("%d/%m", "%m/%d")):
+            made.notes.append(f"times in '{one.name}' may as well begin with the month: that the day comes first is a guess")
         made.contract["twin"] = ""
         made.contract["time"] = spec
         made.used.add(one.name)
         return
     made.contract |= {"twin": "", "time": {"field": "ts"}}
+    made.used.add("ts")
     made.notes.append("no field looks like a time: name the right one in `time`")
 
 
@@ -91,7 +103,9 @@ def _rank(name: str, names: Sequence[str]) -> int:
 
 def _time_format(one: FieldProfile) -> str | None:
     if one.kind == "text":
-        return "iso8601" if all(_is_time(str(value)) for value in list(one.values)[:50]) else None
+        if all(_is_time(str(value)) for value in list(one.values)[:50]):
+            return "iso8601"
+        return next((pattern for pattern in _PATTERNS if _fits_pattern(one, pattern)), None)
     if (
         one.kind in ("number", "integer")
         and one.low is not None
@@ -100,6 +114,10 @@ def _time_format(one: FieldProfile) -> str | None:
     ):
         return next((name for name, low, high in _EPOCHS if low <= one.low and one.high <= high), None)
     return None
+
+
+def _fits_pattern(one: FieldProfile, pattern: str) -> bool:
+    return bool(parse_pattern(pl.Series(list(one.values), dtype=pl.String, strict=False), pattern, "UTC")[1].all())
 
 
 def _is_time(text: str) -> bool:
