@@ -11,6 +11,7 @@ from typing import Protocol
 from twinwright.errors import UsageError
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_BEGIN = EPOCH.replace(tzinfo=None)
 SECOND = 1_000_000
 HOUR = 3_600 * SECOND
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -103,9 +104,8 @@ class PacedClock:
 
 def to_iso(micros: int) -> str:
     """ISO 8601 in UTC with `Z`; microseconds only where there are any."""
-    moment = EPOCH + timedelta(microseconds=int(micros))
-    text = moment.replace(tzinfo=None).isoformat(timespec="microseconds" if moment.microsecond else "seconds")
-    return text + "Z"
+    moment = _BEGIN + timedelta(microseconds=int(micros))
+    return moment.isoformat(timespec="microseconds" if moment.microsecond else "seconds") + "Z"
 
 
 def from_iso(text: str, *, where: str | None = None) -> int:

@@ -6,7 +6,7 @@ a workspace can be checked whole before anything starts.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -16,10 +16,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from twinwright.clock import parse_duration
 from twinwright.errors import Problem, UsageError
+from twinwright.yaml_events import YamlReader
 
 MAX_BYTES = 16 * 1024 * 1024
-MAX_DEPTH = 64
-MAX_NODES = 2_000_000
 
 Location = tuple[str | int, ...]
 SpecT = TypeVar("SpecT", bound="Spec")
@@ -72,7 +71,7 @@ class Document:
 
     file: str
     data: Any
-    lines: dict[Location, int]
+    lines: Mapping[Location, int]
 
     def line(self, location: Sequence[str | int] = ()) -> int | None:
         """The line of a place, or of the nearest one that encloses it."""
@@ -118,8 +117,9 @@ def load(path: Path, problems: Problems, *, name: str | None = None) -> Document
 
 def parse_text(text: str, file: str, problems: Problems) -> Document | None:
     """YAML (and so JSON) text as a Document. Refuses duplicate keys, aliases that blow up, and too deep nesting."""
+    reader = YamlReader(text)
     try:
-        node = yaml.compose(text, Loader=yaml.CSafeLoader)
+        data = reader.read()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else None
@@ -127,75 +127,35 @@ def parse_text(text: str, file: str, problems: Problems) -> Document | None:
             Problem(f"not valid YAML: {error.problem or error.context}", "Mend the syntax at this line", file, line, code="syntax")
         )
         return None
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
+    except (yaml.YAMLError, ValueError) as error:
         problems.add(Problem(f"not valid YAML: {' '.join(str(error).split())}", "Mend the syntax", file, code="syntax"))
         return None
-    builder = _Builder(file, problems)
-    data = builder.build(node, (), 0) if node is not None else {}
-    builder.lines.setdefault((), 1)  # an empty document
-    return None if builder.failed else Document(file, data, builder.lines)
+    for fault in reader.faults:
+        problems.add(Problem(fault.message, fault.remedy, file, fault.line, json_path(fault.location), fault.code))
+    return None if reader.faults else Document(file, data, _Lines(text))
 
 
-class _Builder:
-    def __init__(self, file: str, problems: Problems) -> None:
-        self.file, self.problems = file, problems
-        self.lines: dict[Location, int] = {}
-        self.failed = False
-        self.nodes = 0
-        self.constructor = yaml.constructor.SafeConstructor()
+class _Lines(Mapping[Location, int]):
+    """The line of each place of a text that can be read: looked for when first asked, as of what is in order nobody asks."""
 
-    def fail(self, node: yaml.Node, location: Location, message: str, remedy: str, code: str) -> None:
-        if not self.failed or code == "duplicate_key":
-            self.problems.add(Problem(message, remedy, self.file, node.start_mark.line + 1, json_path(location), code))
-        self.failed = True
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._found: dict[Location, int] = {}
 
-    def build(self, node: yaml.Node, location: Location, depth: int) -> Any:
-        self.nodes += 1
-        if depth > MAX_DEPTH or self.nodes > MAX_NODES:
-            what = (
-                f"nested deeper than {MAX_DEPTH}"
-                if depth > MAX_DEPTH
-                else f"more than {MAX_NODES} values (aliases count where they are used)"
-            )
-            self.fail(node, location, what, "Make the document flatter or split it", "too_large")
-            return None
-        self.lines[location] = node.start_mark.line + 1
-        if isinstance(node, yaml.MappingNode):
-            return self.mapping(node, location, depth)
-        if isinstance(node, yaml.SequenceNode):
-            return [self.build(child, (*location, index), depth + 1) for index, child in enumerate(node.value)]
-        return self.scalar(node, location)
+    def _all(self) -> dict[Location, int]:
+        if not self._found:
+            YamlReader(self._text, self._found).read()
+            self._found.setdefault((), 1)  # an empty document
+        return self._found
 
-    def mapping(self, node: yaml.MappingNode, location: Location, depth: int) -> dict[str, Any]:
-        result: dict[str, Any] = {}
-        for key_node, value_node in node.value:
-            key = key_node.value if isinstance(key_node, yaml.ScalarNode) else None
-            if not isinstance(key, str) or key_node.tag == "tag:yaml.org,2002:merge":
-                self.fail(key_node, location, "a key must be plain text", "Write the key as text; merge keys are not read", "bad_key")
-                continue
-            if key in result:
-                self.fail(key_node, (*location, key), f"'{key}' is given twice", "Keep one of them", "duplicate_key")
-                continue
-            result[key] = self.build(value_node, (*location, key), depth + 1)
-            self.lines[(*location, key)] = key_node.start_mark.line + 1
-        return result
+    def __getitem__(self, place: Location) -> int:
+        return self._all()[place]
 
-    def scalar(self, node: yaml.Node, location: Location) -> Any:
-        if node.tag == "tag:yaml.org,2002:timestamp":
-            return node.value  # times stay text: one parser (clock.from_iso) reads them all
-        if node.tag not in _SCALARS:
-            self.fail(node, location, f"the tag {node.tag} is not read here", "Remove the tag", "bad_tag")
-            return None
-        try:
-            return self.constructor.construct_object(node)
-        except (ValueError, yaml.YAMLError):
-            self.fail(
-                node, location, f"'{node.value}' can't be read as {node.tag.rsplit(':', 1)[-1]}", "Quote it to make it text", "bad_scalar"
-            )
-            return None
+    def __iter__(self) -> Iterator[Location]:
+        return iter(self._all())
 
-
-_SCALARS = {f"tag:yaml.org,2002:{name}" for name in ("null", "bool", "int", "float", "str", "value")}
+    def __len__(self) -> int:
+        return len(self._all())
 
 
 def _real_location(location: Sequence[str | int], data: Any) -> Location:

@@ -7,9 +7,12 @@ from tests.platform.graph_plant import NOW, PUMP, pump, send
 
 from twinwright.clock import SECOND, to_iso
 from twinwright.events import cloudevents as types
-from twinwright.governance.principals import SYSTEM
+from twinwright.events import telling
+from twinwright.governance.principals import LOCAL_ADMIN, SYSTEM
 from twinwright.storage.layout import Counts
 from twinwright.telemetry.payloads import Payload
+from twinwright.twins.graph.relationship_writes import delete_relationship, put_relationship
+from twinwright.twins.graph.twin_writes import delete_twin, put_twin, send_telemetry
 
 
 def told(platform, after):
@@ -101,6 +104,64 @@ def test_a_commit_of_many_values_is_told_in_pieces_as_it_is_at_once(plant, monke
     whole = told(plant, at)
     assert len(whole) >= 12 and log._kept
     log._kept.clear()
-    monkeypatch.setattr("twinwright.events.log.PIECE_VALUES", most)
+    monkeypatch.setattr("twinwright.events.telling.PIECE", most)
     assert told(plant, at) == whole
     assert max(map(len, log._kept.values()), default=0) <= most, "a commit that comes in pieces is not kept"
+
+
+def _many_twins(platform):
+    """Commits of many twins: what each did before, and more of it again; where they begin."""
+    at = platform.session.store.last_commit(SYSTEM)
+
+    def write(draft):
+        for number in range(9):
+            put_twin(draft, f"t{number}", pump(count=number, mode="on"), None)
+            for target in range(number):
+                put_relationship(draft, f"t{number}", f"r{target}", {"$targetId": f"t{target}", "$relationshipName": "feeds"}, None)
+        send_telemetry(draft, "t4", {"noise": 1}, component=None, message_id="m", source_time=None)
+        delete_relationship(draft, "t8", "r7", None)
+
+    def again(draft):
+        for number in range(7):
+            delete_relationship(draft, "t8", f"r{number}", None)
+        delete_twin(draft, "t8", None)
+        put_twin(draft, "t8", pump(count=80), None)
+        for number in range(8):
+            put_twin(draft, f"t{number}", pump(count=number + number % 2), None)
+        draft.put_record("run", "r1", {"id": "r1", "status": "ok", "twin": "t3"})
+        draft.put_record("run", "r2", {"id": "r2", "status": "ok"})
+
+    platform.session.graph.submit(LOCAL_ADMIN, write)
+    platform.session.graph.submit(LOCAL_ADMIN, again)
+    folder = platform.session.folder
+    text = (folder / "twins.yaml").read_text().replace("mode: auto", "mode: manual")
+    more = "".join(f'  - {{$dtId: y{number}, $metadata: {{$model: "{PUMP}"}}, count: {number}}}\n' for number in range(7))
+    (folder / "twins.yaml").write_text(text.replace("relationships:", f"{more}relationships:"))
+    platform.apply()
+    return at
+
+
+def _told_anew(platform, at):
+    platform.session.served.events._kept.clear()
+    return told(platform, at)
+
+
+@pytest.mark.parametrize("most", [1, 3, 10])
+def test_a_commit_of_many_twins_is_told_in_pieces_as_it_is_at_once(plant, monkeypatch, most):
+    at = _many_twins(plant)
+    whole = _told_anew(plant, at)
+    assert len(whole) == 74 and [one.body["type"] for one in whole].count(types.RUN_END) == 2
+    pieces, ordered = [], telling.Telling._ordered
+    monkeypatch.setattr(telling, "PIECE", most)
+    monkeypatch.setattr(telling.Telling, "_ordered", lambda self: pieces.append(ordered(self)) or pieces[-1])
+    assert _told_anew(plant, at) == whole
+    assert max(map(len, pieces)) <= most + 14, "what was done to one twin is the most that is held beside it"
+    assert max(map(len, plant.session.served.events._kept.values()), default=0) <= most + 14
+
+
+def test_pieces_of_twins_in_another_order_are_caught(plant, monkeypatch):
+    at = _many_twins(plant)
+    whole, together = _told_anew(plant, at), telling._together
+    monkeypatch.setattr(telling, "PIECE", 3)
+    monkeypatch.setattr(telling, "_together", lambda counts: reversed(list(together(counts))))
+    assert _told_anew(plant, at) != whole

@@ -5,6 +5,7 @@ first), and the check.
 """
 
 import contextlib
+from collections import Counter
 from dataclasses import dataclass, field, replace
 
 from twinwright.errors import FenceError, NotFoundError, StoreError
@@ -337,6 +338,14 @@ BROKEN = {
                 {one.number: one for one in sound.lifetime_versions(who, after, through)}.values()
             )
         },
+    ),
+    "versions of some twins are those of all": Broken(
+        "versions_of_a_range_of_commits_come_with_the_one_before",
+        {"lifetime_versions": lambda sound, who, after, through, twins=None: sound.lifetime_versions(who, after, through)},
+    ),
+    "changed twins without relationships": Broken(
+        "versions_of_a_range_of_commits_come_with_the_one_before",
+        {"changed_twins": lambda sound, who, commit: Counter(life.twin for life in sound.lifetime_versions(who, commit - 1, commit))},
     ),
     "versions of records from the first on": Broken(
         "versions_of_records_are_read_by_range_of_commits_and_kind",

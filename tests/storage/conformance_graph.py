@@ -102,6 +102,19 @@ def check_versions_of_a_range_of_commits_come_with_the_one_before(case):
         assert store.relationship_versions(SYSTEM, 0, made) == [EDGE, other]
         assert [one.commit for one in store.relationship_versions(SYSTEM, made, ended)] == [made, changed, ended, ended]
         assert store.lifetime_versions(SYSTEM, ended, ended + 9) == store.relationship_versions(SYSTEM, ended, ended + 9) == []
+        _some_twins_can_be_asked_for(store, made, changed, ended, lives, edges)
+
+
+def _some_twins_can_be_asked_for(store, made, changed, ended, lives, edges):
+    """Part of the check above."""
+    assert store.changed_twins(SYSTEM, made) == {"a": 3, "b": 1}
+    assert store.changed_twins(SYSTEM, ended) == {"a": 4}
+    assert store.changed_twins(SYSTEM, ended + 1) == {}
+    for twins, mine in ((["a", "nobody"], lives), (["b"], []), ([], [])):
+        assert store.lifetime_versions(SYSTEM, changed, ended, twins=twins) == mine
+    for sources, theirs in ((["nobody", "a"], edges), (["b"], []), ([], [])):
+        assert store.relationship_versions(SYSTEM, changed, ended, sources=sources) == theirs
+    assert [one.number for one in store.lifetime_versions(SYSTEM, 0, made, twins=["b"])] == [2]
 
 
 def check_relationships_come_and_go_in_columns(case):

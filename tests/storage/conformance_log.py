@@ -246,6 +246,7 @@ def check_every_call_takes_a_principal_with_a_role(case):
         lambda who: store.retractions(who),
         lambda who: store.lifetimes(who),
         lambda who: store.relationships(who),
+        lambda who: store.changed_twins(who, 1),
         lambda who: store.lifetime_versions(who, 0, 9),
         lambda who: store.relationship_versions(who, 0, 9),
         lambda who: store.record_versions(who, ["a"], 0, 9),

@@ -142,6 +142,7 @@ def answers(store, tables, at, last, *, now=True):
             found[known, as_of, "edges"] = [edge(one) for one in store.relationships(SYSTEM, as_of=as_of, known_at=known)]
     for after in sorted({at - 1, min(at, last - 1)}):
         found[after, "touched"] = row(store.touched(SYSTEM, after, last))
+        found[after, "changed"] = {number: store.changed_twins(SYSTEM, number) for number in range(after, last + 1)}
         found[after, "lives"] = [life(one) for one in store.lifetime_versions(SYSTEM, after, last)]
         found[after, "edges"] = [edge(one) for one in store.relationship_versions(SYSTEM, after, last)]
         found[after, "records"] = store.record_versions(SYSTEM, ["k", "l"], after, last)

@@ -53,6 +53,8 @@ class Share:
 
     def keep(self, size: int) -> None:
         """Have so many bytes, no more and no less. Raises BusyError where there are not as many."""
+        if size == self._held:
+            return  # most requests have no body
         if not self._whole.move(size - self._held):
             raise BusyError(f"request bodies of {self._whole.most} bytes in all are being worked on")
         self._held = size

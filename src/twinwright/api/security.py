@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -55,11 +56,13 @@ class AllowedHosts:
 
     def admits(self, host: str, scheme: str, port: int | None) -> bool:
         """Whether a Host header names this server, which speaks `scheme` on `port`."""
-        name = host.lower()
-        own = [*LOOPBACK_NAMES, *self.configured]
-        with_port = {f"{one}:{port}" for one in own}
-        without = set(self.configured) | (set(LOOPBACK_NAMES) if port == _DEFAULT_PORTS[scheme] else set())
-        return name in with_port | without
+        return host.lower() in _names(self.configured, scheme, port)
+
+
+@lru_cache(maxsize=64)
+def _names(configured: frozenset[str], scheme: str, port: int | None) -> frozenset[str]:
+    with_port = {f"{one}:{port}" for one in (*LOOPBACK_NAMES, *configured)}
+    return configured | with_port | (set(LOOPBACK_NAMES) if port == _DEFAULT_PORTS[scheme] else set())
 
 
 class Headers:

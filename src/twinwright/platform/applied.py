@@ -42,14 +42,11 @@ _log = get_logger("apply")
 @dataclass(frozen=True, slots=True)
 class Applied:
     """The interfaces, twins, contracts and derived values that are applied or that clients added, ready to use; which models; and the
-    commit and time of the last apply. What an apply put there is also by itself: another changes nothing else."""
+    commit and time of the last apply. Which interfaces an apply put there is also by itself: another changes nothing else."""
 
     digest: str
     schema_texts: Mapping[str, str]
     contract_texts: Mapping[str, str]
-    declared: Mapping[str, Mapping[str, Any]]  # twin -> the property values it was declared with
-    declared_twins: frozenset[str]
-    declared_edges: Mapping[tuple[str, str], Relationship]
     folder_interfaces: frozenset[str]
     added: Mapping[str, Record]  # interfaces of clients, and notes on others, by DTMI
     ontology: Ontology
@@ -103,12 +100,13 @@ def read_applied(store: Store, principal: Principal) -> Applied:
         record = store.get_record(principal, KIND, ID)
         body, commit, at = record.body, record.commit, record.at
     except NotFoundError:
-        body, commit, at = {"digest": "", "schema": {}, "contracts": {}, "declared": {}, "models": {}}, 0, 0
+        body, commit, at = {"digest": "", "schema": {}, "contracts": {}, "models": {}}, 0, 0
     added = {one.id: one for one in store.records(principal, INTERFACE) if not one.body["removed"]}
     ontology = folder = schema.load(list(body["schema"].items()))
     if any(one.body["model"] is not None for one in added.values()):
         ontology = schema.load(documents_of(body["schema"], added))
-    lifetimes, edges = store.lifetimes(principal), store.relationships(principal)
+    lifetimes = store.lifetimes(principal)
+    edges = store.relationships(principal) if body.get("derived") else ()
     interfaces = {life.interface for life in lifetimes} & set(ontology.interfaces)
     problems = Problems()
     retired = {dtmi for dtmi, record in added.items() if record.body.get("retired")}
@@ -125,9 +123,6 @@ def read_applied(store: Store, principal: Principal) -> Applied:
         digest=body["digest"],
         schema_texts=body["schema"],
         contract_texts=body["contracts"],
-        declared=body["declared"],
-        declared_twins=frozenset(body.get("twins", (life.twin for life in lifetimes))),  # a store of before others could has no list
-        declared_edges=_declared_edges(body, edges),
         folder_interfaces=frozenset(folder.interfaces),
         added=added,
         ontology=ontology,
@@ -201,11 +196,6 @@ def bindings_of(store: Store, principal: Principal, applied: Applied) -> list[Bi
 
 def _plant(ontology: Ontology, lifetimes: Sequence[Lifetime], edges: Sequence[Relationship], lineages: Lineages) -> Plant:
     return Plant(ontology, {life.twin: life.interface for life in lifetimes if life.alive}, edges, lineages)
-
-
-def _declared_edges(body: Mapping[str, Any], edges: Sequence[Relationship]) -> dict[tuple[str, str], Relationship]:
-    declared = [Relationship(*one) for one in body["relationships"]] if "relationships" in body else edges
-    return {(one.source, one.id): one for one in declared}
 
 
 def read_model(store: Store, principal: Principal, digest: str) -> ModelDefinition:

@@ -4,11 +4,9 @@ reason; what changes the meaning of an interface goes by a migration to its next
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
-
-import pyarrow as pa
 
 from twinwright import schema
 from twinwright.derived.definition import Plant
@@ -18,15 +16,16 @@ from twinwright.errors import RefusedError
 from twinwright.governance.principals import Principal
 from twinwright.platform import migrating
 from twinwright.platform.applied import ID, KIND, MODEL, Applied
-from twinwright.schema import Ontology
-from twinwright.storage.layout import Lifetime, ReadingTable, Relationship
-from twinwright.storage.protocol import VALUE_SCHEMA, Store, Transaction
+from twinwright.platform.declared import PART, Declared, read_declared, same_edge
+from twinwright.schema import PathInfo
+from twinwright.storage.layout import Lifetime, ReadingTable
+from twinwright.storage.protocol import Store, Transaction
 from twinwright.telemetry.contract import Contract
 from twinwright.twins.documents import DECLARED_TIME
 from twinwright.twins.evolution import Lineages
-from twinwright.twins.values import value_row
+from twinwright.twins.graph.edge_columns import Key
+from twinwright.twins.values import value_rows
 from twinwright.workspace import Workspace
-from twinwright.workspace.graph import DeclaredTwin
 from twinwright.workspace.load import compile_contracts, paths_of_twins
 from twinwright.workspace.retention import HistoryRetention
 
@@ -44,12 +43,16 @@ class Change:
 
 def plan(store: Store, principal: Principal, applied: Applied, workspace: Workspace) -> dict[str, Any]:
     """`changes[] migrations[] breaking cost`."""
-    changes = list(_changes(store, principal, applied, workspace))
+    return _planned(store, principal, applied, workspace, read_declared(store, principal))
+
+
+def _planned(store: Store, principal: Principal, applied: Applied, workspace: Workspace, declared: Declared) -> dict[str, Any]:
+    changes = list(_changes(store, principal, applied, workspace, declared))
     migrations = migrating.described(store, principal, applied, workspace)
     rows = sum(change.kind in ("twin", "relationship", "value") for change in changes)
     rows += sum(one["twins"] + one["back"] for one in migrations)
     return {
-        "changes": [asdict(change) for change in changes],
+        "changes": [{name: getattr(change, name) for name in Change.__slots__} for change in changes],
         "migrations": migrations,
         "breaking": any(change.effect == "breaking" for change in changes),
         "cost": {"rows": rows, "seconds": round(0.05 + rows * 2e-6, 3), "bytes": rows * 64},
@@ -59,7 +62,8 @@ def plan(store: Store, principal: Principal, applied: Applied, workspace: Worksp
 def apply(store: Store, principal: Principal, applied: Applied, workspace: Workspace) -> dict[str, Any]:
     """Carry the plan out in one audited transaction. Raises RefusedError naming every breaking change."""
     principal.require_admin()
-    planned = plan(store, principal, applied, workspace)
+    declared = read_declared(store, principal)
+    planned = _planned(store, principal, applied, workspace, declared)
     breaking = [change for change in planned["changes"] if change["effect"] == "breaking"]
     if breaking:
         reasons = "; ".join(f"{change['kind']} {change['id']}: {change['detail']}" for change in breaking)
@@ -67,7 +71,7 @@ def apply(store: Store, principal: Principal, applied: Applied, workspace: Works
         raise RefusedError(f"{len(breaking)} breaking change(s): {reasons}", where=str(workspace.folder), remedy=remedy)
     if planned["changes"] or applied.digest != workspace.digest:
         with store.transaction(principal, "apply") as transaction:
-            _write(transaction, store, principal, applied, workspace)
+            _write(transaction, store, principal, applied, workspace, declared)
             transaction.put_record("audit", f"apply-{transaction.commit}", {"by": principal.name, "changes": planned["changes"]})
     return {**planned, "token": store.last_commit(principal)}
 
@@ -75,10 +79,10 @@ def apply(store: Store, principal: Principal, applied: Applied, workspace: Works
 # --- what changes ----------------------------------------------------------------------------------------------------
 
 
-def _changes(store: Store, principal: Principal, applied: Applied, workspace: Workspace) -> Iterator[Change]:
+def _changes(store: Store, principal: Principal, applied: Applied, workspace: Workspace, declared: Declared) -> Iterator[Change]:
     yield from _interface_changes(applied, workspace)
-    yield from _twin_changes(applied, workspace)
-    yield from _relationship_changes(store, principal, applied, workspace)
+    yield from _twin_changes(applied, workspace, declared)
+    yield from _relationship_changes(_edges_there(store, principal), declared, workspace)
     yield from _contract_changes(store.reading_tables(principal), applied, workspace)
     yield from _model_changes(applied, workspace)
     yield from _derived_changes(applied, workspace)
@@ -126,21 +130,21 @@ def _interface_changes(applied: Applied, workspace: Workspace) -> Iterator[Chang
             yield Change("interface", where, "change", change.effect, f"{change.what}: {change.reason}")
 
 
-def _twin_changes(applied: Applied, workspace: Workspace) -> Iterator[Change]:
+def _twin_changes(applied: Applied, workspace: Workspace, declared: Declared) -> Iterator[Change]:
     for id, twin in workspace.graph.twins.items():
         life = applied.registry.alive(id)
         if life is None:
             yield Change("twin", id, "add", "additive", twin.interface)
             continue
-        if id not in applied.declared_twins:
+        if id not in declared.twins:
             yield Change("twin", id, "declare", "additive", "a client made it; the folder declares it from now on")
         if not workspace.lineages.related(life.interface, twin.interface):
             yield Change("twin", id, "change", "breaking", f"its interface changes from {life.interface} to {twin.interface}")
         if len(applied.registry.lifetimes_of(id)) == 1 and life.since != twin.since:
             yield Change("twin", id, "change", "breaking", "the beginning of its lifetime changes: history may fall outside")
-        for path in _changed(applied.declared.get(id, {}), twin.values):
+        for path in _changed(declared.twins.get(id, {}), twin.values):
             yield Change("value", f"{id} {path}", "change", "additive")
-    for id in sorted(applied.declared_twins):
+    for id in sorted(declared.twins):
         if id not in workspace.graph.twins and applied.registry.alive(id):
             yield Change("twin", id, "remove", "breaking", "it is applied but no longer in the folder: its history would have no owner")
 
@@ -149,9 +153,13 @@ def _changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
     return sorted(path for path, value in after.items() if path not in before or before[path] != value)
 
 
-def _relationship_changes(store: Store, principal: Principal, applied: Applied, workspace: Workspace) -> Iterator[Change]:
-    there = {(edge.source, edge.id) for edge in store.relationships(principal)}
-    old = applied.declared_edges
+def _edges_there(store: Store, principal: Principal) -> set[Key]:
+    rows = store.relationship_rows(principal)
+    return set(zip(rows["source"].to_pylist(), rows["id"].to_pylist(), strict=True))
+
+
+def _relationship_changes(there: Collection[Key], declared: Declared, workspace: Workspace) -> Iterator[Change]:
+    old = declared.edges
     new = {(edge.source, edge.id): edge for edge in workspace.graph.relationships}
     for key, edge in new.items():
         if key not in there:
@@ -159,11 +167,11 @@ def _relationship_changes(store: Store, principal: Principal, applied: Applied, 
         elif key not in old:
             detail = "a client made it; the folder declares it from now on"
             yield Change("relationship", f"{edge.source} {edge.id}", "declare", "additive", detail)
-        elif old[key] != edge:
+        elif not same_edge(old[key], edge):
             yield Change("relationship", f"{edge.source} {edge.id}", "change", "breaking", "changing a relationship is not available yet")
-    for key, edge in old.items():
+    for key in old:
         if key not in new and key in there:
-            yield Change("relationship", f"{edge.source} {edge.id}", "remove", "breaking", "removing a relationship is not available yet")
+            yield Change("relationship", f"{key[0]} {key[1]}", "remove", "breaking", "removing a relationship is not available yet")
 
 
 def _contract_changes(tables: Sequence[ReadingTable], applied: Applied, workspace: Workspace) -> Iterator[Change]:
@@ -274,34 +282,17 @@ def _clash(contract: Contract, tables: Sequence[ReadingTable]) -> str:
 # --- carrying it out -------------------------------------------------------------------------------------------------
 
 
-def _write(transaction: Transaction, store: Store, principal: Principal, applied: Applied, workspace: Workspace) -> None:
+def _write(
+    transaction: Transaction, store: Store, principal: Principal, applied: Applied, workspace: Workspace, declared: Declared
+) -> None:
     tables = {(table.contract, table.revision) for table in store.reading_tables(principal)}
     for contract in workspace.contracts.values():
         if (contract.name, contract.revision) not in tables:
             transaction.create_reading_table(contract.name, contract.source, contract.revision, contract.columns)
-    numbers: dict[str, Lifetime] = {}
-    for offset, twin in enumerate(t for t in workspace.graph.twins.values() if not applied.registry.alive(t.id)):
-        since, changed = twin.since, None
-        if twin.id in applied.registry:  # it was deleted: it begins again
-            since = changed = max(transaction.at, applied.registry.newest(twin.id).until or 0)
-        numbers[twin.id] = Lifetime(applied.registry.highest + 1 + offset, twin.id, twin.interface, since, changed_at=changed)
-    transaction.declare_twins(list(numbers.values()))
-    known = {(edge.source, edge.id) for edge in store.relationships(principal)}
-    fresh = [edge for edge in workspace.graph.relationships if (edge.source, edge.id) not in known]
-    transaction.declare_relationships([replace(edge, changed_at=_begins(edge, applied, transaction.at)) for edge in fresh])
-    values = []
-    for twin in workspace.graph.twins.values():
-        life = numbers.get(twin.id) or applied.registry.current(twin.id)
-        values += [
-            _value(life, twin, path, workspace.ontology, transaction.commit)
-            for path in _changed({} if twin.id in numbers else applied.declared.get(twin.id, {}), twin.values)
-        ]
-    if values:
-        transaction.append_values(pa.Table.from_pylist(values, schema=VALUE_SCHEMA))
+    _write_graph(transaction, store, principal, applied, workspace, declared)
     for model in workspace.models.values():
         if model.content_digest not in applied.models.values():
             transaction.put_record(MODEL, model.content_digest, model.as_record())
-    declared = {twin.id: dict(twin.values) for twin in workspace.graph.twins.values() if twin.values}
     body = {
         "digest": workspace.digest,
         "schema": dict(workspace.schema_texts),
@@ -309,9 +300,6 @@ def _write(transaction: Transaction, store: Store, principal: Principal, applied
         "derived": dict(workspace.derived_texts),
         "migrations": dict(workspace.migration_texts),
         "shadows": dict(workspace.shadow_texts),
-        "declared": declared,
-        "twins": list(workspace.graph.twins),
-        "relationships": [[one.source, one.id, one.name, one.target, dict(one.properties)] for one in workspace.graph.relationships],
         "models": {name: model.content_digest for name, model in workspace.models.items()},
         "retention": {key: rule.model_dump(exclude_none=True) for key, rule in workspace.settings.retention.history.items()},
     }
@@ -319,13 +307,36 @@ def _write(transaction: Transaction, store: Store, principal: Principal, applied
     migrating.write(transaction, store, principal, applied, workspace)
 
 
-def _begins(edge: Relationship, applied: Applied, now: int) -> int | None:
-    """What was declared before and is gone begins again; else it always was."""
-    return now if (edge.source, edge.id) in applied.declared_edges else None
+def _write_graph(
+    transaction: Transaction, store: Store, principal: Principal, applied: Applied, workspace: Workspace, declared: Declared
+) -> None:
+    numbers: dict[str, Lifetime] = {}
+    for offset, twin in enumerate(t for t in workspace.graph.twins.values() if not applied.registry.alive(t.id)):
+        since, changed = twin.since, None
+        if twin.id in applied.registry:  # it was deleted: it begins again
+            since = changed = max(transaction.at, applied.registry.newest(twin.id).until or 0)
+        numbers[twin.id] = Lifetime(applied.registry.highest + 1 + offset, twin.id, twin.interface, since, changed_at=changed)
+    transaction.declare_twins(list(numbers.values()))
+    there = _edges_there(store, principal)
+    fresh = [edge for edge in workspace.graph.relationships if (edge.source, edge.id) not in there]
+    again = [replace(edge, changed_at=transaction.at) for edge in fresh if (edge.source, edge.id) in declared.edges]  # it was, and is gone
+    transaction.declare_relationships([*again, *(edge for edge in fresh if (edge.source, edge.id) not in declared.edges)])
+    values = value_rows(_values(numbers, applied, workspace, declared), transaction.commit)
+    if len(values):
+        transaction.append_values(values)
+    parts = declared.changed(workspace.graph)
+    if parts:
+        transaction.put_records(PART, parts)
 
 
-def _value(life: Lifetime, twin: DeclaredTwin, path: str, ontology: Ontology, commit: int) -> dict[str, Any]:
+def _values(
+    numbers: Mapping[str, Lifetime], applied: Applied, workspace: Workspace, declared: Declared
+) -> Iterator[tuple[int, PathInfo, int, Any]]:
     """A declared value holds from the beginning of the lifetime; a later declaration corrects it."""
-    info = ontology.paths(twin.interface)[path]
-    time = DECLARED_TIME if life.since is None else life.since
-    return value_row(life.number, info, twin.values[path], time=time, correction=commit)
+    for twin in workspace.graph.twins.values():
+        changed = _changed({} if twin.id in numbers else declared.twins.get(twin.id, {}), twin.values)
+        if changed:
+            life = numbers.get(twin.id) or applied.registry.current(twin.id)
+            paths, time = workspace.ontology.paths(twin.interface), DECLARED_TIME if life.since is None else life.since
+            for path in changed:
+                yield life.number, paths[path], time, twin.values[path]

@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 
 from twinwright.clock import parse_duration, to_iso
 from twinwright.errors import NotFoundError
-from twinwright.events.log import LANES
 from twinwright.events.runner import POSITIONS, WebhookRunner
+from twinwright.events.telling import LANES
 from twinwright.events.webhooks import LETTER, Outcome, WebhookSink
 from twinwright.governance.principals import SYSTEM, Principal
 from twinwright.observability.logs import get_logger

@@ -142,12 +142,18 @@ class DuckDBReads:
         query = duckdb_sql.relationships(as_of, known_at, rows=True)
         return self._arrow(principal, query).cast(RELATIONSHIP_SCHEMA)
 
-    def lifetime_versions(self, principal: Principal, after: int, through: int) -> list[Lifetime]:
-        query = duckdb_sql.lifetime_versions(after, through)
+    def changed_twins(self, principal: Principal, commit: int) -> dict[str, int]:
+        query = duckdb_sql.changed_twins(commit)
+        return dict(self._rows(principal, query.text, query.values))
+
+    def lifetime_versions(self, principal: Principal, after: int, through: int, *, twins: Collection[str] | None = None) -> list[Lifetime]:
+        query = duckdb_sql.lifetime_versions(after, through, twins)
         return [Lifetime(*row) for row in self._rows(principal, query.text, query.values)]
 
-    def relationship_versions(self, principal: Principal, after: int, through: int) -> list[Relationship]:
-        query = duckdb_sql.relationship_versions(after, through)
+    def relationship_versions(
+        self, principal: Principal, after: int, through: int, *, sources: Collection[str] | None = None
+    ) -> list[Relationship]:
+        query = duckdb_sql.relationship_versions(after, through, sources)
         return [relationship(row) for row in self._rows(principal, query.text, query.values)]
 
     def history(self, principal: Principal, selection: Selection) -> pa.Table:

@@ -6,7 +6,7 @@ are `v0, v1, ...`; paths, sources and units appear in SQL only as bound paramete
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -105,21 +105,28 @@ def relationships(as_of: int | None, known_at: int | None, *, rows: bool = False
     return query.add(" WHERE NOT removed" if rows else " WHERE NOT removed ORDER BY source, id")
 
 
-def lifetime_versions(after: int, through: int) -> Query:
+def changed_twins(commit: int) -> Query:
+    """How many versions a commit has of each twin and of what begins at it."""
+    query = Query("SELECT twin, count(*) FROM (SELECT twin FROM lifetimes WHERE commit = ?", [commit])
+    return query.add(" UNION ALL SELECT source FROM relationships WHERE commit = ?) AS changed GROUP BY twin", commit)
+
+
+def lifetime_versions(after: int, through: int, twins: Collection[str] | None = None) -> Query:
     """Those of a range of commits, and the one before them."""
-    return _changed_versions("lifetimes", LIFETIME, "number", after, through)
+    return _changed_versions("lifetimes", LIFETIME, "number", after, through, "twin", twins)
 
 
-def relationship_versions(after: int, through: int) -> Query:
+def relationship_versions(after: int, through: int, sources: Collection[str] | None = None) -> Query:
     """The same of edges, removed ones included."""
-    return _changed_versions("relationships", RELATIONSHIP, "source, id", after, through)
+    return _changed_versions("relationships", RELATIONSHIP, "source, id", after, through, "source", sources)
 
 
-def _changed_versions(table: str, columns: str, key: str, after: int, through: int) -> Query:
-    made = f"SELECT {columns} FROM {table} WHERE commit > ? AND commit <= ?"
-    query = Query(made, [after, through])
-    query.add(f" UNION ALL SELECT {columns} FROM (SELECT * FROM {table} WHERE commit <= ?", after)
-    query.add(f" AND ({key}) IN (SELECT ({key}) FROM {table} WHERE commit > ? AND commit <= ?)", after, through)
+def _changed_versions(table: str, columns: str, key: str, after: int, through: int, owner: str, owners: Collection[str] | None) -> Query:
+    of = "" if owners is None else f" AND {owner} IN (SELECT unnest(?::VARCHAR[]))"
+    asked = [] if owners is None else [list(owners)]
+    query = Query().add(f"SELECT {columns} FROM {table} WHERE commit > ? AND commit <= ?{of}", after, through, *asked)
+    query.add(f" UNION ALL SELECT {columns} FROM (SELECT * FROM {table} WHERE commit <= ?{of}", after, *asked)
+    query.add(f" AND ({key}) IN (SELECT ({key}) FROM {table} WHERE commit > ? AND commit <= ?{of})", after, through, *asked)
     query.add(f" QUALIFY row_number() OVER (PARTITION BY {key} ORDER BY {_NEWEST_VERSION}) = 1)")
     return query.add(f" ORDER BY {key}, commit, changed_at NULLS FIRST")
 

@@ -248,18 +248,23 @@ class ForkedStore:
         found = [edge for edge in self._base.relationship_versions(principal, 0, through) if (edge.source, edge.id) in keys]
         return [edge for edge in found if as_of is None or edge.changed_at is None or edge.changed_at <= as_of]
 
-    def lifetime_versions(self, principal: Principal, after: int, through: int) -> list[Lifetime]:
-        theirs = self._base.lifetime_versions(principal, after, min(through, self._at)) if after < self._at else []
-        own = self._own.lifetime_versions(principal, max(after, self._at), through)
+    def changed_twins(self, principal: Principal, commit: int) -> dict[str, int]:
+        return (self._base if commit <= self._at else self._own).changed_twins(principal, commit)
+
+    def lifetime_versions(self, principal: Principal, after: int, through: int, *, twins: Collection[str] | None = None) -> list[Lifetime]:
+        theirs = self._base.lifetime_versions(principal, after, min(through, self._at), twins=twins) if after < self._at else []
+        own = self._own.lifetime_versions(principal, max(after, self._at), through, twins=twins)
         numbers = {life.number for life in own}
         if not numbers:
             return theirs
         before = [life for life in self._base.lifetimes(principal, known_at=min(after, self._at)) if life.number in numbers]
         return united.life_versions([*theirs, *before], own, after)
 
-    def relationship_versions(self, principal: Principal, after: int, through: int) -> list[Relationship]:
-        theirs = self._base.relationship_versions(principal, after, min(through, self._at)) if after < self._at else []
-        own = self._own.relationship_versions(principal, max(after, self._at), through)
+    def relationship_versions(
+        self, principal: Principal, after: int, through: int, *, sources: Collection[str] | None = None
+    ) -> list[Relationship]:
+        theirs = self._base.relationship_versions(principal, after, min(through, self._at), sources=sources) if after < self._at else []
+        own = self._own.relationship_versions(principal, max(after, self._at), through, sources=sources)
         keys = {(edge.source, edge.id) for edge in own}
         if not keys:
             return theirs

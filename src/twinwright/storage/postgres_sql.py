@@ -6,7 +6,7 @@ Values are always parameters. Identifiers are never taken from outside: reading 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from itertools import product
 
 import numpy as np
@@ -120,20 +120,28 @@ def relationships(as_of: int | None, known_at: int | None, *, rows: bool = False
     return query.add(f" ORDER BY source, id, {_NEWEST_VERSION}) AS newest WHERE NOT removed{'' if rows else ' ORDER BY source, id'}")
 
 
-def lifetime_versions(after: int, through: int) -> Query:
+def changed_twins(commit: int) -> Query:
+    """How many versions a commit has of each twin and of what begins at it."""
+    query = Query("SELECT twin, count(*) FROM (SELECT twin FROM lifetimes WHERE commit = %s", [commit])
+    return query.add(" UNION ALL SELECT source FROM relationships WHERE commit = %s) AS changed GROUP BY twin", commit)
+
+
+def lifetime_versions(after: int, through: int, twins: Collection[str] | None = None) -> Query:
     """Those of a range of commits, and the one before them."""
-    return _changed_versions("lifetimes", LIFETIME, "number", after, through)
+    return _changed_versions("lifetimes", LIFETIME, "number", after, through, "twin", twins)
 
 
-def relationship_versions(after: int, through: int) -> Query:
+def relationship_versions(after: int, through: int, sources: Collection[str] | None = None) -> Query:
     """The same of edges, removed ones included."""
-    return _changed_versions("relationships", RELATIONSHIP, "source, id", after, through)
+    return _changed_versions("relationships", RELATIONSHIP, "source, id", after, through, "source", sources)
 
 
-def _changed_versions(table: str, columns: str, key: str, after: int, through: int) -> Query:
-    query = Query(f"SELECT * FROM (SELECT {columns} FROM {table} WHERE commit > %s AND commit <= %s", [after, through])
-    query.add(f" UNION ALL SELECT {columns} FROM (SELECT DISTINCT ON ({key}) * FROM {table} WHERE commit <= %s", after)
-    query.add(f" AND ({key}) IN (SELECT {key} FROM {table} WHERE commit > %s AND commit <= %s)", after, through)
+def _changed_versions(table: str, columns: str, key: str, after: int, through: int, owner: str, owners: Collection[str] | None) -> Query:
+    of = "" if owners is None else f" AND {owner} IN (SELECT unnest(%s::text[]))"
+    asked = [] if owners is None else [list(owners)]
+    query = Query().add(f"SELECT * FROM (SELECT {columns} FROM {table} WHERE commit > %s AND commit <= %s{of}", after, through, *asked)
+    query.add(f" UNION ALL SELECT {columns} FROM (SELECT DISTINCT ON ({key}) * FROM {table} WHERE commit <= %s{of}", after, *asked)
+    query.add(f" AND ({key}) IN (SELECT {key} FROM {table} WHERE commit > %s AND commit <= %s{of})", after, through, *asked)
     query.add(f" ORDER BY {key}, {_NEWEST_VERSION}) AS before) AS versions")
     return query.add(f" ORDER BY {key}, commit, changed_at NULLS FIRST")
 

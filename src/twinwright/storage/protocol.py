@@ -222,13 +222,20 @@ class Store(RecordStore, Protocol):
         """The same in columns, in no order: RELATIONSHIP_SCHEMA."""
         ...
 
-    def lifetime_versions(self, principal: Principal, after: int, through: int) -> list[Lifetime]:
-        """Every version that the commits after one, through another, made known, and of each of these lifetimes the newest that was known
-        before; by (number, commit, changed_at)."""
+    def changed_twins(self, principal: Principal, commit: int) -> dict[str, int]:
+        """The twins of which a commit made versions known, or of relationships that begin at them: how many versions these are."""
         ...
 
-    def relationship_versions(self, principal: Principal, after: int, through: int) -> list[Relationship]:
-        """The same of edges, those that were removed included; by (source, id, commit, changed_at)."""
+    def lifetime_versions(self, principal: Principal, after: int, through: int, *, twins: Collection[str] | None = None) -> list[Lifetime]:
+        """Every version that the commits after one, through another, made known, and of each of these lifetimes the newest that was known
+        before; by (number, commit, changed_at). `twins`: of these alone."""
+        ...
+
+    def relationship_versions(
+        self, principal: Principal, after: int, through: int, *, sources: Collection[str] | None = None
+    ) -> list[Relationship]:
+        """The same of edges, those that were removed included; by (source, id, commit, changed_at). `sources`: of those that begin at these
+        twins alone."""
         ...
 
     def retractions(self, principal: Principal) -> list[Retraction]: ...

@@ -6,11 +6,14 @@ corrected twice within the range the last. Whoever reads range after range is to
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from bisect import bisect_left, bisect_right
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pyarrow as pa
 
@@ -94,11 +97,7 @@ class ChangeLog:
     ) -> Iterator[Iterator[Change]]:
         """The same of one commit, twin by twin in the order of their ids, and of one twin in the order of time: in pieces of some `most`
         values, so that what a commit did need not be held whole."""
-        touched = self._touched(principal, commit - 1, commit, lanes)
-        names = {number: self._registry.lifetime(number).twin for number in touched["twin"].unique().to_list()}
-        order = {number: place for place, number in enumerate(sorted(names, key=lambda number: (names[number], number)))}
-        place = pl.col("twin").replace_strict(order, return_dtype=pl.Int64).alias("place")
-        ordered = touched.with_columns(place).sort("place", "time").drop("place")
+        ordered = self.touched(principal, commit, lanes).rows
         first = 0
         while first < len(ordered):
             last = min(first + most, len(ordered))
@@ -106,6 +105,21 @@ class ChangeLog:
                 last += 1
             yield self._of(principal, ordered[first:last], commit - 1, commit, before=before, seen=seen)
             first = last
+
+    def touched(self, principal: Principal, commit: int, lanes: Collection[Lane]) -> Touched:
+        """What a commit touched, by twin: `of` tells what it changed of some of them."""
+        rows = self._touched(principal, commit - 1, commit, lanes)
+        names = {number: self._registry.lifetime(number).twin for number in rows["twin"].unique().to_list()}
+        numbers = sorted(names, key=lambda number: (names[number], number))
+        order = {number: place for place, number in enumerate(numbers)}
+        place = pl.col("twin").replace_strict(order, return_dtype=pl.Int64).alias("place")
+        ordered = rows.with_columns(place).sort("place", "time")
+        ends = np.searchsorted(ordered["place"].to_numpy(), np.arange(len(numbers)), "right").tolist()
+        return Touched(commit, ordered.drop("place"), [names[number] for number in numbers], ends)
+
+    def of(self, principal: Principal, touched: Touched, twins: Sequence[str], *, before: bool, seen: Seen) -> Iterator[Change]:
+        """As `between`, of twins that follow each other in the order of their ids."""
+        return self._of(principal, touched.between(twins[0], twins[-1]), touched.commit - 1, touched.commit, before=before, seen=seen)
 
     def _touched(self, principal: Principal, after: int, through: int, lanes: Collection[Lane]) -> pl.DataFrame:
         return _frame(self._store.touched(principal, after, through)).filter(pl.col("lane").is_in(list(lanes)))
@@ -155,6 +169,28 @@ class ChangeLog:
             values = {row["path"]: _value(row, paths.get(row["path"])) for row in said}
             earlier = {row["path"]: _value(held[key], paths.get(row["path"])) for row in said if (key := _key_of(row)) in held}
             yield Change(life.twin, one["lane"], one["time"], one["source"], one["at"], values, life.number, interface, earlier)
+
+
+@dataclass(frozen=True, slots=True)
+class Touched:
+    """The keys of the records that a commit wrote: lifetime by lifetime, in the order of their twins' ids."""
+
+    commit: int
+    rows: pl.DataFrame
+    twins: Sequence[str]  # of each lifetime
+    ends: Sequence[int]  # of the rows of each
+
+    def counts(self) -> Counter[str]:
+        """How many rows are of a twin."""
+        found: Counter[str] = Counter()
+        for twin, first, last in zip(self.twins, [0, *self.ends], self.ends, strict=False):
+            found[twin] += last - first
+        return found
+
+    def between(self, first: str, last: str) -> pl.DataFrame:
+        """The rows of twins from one to another."""
+        begin, end = (self.ends[at - 1] if at else 0 for at in (bisect_left(self.twins, first), bisect_right(self.twins, last)))
+        return self.rows[begin:end]
 
 
 def range_end(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from twinwright import schema, units
@@ -29,7 +30,7 @@ from twinwright.workspace.retention import check_rules
 from twinwright.workspace.settings import ConnectorSettings, PluginSettings, Settings, engine_of, load_settings
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Workspace:
     """A folder that is in order. `texts` are the applied documents by file name, as they were read."""
 
@@ -49,7 +50,7 @@ class Workspace:
     shadows: Mapping[str, Shadow] = field(default_factory=dict)
     shadow_texts: Mapping[str, str] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """Of everything that an apply puts into the store beside the models, of which each has its own."""
         parts = [
