@@ -39,7 +39,7 @@ class Performance:
 
     process: subprocess.Popen[str]
     lines: list[str]
-    family: dict[psutil.Process, str]  # and what each was called
+    family: dict[psutil.Process, str]  # and what each is called
     _reader: threading.Thread
 
     @property
@@ -59,7 +59,7 @@ class Performance:
         with contextlib.suppress(psutil.NoSuchProcess):
             for process in psutil.Process(self.process.pid).children(recursive=True):
                 with contextlib.suppress(psutil.NoSuchProcess):
-                    self.family.setdefault(process, process.name())
+                    self.family[process] = process.name()  # the last one: at first it may be called as who forked it
 
     def end(self) -> int:
         """Wait for it to end; its exit code."""
