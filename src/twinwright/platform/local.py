@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
@@ -19,7 +19,7 @@ from twinwright.platform.local_forks import LocalForks
 from twinwright.platform.local_simulation import LocalSimulation
 from twinwright.platform.reconcile import reconcile_against, reconcile_state
 from twinwright.platform.served import Served
-from twinwright.platform.session import LOCK_PATIENCE, Session
+from twinwright.platform.session import Session
 from twinwright.platform.shown import group_shown, letter_shown
 from twinwright.storage.layout import LANES, Lane
 from twinwright.telemetry.idempotency import key_of
@@ -36,9 +36,9 @@ class LocalPlatform(LocalForks, LocalSimulation):
         self.session, self.principal, self.owner = session, principal, owner
 
     @classmethod
-    def open(cls, folder: Path, *, patience: float = LOCK_PATIENCE) -> LocalPlatform:
-        """Open the workspace's store in this process. Raises StoreInUseError when another has it for longer than `patience` (seconds)."""
-        return cls(Session(folder, patience=patience))
+    def open(cls, folder: Path, *, unless: Callable[[], bool] | None = None) -> LocalPlatform:
+        """Open the workspace's store in this process. Raises StoreInUseError when another keeps it, at once where `unless` is so."""
+        return cls(Session(folder, unless=unless))
 
     def as_principal(self, principal: Principal) -> LocalPlatform:
         return LocalPlatform(self.session, principal, owner=False)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import socket
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -21,29 +20,26 @@ from twinwright.platform.snapshots import place_of
 from twinwright.platform.wire import FOLDER, METHODS, Answer, Request, receive, send
 from twinwright.telemetry.payloads import Payload, Receipt
 
-_PATIENCE = 10.0  # seconds for another command to be done, or a platform to have started
-
 
 def connect(folder: Path, before_opening: Callable[[], None] | None = None) -> Platform:
     """A running platform of this workspace if there is one, else the workspace opened in this process, once `before_opening` is done.
 
-    Who has the store may be a platform that is still starting: it is looked for again. Raises StoreInUseError when neither comes about.
+    Who has the store may be a platform that is still starting: then it is that one. Raises StoreInUseError when neither comes about.
     """
-    deadline = time.monotonic() + _PATIENCE
-    while True:
-        running = _reach(socket_path(folder / FOLDER))
-        if running is not None:
-            return cast(Platform, RemotePlatform(running))
-        if before_opening is not None:
-            before_opening()
-        from twinwright.platform.local import LocalPlatform
+    running = _reach(socket_path(folder / FOLDER))
+    if running is not None:
+        return cast(Platform, RemotePlatform(running))
+    if before_opening is not None:
+        before_opening()
+    from twinwright.platform.local import LocalPlatform
 
-        try:
-            return LocalPlatform.open(folder, patience=0.0)
-        except errors.StoreInUseError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.1)
+    try:
+        return LocalPlatform.open(folder, unless=lambda: running_platform(folder))
+    except errors.StoreInUseError:
+        running = _reach(socket_path(folder / FOLDER))
+        if running is None:
+            raise
+        return cast(Platform, RemotePlatform(running))
 
 
 def running_platform(folder: Path) -> bool:

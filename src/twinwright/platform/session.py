@@ -69,7 +69,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _log = get_logger("platform")
-LOCK_PATIENCE = 10.0  # seconds to wait for another command to be done with the store
+_LOCK_PATIENCE = 10.0  # seconds to wait for another command to be done with the store
 _DERIVED_PATIENCE = 5.0  # seconds that a read of derived values waits for them to be up to date
 
 
@@ -88,9 +88,9 @@ class Session:
         worker: bool = False,
         store: Store | None = None,
         private: Path | None = None,
-        patience: float = LOCK_PATIENCE,
+        unless: Callable[[], bool] | None = None,
     ) -> None:
-        """`patience`: how many seconds it waits for another process to be done with the store."""
+        """Waits for another process to be done with the store, unless something is so. Raises StoreInUseError when it is not done."""
         self.folder = folder
         self.private = private or folder / FOLDER
         if not is_workspace(folder):  # a command given in the wrong place leaves nothing there
@@ -101,7 +101,7 @@ class Session:
         self.worker = worker
         self.metrics = Metrics.create()
         self.versions = VersionUse(self.metrics, self.clock)
-        self.store = store or self._open_store(patience)
+        self.store = store or self._open_store(unless)
         self.state = StateCache(self.store, SYSTEM)
         self._anchor = AnchorFile(self.private / "clock.json")
         guard = ClockGuard(self.clock, self.metrics, self._anchor.read() or last_commit_seen(self.store, SYSTEM))
@@ -133,14 +133,14 @@ class Session:
         move_into_batches(self.served.simulation.runs, SYSTEM)
         atexit.register(self.close)  # a script that forgot to
 
-    def _open_store(self, patience: float) -> Store:
+    def _open_store(self, unless: Callable[[], bool] | None) -> Store:
         chosen = load_store_settings(self.folder)
-        deadline = time.monotonic() + patience
+        deadline = time.monotonic() + _LOCK_PATIENCE
         while True:
             try:
                 return open_store(chosen.engine, chosen.options, self.private, self.clock, beside=self.worker)
             except StoreInUseError:
-                if time.monotonic() >= deadline:
+                if time.monotonic() > deadline or (unless is not None and unless()):
                     raise
                 time.sleep(0.1)
 
