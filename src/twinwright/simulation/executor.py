@@ -161,7 +161,7 @@ def run_batch(work: Sequence[Work], indices: list[int], sizes: BatchSizes) -> li
     outcome = _child(_BATCH, payload, some, grace=_GRACE, more=given.more)
     indices = given.indices
     answered = indices[: len(outcome.parts)]
-    members = [_member(answer, one, outcome) for one, answer in zip(given.works, outcome.parts, strict=False)]
+    members = [_member(answer, work[index], outcome) for index, answer in zip(answered, outcome.parts, strict=False)]
     behind = indices[len(answered) :]
     told: list[tuple[int, Outcome]] = []
     suspect = True
@@ -190,7 +190,6 @@ class _Given:
 
     def __init__(self, work: Sequence[Work], sizes: BatchSizes) -> None:
         self.indices: list[int] = []
-        self.works: list[Work] = []
         self._work, self._sizes = work, sizes
         self._places: dict[int, int] = {}  # of an array among those that the child has
 
@@ -207,7 +206,6 @@ class _Given:
                     arrays.append(array)
                 member[name] = self._places[id(array)]
             members.append(member)
-            self.works.append(one)
         self.indices += indices
         return {"arrays": arrays, "members": members}
 

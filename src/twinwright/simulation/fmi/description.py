@@ -93,6 +93,12 @@ class Variable:
         given = self.causality in ("input", "parameter", "structuralParameter") or self.initial in ("exact", "approx")
         return given and self.variability != "constant" and self.type != "Clock"
 
+    @property
+    def unsettable(self) -> tuple[str, str]:
+        """What to say of one that may not, and the remedy."""
+        what = f"'{self.name}' can't be set: its causality is {self.causality}, its initial {self.initial}"
+        return what, "Set a parameter, an input, or a variable that starts exact or approx"
+
 
 @dataclass(frozen=True, slots=True)
 class Interface:

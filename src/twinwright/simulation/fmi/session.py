@@ -103,10 +103,8 @@ class Unit:
         if variable is None:
             raise ModelError("refused", f"the FMU has no variable '{name}'")
         if not variable.settable:
-            raise ModelError(
-                "refused", f"'{name}' can't be set: its causality is {variable.causality}, its initial {variable.initial}",
-                remedy="Set a parameter, an input, or a variable that starts exact or approx",
-            )  # fmt: skip
+            what, remedy = variable.unsettable
+            raise ModelError("refused", what, remedy=remedy)
         return variable
 
 

@@ -163,8 +163,8 @@ def _starts(description: ModelDescription, settings: Mapping[str, str]) -> tuple
         filled[element] = parse_setting(description, variable, settings[name], f"--set {name}")
     for one in (description.by_name[name] for name in starts):
         if not one.settable:
-            what = f"'{one.name}' can't be set: its causality is {one.causality}, its initial {one.initial}"
-            raise UsageError(what, where="--set", remedy="Set a parameter, an input, or a variable that starts exact or approx")
+            what, remedy = one.unsettable
+            raise UsageError(what, where="--set", remedy=remedy)
     return dict(starts), sizes
 
 
