@@ -102,16 +102,25 @@ class Begun:
         self.wait()
 
 
-def begin(arguments: Sequence[str], environment: Mapping[str, str], stderr: IO[Any]) -> Begun:
+def begin(arguments: Sequence[str], environment: Mapping[str, str], stderr: IO[Any]) -> Begun | subprocess.Popen[str]:
     """Start `twinwright` warm, as a fork of a server that this process has for as long as it lives."""
-    path, _ = _own_server()
-    return Begun(path, [COMMAND, *arguments], environment, stderr)
+    return _begun([COMMAND, *arguments], environment, stderr)
 
 
-def begin_script(script: Path, *arguments: str, stderr: IO[Any] | None = None) -> Begun:
+def begin_script(
+    script: Path, *arguments: str, environment: Mapping[str, str] = os.environ, stderr: IO[Any] | None = None
+) -> Begun | subprocess.Popen[str]:
     """The same for a program in Python; without `stderr` it has this process's."""
+    return _begun([str(script), *arguments], environment, stderr or sys.__stderr__)
+
+
+def _begun(program: Sequence[str], environment: Mapping[str, str], stderr: IO[Any]) -> Begun | subprocess.Popen[str]:
+    """Warm; as any program where it has to load a library ahead of all others."""
+    if "LD_PRELOAD" in environment:
+        line = program if program[0] == COMMAND else [sys.executable, *program]
+        return subprocess.Popen(line, stdout=subprocess.PIPE, stderr=stderr, text=True, env=environment)
     path, _ = _own_server()
-    return Begun(path, [str(script), *arguments], os.environ, stderr or sys.__stderr__)
+    return Begun(path, program, environment, stderr)
 
 
 @cache
@@ -227,7 +236,7 @@ def _run() -> int | str | None:
 
 def _end(code: int | str | None) -> NoReturn:
     """As the interpreter ends, but that memory goes with the process: to free what was imported takes longer than most commands."""
-    threading._shutdown()  # type: ignore[attr-defined]
+    threading._shutdown()
     atexit._run_exitfuncs()
     if isinstance(code, str):
         print(code, file=sys.stderr)

@@ -13,11 +13,11 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, ClassVar
+from typing import Any, ClassVar
 from unittest.mock import patch
 
 import httpx
-from tests.warm import Begun, begin
+from tests.warm import begin
 
 from twinwright.cli import main
 
@@ -90,13 +90,6 @@ def _unmeasured() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith("COV")}
 
 
-def _begun(arguments: list[str], environment: dict[str, str], log: IO[bytes]) -> Begun | subprocess.Popen[str]:
-    """Warm, unless it has to load a library ahead of all others."""
-    if "LD_PRELOAD" not in environment:
-        return begin(arguments, environment, log)
-    return subprocess.Popen([str(COMMAND), *arguments], stdout=subprocess.PIPE, stderr=log, text=True, env=environment)
-
-
 class Running:
     """A command as a process, from its first line on. `alive` are those that have not ended."""
 
@@ -105,7 +98,7 @@ class Running:
     def __init__(self, folder: Path, *line: str, environment: Mapping[str, str] | None = None) -> None:
         self.folder = folder
         self.log = (folder / ".up.log").open("ab")
-        self.process = _begun([*line, "--workspace", str(folder), "--json"], {**_unmeasured(), **(environment or {})}, self.log)
+        self.process = begin([*line, "--workspace", str(folder), "--json"], {**_unmeasured(), **(environment or {})}, self.log)
         assert self.process.stdout is not None
         first = self.process.stdout.readline()
         assert first.startswith("{"), first or f"{line[0]} ended with {self.process.wait()}: {(folder / '.up.log').read_text()[-2000:]}"

@@ -49,7 +49,7 @@ def held(platform: LocalPlatform) -> Held:
 @pytest.fixture
 def bounded(held: Held) -> Iterator[TestClient]:
     app = create_app(held, tokens=TokenAuthority(TOKEN), metrics=held.session.metrics)
-    inner = app.app.app  # type: ignore[attr-defined]
+    inner = app.app.app
     assert isinstance(inner, BodyBytes) and inner.most == MOST_BODY_BYTES >= 4 * MAX_PAYLOAD_BYTES
     inner.most = MOST
     with TestClient(app, BASE, headers=AUTHORIZED, raise_server_exceptions=False) as one:

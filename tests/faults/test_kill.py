@@ -3,8 +3,6 @@
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -44,7 +42,8 @@ class Feeding:
         known = self.folder / "known"
         known.write_text(" ".join(map(str, self.acknowledged)))
         mutant = [str(HERE / "mutants" / f"{self.mutant}.py")] if self.mutant else []
-        with self._begun(str(known), str(count), str(window), str(pause), *mutant) as process:
+        arguments = [str(self.path), str(known), str(count), str(window), str(pause), *mutant]
+        with begin_script(HERE / "feeder.py", *arguments, environment={**os.environ, **self.environment}) as process:
             lines = []
             while not lines or not lines[-1].startswith((since, "end")):
                 lines.append(process.stdout.readline())
@@ -57,14 +56,6 @@ class Feeding:
         self.submitted = max([self.submitted, *(int(line.split()[1]) + 1 for line in lines if line.startswith("submit "))])
         self.ended = "end" in lines
         return process.wait()
-
-    def _begun(self, *arguments):
-        """Warm, unless it has to load a library ahead of all others."""
-        feeder = HERE / "feeder.py"
-        if not self.environment:
-            return begin_script(feeder, str(self.path), *arguments)
-        line = [sys.executable, str(feeder), str(self.path), *arguments]
-        return subprocess.Popen(line, stdout=subprocess.PIPE, text=True, env={**os.environ, **self.environment})
 
 
 def check(feeding):

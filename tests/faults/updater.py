@@ -23,7 +23,7 @@ def main(folder: str) -> None:
         sys.stdout.flush()
         return done
 
-    platform.session.graph.submit = telling  # type: ignore[method-assign]
+    platform.session.graph.submit = telling
     platform.update("SELECT T FROM DIGITALTWINS T", set={"p": 1.5})
     platform.close()
 
