@@ -18,31 +18,31 @@ _CELL: Final = ["twin", "path"]
 
 def history(theirs: pa.Table, own: pa.Table, *, good_only: bool) -> pa.Table:
     """The current record of each key of two tables of RECORD_SCHEMA, in order."""
-    found = _current(pl.concat([_frame(theirs), _frame(own)]))
+    found = _current(pl.concat([frame(theirs), frame(own)]))
     return _table(found.filter(pl.col("kind") == GOOD) if good_only else found)
 
 
 def latest(theirs: pa.Table, own: pa.Table) -> pa.Table:
     """Of each (twin, path) the record greatest in (time, source); each half has its own greatest."""
-    return _table(_newest(pl.concat([_frame(theirs), _frame(own)])))
+    return _table(_newest(pl.concat([frame(theirs), frame(own)])))
 
 
 def latest_good(theirs: pa.Table, before: pa.Table, own: pa.Table) -> pa.Table:
     """The last good record of each (twin, path) since a removal. `theirs` are those of the one half, `before` its whole history where
     `own` says something."""
-    said = _frame(own)
+    said = frame(own)
     mine = said.select(_CELL).unique()
-    known = _current(pl.concat([_frame(before).join(mine, on=_CELL, how="semi"), said]))
+    known = _current(pl.concat([frame(before).join(mine, on=_CELL, how="semi"), said]))
     removed = known.filter(pl.col("kind") == REMOVED).group_by(_CELL).agg(pl.col("time").max().alias("removed"))
     left = known.join(removed, on=_CELL, how="left").filter(
         (pl.col("kind") == GOOD) & (pl.col("removed").is_null() | (pl.col("time") > pl.col("removed")))
     )
-    return _table(pl.concat([_frame(theirs).join(mine, on=_CELL, how="anti"), _newest(left.drop("removed"))]).sort(_CELL))
+    return _table(pl.concat([frame(theirs).join(mine, on=_CELL, how="anti"), _newest(left.drop("removed"))]).sort(_CELL))
 
 
 def touched(theirs: pa.Table, own: pa.Table) -> pa.Table:
     """TOUCHED_SCHEMA of two ranges of commits."""
-    both = pl.concat([pl.DataFrame(pl.from_arrow(theirs)), pl.DataFrame(pl.from_arrow(own))])
+    both = pl.concat([frame(theirs), frame(own)])
     key = [name for name in TOUCHED_SCHEMA.names if name != "commit"]
     return both.group_by(key).agg(pl.col("commit").max()).select(TOUCHED_SCHEMA.names).to_arrow().cast(TOUCHED_SCHEMA)
 
@@ -95,7 +95,8 @@ def _order(version: Lifetime | Relationship) -> tuple[bool, int, int]:
     return *_time(version), version.commit
 
 
-def _frame(rows: pa.Table) -> pl.DataFrame:
+def frame(rows: pa.Table) -> pl.DataFrame:
+    """Rows as Polars sees them; nothing is copied."""
     return pl.DataFrame(pl.from_arrow(rows))
 
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from twinwright.governance.principals import Principal
 from twinwright.storage.layout import Commit, Selection
 from twinwright.storage.protocol import Store
+from twinwright.storage.united import frame
 from twinwright.twins.values import API_SOURCE
 
 Cell = Mapping[str, Any]  # a row of RECORD_SCHEMA
@@ -66,7 +67,7 @@ class ApiCells:
     def put_rows(self, rows: pa.Table) -> None:
         """The same of lifetimes whose numbers are greater than all before, sorted by them: RECORD_SCHEMA."""
         if self._twins is not None:  # else they are read with the others
-            self._base = self._base.vstack(_frame(rows))
+            self._base = self._base.vstack(frame(rows))
             self._twins = np.concatenate([self._twins, rows["twin"].to_numpy()])
             if self._base.n_chunks() > _MOST_CHUNKS:
                 self._base = self._base.rechunk()
@@ -74,7 +75,7 @@ class ApiCells:
     def _loaded(self) -> NDArray[np.int32]:
         if self._twins is None:
             rows = self._store.latest(self._principal, Selection(source=API_SOURCE)).sort_by("twin").combine_chunks()
-            self._base, self._changed = _frame(rows), {}
+            self._base, self._changed = frame(rows), {}
             self._twins = np.asarray(rows["twin"].to_numpy(), np.int32)
         return self._twins
 
@@ -82,9 +83,3 @@ class ApiCells:
         wanted = np.int32(number)  # a Python int would have the whole column copied to its type
         first, last = int(twins.searchsorted(wanted)), int(twins.searchsorted(wanted, "right"))
         return {cell["path"]: cell for cell in self._base.slice(first, last - first).to_dicts()} if last > first else {}
-
-
-def _frame(rows: pa.Table) -> pl.DataFrame:
-    made = pl.from_arrow(rows)
-    assert isinstance(made, pl.DataFrame)
-    return made

@@ -15,13 +15,13 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-import pyarrow as pa
 
 from twinwright.clock import HOUR, to_iso
 from twinwright.governance.principals import Principal
 from twinwright.schema import Ontology, PathInfo
 from twinwright.storage.layout import Lane, ReadingTable, Selection
 from twinwright.storage.protocol import BAD, GOOD, REMOVED, Store
+from twinwright.storage.united import frame
 from twinwright.twins.documents import value_of
 from twinwright.twins.evolution import UNCHANGED, Evolution
 from twinwright.twins.evolution.view import Seen
@@ -122,7 +122,7 @@ class ChangeLog:
         return self._of(principal, touched.between(twins[0], twins[-1]), touched.commit - 1, touched.commit, before=before, seen=seen)
 
     def _touched(self, principal: Principal, after: int, through: int, lanes: Collection[Lane]) -> pl.DataFrame:
-        return _frame(self._store.touched(principal, after, through)).filter(pl.col("lane").is_in(list(lanes)))
+        return frame(self._store.touched(principal, after, through)).filter(pl.col("lane").is_in(list(lanes)))
 
     def _of(self, principal: Principal, touched: pl.DataFrame, after: int, through: int, *, before: bool, seen: Seen) -> Iterator[Change]:
         asked = [
@@ -156,7 +156,7 @@ class ChangeLog:
         lifetimes = tuple(asked.rows["twin"].unique().sort().to_list())
         selection = Selection(lifetimes, paths, asked.lane, start, end, known_at, source=table.source if table else None)
         told = evolution.table(self._store.history(principal, selection))
-        found = _frame(told).with_columns(pl.lit(asked.lane).alias("lane"))
+        found = frame(told).with_columns(pl.lit(asked.lane).alias("lane"))
         return found.join(asked.rows.select("twin", "time").unique(), on=["twin", "time"], how="semi")
 
     def _changes(self, rows: pl.DataFrame, held: Mapping[tuple[Any, ...], Mapping[str, Any]], seen: Seen) -> Iterator[Change]:
@@ -238,9 +238,3 @@ def _key_of(row: Mapping[str, Any]) -> tuple[Any, ...]:
 def _value(row: Mapping[str, Any], info: PathInfo | None) -> dict[str, Any]:
     quality = {GOOD: "good", BAD: "bad"}.get(row["kind"], "removed")
     return {"value": value_of(row, info) if quality == "good" else None, "unit": info.unit if info else row["unit"], "quality": quality}
-
-
-def _frame(rows: pa.Table) -> pl.DataFrame:
-    made = pl.from_arrow(rows)
-    assert isinstance(made, pl.DataFrame)
-    return made

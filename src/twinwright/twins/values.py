@@ -46,19 +46,33 @@ def value_rows(given: Iterable[tuple[int, PathInfo, int, Any]], correction: int)
         numbers.append(number)
         times.append(time)
         values.append(stored)
-    parts = [VALUE_SCHEMA.empty_table()]
-    for (path, unit, type_, column), (numbers, times, values) in groups.items():
-        alike = {"path": path, "source": API_SOURCE, "correction": correction, "revision": 0, "kind": GOOD, "type": type_, "unit": unit}
-        alike["lane"] = "observed"
-        own = {"twin": numbers, "time": times, column: values}
-        columns = [
-            pa.array(own[field.name], field.type)
-            if field.name in own
-            else pa.repeat(pa.scalar(alike.get(field.name), field.type), len(numbers))
-            for field in VALUE_SCHEMA
-        ]
-        parts.append(pa.table(columns, schema=VALUE_SCHEMA))
-    whole = pa.concat_tables(parts).combine_chunks()
+    return by_lifetime(
+        columns_of(alike(path, unit, type_, correction), {"twin": numbers, "time": times, column: values})
+        for (path, unit, type_, column), (numbers, times, values) in groups.items()
+    )
+
+
+def alike(path: str, unit: str | None, type_: ColumnType, correction: int) -> Row:
+    """What observations of one path by `api` have in common."""
+    return {
+        "path": path, "source": API_SOURCE, "correction": correction, "revision": 0, "kind": GOOD, "type": type_, "unit": unit,
+        "lane": "observed",
+    }  # fmt: skip
+
+
+def columns_of(common: Row, own: Mapping[str, Any]) -> pa.Table:
+    """Rows of VALUE_SCHEMA: the columns that are their own, of one length, and what they have in common."""
+    count = len(own["twin"])
+    columns = [
+        pa.array(own[field.name], field.type) if field.name in own else pa.repeat(pa.scalar(common.get(field.name), field.type), count)
+        for field in VALUE_SCHEMA
+    ]
+    return pa.table(columns, schema=VALUE_SCHEMA)
+
+
+def by_lifetime(parts: Iterable[pa.Table]) -> pa.Table:
+    """All of them in the order of lifetimes: VALUE_SCHEMA."""
+    whole = pa.concat_tables([VALUE_SCHEMA.empty_table(), *parts]).combine_chunks()
     return whole.take(pa.array(np.argsort(whole["twin"].to_numpy(), kind="stable")))
 
 
@@ -69,10 +83,8 @@ def removed_row(number: int, info: PathInfo, *, time: int, correction: int) -> R
 
 
 def _row(number: int, info: PathInfo, time: int, correction: int, type_: ColumnType) -> Row:
-    return {
-        "twin": number, "path": info.path, "time": time, "source": API_SOURCE, "correction": correction, "revision": 0, "kind": GOOD,
-        "type": type_, "num": None, "int": None, "txt": None, "unit": info.unit, "lane": "observed",
-    }  # fmt: skip
+    empty = {"num": None, "int": None, "txt": None}
+    return {"twin": number, "time": time, **empty, **alike(info.path, info.unit, type_, correction)}
 
 
 def held(schema: Schema, value: Any) -> tuple[ColumnType, str, Any]:

@@ -21,6 +21,7 @@ from twinwright.storage.duckdb_totals import totals_of
 from twinwright.storage.layout import Selection
 from twinwright.storage.protocol import BAD, GOOD, RECORD_SCHEMA, Store
 from twinwright.storage.totals import What
+from twinwright.storage.united import frame
 from twinwright.twins.evolution.lineage import NO_LINEAGES, Lineages, Route
 from twinwright.twins.evolution.migration import KINDS, Way
 from twinwright.twins.quality import Criteria
@@ -108,7 +109,7 @@ class Evolution:
             return rows
         if selection.good_only and (pc.any(pc.not_equal(rows["kind"], GOOD)).as_py() or self._meet(store, principal, selection)):
             rows = self.history(store, principal, selection)  # computed it is bad, or may be said to be under another name
-        newest = _frame(rows).sort("time", "source", *_VERSION).unique(["twin", "path"], keep="last").sort("twin", "path")
+        newest = frame(rows).sort("time", "source", *_VERSION).unique(["twin", "path"], keep="last").sort("twin", "path")
         return newest.to_arrow().cast(RECORD_SCHEMA)
 
     def _meet(self, store: Store, principal: Principal, selection: Selection) -> bool:
@@ -150,9 +151,9 @@ class Evolution:
         plain = {path: {path: ()} for path in paths if wanted is None or path in wanted}
         if all(plain.get(path, {}) == becomes for one in asked.values() for path, becomes in one.items()) and len(plain) == len(paths):
             return rows
-        frame = _frame(rows).with_columns(pl.col("twin").replace_strict(versions, return_dtype=pl.String).alias("_version"))
+        versioned = frame(rows).with_columns(pl.col("twin").replace_strict(versions, return_dtype=pl.String).alias("_version"))
         parts = []
-        for (version, path), part in frame.partition_by("_version", "path", as_dict=True, maintain_order=True).items():
+        for (version, path), part in versioned.partition_by("_version", "path", as_dict=True, maintain_order=True).items():
             becomes = plain.get(str(path), {}) if version is None else asked[str(version)][str(path)]
             parts += [_along(part.drop("_version"), target, route) for target, route in becomes.items()]
         if not parts:
@@ -226,12 +227,6 @@ def _operand(rows: pl.DataFrame, kind: str, unit: str | None) -> pl.Series:
             mine = rows["unit"].eq_missing(pl.Series([given], dtype=pl.String))
             values = pl.select(pl.when(mine).then(values * affine.factor + affine.offset).otherwise(values)).to_series()
     return values
-
-
-def _frame(rows: pa.Table) -> pl.DataFrame:
-    made = pl.from_arrow(rows)
-    assert isinstance(made, pl.DataFrame)
-    return made
 
 
 class EvolvedStore:

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from twinwright.schema import Ontology, PathInfo
 from twinwright.storage.layout import ColumnType
-from twinwright.storage.protocol import GOOD, RELATIONSHIP_SCHEMA, VALUE_SCHEMA
+from twinwright.storage.protocol import RELATIONSHIP_SCHEMA, VALUE_SCHEMA
 from twinwright.twins.documents import value_of
-from twinwright.twins.values import API_SOURCE, Row, held
+from twinwright.twins.values import Row, alike, by_lifetime, columns_of, held
 
 Rows = NDArray[np.int32]
 Fits = NDArray[np.bool_]
@@ -67,18 +67,13 @@ class TwinBlock:
 
     def rows(self, first: int, ontology: Ontology, now: int, commit: int) -> pa.Table:
         """As records of lifetimes numbered from `first`, by their number: VALUE_SCHEMA."""
-        parts = [VALUE_SCHEMA.empty_table()]
-        for one in self.values:
-            alike = _alike(one, ontology.paths(self.interface)[one.path], now, commit)
-            columns = {"twin": pa.array(one.rows + np.int32(first)), one.column: one.held}
-            columns |= {
-                field.name: pa.repeat(pa.scalar(alike.get(field.name), field.type), len(one.rows))
-                for field in VALUE_SCHEMA
-                if field.name not in columns
-            }
-            parts.append(pa.table([columns[name] for name in VALUE_SCHEMA.names], schema=VALUE_SCHEMA))
-        whole = pa.concat_tables(parts).combine_chunks()
-        return whole.take(pa.array(np.argsort(whole["twin"].to_numpy(), kind="stable")))
+        return by_lifetime(
+            columns_of(
+                _common(one, ontology.paths(self.interface)[one.path], now, commit),
+                {"twin": one.rows + np.int32(first), one.column: one.held},
+            )
+            for one in self.values
+        )
 
     def cells(self, row: int, number: int, ontology: Ontology, now: int, commit: int) -> Iterator[Row]:
         """The same of one row."""
@@ -86,8 +81,8 @@ class TwinBlock:
             at = int(np.searchsorted(one.rows, np.int32(row)))
             if at < len(one.rows) and one.rows[at] == row:
                 empty: Row = dict.fromkeys(VALUE_SCHEMA.names)
-                alike = _alike(one, ontology.paths(self.interface)[one.path], now, commit)
-                yield {**empty, **alike, "twin": number, one.column: one.held[at].as_py()}
+                common = _common(one, ontology.paths(self.interface)[one.path], now, commit)
+                yield {**empty, **common, "twin": number, one.column: one.held[at].as_py()}
 
     def document(self, row: int, ontology: Ontology) -> dict[str, Any]:
         """What the file said of a twin, less what means nothing here. Of an interface that is gone meanwhile no more than its name."""
@@ -103,12 +98,9 @@ class TwinBlock:
         return found
 
 
-def _alike(values: Values, info: PathInfo, now: int, commit: int) -> Row:
+def _common(values: Values, info: PathInfo, now: int, commit: int) -> Row:
     """What all of them have in common."""
-    return {
-        "path": values.path, "time": now, "source": API_SOURCE, "correction": commit, "revision": 0, "kind": GOOD, "type": values.type,
-        "unit": info.unit, "lane": "observed",
-    }  # fmt: skip
+    return {"time": now, **alike(values.path, info.unit, values.type, commit)}
 
 
 def _owner(document: dict[str, Any], parents: Sequence[str]) -> dict[str, Any]:
