@@ -174,7 +174,8 @@ def _roots() -> Iterator[tuple[str, type[BaseModel], type[BaseModel]]]:
         if name == "ModelSpec":
             own = {kind: model.Spec for kind, model in sorted(kinds().items()) if model.Spec is not ModelSpec}
             yield from ((f"`{title}` of `kind: {kind}`", spec, ModelSpec) for kind, spec in own.items())
-    yield "Store `postgres`: settings in `[store]`", find_engine("postgres").Settings, Spec
+    for engine in ("duckdb", "postgres"):
+        yield f"Store `{engine}`: settings in `[store]`", find_engine(engine).Settings, Spec
     for name, source in load_connectors().items():
         yield f"Connector `{name}`: settings in `twinwright.toml`", source.Settings, Spec
         yield f"Connector `{name}`: `source` of a contract", source.Binding, Spec

@@ -6,6 +6,7 @@ a workspace can be checked whole before anything starts.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,9 @@ from twinwright.errors import Problem, UsageError
 from twinwright.yaml_events import YamlReader
 
 MAX_BYTES = 16 * 1024 * 1024
+
+_BYTES = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(B|kB|MB|GB|TB|KiB|MiB|GiB|TiB)\s*$")
+_POWERS = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 
 Location = tuple[str | int, ...]
 SpecT = TypeVar("SpecT", bound="Spec")
@@ -42,6 +46,20 @@ def _micros(value: Any) -> Any:
 
 Duration = Annotated[int, BeforeValidator(_micros)]
 """An ISO 8601 duration in the document (`PT5S`), microseconds in the program."""
+
+
+def byte_count(size: Any) -> int:
+    """Bytes of `1GiB`, `500MB` or a plain number. Raises ValueError."""
+    if isinstance(size, int) and not isinstance(size, bool) and size > 0:
+        return size
+    match = _BYTES.match(str(size))
+    if not match or not (count := int(float(match[1]) * _POWERS[match[2]])):
+        raise ValueError(f"'{size}' is not a size of memory; write it as 512MiB or 1GiB")
+    return count
+
+
+ByteCount = Annotated[int, BeforeValidator(byte_count)]
+"""A size of memory in the document (`1GiB`, or bytes), bytes in the program."""
 
 
 def json_path(location: Sequence[str | int]) -> str:

@@ -8,9 +8,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from twinwright.clock import from_iso
-from twinwright.documents import Problems, parse_text
+from twinwright.documents import Problems, byte_count, parse_text
 from twinwright.simulation.definition import ModelDefinition, check_model, parse_model
-from twinwright.simulation.scenario import byte_count, check_scenario, parse_scenario
+from twinwright.simulation.scenario import check_scenario, parse_scenario
 
 
 @pytest.fixture

@@ -1,11 +1,13 @@
 """The DuckDB store as a file: whose it is, what it refuses, and what it lets nobody reach. What every store does is in `conformance.py`."""
 
+import contextlib
 import subprocess
 import sys
 
 import pytest
 from tests.telemetry.plant import contract
 
+from twinwright.documents import byte_count
 from twinwright.errors import StoreError
 from twinwright.governance.principals import SYSTEM
 from twinwright.storage.duckdb import DuckDBStore
@@ -108,3 +110,20 @@ def test_a_store_that_was_being_made_when_the_power_failed_is_made_again(tmp_pat
     DuckDBStore(tmp_path / "store.duckdb").close()
     assert not half.exists()
     DuckDBStore(tmp_path / "store.duckdb").close()
+
+
+def test_the_engine_keeps_to_the_memory_that_is_set_or_to_a_share_of_the_machine(tmp_path):
+    def allowed(memory):
+        with contextlib.closing(DuckDBStore(tmp_path / "store.duckdb", memory=memory)) as store:
+            return byte_count(store._rows(SYSTEM, "SELECT current_setting('memory_limit')")[0][0])
+
+    assert allowed(300 * 2**20) == 300 * 2**20
+    assert 256 * 2**20 <= allowed(None) <= 2 * 2**30
+
+
+def test_what_a_killed_process_had_put_aside_is_deleted(tmp_path):
+    left = tmp_path / "store.duckdb.tmp" / "duckdb_temp_1_0_storage_DEFAULT-0.tmp"
+    left.parent.mkdir()
+    left.write_bytes(b"of a sort")
+    DuckDBStore(tmp_path / "store.duckdb").close()
+    assert not left.parent.exists()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +11,7 @@ from pydantic import Field, field_validator, model_validator
 
 from twinwright import units
 from twinwright.clock import SECOND, from_iso
-from twinwright.documents import Document, Location, Problems, Spec
+from twinwright.documents import Document, Location, Problems, Spec, byte_count
 from twinwright.errors import ExpressionError, UnitError, UsageError
 from twinwright.expressions import Expression, Type, parse
 from twinwright.simulation.declaration import DurationText, duration_seconds
@@ -27,8 +26,6 @@ from twinwright.simulation.sweeps import read_design
 MAX_RUNS = 100_000
 MAX_SAMPLES = 10_000_000
 CHANGES = ("scale", "add", "constant")
-_BYTES = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(B|kB|MB|GB|TB|KiB|MiB|GiB|TiB)\s*$")
-_POWERS = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 
 
 class InputChangeSpec(Spec):
@@ -168,16 +165,6 @@ class Scenario:
     ranges: Mapping[str, Distribution] = field(default_factory=dict)  # what the design covers
     events: tuple[Disturbance, ...] = ()
     publish: bool = False
-
-
-def byte_count(size: str | int) -> int:
-    """Bytes of `1GiB`, `500MB` or a plain number. Raises ValueError."""
-    if isinstance(size, int) and not isinstance(size, bool) and size > 0:
-        return size
-    match = _BYTES.match(str(size))
-    if not match or not (count := int(float(match[1]) * _POWERS[match[2]])):
-        raise ValueError(f"'{size}' is not a size of memory; write it as 512MiB or 1GiB")
-    return count
 
 
 def parse_scenario(document: Document, problems: Problems, folder: Path | None = None) -> Scenario | None:

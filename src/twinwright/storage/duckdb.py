@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import duckdb
+from pydantic import Field
 
 from twinwright.clock import Clock, SystemClock
-from twinwright.documents import Spec
+from twinwright.documents import ByteCount, Spec, byte_count
 from twinwright.errors import StoreError
 from twinwright.governance.principals import Principal
 from twinwright.observability.logs import get_logger
@@ -33,6 +35,8 @@ from twinwright.storage.rows import reading_tables
 
 _LOG_BYTES = "64MB"  # of write-ahead log between two checkpoints: each writes the last row groups again; reading it back takes a second
 _MERGES = "2"  # of row groups that are not full, at a checkpoint: they get done little by little, where all at once would stop ingestion
+_LEAST_MEMORY = 256 * 2**20
+_MOST_MEMORY = 2 * 2**30  # without a setting: the engine's cache of the file grows up to what it is allowed, whatever that brings
 _log = get_logger("storage")
 
 
@@ -42,15 +46,23 @@ class DuckDBStore(DuckDBCopies, DuckDBSealing, DuckDBRollUps):
     many_writers = False
 
     class Settings(Spec):
-        """`[store]` with `engine = "duckdb"`: there is nothing to set."""
+        """`[store]` with `engine = "duckdb"`."""
+
+        memory: ByteCount | None = Field(
+            default=None,
+            ge=_LEAST_MEMORY,
+            description="the most memory of the engine, such as 1GiB, its cache of the file included; what needs more is put beside "
+            "the file meanwhile. Default: a fifth of this machine's (or this container's), at most 2 GiB",
+        )
 
     @classmethod
-    def open(cls, settings: Settings, folder: Path, clock: Clock) -> DuckDBStore:  # noqa: ARG003 - there is nothing set
+    def open(cls, settings: Settings, folder: Path, clock: Clock) -> DuckDBStore:
         """The store of a workspace, in its private folder."""
-        return cls(folder / "store.duckdb", clock)
+        return cls(folder / "store.duckdb", clock, memory=settings.memory)
 
-    def __init__(self, path: Path, clock: Clock | None = None) -> None:
+    def __init__(self, path: Path, clock: Clock | None = None, *, memory: int | None = None) -> None:
         self._path = path
+        self._memory = memory
         self._clock = clock or SystemClock()
         self._writer = threading.RLock()
         self._swap = threading.Lock()
@@ -89,6 +101,8 @@ class DuckDBStore(DuckDBCopies, DuckDBSealing, DuckDBRollUps):
                 duckdb_smaller.give_back(self._path)
                 connection = duckdb.connect(str(self._path), config=config)
             duckdb_smaller.forget(self._path)
+            shutil.rmtree(f"{self._path}.tmp", ignore_errors=True)  # what a killed process had put aside: the engine keeps it for ever
+            connection.execute(f"SET memory_limit = '{self._memory or _fair_share(connection)}B'")
             connection.execute("SET lock_configuration = true")
         return connection
 
@@ -221,3 +235,10 @@ class DuckDBStore(DuckDBCopies, DuckDBSealing, DuckDBRollUps):
             return 0
         with self.transaction(principal, "expire") as transaction:
             return transaction.expire_dead_letters(before)
+
+
+def _fair_share(connection: duckdb.DuckDBPyConnection) -> int:
+    """Bytes for an engine of which nothing is set: it shares the machine, where it would take 80 % of it for itself."""
+    own = connection.execute("SELECT current_setting('memory_limit')").fetchone()
+    quarter = byte_count(own[0]) // 4 if own else _MOST_MEMORY
+    return min(max(quarter, _LEAST_MEMORY), _MOST_MEMORY)
