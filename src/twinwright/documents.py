@@ -85,11 +85,12 @@ class Problems:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """Plain data (dict, list, str, int, float, bool, None) and the line of each place in it."""
+    """Plain data (dict, list, str, int, float, bool, None) and the line of each place in it. `root`: where in the file it stands."""
 
     file: str
     data: Any
     lines: Mapping[Location, int]
+    root: Location = ()
 
     def line(self, location: Sequence[str | int] = ()) -> int | None:
         """The line of a place, or of the nearest one that encloses it."""
@@ -100,7 +101,7 @@ class Document:
 
     def problem(self, location: Sequence[str | int], message: str, remedy: str, code: str = "invalid") -> Problem:
         """A problem at a place of this document."""
-        return Problem(message, remedy, self.file, self.line(location), json_path(location), code)
+        return Problem(message, remedy, self.file, self.line(location), json_path((*self.root, *location)), code)
 
     def parse(self, spec: type[SpecT], problems: Problems) -> SpecT | None:
         """The document as a `Spec`; every violation goes into `problems` with its line, and None comes back."""

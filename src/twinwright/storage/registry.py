@@ -72,7 +72,7 @@ def open_store(engine: str, options: Mapping[str, Any], folder: Path, clock: Clo
             remedy='Workers need a store that is shared: set engine = "postgres" in [store]',
         )
     problems = Problems()
-    settings = Document("twinwright.toml", dict(options), {(): 1}).parse(kind.Settings, problems)
+    settings = Document("twinwright.toml", dict(options), {(): 1}, ("store",)).parse(kind.Settings, problems)
     if settings is None:
         raise WorkspaceError(problems.items)
     return cast(Store, (join if beside else kind.open)(settings, folder, clock))

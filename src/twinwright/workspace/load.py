@@ -324,7 +324,7 @@ def _document_of(contract: str, texts: Mapping[str, str]) -> Document:
 
 def _parse_part(document: Document, place: tuple[str, ...], options: Mapping[str, object], spec: type[Spec], problems: Problems) -> None:
     lines = {location[len(place) :]: line for location, line in document.lines.items() if location[: len(place)] == place}
-    Document(document.file, dict(options), lines or {(): document.line(place) or 1}).parse(spec, problems)
+    Document(document.file, dict(options), lines or {(): document.line(place) or 1}, place).parse(spec, problems)
 
 
 def bindings(connector: ConnectorSettings, name: str, contracts: Mapping[str, Contract]) -> tuple[Bound, ...]:
