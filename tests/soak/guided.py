@@ -21,6 +21,7 @@ from twinwright.storage.layout import Lifetime
 from twinwright.telemetry import (
     batches,
     decode,
+    decode_csv,
     decode_events,
     decode_json,
     decode_lines,
@@ -33,7 +34,10 @@ from twinwright.telemetry import (
 from twinwright.telemetry.payloads import Payload
 from twinwright.twins.registry import TwinRegistry
 
-READERS = (batches, decode, decode_events, decode_json, decode_lines, decode_matching, decode_nested, decode_tables, evaluate, fields)
+READERS = (
+    *(batches, decode, decode_csv, decode_events, decode_json, decode_lines, decode_matching, decode_nested, decode_tables),
+    *(evaluate, fields),
+)
 HANG_SECONDS, MOST_BYTES, MOST_MEGABYTES = 60, 8_192, 2_048
 
 

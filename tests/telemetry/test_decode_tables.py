@@ -9,7 +9,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from twinwright.telemetry.decode_tables import CsvDecoder, TableDecoder, write_table
+from twinwright.telemetry.decode import concatenate
+from twinwright.telemetry.decode_csv import CsvDecoder
+from twinwright.telemetry.decode_tables import TableDecoder, write_table
 from twinwright.telemetry.payloads import Payload
 
 FIELDS = {"id": "scalar", "a": "number", "n": "integer", "on": "boolean", "s": "string"}
@@ -208,6 +210,40 @@ def test_no_bytes_make_the_decoder_fail_or_lose_count(parts):
     decoded = CsvDecoder(FIELDS, ",").decode([good, Payload(body), good])
     assert [owner for owner in decoded.owner.tolist() if owner != 1] == [0, 2]
     assert all(bad.payload == 1 for bad in decoded.undecodable)
+
+
+LINES = [
+    b"p,1\n",
+    b"q,2\r\n",
+    b"p,x\n",
+    b"1\n",
+    b"1,2,3\n",
+    b",\n",
+    b"\xc3\xa9,1\n",
+    b"\xff,1\n",
+    b"\n",
+    b"a\rb,1\n",
+    b'"p",1\n',
+    b"p,1",
+    b" \n",
+]
+HEADERS = [*[b"id,a\n"] * 4, b"id,a\r\n", b"\xef\xbb\xbfid,a\n", b"a,id\n", b"id\n", b"id,id\n", b"\n", b""]
+tables = st.builds(bytes.__add__, st.sampled_from(HEADERS), st.lists(st.sampled_from(LINES), max_size=4).map(b"".join))
+
+
+@settings(max_examples=300, deadline=None, derandomize=True)
+@given(st.lists(tables, max_size=8))
+@example([b"id,a\np,1\n", b"id,a\n1\n1,2,3\n", b"id,a\nq,2\n"])  # too few cells in one line, too many in the next
+@example([b"id\nx", b"id\n", b"id\ny\n"])
+def test_payloads_read_together_are_what_each_is_by_itself(bodies):
+    decoder = CsvDecoder(FIELDS, ",")
+    together = decoder.decode([Payload(body) for body in bodies])
+    apart = concatenate([decoder._one(index, body) for index, body in enumerate(bodies)], FIELDS)
+    assert cells(together) == cells(apart)
+    assert together.owner.tolist() == apart.owner.tolist()
+    assert together.undecodable == apart.undecodable
+    assert [wrong(together, name) for name in FIELDS] == [wrong(apart, name) for name in FIELDS]
+    assert [together.raw(row) for row in range(together.count)] == [apart.raw(row) for row in range(apart.count)]
 
 
 # --- Parquet and Arrow ------------------------------------------------------------------------------------------------

@@ -14,12 +14,13 @@ from twinwright.observability.logs import get_logger
 from twinwright.storage.layout import DeadLetter, ReadingTable
 from twinwright.telemetry.contract import Contract
 from twinwright.telemetry.decode import Decoded, Decoder, Undecodable, concatenate, empty
+from twinwright.telemetry.decode_csv import CsvDecoder
 from twinwright.telemetry.decode_events import CloudEventsDecoder
 from twinwright.telemetry.decode_json import JsonDecoder
 from twinwright.telemetry.decode_lines import LineProtocolDecoder
 from twinwright.telemetry.decode_matching import MatchingDecoder
 from twinwright.telemetry.decode_nested import NestedDecoder
-from twinwright.telemetry.decode_tables import CsvDecoder, TableDecoder
+from twinwright.telemetry.decode_tables import TableDecoder
 from twinwright.telemetry.evaluate import Readings, Refused, evaluate
 from twinwright.telemetry.payloads import MAX_PAYLOAD_BYTES, Payload
 from twinwright.twins.registry import TwinRegistry

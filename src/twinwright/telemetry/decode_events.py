@@ -21,7 +21,7 @@ from twinwright.telemetry.contract import FieldKind
 from twinwright.telemetry.decode import Column, Decoded, Decoder, Undecodable, empty
 from twinwright.telemetry.decode_json import JsonDecoder, read_with_nan
 from twinwright.telemetry.decode_nested import NestedDecoder
-from twinwright.telemetry.decode_tables import from_text
+from twinwright.telemetry.decode_text import from_text
 from twinwright.telemetry.fields import is_flat
 from twinwright.telemetry.formats import DATA, EVENT_CAPTURE
 from twinwright.telemetry.payloads import Payload

@@ -1,10 +1,7 @@
-"""CSV, Parquet and Arrow payloads: tables whose columns are named by their header or schema."""
+"""Parquet and Arrow payloads: tables whose columns are named and typed by their schema."""
 
 from __future__ import annotations
 
-import csv
-import io
-import re
 from collections.abc import Collection, Mapping, Sequence
 from functools import cache
 
@@ -12,153 +9,15 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 import pyarrow.compute
-import pyarrow.csv
 import pyarrow.parquet
-from numpy.typing import NDArray
 
 from twinwright.telemetry.contract import FieldKind
 from twinwright.telemetry.decode import POLARS_TYPE, Column, Decoded, Undecodable, concatenate, empty
+from twinwright.telemetry.decode_text import misread
 from twinwright.telemetry.payloads import Payload
 
-_TRUE, _FALSE = ("true", "True", "TRUE", "1"), ("false", "False", "FALSE", "0")
-_MAX_COLUMNS = 20_000
 _MAX_ROWS = 5_000_000  # of a table
 _MAX_BYTES = 512 * 1024 * 1024  # of a table when it is unpacked
-_LINE_END = re.compile(rb"\r\n|\r|\n")
-
-
-class CsvDecoder:
-    """Each payload begins with its header line. Everything is read as text and then converted; an empty cell is missing."""
-
-    def __init__(self, fields: Mapping[str, FieldKind], delimiter: str) -> None:
-        self._fields = fields
-        self._delimiter = delimiter
-        self._quoted = re.compile(rb'(?:(?<=[\r\n%b])|\A)"(?:[^"]++|"")*+("?)' % re.escape(delimiter.encode()))
-        self._ends = delimiter.encode() + b"\r\n"
-
-    def decode(self, payloads: Sequence[Payload]) -> Decoded:
-        return concatenate([self._one(index, payload.body) for index, payload in enumerate(payloads)], self._fields)
-
-    def _one(self, index: int, body: bytes) -> Decoded:
-        bad: list[Undecodable] = []
-        body = body.removeprefix(b"\xef\xbb\xbf").lstrip(b"\r\n")
-        first = body.split(b"\n", 1)[0]
-        header = first.rstrip(b"\r")
-        names, problem = self._names(header, body)
-        if problem:
-            return empty(self._fields, [Undecodable(index, body, problem)])
-
-        def refuse(row: pa.csv.InvalidRow) -> str:
-            raw = header + b"\n" + (row.text or "").encode() + b"\n"
-            bad.append(Undecodable(index, raw, f"{row.actual_columns} cells in a row of {row.expected_columns}"))
-            return "skip"
-
-        whole = body
-        body, stray = self._without_stray_quotes(body, len(first) + 1)
-        bad += [Undecodable(index, header + b"\n" + line + b"\n", "a quote is opened and not closed") for line in stray]
-        body, foreign = _without_foreign_bytes(body, len(first) + 1)
-        bad += [Undecodable(index, header + b"\n" + record + b"\n", f"not CSV: {why}") for record, why in foreign]
-        types = dict.fromkeys(names, pa.string())
-        try:
-            table = pa.csv.read_csv(
-                pa.BufferReader(body),
-                pa.csv.ReadOptions(use_threads=False, block_size=max(len(body) + 1, 1 << 16)),
-                pa.csv.ParseOptions(delimiter=self._delimiter, newlines_in_values=True, invalid_row_handler=refuse),
-                pa.csv.ConvertOptions(column_types=types, strings_can_be_null=True, null_values=[""], quoted_strings_can_be_null=True),
-            )
-        except (pa.ArrowInvalid, pa.ArrowKeyError) as error:
-            return empty(self._fields, [Undecodable(index, whole, f"not CSV: {error}")])
-        if table.column_names != names:  # a header over several lines, say
-            return empty(self._fields, [Undecodable(index, whole, "not CSV: the header is not one plain line")])
-        frame = pl.from_arrow(table)
-        assert isinstance(frame, pl.DataFrame)
-        columns = {}
-        for name, kind in self._fields.items():
-            text = frame[name] if name in names else pl.Series(name, [None] * len(frame), dtype=pl.String)
-            columns[name] = from_text(text, kind)
-
-        def raw(row: int) -> bytes:
-            out = io.StringIO()
-            cells = ["" if v is None else v for v in frame.row(row)]
-            end = "\r\n" if any("\r" in cell for cell in cells) else "\n"  # what is in the end of a line is quoted in a cell
-            csv.writer(out, delimiter=self._delimiter, lineterminator=end).writerows([names, cells])
-            return out.getvalue().encode()
-
-        return Decoded(len(frame), columns, np.full(len(frame), index, np.int32), raw, tuple(bad))
-
-    def _without_stray_quotes(self, body: bytes, start: int) -> tuple[bytes, list[bytes]]:
-        """The body without the lines from `start` on that open a quote and do not close it, and these lines.
-
-        A quote is closed by one before the end of a cell (RFC 4180, 2.5 to 2.7). Where there is none, or it is in the midst of a cell
-        of a later line, the lines between are records of their own: a single stray quote would swallow them.
-        """
-        if self._all_paired(body, start):
-            return body, []
-        kept, stray = [body[:start]], []
-        copied = record = at = start  # what is before these is done: copied, where the record began, and read
-        while (quoted := self._quoted.search(body, at)) is not None:
-            record = max(body.rfind(b"\n", at, quoted.start()), body.rfind(b"\r", at, quoted.start()), record - 1) + 1
-            at = quoted.end()
-            spans_lines = b"\n" in quoted[0] or b"\r" in quoted[0]
-            ends_a_cell = at == len(body) or body[at : at + 1] in self._ends
-            if quoted[1] and (ends_a_cell or not spans_lines):
-                continue
-            line_end = _LINE_END.search(body, quoted.start())
-            at = line_end.end() if line_end else len(body)
-            kept.append(body[copied:record])
-            stray.append(body[record:at].rstrip(b"\r\n"))
-            copied = record = at
-        return b"".join([*kept, body[copied:]]), stray
-
-    def _all_paired(self, body: bytes, start: int) -> bool:
-        """Whether quotes from `start` on come in pairs around whole cells, or double within one: so it is nearly always."""
-        chars = np.frombuffer(body, np.uint8)
-        quotes = np.flatnonzero(chars[start:] == ord('"')) + start
-        if len(quotes) % 2:
-            return False
-        ends = np.frombuffer(self._ends + b'"', np.uint8)
-        after = quotes[1::2] + 1
-        return bool(np.isin(chars[quotes[::2] - 1], ends).all() and np.isin(chars[after[after < len(body)]], ends).all())
-
-    def _names(self, header: bytes, body: bytes) -> tuple[list[str], str]:
-        if not body.strip():
-            return [], "the payload is empty"
-        try:
-            names = next(csv.reader([header.decode("utf-8")], delimiter=self._delimiter), [])
-        except (UnicodeDecodeError, csv.Error) as error:
-            return [], f"not CSV: {error}"
-        if len(names) > _MAX_COLUMNS:
-            return [], f"more than {_MAX_COLUMNS} columns"
-        if len(set(names)) != len(names):
-            return [], "the header names a column twice"
-        return names, ""
-
-
-def _without_foreign_bytes(body: bytes, start: int) -> tuple[bytes, list[tuple[bytes, str]]]:
-    """The body without the records from `start` on that are not UTF-8; and these, with what is wrong. Its quotes come in pairs."""
-    kept, foreign, at, ends = [body[:start]], [], start, None
-    while at < len(body):
-        try:
-            str(memoryview(body)[at:], "utf-8")
-        except UnicodeDecodeError as error:
-            ends = _record_ends(body, start) if ends is None else ends
-            following = int(np.searchsorted(ends, at + error.start, "right"))
-            begin = int(ends[following - 1]) if following else start
-            end = int(ends[following]) if following < len(ends) else len(body)
-            kept.append(body[at:begin])
-            foreign.append((body[begin:end].rstrip(b"\r\n"), f"byte {error.object[error.start]:#04x} is not UTF-8"))
-            at = end
-        else:
-            kept.append(body[at:])
-            break
-    return b"".join(kept) if foreign else body, foreign
-
-
-def _record_ends(body: bytes, start: int) -> NDArray[np.int64]:
-    """Where records from `start` on end: behind each end of a line that is in no quotes."""
-    chars = np.frombuffer(body, np.uint8)[start:]
-    in_quotes = np.cumsum(chars == ord('"')) % 2 == 1
-    return np.flatnonzero(np.isin(chars, np.frombuffer(b"\r\n", np.uint8)) & ~in_quotes) + start + 1
 
 
 class TableDecoder:
@@ -284,32 +143,6 @@ def write_table(table: pa.Table, format: str) -> bytes:
     return bytes(sink.getvalue())
 
 
-def _wrong(before: pl.Series, after: pl.Series) -> NDArray[np.bool_] | None:
-    wrong = (before.is_not_null() & after.is_null()).to_numpy()
-    return wrong if wrong.any() else None
-
-
-def from_text(text: pl.Series, kind: FieldKind) -> Column:
-    """Values that are written as text, as a kind; what can't be read as it is wrong."""
-    if kind in ("string", "scalar"):
-        return Column(text)
-    trimmed = text.str.strip_chars()
-    if kind == "boolean":
-        values = trimmed.replace_strict(dict.fromkeys(_TRUE, True) | dict.fromkeys(_FALSE, False), default=None, return_dtype=pl.Boolean)
-    else:
-        values = trimmed.cast(POLARS_TYPE[kind], strict=False)
-    if kind == "integer" and values.null_count() > text.null_count():
-        values = values.fill_null(_whole(trimmed))
-    return Column(values, _wrong(text, values))
-
-
-def _whole(text: pl.Series) -> pl.Series:
-    """Whole numbers that are written as `1.0` or `1e3`, as JSON and typed columns take them."""
-    written = pl.select(pl.when(text.str.contains("[.eE]")).then(text)).to_series().cast(pl.Float64, strict=False)
-    whole = written.cast(pl.Int64, strict=False)
-    return pl.select(pl.when(whole.cast(pl.Float64) == written).then(whole)).to_series()
-
-
 def _from_typed(series: pl.Series, kind: FieldKind) -> Column:
     """Numbers stay numbers and text stays text: a column of another type is wrong in every row, times become ISO text."""
     dtype = series.dtype
@@ -334,4 +167,4 @@ def _from_typed(series: pl.Series, kind: FieldKind) -> Column:
     else:
         values = nothing
     values = values.alias(series.name)
-    return Column(values, _wrong(series, values))
+    return Column(values, misread(series, values))
