@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 
 from twinwright.clock import HOUR
 from twinwright.storage.layout import ReadingColumn
-from twinwright.telemetry.duplicates import CLASH, DUPLICATE, NEW, Fingerprints, SeenReadings
-from twinwright.twins.cells import words_of
+from twinwright.telemetry.duplicates import CLASH, DUPLICATE, NEW, SeenReadings, prints_of
 
 quick = settings(max_examples=200, deadline=None, derandomize=True)
 reading = st.tuples(st.integers(0, 5), st.integers(0, 5), st.integers(0, 3))  # key, hour, content
@@ -196,14 +195,14 @@ COLUMNS = [
 BASE = {"twin": 1, "time": 5, "correction": 0, "present": 15, "bad": 0, "values": (1.0, 1, True, "a")}
 
 
-def prints(columns=COLUMNS, fingerprints=None, **changes):
+def prints(columns=COLUMNS, **changes):
     r = {**BASE, **changes}
     types = {"DOUBLE": pa.float64(), "BIGINT": pa.int64(), "BOOLEAN": pa.bool_(), "VARCHAR": pa.string()}
     values = [pa.array([value], types[column.type]) for column, value in zip(columns, r["values"], strict=True)]
     masks = [np.array([[r[name]]], np.int64) for name in ("present", "bad")]
     twin, time, correction = np.array([r["twin"]], np.int32), np.array([r["time"]], np.int64), np.array([r["correction"]], np.int64)
-    made = (fingerprints or Fingerprints()).of(columns, twin, time, correction, *masks, values, words_of(values))
-    return int(made[0][0]), int(made[1][0])
+    made = prints_of(columns, twin, time, correction, *masks, values)
+    return int(made.key[0]), int(made.content[0])
 
 
 @pytest.mark.parametrize(
@@ -227,7 +226,6 @@ def test_readings_that_differ_in_anything_are_told_apart(change):
 
 
 def test_equal_readings_are_equal_whatever_lies_under_what_is_missing_or_bad():
-    assert prints() == prints(fingerprints=Fingerprints())
     assert prints(present=14, values=(None, 1, True, "a")) == prints(present=14, values=(7.0, 1, True, "a"))
     assert prints(bad=1, values=(None, 1, True, "a")) == prints(bad=1, values=(7.0, 1, True, "a"))
     assert prints(present=7, values=(1.0, 1, True, None)) == prints(present=7)

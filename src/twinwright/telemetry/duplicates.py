@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 from twinwright.clock import HOUR
 from twinwright.compiled import compiled
 from twinwright.storage.layout import MASK_BITS, ReadingColumn
+from twinwright.twins.cells import words_of
 
 MAX_PLACES = 1 << 23  # of at most 32 bytes, for all hours together: 268 MB, and only a busy fleet gets there
 _SMALLEST = 1 << 6
@@ -32,36 +34,49 @@ _NARROW, _WIDE = 2, 4  # words of a place: key, content; and paths, revision
 NEW, DUPLICATE, CLASH, REPLACES, OLDER = 0, 1, 2, 3, 4
 
 
-class Fingerprints:
-    """Two hashes per reading, and the set of its paths as bits that mean the same in every revision of a contract."""
+@dataclass(frozen=True, slots=True)
+class Prints:
+    """Of each reading two hashes, which depend on it and its contract alone; and `words`, the 64 bits of its values, texts hashed:
+    (columns, rows)."""
+
+    key: NDArray[np.uint64]  # of twin, time and correction
+    content: NDArray[np.uint64]  # of paths, values and units
+    words: NDArray[np.uint64]
+
+
+def prints_of(
+    columns: Sequence[ReadingColumn],
+    twin: NDArray[np.int32],
+    time: NDArray[np.int64],
+    correction: NDArray[np.int64],
+    present: NDArray[np.int64],
+    bad: NDArray[np.int64],
+    values: Sequence[pa.Array],
+) -> Prints:
+    """The prints of readings in columns; `present` and `bad` are (mask words, rows)."""
+    words = words_of(values)
+    seeds = np.empty(len(columns), np.uint64)
+    for j, (column, value) in enumerate(zip(columns, values, strict=True)):
+        if column.type == "VARCHAR":
+            words[j] = _of_texts(value)
+        seeds[j] = _seed(f"{column.path}\0{column.unit}\0{column.type}")
+    key, content = np.empty(len(twin), np.uint64), np.empty(len(twin), np.uint64)
+    _hash(twin, time, correction, present, bad, words, seeds, key, content)
+    return Prints(key, content, words)
+
+
+class PathBits:
+    """The paths of each reading as bits that mean the same in every revision of a contract."""
 
     def __init__(self) -> None:
         self._bits: dict[str, int] = {}
-        self._texts: dict[str, int] = {}
 
-    def of(
-        self,
-        columns: Sequence[ReadingColumn],
-        twin: NDArray[np.int32],
-        time: NDArray[np.int64],
-        correction: NDArray[np.int64],
-        present: NDArray[np.int64],
-        bad: NDArray[np.int64],
-        values: Sequence[pa.Array],
-        words: NDArray[np.uint64],
-    ) -> tuple[NDArray[np.uint64], NDArray[np.uint64], NDArray[np.uint64]]:
-        """(key, content, paths) of each row. `words` are `words_of` the values; those of texts are filled in."""
-        count = len(twin)
-        seeds = np.empty(len(columns), np.uint64)
-        bits = np.empty(len(columns), np.uint64)
-        for j, (column, value) in enumerate(zip(columns, values, strict=True)):
-            if column.type == "VARCHAR":
-                words[j] = _of_texts(value)
-            seeds[j] = _seed(f"{column.path}\0{column.unit}\0{column.type}")
-            bits[j] = np.uint64(1) << np.uint64(self._bits.setdefault(column.path, min(len(self._bits), 63)))
-        key, content, paths = np.empty(count, np.uint64), np.empty(count, np.uint64), np.empty(count, np.uint64)
-        _fingerprint(twin, time, correction, present, bad, words, seeds, bits, key, content, paths)
-        return key, content, paths
+    def of(self, columns: Sequence[ReadingColumn], present: NDArray[np.int64]) -> NDArray[np.uint64]:
+        """One set for each row of `present` (mask words, rows)."""
+        bits = [np.uint64(1) << np.uint64(self._bits.setdefault(column.path, min(len(self._bits), 63))) for column in columns]
+        paths = np.empty(present.shape[1], np.uint64)
+        _paths(present, np.array(bits, np.uint64), paths)
+        return paths
 
 
 def _of_texts(values: pa.Array) -> NDArray[np.uint64]:
@@ -85,24 +100,29 @@ def _mix(value: Any) -> Any:
 
 
 @compiled
-def _fingerprint(
-    twin: Any, time: Any, correction: Any, present: Any, bad: Any, words: Any, seeds: Any, bits: Any, key: Any, content: Any, paths: Any
-) -> None:
+def _hash(twin: Any, time: Any, correction: Any, present: Any, bad: Any, words: Any, seeds: Any, key: Any, content: Any) -> None:
     for row in range(len(twin)):
         k = _mix(np.uint64(twin[row]) + np.uint64(0x9E3779B97F4A7C15))
         k = _mix(k ^ np.uint64(time[row]))
         key[row] = _mix(k + np.uint64(correction[row]) * np.uint64(0x9E3779B97F4A7C15))
         total = np.uint64(0)  # a sum, so that the order of a contract's columns does not matter
-        there = np.uint64(0)
         for j in range(len(seeds)):
             bit = np.int64(1) << np.int64(j % MASK_BITS)
             if present[j // MASK_BITS, row] & bit:
-                there |= bits[j]
                 if bad[j // MASK_BITS, row] & bit:
                     total += _mix(seeds[j] ^ np.uint64(0xA0761D6478BD642F))
                 else:
                     total += _mix(_mix(words[j, row] + np.uint64(0xE7037ED1A0B428DB)) ^ seeds[j])
         content[row] = total | np.uint64(1)  # no content is 0: that is a free place
+
+
+@compiled
+def _paths(present: Any, bits: Any, paths: Any) -> None:
+    for row in range(len(paths)):
+        there = np.uint64(0)
+        for j in range(len(bits)):
+            if present[j // MASK_BITS, row] & (np.int64(1) << np.int64(j % MASK_BITS)):
+                there |= bits[j]
         paths[row] = there
 
 

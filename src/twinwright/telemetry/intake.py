@@ -20,9 +20,9 @@ from twinwright.storage.layout import CONFLICT, LATE, MASK_BITS, Counts, Reading
 from twinwright.storage.protocol import Store, Transaction
 from twinwright.telemetry.batches import Prepared, rows_of
 from twinwright.telemetry.contract import Contract
-from twinwright.telemetry.duplicates import CLASH, DUPLICATE, Fingerprints, SeenReadings
+from twinwright.telemetry.duplicates import CLASH, DUPLICATE, PathBits, Prints, SeenReadings, prints_of
 from twinwright.telemetry.evaluate import Readings
-from twinwright.twins.cells import SourceCells, words_of
+from twinwright.twins.cells import SourceCells
 
 _ORDER_BITS = 24  # rows per commit that `correction: ingest` can tell apart
 RETRIED = 1 << (_ORDER_BITS - 1)  # in the order within an origin, what was refused at first comes after what was not
@@ -30,7 +30,7 @@ RETRIED = 1 << (_ORDER_BITS - 1)  # in the order within an origin, what was refu
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What became of each accepted row of a batch: `duplicate`, `late` and `conflict` are masks over `readings`, `words` its `words_of`."""
+    """What became of each accepted row of a batch: `duplicate`, `late` and `conflict` are masks over `readings`; `words` of `Prints`."""
 
     readings: Readings
     words: NDArray[np.uint64]
@@ -67,7 +67,7 @@ class ContractIntake:
         self._store = store
         self._principal = principal
         self._by_order = contract.spec.correction == "ingest"
-        self._fingerprints = Fingerprints()
+        self._bits = PathBits()
         self._seen = SeenReadings(store.hours(principal, contract.name), latest_only=self._by_order, keep=without is not None)
 
     def write(
@@ -76,22 +76,24 @@ class ContractIntake:
         readings: Readings,
         origins: NDArray[np.int64] | int | None = None,
         places: NDArray[np.int64] | None = None,
+        prints: Prints | None = None,
     ) -> Written:
         """Settle duplicates and append.
 
-        `origins` are the commits at which the payloads arrived (default: this one), `places` the order of rows within their origin.
+        `origins` are the commits at which the payloads arrived (default: this one), `places` the order of rows within their origin,
+        `prints` those of the readings, where they were taken before.
         """
+        prints = prints or prints_of_readings(self.contract, readings)
         if len(readings) == 0:
             none = np.zeros(0, np.bool_)
-            return Written(readings, words_of(readings.values), none, none, none)
+            return Written(readings, prints.words, none, none, none)
         origins = np.full(len(readings), transaction.commit if origins is None else origins, np.int64)
-        words = words_of(readings.values)
-        key, content, paths = self._fingerprint(readings, words)
+        paths = self._bits.of(self.contract.columns, readings.present)
         if self._by_order:
             order = (origins << _ORDER_BITS) + (np.arange(len(readings), dtype=np.int64) if places is None else places)
             readings = replace(readings, correction=order)
             paths = order.view(np.uint64)
-        verdict = self._seen.add(key, content, paths, readings.time, self.contract.revision, partial(self._load, readings))
+        verdict = self._seen.add(prints.key, prints.content, paths, readings.time, self.contract.revision, partial(self._load, readings))
         duplicate = verdict == DUPLICATE
         late = ~duplicate & self._late(readings.time)
         conflict = verdict == CLASH
@@ -102,7 +104,7 @@ class ContractIntake:
             transaction.append_readings(self.table, rows.filter(pa.array(~duplicate)))
         else:
             transaction.append_readings(self.table, rows)
-        return Written(readings, words, duplicate, late, conflict)
+        return Written(readings, prints.words, duplicate, late, conflict)
 
     def fold(self, commit: int, written: Written, into: SourceCells | None = None) -> None:
         """After the commit: take the readings into the cells; or before it, into cells that nobody sees yet. A duplicate may carry a higher
@@ -122,10 +124,6 @@ class ContractIntake:
         watermark = np.maximum.accumulate(np.concatenate([[self.cells.watermark], time[:-1]]))
         seen = watermark > np.iinfo(np.int64).min
         return np.asarray(seen & (time < np.where(seen, watermark, 0) - self.contract.lateness), np.bool_)
-
-    def _fingerprint(self, r: Readings, words: NDArray[np.uint64]) -> tuple[NDArray[np.uint64], NDArray[np.uint64], NDArray[np.uint64]]:
-        correction = np.zeros_like(r.correction) if self._by_order else r.correction
-        return self._fingerprints.of(self.contract.columns, r.twin, r.time, correction, r.present, r.bad, r.values, words)
 
     def hear(self, table: ReadingTable, rows: pa.Table) -> None:
         """Rows that another process has committed to one of the contract's tables."""
@@ -150,12 +148,15 @@ class ContractIntake:
         for j, value in enumerate(values):
             there = value.is_valid().to_numpy(zero_copy_only=False)
             present[j // MASK_BITS] |= np.where(there, np.int64(1 << (j % MASK_BITS)), np.int64(0))
-        key, content, paths = self._fingerprints.of(
-            table.columns, rows["twin"].to_numpy(), time, correction, present, bad, values, words_of(values)
-        )
-        if self._by_order:
-            paths = rows["correction"].to_numpy().view(np.uint64)
-        return key, content, paths, np.full(len(rows), table.revision, np.int32), (time // HOUR).astype(np.int32)
+        prints = prints_of(table.columns, rows["twin"].to_numpy(), time, correction, present, bad, values)
+        paths = rows["correction"].to_numpy().view(np.uint64) if self._by_order else self._bits.of(table.columns, present)
+        return prints.key, prints.content, paths, np.full(len(rows), table.revision, np.int32), (time // HOUR).astype(np.int32)
+
+
+def prints_of_readings(contract: Contract, r: Readings) -> Prints:
+    """The prints of readings that a contract made. By order of ingestion the correction, which is not known yet, tells none apart."""
+    correction = np.zeros_like(r.correction) if contract.spec.correction == "ingest" else r.correction
+    return prints_of(contract.columns, r.twin, r.time, correction, r.present, r.bad, r.values)
 
 
 def counts_by_delivery(

@@ -31,7 +31,8 @@ from twinwright.telemetry.batches import Prepared, decoder_of, prepare
 from twinwright.telemetry.clock_guard import ClockGuard, newest_event_time
 from twinwright.telemetry.contract import Contract
 from twinwright.telemetry.decode import Decoder
-from twinwright.telemetry.intake import ContractIntake, Written, counts_by_delivery
+from twinwright.telemetry.duplicates import Prints
+from twinwright.telemetry.intake import ContractIntake, Written, counts_by_delivery, prints_of_readings
 from twinwright.telemetry.payloads import Delivery, Payload, Receipt
 from twinwright.twins.registry import TwinRegistry
 from twinwright.twins.state import StateCache
@@ -55,6 +56,7 @@ class _Ready:
     contract: Contract
     waiting: tuple[_Waiting, ...]
     prepared: Prepared
+    prints: Prints  # of its readings
     frames: Future[bytes]  # for the journal, being compressed
     registry: TwinRegistry
     taken: int  # how many changes of its lifetimes were known when this was prepared
@@ -247,7 +249,8 @@ class Pipeline:
         largest = max(waiting.size for waiting in group)
         prepared = prepare(contract, setup.decoders[contract.name], payloads, setup.registry, self.guard.now(), largest=largest)
         frames = self._packing.submit(journal.pack, payloads, prepared.decoded.joined)
-        return _Ready(contract, tuple(group), prepared, frames, setup.registry, taken)
+        prints = prints_of_readings(contract, prepared.readings)
+        return _Ready(contract, tuple(group), prepared, prints, frames, setup.registry, taken)
 
     def _current(self, ready: _Ready) -> _Ready:
         """Prepared again, where a lifetime that its readings fell in has ended or changed since; call with the state's lock held."""
@@ -304,7 +307,7 @@ class Pipeline:
                         transaction.move_position(contract.name, position.stream, position.start, position.next)
                     idempotency.claim(transaction, contract.name, deliveries)
                     touched = True
-                    written = intake.write(transaction, prepared.readings)
+                    written = intake.write(transaction, prepared.readings, prints=ready.prints)
                     transaction.add_dead_letters(letters)
                     counts = written.counts(len(letters))
                     if contract.journal is not None:
