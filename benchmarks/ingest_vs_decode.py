@@ -37,7 +37,7 @@ from twinwright.twins.registry import TwinRegistry
 from twinwright.twins.state import StateCache
 
 BATCH = 50_000
-ROUND = 16  # batches
+ROUND, QUICK_ROUND = 48, 32  # batches
 IN_FLIGHT = 12
 TWINS = 1_000
 FIELDS = ("pressure", "flow", "speed", "current", "voltage", "temperature")
@@ -125,9 +125,9 @@ def append_bare(connection: duckdb.DuckDBPyConnection, rows: pa.Table) -> float:
 
 
 def measure(quick: bool) -> list[dict[str, Any]]:
-    """Payloads per second of each side, medians of interleaved rounds. A round ingests and appends as much as goes between two of the
-    engine's checkpoints, so that each side's is in its time."""
-    rounds = 5 if quick else 12
+    """Payloads per second of each side, medians of interleaved rounds. In a round are as many batches as two or three of the engine's
+    checkpoints take in, so that each side's are in its time, and filling and draining the pipeline weighs little."""
+    rounds, size = (3, QUICK_ROUND) if quick else (9, ROUND)
     rng = random.Random(7)
     ours, decoding, appending = [], [], []
     with tempfile.TemporaryDirectory() as folder:
@@ -137,12 +137,12 @@ def measure(quick: bool) -> list[dict[str, Any]]:
         columns = [*(f"{column} NOT NULL" for column in fixed), *(f"v{j} DOUBLE" for j in range(len(FIELDS)))]
         engine.execute(f"CREATE TABLE readings ({', '.join(columns)})")
         for index in range(rounds):
-            batches = [payloads((index * ROUND + part) * BATCH, BATCH, rng) for part in range(ROUND)]
+            batches = [payloads((index * size + part) * BATCH, BATCH, rng) for part in range(size)]
             deliveries = [Delivery("pump", tuple(Payload(body) for body in batch)) for batch in batches]
-            ours.append(ingest(pipeline, deliveries) / ROUND)
+            ours.append(ingest(pipeline, deliveries) / size)
             decoding.append(decode_bare(batches[0]))
-            rows = [rows_of_batch(index * ROUND + part, rng) for part in range(ROUND)]
-            appending.append(sum(append_bare(engine, table) for table in rows) / ROUND)
+            rows = [rows_of_batch(index * size + part, rng) for part in range(size)]
+            appending.append(sum(append_bare(engine, table) for table in rows) / size)
         pipeline.close()
         store.close()
     rates = [BATCH / float(np.median(seconds[1:])) for seconds in (ours, decoding, appending)]
