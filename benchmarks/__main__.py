@@ -26,6 +26,7 @@ HERE = Path(__file__).resolve().parent
 FIRST = "ingest_vs_decode"  # the figure that everything else is read beside
 FIELDS = ("name", "ours", "rival", "ratio", "unit", "better")
 WHOLE_ONLY = (
+    "fleet_touched",
     "fork_creation",
     "graph_import",
     "graph_patches",
