@@ -25,7 +25,7 @@ from twinwright.platform import reconciling
 from twinwright.platform.local import LocalPlatform
 from twinwright.platform.remote import running_platform
 from twinwright.platform.retention import expire_history
-from twinwright.platform.sealing import seal
+from twinwright.platform.sealing import seal, split
 from twinwright.platform.server import CommandServer, socket_path
 from twinwright.platform.session import Session
 from twinwright.platform.webhooks import expire as expire_webhook_letters
@@ -158,6 +158,7 @@ def _keep_house(session: Session) -> None:
 
 
 def _keep_history(session: Session, stop: threading.Event) -> None:
-    """One after the other: both rewrite days."""
+    """One after the other: all rewrite days."""
+    split(session, stop)
     expire_history(session, stop)
     seal(session, stop)
