@@ -124,6 +124,14 @@ def time_of(text: str | None, where: str) -> int | None:
     return None if text is None else from_iso(text, where=where)
 
 
+def span_of(start: str | None, end: str | None) -> tuple[int | None, int | None]:
+    """`time_of` of where a span begins (included) and ends (not included). Raises UsageError where it would end before it begins."""
+    first, last = time_of(start, "from"), time_of(end, "to")
+    if first is not None and last is not None and last < first:
+        raise UsageError(f"{start} is after {end}", where="from", remedy="Give the earlier time as `from` and the later one as `to`")
+    return first, last
+
+
 def from_datetime(moment: datetime) -> int:
     """Exact microseconds of an aware datetime."""
     delta = moment - EPOCH

@@ -2,12 +2,13 @@
 
 import math
 
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from twinwright.expressions import Type, parse
+from twinwright.expressions import Type, columns, parse
 
 SCOPE = {"a": Type("number", "V"), "b": Type("number", "V"), "on": Type("boolean"), "s": Type("text")}
 NAN = float("nan")
@@ -124,6 +125,43 @@ def test_a_function_gives_a_row_the_same_in_any_company(function, numbers):
         assert (found is None) == (number is None)
         if number is not None and not math.isnan(found) and math.isfinite(found):
             assert found == pytest.approx(getattr(math, function)(number), rel=1e-13, abs=1e-13)
+
+
+OF_TWO = ["x / 3", "3 / x", "x / y", "x ** 2", "x ** 0.7", "2 ** y", "x ** 2 / 7 - y / 3", "mod(x, 0.3)", "atan2(x, 3)", "round(x / 7, 2)"]
+
+
+def _in_company(text, pairs):
+    """Each row alone, in twos and with all."""
+    checked = parse(text).check({"x": Type("number"), "y": Type("number")})
+
+    def told(some):
+        columns = {name: pl.Series([pair[at] for pair in some], dtype=pl.Float64) for at, name in enumerate("xy")}
+        return checked.columns(columns, len(some)).to_list()
+
+    twos = [pairs[at : at + 2] for at in range(0, len(pairs), 2)]
+    return [[checked.value(dict(zip("xy", pair, strict=True))) for pair in pairs], [one for two in twos for one in told(two)], told(pairs)]
+
+
+def _agree(text, pairs):
+    alone, twos, together = _in_company(text, pairs)
+    return all(map(_same, alone, together)) and all(map(_same, twos, together))
+
+
+@settings(deadline=None)
+@given(st.sampled_from(OF_TWO), st.lists(st.tuples(values, values), min_size=1, max_size=9))
+def test_an_operator_gives_a_row_the_same_in_any_company(text, pairs):
+    assert _agree(text, pairs), (text, _in_company(text, pairs))
+
+
+@pytest.mark.parametrize(
+    ("text", "operator", "broken"),
+    [("x / 3", "/", lambda a, b: a / b), ("x ** 2", "**", lambda a, b: pl.Series(np.power(a.to_numpy(), b.to_numpy())))],
+)
+def test_an_operator_that_looks_at_how_many_rows_there_are_is_caught(monkeypatch, text, operator, broken):
+    pairs = [(0.1 + at / 7, 1.0) for at in range(200)]
+    assert _agree(text, pairs)
+    monkeypatch.setitem(columns._OPERATIONS, operator, broken)
+    assert not _agree(text, pairs)
 
 
 def test_a_constant_has_a_value_in_every_row_and_none_without_rows():

@@ -1,4 +1,5 @@
-"""Seals the days of a store, again and again until it is killed or once, and says on standard output when a step is done.
+"""Seals the days of a store, one by one and then together, again and again until it is killed or once, and says on standard
+output when a step is done.
 
 sealer.py STORE often|once [MUTANT]
 """
@@ -14,6 +15,7 @@ from twinwright.governance.principals import SYSTEM
 from twinwright.storage.duckdb import DuckDBStore
 
 STEP = 2_000  # readings
+DAYS = 4  # sealed together: all that there are
 
 
 def mutate(mutant: str) -> None:
@@ -31,8 +33,8 @@ def main(path: str, how: str, mutant: str = "") -> None:
     (table,) = store.reading_tables(SYSTEM)
     days = sorted({hour // 24 for hour in store.hours(SYSTEM, table.contract)})
     while True:
-        for day in days:
-            for _ in store.seal(SYSTEM, table, day, STEP):
+        for day, together in [*((day, 1) for day in days), (0, DAYS)]:
+            for _ in store.seal(SYSTEM, table, day, STEP, together):
                 os.write(1, b"step\n")
         if how == "once":
             store.close()

@@ -9,7 +9,7 @@ import pytest
 
 import twinwright
 from twinwright.cli.examples import copy_example
-from twinwright.errors import RefusedError, StoreError, WorkspaceError
+from twinwright.errors import RefusedError, StoreError, UsageError, WorkspaceError
 from twinwright.platform.local import LocalPlatform
 from twinwright.telemetry.payloads import Payload
 
@@ -159,3 +159,16 @@ def test_a_replay_whose_state_could_not_be_saved_is_seen_all_the_same(
     assert again.state("sensor-1")["temperature"] == 2.0
     assert again.reconcile()["inconsistent"] == 0
     again.close()
+
+
+def test_a_span_that_ends_before_it_begins_is_wrong_usage_and_not_empty(platform: LocalPlatform) -> None:
+    later, earlier = "2026-03-02T00:00:00Z", "2026-03-01T00:00:00Z"
+    for asked in (
+        lambda **span: platform.history("sensor-1", "temperature", **span),
+        lambda **span: platform.replay(**span),
+        lambda **span: platform.replay(dry_run=True, **span),
+        lambda **span: platform.validate("none", twin="sensor-1", **span),
+    ):
+        with pytest.raises(UsageError, match=f"{later} is after {earlier}"):
+            asked(start=later, end=earlier)
+    assert len(platform.history("sensor-1", "temperature", start=earlier, end=earlier)["times"]) == 0

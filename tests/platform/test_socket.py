@@ -51,7 +51,7 @@ def test_only_its_owner_may_open_the_socket_the_token_and_the_folder(running: Up
 
 def test_a_second_up_on_the_same_workspace_says_so_and_harms_nothing(running: Up) -> None:
     answer = twinwright("up", "--port", "0", workspace=running.folder)
-    assert answer.code != 0
+    assert answer.code == 2
     error = answer.json["error"]
     assert "running already" in error["what"] and error["remedy"] and str(running.folder) in error["where"]
     assert twinwright("state", "pump-1", workspace=running.folder).code == 0

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from twinwright.errors import FenceError, NotFoundError, StoreError
 from twinwright.governance.principals import SYSTEM
 from twinwright.storage.layout import Counts
+from twinwright.storage.sealing import STEP_ROWS
 
 
 class Wrapped:
@@ -157,9 +158,9 @@ def _mixes(sound, principal, source):
         sound.load(principal, source)
 
 
-def _seals_into_the_log(sound, principal, table, day, *given):
+def _seals_into_the_log(sound, principal, table, day, *given, **named):
     sound.put_record(SYSTEM, "sealed", str(day), {})
-    return sound.seal(principal, table, day, *given)
+    return sound.seal(principal, table, day, *given, **named)
 
 
 def _says_it_is_sealed(sound, principal, table):
@@ -189,6 +190,10 @@ BROKEN = {
     "old roll-ups stay": Broken("rollups_are_put_read_replaced_and_let_go", transaction={"let_go_rollups": lambda *given: 2}),
     "sealing is a commit": Broken("sealing_changes_nothing_that_is_read", {"seal": _seals_into_the_log}),
     "sealing does nothing": Broken("late_readings_of_a_sealed_day_are_found_and_sealed_again", {"seal": lambda *given: iter(())}),
+    "sealed alone, noted together": Broken(
+        "days_sealed_together_are_one_until_one_of_them_is_sealed_alone",
+        {"seal": lambda sound, principal, table, day, most=STEP_ROWS, days=1: sound.seal(principal, table, day, most)},
+    ),
     "late ones are not seen": Broken("a_day_counts_as_sealed_when_all_of_it_is", {"unsealed": _says_it_is_sealed}),
     "sealed at one go": Broken(
         "a_busy_twin_s_day_is_cut_by_time", {"seal": lambda sound, principal, table, day, *most: sound.seal(principal, table, day)}

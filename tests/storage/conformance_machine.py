@@ -219,12 +219,12 @@ class Machine(RuleBasedStateMachine):
         copied = held(self.store)
         self.case.fresh().load(SYSTEM, copied)
 
-    @rule(most=st.integers(1, 3), steps=st.integers(0, 4))
-    def seal(self, most, steps):
+    @rule(most=st.integers(1, 3), steps=st.integers(0, 4), days=st.sampled_from([1, 2, 8]))
+    def seal(self, most, steps, days):
         """Some steps of sealing, or all: nothing that is compared changes."""
         for table in self.plain.tables:
             for one in self.store.unsealed(SYSTEM, table):
-                sealing = self.store.seal(SYSTEM, table, one.day, most)
+                sealing = self.store.seal(SYSTEM, table, one.day // days * days, most, days)
                 list(zip(range(steps), sealing, strict=False)) if steps else list(sealing)
                 sealing.close()
 

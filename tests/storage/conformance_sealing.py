@@ -8,7 +8,7 @@ from twinwright.clock import HOUR
 from twinwright.errors import ForbiddenError
 from twinwright.governance.principals import SYSTEM
 from twinwright.storage.layout import Selection
-from twinwright.storage.sealing import DAY
+from twinwright.storage.sealing import DAY, Sealed, Unsealed
 
 
 def days(store, made):
@@ -28,6 +28,9 @@ def check_sealing_changes_nothing_that_is_read(case):
         now = all_of(store), [told(store.history, known_at=number) for number in range(1, store.last_commit(SYSTEM) + 1)]
         assert now == wanted
     assert days(store, made) == []
+    assert sum(store.seal(SYSTEM, made, -1, 2, days=4)) > 2
+    now = all_of(store), [told(store.history, known_at=number) for number in range(1, store.last_commit(SYSTEM) + 1)]
+    assert now == wanted
     case.reopen()
     assert days(case.store, made) == []
     assert all_of(case.store) == wanted[0]
@@ -65,6 +68,25 @@ def check_late_readings_of_a_sealed_day_are_found_and_sealed_again(case):
     assert told(store.history) == [(1, "p", 5, 1.0), (2, "p", 5, 1.0)]
     assert told(store.latest, known_at=3) == [(1, "p", 5, 4.0), (2, "p", 5, 1.0)]
     assert store.hours(SYSTEM, "pump") == {0: 4}
+
+
+def check_days_sealed_together_are_one_until_one_of_them_is_sealed_alone(case):
+    store = case.store
+    made = table(store)
+    append(store, made, *((twin, day * DAY + hour * HOUR, 0, 1.0) for day in (0, 1, 3) for hour in (3, 1) for twin in (2, 4 - day)))
+    append(store, made, (1, 4 * DAY, 0, 1.0))
+    assert [(one.day, one.days) for one in store.unsealed(SYSTEM, made)] == [(0, 1), (1, 1), (3, 1), (4, 1)]
+    wanted = store.history(SYSTEM, Selection())
+    assert sum(store.seal(SYSTEM, made, 1)) == 4
+    assert sum(store.seal(SYSTEM, made, 0, 3, days=4)) == 12
+    assert store.sealed(SYSTEM, made) == [Sealed(0, 4, 12, 4)]
+    assert days(store, made) == [(4, 1, 0)]
+    assert store.history(SYSTEM, Selection()).equals(wanted)
+    late = append(store, made, (1, 2 * DAY, 0, 3.0))
+    assert case.reopen().unsealed(SYSTEM, made) == [Unsealed(0, 4, 1, 12, late), Unsealed(4, 1, 1, 0, 3)]
+    assert sum(case.store.seal(SYSTEM, made, 2)) == 1
+    assert case.store.sealed(SYSTEM, made) == [Sealed(2, 1, 1, 1)]
+    assert days(case.store, made) == [(0, 4, 0), (1, 4, 0), (3, 4, 0), (4, 1, 0)]
 
 
 def check_a_busy_twin_s_day_is_cut_by_time(case):

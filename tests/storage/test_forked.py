@@ -307,7 +307,7 @@ def test_what_reaches_beyond_a_fork_is_refused(tmp_path):
         for kind in ("apply", "replay", EXPIRE_HISTORY):
             with pytest.raises(RefusedError, match=f"{kind} is not done in a fork"), fork.transaction(SYSTEM, kind):
                 pass
-        for asked in (lambda: fork.snapshot(SYSTEM), lambda: fork.seal(SYSTEM, worlds.tables[0], 0), lambda: fork.unsealed(SYSTEM, None)):
+        for asked in (lambda: fork.snapshot(SYSTEM), lambda: fork.seal(SYSTEM, worlds.tables[0], 0), lambda: fork.sealed(SYSTEM, None)):
             with pytest.raises(RefusedError, match="is not done in a fork"):
                 asked()
 

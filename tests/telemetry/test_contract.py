@@ -55,6 +55,8 @@ WRONG = [
     ("time: {field: ts}", "time: {field: ts, formt: iso8601}", 4, "$.time.formt", "not a field"),
     ("revision: 2", "format: xml", 2, "$.format", "'json', 'csv', 'parquet'"),
     ("revision: 2", "delimiter: '::'", 2, "$.delimiter", "at most 1 character"),
+    ("revision: 2", "delimiter: ;", 2, "$.delimiter", "json has no delimiter"),
+    ("revision: 2", "format: csv\nprecision: ms", 3, "$.precision", "csv has no precision"),
     ("revision: 2", "skew: soon", 2, "$.skew", "not an ISO 8601 duration"),
     ("revision: 2", "lateness: P1X", 2, "$.lateness", "not an ISO 8601 duration"),
     ("revision: 2", "freshness: ''", 2, "$.freshness", "not an ISO 8601 duration"),

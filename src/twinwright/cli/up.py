@@ -18,14 +18,14 @@ from twinwright.api.server import Server
 from twinwright.api.tokens import TokenAuthority
 from twinwright.cli.spared import spared
 from twinwright.cli.supervised import regularly, sinks, sources, until_told
-from twinwright.errors import MissingExtraError, PlatformError
+from twinwright.errors import MissingExtraError, UsageError
 from twinwright.governance.principals import LOCAL_ADMIN, SYSTEM
 from twinwright.observability import logs
 from twinwright.platform import reconciling
 from twinwright.platform.local import LocalPlatform
 from twinwright.platform.remote import running_platform
 from twinwright.platform.retention import expire_history
-from twinwright.platform.sealing import seal
+from twinwright.platform.sealing import seal, split
 from twinwright.platform.server import CommandServer, socket_path
 from twinwright.platform.session import Session
 from twinwright.platform.webhooks import expire as expire_webhook_letters
@@ -39,10 +39,11 @@ _COMPARED_SECONDS = 30.0  # how often it is looked what is due to be compared; t
 
 
 def run(folder: Path, *, host: str | None, port: int | None, own_tls: bool, as_json: bool) -> None:
-    """Until a signal says stop. Raises WorkspaceError before anything starts, PlatformError when one is running already."""
+    """Until a signal says stop. Raises WorkspaceError before anything starts, UsageError when one is running already."""
     logs.configure()
     if running_platform(folder):
-        raise PlatformError("the platform of this workspace is running already", where=str(folder.resolve()), remedy="Stop that one first")
+        remedy = "Commands of this workspace speak to it; stop it first to start another"
+        raise UsageError("the platform of this workspace is running already", where=str(folder.resolve()), remedy=remedy)
     wait = until_told()
     session = Session(folder)
     with contextlib.closing(session):
@@ -158,6 +159,7 @@ def _keep_house(session: Session) -> None:
 
 
 def _keep_history(session: Session, stop: threading.Event) -> None:
-    """One after the other: both rewrite days."""
+    """One after the other: all rewrite days."""
+    split(session, stop)
     expire_history(session, stop)
     seal(session, stop)

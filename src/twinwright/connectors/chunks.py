@@ -64,9 +64,13 @@ class Resume:
 
 @dataclass(frozen=True, slots=True)
 class _Span:
+    """`lines` end in its bytes of the file; `ahead`: in the body so many more than that do before the first that is the file's."""
+
     start: int
     body: bytes
     next: int
+    lines: int = 0
+    ahead: int = 0
 
 
 class _Readable(Protocol):
@@ -87,10 +91,21 @@ def read_chunks(
     with _readable(path):
         size = path.stat().st_size
         end = end_of(path, format) if progress is not None else 0
+        line = 0 if format in columnar.FORMATS else 1 + _lines_before(path, start)
         for span in _spans(path, format, start, how):
-            yield Payload(span.body, captures), Position(name, span.start, span.next)
+            yield Payload(span.body, captures), Position(name, span.start, span.next, file=str(path), line=line and line - span.ahead)
+            line += span.lines
             if progress is not None:
                 progress(size * span.next // end, size)
+
+
+def _lines_before(path: Path, end: int) -> int:
+    """How many lines end before a position of a file of text."""
+    found = 0
+    with _open(path) as file:
+        while end > 0 and (piece := file.read(min(end, CHUNK_BYTES))):
+            found, end = found + piece.count(b"\n"), end - len(piece)
+    return found
 
 
 def file_stream(path: Path) -> str:
@@ -164,7 +179,7 @@ def _json(path: Path, start: int, how: Chunking) -> Iterator[_Span]:
         if not _is_value(text.lstrip().split(b"\n", 1)[0]):
             document = _whole_document(path)
             if document is not None:
-                yield _Span(0, document.removeprefix(_BOM), len(document))
+                yield _Span(0, document.removeprefix(_BOM), len(document), document.count(b"\n"))
                 return
     elif _byte_before(path, start) == b",":  # lines and arrays end otherwise: this is inside an array
         yield from _array(path, start, start, how)
@@ -191,13 +206,13 @@ def _array(path: Path, start: int, inside: int, how: Chunking) -> Iterator[_Span
             end, closed = _array_border(buffer)
             if end:
                 body = buffer[: end - 1]  # without its comma or bracket
-                yield _Span(start, b"[" + body + b"]" if body.strip() else b"", offset + end)
+                yield _Span(start, b"[" + body + b"]" if body.strip() else b"", offset + end, buffer[:end].count(b"\n"))
                 offset, buffer = offset + end, buffer[end:]
                 start = offset
             elif piece:
                 _check_element(buffer, offset, path)
             else:  # the array never ends: what is left goes on as it is, for the contract to refuse
-                yield _Span(start, b"[" + buffer if buffer.strip() else b"", offset + len(buffer))
+                yield _Span(start, b"[" + buffer if buffer.strip() else b"", offset + len(buffer), buffer.count(b"\n"))
                 return
         yield from _cut(file, offset, how.chunk_bytes, _after_last_line, path, buffer)
 
@@ -211,11 +226,15 @@ def _csv(path: Path, start: int, how: Chunking) -> Iterator[_Span]:
 
     with _open(path) as file:
         header, header_end = _csv_header(file, quoted, path)
-    inside = max(start, header_end)
+    inside, repeated = max(start, header_end), header.count(b"\n")
+    before = _lines_before(path, header_end)
     with _open(path, inside) as file:
         for span in _cut(file, inside, how.chunk_bytes, border, path):
-            first = start if span.start == inside else span.start
-            yield _Span(first, header + span.body if span.body.strip() else b"", span.next)
+            body = header + span.body if span.body.strip() else b""
+            if span.start == inside and start < header_end:
+                yield _Span(start, body, span.next, span.lines + before, repeated - before)
+            else:
+                yield _Span(span.start, body, span.next, span.lines, repeated)
 
 
 def _csv_header(file: _Readable, quoted: re.Pattern[bytes], path: Path) -> tuple[bytes, int]:
@@ -245,7 +264,7 @@ def _cut(
         ended, buffer = not piece, buffer + piece
         end = len(buffer) if ended else border(buffer)
         if end:
-            yield _Span(offset, buffer[:end], offset + end)
+            yield _Span(offset, buffer[:end], offset + end, buffer[:end].count(b"\n"))
             offset, buffer = offset + end, buffer[end:]
         elif not ended:
             _check_element(buffer, offset, path)
@@ -255,16 +274,18 @@ def _without_blank(spans: Iterator[_Span]) -> Iterator[_Span]:
     """Spans with something in them; the bytes of blank ones count to a neighbour, so that the last one ends with the file."""
     held: _Span | None = None
     blank_from: int | None = None
+    blank = 0
     for span in spans:
         if span.body.strip():
             if held is not None:
                 yield held
-            held = replace(span, start=span.start if blank_from is None else blank_from)
-            blank_from = None
+            start = span.start if blank_from is None else blank_from
+            held = replace(span, start=start, lines=span.lines + blank, ahead=span.ahead - blank)
+            blank_from, blank = None, 0
         elif held is not None:
-            held = replace(held, next=span.next)
-        elif blank_from is None:
-            blank_from = span.start
+            held = replace(held, next=span.next, lines=held.lines + span.lines)
+        else:
+            blank_from, blank = span.start if blank_from is None else blank_from, blank + span.lines
     if held is not None:
         yield held
 

@@ -87,15 +87,27 @@ def _coalesce(*args: pl.Series) -> pl.Series:
     return pl.select(pl.coalesce(list(args))).to_series()
 
 
+def _as_long(*args: pl.Series) -> list[pl.Series]:
+    """Columns of one length. Where one value stands for a column, Polars divides by multiplying with its reciprocal and NumPy squares
+    instead of raising to 2: the last bit of a row would depend on how many rows there are."""
+    length = max(len(one) for one in args) if all(len(one) for one in args) else 0
+    return [one if len(one) == length else one.new_from_index(0, length) if length else one.clear() for one in args]
+
+
+def _divide(a: pl.Series, b: pl.Series) -> pl.Series:
+    dividend, divisor = _as_long(a, b)
+    return dividend / divisor
+
+
 def _numpy(function: Callable[..., Any]) -> Callable[..., pl.Series]:
     """A ufunc over columns that may have nulls: null where an argument is."""
 
     def call(*args: pl.Series) -> pl.Series:
-        length = max(len(one) for one in args) if all(len(one) for one in args) else 0
-        arrays = [one.fill_null(0.0).to_numpy() for one in args]
+        columns = _as_long(*args)
+        arrays = [np.ascontiguousarray(one.fill_null(0.0).to_numpy()) for one in columns]
         with np.errstate(all="ignore"):
-            numbers = pl.Series(np.broadcast_to(np.asarray(function(*arrays), np.float64), (length,)))
-        there = reduce(lambda a, b: a & b, (one.is_not_null() for one in args))
+            numbers = pl.Series(np.asarray(function(*arrays), np.float64))
+        there = reduce(lambda a, b: a & b, (one.is_not_null() for one in columns))
         return pl.select(pl.when(there).then(numbers)).to_series()
 
     return call
@@ -122,7 +134,7 @@ _OPERATIONS: Mapping[str, Callable[..., pl.Series]] = {
     "+": lambda a, b: a + b,
     "-": lambda a, b: a - b,
     "*": lambda a, b: a * b,
-    "/": lambda a, b: a / b,
+    "/": _divide,
     "**": _numpy(np.power),
     "neg": lambda a: -a,
     "abs": lambda a: a.abs(),

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from twinwright.clock import HOUR, from_iso, to_iso
+from twinwright.clock import HOUR, from_iso, span_of, to_iso
 from twinwright.errors import NotFoundError, UsageError
 from twinwright.governance.principals import Principal
 from twinwright.platform.session import Session
@@ -45,6 +45,7 @@ def find_gaps(session: Session, principal: Principal, contract: str | None, star
     contracts = session.pipeline.contracts
     if contract is not None and contract not in contracts:
         raise NotFoundError(f"there is no contract '{contract}'", remedy=f"Applied are: {', '.join(sorted(contracts)) or 'none'}")
+    span_of(start, end)  # the right way round
     judged = session.served.reads.judged
     sources = [one.source for one in contracts.values() if contract in (None, one.name)]
     asked = [

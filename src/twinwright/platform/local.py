@@ -8,7 +8,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from twinwright.clock import parse_duration, time_of, to_iso
+from twinwright.clock import parse_duration, span_of, time_of, to_iso
 from twinwright.errors import UsageError
 from twinwright.governance.principals import LOCAL_ADMIN, Principal
 from twinwright.platform import health, keeping, reconciling, replaying, retention, series_file
@@ -87,9 +87,8 @@ class LocalPlatform(LocalForks, LocalSimulation):
         dry_run: bool = False,
         rate: float | None = None,
     ) -> dict[str, Any]:
-        return replaying.replay(
-            self.session, self.principal, contract, start=time_of(start, "from"), end=time_of(end, "to"), dry_run=dry_run, rate=rate
-        )
+        first, last = span_of(start, end)
+        return replaying.replay(self.session, self.principal, contract, start=first, end=last, dry_run=dry_run, rate=rate)
 
     def dead_letters(self, *, contract: str | None = None, reason: str | None = None, limit: int = 100) -> dict[str, Any]:
         if reason is not None and reason not in REASONS:
@@ -186,13 +185,14 @@ class LocalPlatform(LocalForks, LocalSimulation):
         after: int | None = None,
         interface: str | None = None,
     ) -> dict[str, Any]:
+        first, last = span_of(start, end)
         chosen = self._lane(lane, after)
         own = self._version_of(twin)
         spoken = interface or (None if own is None else self.session.served.applied.lineages.speaker(own, path))
         with self._as_version(spoken, "history"):
             options: dict[str, Any] = {
-                "start": time_of(start, "from"),
-                "end": time_of(end, "to"),
+                "start": first,
+                "end": last,
                 "every": None if every is None else parse_duration(every, where="every"),
                 "agg": agg,
                 "unit": unit,
@@ -272,9 +272,7 @@ class LocalPlatform(LocalForks, LocalSimulation):
         if twins or paths or start or end or format:
             if journal:
                 raise UsageError("series have no journal", where="journal", remedy="Leave out --journal, or what selects series")
-            return series_file.export(
-                self.session, self.principal, Path(to), twins, paths, time_of(start, "from"), time_of(end, "to"), format
-            )
+            return series_file.export(self.session, self.principal, Path(to), twins, paths, *span_of(start, end), format)
         return keeping.export(self.session, self.principal, Path(to), journal=journal)
 
     def import_(self, source: str) -> dict[str, Any]:

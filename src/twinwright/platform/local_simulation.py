@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import yaml
 
-from twinwright.clock import parse_duration, time_of
+from twinwright.clock import parse_duration, span_of
 from twinwright.documents import Document, Problems, load, parse_text
 from twinwright.errors import ForbiddenError, InvalidError, NotFoundError
 from twinwright.governance.principals import Principal
@@ -189,14 +189,15 @@ class LocalSimulation:
         only: Sequence[str] | None = None,
         parameters: str | None = None,
     ) -> dict[str, Any]:
+        first, last = span_of(start, end)
         self._take_models()
         name = self.session.model(model).name
         answer = self.session.served.calibration.calibrate(
             self.principal,
             name,
             twin=twin,
-            start=time_of(start, "from"),
-            end=time_of(end, "to"),
+            start=first,
+            end=last,
             holdout=holdout,
             only=only,
             parameters=parameters,
@@ -206,14 +207,15 @@ class LocalSimulation:
     def validate(
         self, model: str, *, twin: str, start: str | None = None, end: str | None = None, parameters: str | None = None
     ) -> dict[str, Any]:
+        first, last = span_of(start, end)
         self._take_models()
         name = self.session.model(model).name
         answer = self.session.served.calibration.validate(
             self.principal,
             name,
             twin=twin,
-            start=time_of(start, "from"),
-            end=time_of(end, "to"),
+            start=first,
+            end=last,
             parameters=parameters,
         )
         return {**answer, "warnings": [*answer["warnings"], *self.session.changed_since_applied(name)]}

@@ -96,6 +96,16 @@ def deletes(session: Session, principal: Principal, rules: Rules) -> dict[str, A
     return {"readings": readings, "values": values, "bytes": round(size * values / (cells * total)) if total else 0}
 
 
+def raw_ends(session: Session) -> dict[ReadingTable, set[int]]:
+    """Of each table of which rules let raw values go: the days (since the epoch) before which some of them are due to."""
+    ends: dict[ReadingTable, set[int]] = {}
+    for group in _groups(session, session.served.applied.retention, session.clock.now()):
+        for table in group.tables:
+            if any(column.path in group.paths for column in table.columns):
+                ends.setdefault(table, set()).add(group.before // DAY)
+    return ends
+
+
 def overdue(session: Session, principal: Principal) -> float | None:
     """Seconds of event time by which the oldest rule is behind; None where there is no rule."""
     rules = session.served.applied.retention

@@ -85,6 +85,8 @@ CREATE TABLE IF NOT EXISTS kept_hours (
     contract VARCHAR NOT NULL, hour BIGINT NOT NULL, readings BIGINT NOT NULL, PRIMARY KEY (contract, hour));
 CREATE TABLE IF NOT EXISTS checkpoints (consumer VARCHAR NOT NULL, twin INTEGER NOT NULL, time BIGINT NOT NULL, body BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS kept_hours_through (contract VARCHAR PRIMARY KEY, through BIGINT NOT NULL);
+ALTER TABLE sealed ADD COLUMN IF NOT EXISTS days BIGINT DEFAULT 1;
+ALTER TABLE sealed ADD COLUMN IF NOT EXISTS twins BIGINT DEFAULT 0;
 """  # since the format was fixed: a store that is older has none of it, and needs none to be read
 
 

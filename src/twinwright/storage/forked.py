@@ -68,6 +68,7 @@ class ForkedStore:
     """
 
     many_writers = False  # the base may have them, but what it knew at a commit stays as it is
+    days_together = 1
 
     def __init__(self, base: Store, at: int, own: Store, apart: Collection[str] = ()) -> None:
         self._base, self._at, self._own, self._apart = base, at, own, frozenset(apart)
@@ -346,6 +347,7 @@ class ForkedStore:
     load = _refused("taking in a copy")
     expirable = _refused("retention")
     unsealed = _refused("sealing")
+    sealed = _refused("sealing")
     seal = _refused("sealing")
     hidden_by = _refused("a replay")
     unjournalled = _refused("a replay")

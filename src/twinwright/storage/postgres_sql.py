@@ -98,6 +98,7 @@ CREATE INDEX ON records (commit);
     f"CREATE TABLE checkpoints (consumer {_TEXT} NOT NULL, twin integer NOT NULL, time bigint NOT NULL, body bytea NOT NULL, "
     "PRIMARY KEY (consumer, twin, time));",
     postgres_bulk.MIGRATION,
+    "ALTER TABLE sealed ADD COLUMN days bigint NOT NULL DEFAULT 1, ADD COLUMN twins bigint NOT NULL DEFAULT 0;",
 )
 _TYPES: dict[ColumnType, str] = {"DOUBLE": "double precision", "BIGINT": "bigint", "BOOLEAN": "boolean", "VARCHAR": _TEXT}
 

@@ -29,7 +29,7 @@ from twinwright.storage.layout import (
     Selection,
 )
 from twinwright.storage.records import RecordStore
-from twinwright.storage.sealing import STEP_ROWS, Unsealed
+from twinwright.storage.sealing import STEP_ROWS, Sealed, Unsealed
 
 if TYPE_CHECKING:
     from twinwright.storage.totals import What
@@ -142,6 +142,9 @@ class Store(RecordStore, Protocol):
     many_writers: bool
     """Whether other processes may write to it too: what is remembered of it has to hear of what they commit."""
 
+    days_together: int
+    """How many days at most are worth sealing together, a power of two: 1 where rows take as much room in any order."""
+
     def transaction(self, principal: Principal, kind: str) -> AbstractContextManager[Transaction]:
         """One at a time; leaving it commits durably (fsync) and then tells the listeners, an exception rolls back."""
         ...
@@ -173,12 +176,18 @@ class Store(RecordStore, Protocol):
         ...
 
     def unsealed(self, principal: Principal, table: ReadingTable) -> list[Unsealed]:
-        """The days of event time that have readings which are not sealed, oldest first."""
+        """The days of event time that have readings which are not sealed, oldest first; with them those they were sealed together with."""
         ...
 
-    def seal(self, principal: Principal, table: ReadingTable, day: int, most: int = STEP_ROWS) -> Iterator[int]:
-        """Rewrite what is stored now of a day in the order of (twin, time), in steps of about `most` readings; yields after each how many
-        it moved. Each step is one transaction, no commit, and changes nothing that is read. Raises StoreError."""
+    def sealed(self, principal: Principal, table: ReadingTable) -> list[Sealed]:
+        """What is sealed, oldest first, whatever came since."""
+        ...
+
+    def seal(self, principal: Principal, table: ReadingTable, day: int, most: int = STEP_ROWS, days: int = 1) -> Iterator[int]:
+        """Rewrite what is stored now of some days, `day` and those after it, in the order of (twin, time), in steps of about `most`
+        readings; yields after each how many it moved. Each step is one transaction, no commit, and changes nothing that is read. From then
+        on these days are sealed together, and others that were sealed together with one of them count as never sealed. Raises
+        StoreError."""
         ...
 
     def size(self, principal: Principal) -> int:

@@ -63,8 +63,8 @@ class Prepared:
         """Which payload each decoded row came from."""
         return self.decoded.owner[rows]
 
-    def dead_letters(self, place: Callable[[int], str]) -> tuple[list[DeadLetter], list[int]]:
-        """The refused, whole, and the payload each came from; `place` says where a payload was read."""
+    def dead_letters(self, place: Callable[[int, bytes], str]) -> tuple[list[DeadLetter], list[int]]:
+        """The refused, whole, and the payload each came from; `place` says where a part of a payload was read."""
         letters, owners = [], []
         for bad in self.decoded.undecodable:
             letters.append(self._letter(bad.reason, bad.detail, bad.raw, bad.payload, place))
@@ -75,10 +75,10 @@ class Prepared:
             owners.append(payload)
         return letters, owners
 
-    def _letter(self, reason: str, detail: str, raw: bytes, payload: int, place: Callable[[int], str]) -> DeadLetter:
+    def _letter(self, reason: str, detail: str, raw: bytes, payload: int, place: Callable[[int, bytes], str]) -> DeadLetter:
         contract, captures = self.contract, self.payloads[payload].captures
         detail = detail[:_DETAIL_LIMIT]
-        return DeadLetter(contract.name, contract.source, contract.revision, reason, detail, raw, captures, place(payload))
+        return DeadLetter(contract.name, contract.source, contract.revision, reason, detail, raw, captures, place(payload, raw))
 
 
 def decoder_of(contract: Contract) -> Decoder:

@@ -97,7 +97,11 @@ def levels_of(each: str | list[str] | None, document: Document, problems: Proble
 
 
 def check_form(spec: ContractSpec, fields: Mapping[str, FieldKind], levels: int, document: Document, problems: Problems) -> None:
-    """Whether a contract names fields as its format has them: paths, elements and objects are of JSON alone."""
+    """Whether a contract says what its format has: paths, elements and objects are of JSON alone, other things of other formats."""
+    for setting, only in (("delimiter", "csv"), ("precision", "line-protocol")):
+        if setting in spec.model_fields_set and spec.format != only:
+            message = f"{spec.format} has no {setting}"
+            problems.add(document.problem((setting,), message, f"Leave it out: `{setting}` is of `format: {only}`", "bad_field"))
     if spec.format in ("json", "cloudevents"):
         for name in fields:
             try:

@@ -39,12 +39,17 @@ class Position:
 
     `stream` names what is read (a file by its digest, a partition). The store commits `next` with the data, and refuses a
     batch whose `start` is not what it holds (FenceError). `payloads`: how many of a delivery's payloads were read there.
+
+    `file` is what people call the stream, where it is one, and `line` the line of it that the first of the payload's text would be if the
+    lines before it were as in the file (a piece of CSV begins with a header from elsewhere); 0 where it has no lines.
     """
 
     stream: str
     start: int
     next: int
     payloads: int = 1
+    file: str = ""
+    line: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -34,6 +33,7 @@ from twinwright.telemetry.decode import Decoder
 from twinwright.telemetry.duplicates import Prints
 from twinwright.telemetry.intake import ContractIntake, Written, counts_by_delivery, prints_of_readings
 from twinwright.telemetry.payloads import Delivery, Payload, Receipt
+from twinwright.telemetry.places import Places
 from twinwright.twins.registry import TwinRegistry
 from twinwright.twins.state import StateCache
 
@@ -296,7 +296,7 @@ class Pipeline:
             self._state.catch_up()  # what is left to hear of while the others wait for us is little then
             ready = self._current(ready)
             prepared = ready.prepared
-            letters, owners = prepared.dead_letters(_places(deliveries))
+            letters, owners = prepared.dead_letters(Places(deliveries).of)
             touched = False
             try:
                 with self._store.transaction(self._principal, "ingest") as transaction:
@@ -379,25 +379,6 @@ class Pipeline:
 def letters_by_reason(reasons: Sequence[str]) -> dict[str, int]:
     """How many of each."""
     return {reason: reasons.count(reason) for reason in sorted(set(reasons))}
-
-
-def _places(deliveries: Sequence[Delivery]) -> Callable[[int], str]:
-    """Where each payload of all of them was read: the stream, where the batch began in it, and which payload from there on."""
-    firsts: list[int] = []
-    streams: list[str] = []
-    end = 0
-    for delivery in deliveries:
-        first, end = end, end + len(delivery.payloads)
-        for position in delivery.positions or (None,):
-            firsts.append(first)
-            streams.append(f"{position.stream}@{position.start} " if position else "")
-            first += position.payloads if position else 0
-
-    def place(payload: int) -> str:
-        index = bisect_right(firsts, payload) - 1
-        return f"{streams[index]}payload {payload - firsts[index]}"
-
-    return place
 
 
 def _of(contracts: Mapping[str, Contract], name: str) -> Contract:

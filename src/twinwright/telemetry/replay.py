@@ -272,7 +272,7 @@ class Reprocessing:
             alive = np.array([letter.id in opened for letter in letters], np.bool_)
             prepared = replace(prepared, readings=prepared.readings.take(np.flatnonzero(alive[owner])))  # others were retried meanwhile
             closed = sorted(set(prepared.payload_of(prepared.readings.row).tolist()))
-            refused, owners = prepared.dead_letters(lambda at: letters[at].position)
+            refused, owners = prepared.dead_letters(lambda at, _: letters[at].position)
             again = [(replace(one, origin=letters[at].origin), at) for one, at in zip(refused, owners, strict=True) if at in set(closed)]
             receipt = self._move(principal, prepared, letters, closed, again, dry_run=dry_run)
         return receipt, len(opened) - len(closed)

@@ -55,7 +55,7 @@ class Reader:
     def read(self, entry: JournalEntry) -> Reread:
         taken = len(self._registry.taken)
         prepared = prepare(self.contract, self._decoder, journal.unpack(entry.frames), self._registry, entry.at)
-        letters, _ = prepared.dead_letters(lambda payload: f"replayed from commit {entry.commit} payload {payload}")
+        letters, _ = prepared.dead_letters(lambda payload, _: f"replayed from commit {entry.commit} payload {payload}")
         return Reread(entry.commit, taken, tuple(replace(one, origin=entry.commit) for one in letters), prepared.readings)
 
     def outdated(self, one: Reread, registry: TwinRegistry) -> bool:

@@ -63,7 +63,7 @@ class Snapshot:
     def add(self, payload: Payload, registry: TwinRegistry, now: int) -> None:
         """Read one more payload; `now` is the time of receipt that the contract's skew is measured against."""
         prepared = prepare(self.contract, decoder_of(self.contract), [payload], registry, now)
-        letters, _ = prepared.dead_letters(lambda _: "")
+        letters, _ = prepared.dead_letters(lambda *_: "")
         for letter in letters:
             self.refused[letter.reason] = self.refused.get(letter.reason, 0) + 1
         kept: dict[int, int] = {}
