@@ -100,7 +100,7 @@ def test_runs_of_the_same_numbers_are_told_apart_by_twin_and_time(service, admin
         service.runs.records.put_record(admin, "run", run["id"], {name: value for name, value in body.items() if name != "from"})
     again = [ask(service, admin, definition, one)[0] for one in asked]
     assert [(run["reused"], run["id"]) for run in again] == [(True, run["id"]) for run in first]
-    without = service.simulate(admin, question, definition, outputs=False)["runs"]
+    without = service.simulate(admin, question, definition, outputs="none")["runs"]
     assert [(run["id"], run["outputs"]) for run in without] == [(first[0]["id"], {})]
 
 
@@ -149,7 +149,7 @@ def stored(service, admin, definition, question, count):
     """Some runs that are kept nowhere yet."""
     one = service.runs.load(admin, ask(service, admin, definition, question)[0]["id"])
     ids = [f"{index:016x}" for index in range(count)]
-    return [replace(one, id=id, record={**one.record, "id": id}) for id in ids]
+    return [replace(one, id=id, own={**one.own, "id": id}) for id in ids]
 
 
 def test_a_batch_ends_when_it_is_large_or_old_and_with_its_writer(service, admin, simple, scenario):
@@ -176,7 +176,7 @@ def test_a_batch_ends_when_it_is_large_or_old_and_with_its_writer(service, admin
 def test_a_number_of_numpys_is_kept_as_the_number_that_it_is(service, admin, simple, scenario):
     definition = simple("return (p[0],)")
     (run,) = stored(service, admin, definition, scenario(definition), 1)
-    run.record["sweep"] = {"p": np.float64(0.1), "n": np.int64(3)}
+    run.own["sweep"] = {"p": np.float64(0.1), "n": np.int64(3)}
     with Written(service, admin, ManualClock(0)) as writer:
         writer.add(run)
     assert service.show(admin, run.id)["sweep"] == {"p": 0.1, "n": 3}
@@ -255,7 +255,7 @@ def test_runs_of_several_twins_and_inputs_in_one_batch_have_each_their_own_recor
             run,
             common=shared[index % 2],
             inputs=run.inputs if index < 4 else run.inputs[: run.times.size].copy(),
-            record={**run.record, **shared[index % 2], "status": "ok", "member": index},
+            own={**{name: one for name, one in run.own.items() if name != "twin"}, "status": "ok", "member": index},
         )
         for index, run in enumerate(runs)
     ]

@@ -20,6 +20,7 @@ from twinwright.platform.shadow_stream import said_since
 from twinwright.platform.shadowing import replayed, shadow_shown, shadows_shown, switched
 from twinwright.platform.shown import model_shown
 from twinwright.simulation.scenario import Scenario, parse_scenario
+from twinwright.simulation.service import Form
 from twinwright.workspace.load import check_scenario_in
 
 
@@ -39,14 +40,30 @@ class LocalSimulation:
     def simulate(
         self, scenario: str | Mapping[str, Any], *, executor: str | None = None, fresh: bool = False, progress: Progress | None = None
     ) -> dict[str, Any]:
+        return self._simulate(scenario, "lists", executor=executor, fresh=fresh, progress=progress)
+
+    def simulate_arrays(self, scenario: str | Mapping[str, Any], **options: Any) -> dict[str, Any]:
+        """As `simulate`, for a caller in this process: the values of outputs are arrays, which are not to be changed."""
+        return self._simulate(scenario, "arrays", **options)
+
+    def _simulate(
+        self,
+        scenario: str | Mapping[str, Any],
+        outputs: Form,
+        *,
+        executor: str | None = None,
+        fresh: bool = False,
+        progress: Progress | None = None,
+    ) -> dict[str, Any]:
         place = chosen_executor(self.session, executor, owner=self.owner)
         self._take_models()
         chosen, _, _ = self._scenario(scenario)
         model = self.session.model(chosen.model)
-        answer = self.session.served.simulation.simulate(self.principal, chosen, model, fresh=fresh, executor=place, progress=progress)
-        changed = self.session.changed_since_applied(model.name)
-        for run in answer["runs"]:
-            run["warnings"] = [*run["warnings"], *changed]
+        simulate = self.session.served.simulation.simulate
+        answer = simulate(self.principal, chosen, model, fresh=fresh, outputs=outputs, executor=place, progress=progress)
+        if changed := self.session.changed_since_applied(model.name):
+            for run in answer["runs"]:
+                run["warnings"] = [*run["warnings"], *changed]
         count_runs(self.session, answer["runs"], model.kind)
         return answer
 

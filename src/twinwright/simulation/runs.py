@@ -48,12 +48,14 @@ class RunWriter:
 
     def add(self, run: StoredRun) -> None:
         """Raises ForbiddenError, StoreError."""
+        now = self._clock.monotonic()
         if not self._waiting:
-            self._since = self._clock.monotonic()
+            self._since = now
         self._waiting.append(run)
-        self._bytes += sum(values.nbytes for values in (run.outputs, run.states) if values is not None) + len(run.log)
-        late = self._clock.monotonic() - self._since >= _LONGEST_WAIT
-        if late or len(self._waiting) >= LARGEST_BATCH or self._bytes >= _MOST_BYTES:
+        self._bytes += (
+            len(run.log) + (run.outputs.nbytes if run.outputs is not None else 0) + (run.states.nbytes if run.states is not None else 0)
+        )
+        if now - self._since >= _LONGEST_WAIT or len(self._waiting) >= LARGEST_BATCH or self._bytes >= _MOST_BYTES:
             self.flush()
 
     def flush(self) -> None:
@@ -98,7 +100,12 @@ class RunStore:
             raise StoreError(
                 f"runs can't be kept: {error.strerror}", where=str(self.directory), remedy="Check space and permissions"
             ) from error
-        summaries = {run.id: {"batch": batch, **{name: run.record[name] for name in _SUMMARY}} for run in runs}
+        common: tuple[Any, dict[str, Any]] = (None, {})
+        summaries = {}
+        for run in runs:
+            if common[0] is not run.common:
+                common = run.common, {name: run.common[name] for name in _SUMMARY if name in run.common}
+            summaries[run.id] = {**common[1], **{name: run.own[name] for name in _SUMMARY if name in run.own}, "batch": batch}
         self.records.put_records(principal, RUN, summaries)
 
     def reusable(self, principal: Principal, since: int | None = None) -> dict[Question, list[dict[str, Any]]]:
