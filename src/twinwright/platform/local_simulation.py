@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -10,7 +11,7 @@ import yaml
 
 from twinwright.clock import parse_duration, time_of
 from twinwright.documents import Document, Problems, load, parse_text
-from twinwright.errors import ForbiddenError, InvalidError, NotFoundError
+from twinwright.errors import ForbiddenError, InvalidError, NotFoundError, Problem, WorkspaceError
 from twinwright.governance.principals import Principal
 from twinwright.platform.executing import chosen_executor
 from twinwright.platform.interface import Progress
@@ -61,9 +62,9 @@ class LocalSimulation:
         model = self.session.model(chosen.model)
         simulate = self.session.served.simulation.simulate
         answer = simulate(self.principal, chosen, model, fresh=fresh, outputs=outputs, executor=place, progress=progress)
-        if changed := self.session.changed_since_applied(model.name):
+        if beside := [*self.session.changed_since_applied(model.name), *left_out(self.session)]:
             for run in answer["runs"]:
-                run["warnings"] = [*run["warnings"], *changed]
+                run["warnings"] = [*run["warnings"], *beside]
         count_runs(self.session, answer["runs"], model.kind)
         return answer
 
@@ -108,6 +109,8 @@ class LocalSimulation:
             named = self.session.workspace.scenarios.get(scenario)
             path = self.session.folder / (named.file if named else scenario)
             if not path.is_file():
+                if self.session.workspace.amiss:  # it may be in a file that can't be read
+                    raise WorkspaceError(self.session.workspace.amiss)
                 names = ", ".join(sorted(self.session.workspace.scenarios)) or "none"
                 raise NotFoundError(f"there is no scenario '{scenario}'", remedy=f"Name a file, or one of: {names}")
             document, folder = load(path, problems, name=named.file if named else scenario), path.parent
@@ -258,3 +261,13 @@ class LocalSimulation:
                 remedy="Give the id of a calibration or validation",
             )
         return found[0].read_text(encoding="utf-8")
+
+
+def left_out(session: Session) -> list[str]:
+    """A warning for each scenario file that is not in order: what was asked for has run without it."""
+    files: dict[str, Problem] = {}
+    with contextlib.suppress(WorkspaceError):
+        for problem in session.workspace.amiss:
+            files.setdefault(problem.file or "scenarios", problem)
+    remedy = "`twinwright scenarios check` names every problem"
+    return [f"{file} is left out, which can't be read as a scenario ({problem.message}): {remedy}" for file, problem in files.items()]
