@@ -125,12 +125,21 @@ class Instance:
         return bytes(data)[: size.value]
 
     def restore(self, data: bytes) -> None:
-        """Put the instance into a state that `save` gave, of this or another instance."""
+        """Put the instance into a state that `save` gave, of this or another instance.
+
+        Some FMUs write through whatever pointer they are given, and crash where it is null: so they get a state that they have made.
+        Of one that answers with another state it is known from then on that it makes its own, and a null is what it has to be given:
+        else each would be left behind.
+        """
         spelling = "FMUstate" if self.major == 2 else "FMUState"
         name = "DeSerializeFMUstate" if self.major == 2 else "DeserializeFMUState"
         state = c_void_p()
-        self.call(name, (c_char_p, c_size_t, c_void_p), data, len(data), byref(state))
+        if not self.library.makes_states:
+            self.call(f"Get{spelling}", (c_void_p,), byref(state))
+        given = state.value
         try:
+            self.call(name, (c_char_p, c_size_t, c_void_p), data, len(data), byref(state))
+            self.library.makes_states = state.value != given
             self.call(f"Set{spelling}", (c_void_p,), state)
         finally:
             self.function(f"Free{spelling}", c_void_p, c_void_p)(self.handle, byref(state))

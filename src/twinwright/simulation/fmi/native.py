@@ -118,7 +118,7 @@ def compile_shared(command: list[str], target: Path) -> None:
 
 
 def cache_folder() -> Path:
-    """Where compiled loops are kept: our own below the user's cache, else below the temporary folder; nobody else's."""
+    """Where compiled code is kept: our own below the user's cache, else below the temporary folder; nobody else's."""
     home = os.environ.get("XDG_CACHE_HOME") or str(Path(os.environ.get("HOME") or pwd.getpwuid(os.getuid()).pw_dir) / ".cache")
     for folder in (Path(home) / "twinwright", Path(tempfile.gettempdir()) / f"twinwright-{os.getuid()}"):
         try:
