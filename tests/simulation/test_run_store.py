@@ -54,6 +54,10 @@ class Asked(MemoryRecords):
         self.questions.append(kind)
         return super().records(principal, kind)
 
+    def records_of_digest(self, principal, kind, digests):
+        self.questions.append(f"{kind} by digest")
+        return [one for one in super().records(principal, kind) if one.body.get("digest") in digests]
+
     def get_record(self, principal, kind, id):
         self.questions.append(f"{kind} {id}")
         return super().get_record(principal, kind, id)
@@ -72,7 +76,7 @@ def test_a_sweep_is_asked_of_the_store_once_in_whatever_order_and_what_is_damage
     monkeypatch.setattr(run_files.ModelDefinition, "from_data", lambda data: opened.append(1) or models(data))
     records.questions.clear()
     mixed = ask(service, admin, definition, scenario(definition, "sweep: {k: [6, 1, 5, 3, 4, 2]}"))
-    assert [one for one in records.questions if one.startswith("run")] == ["run"]
+    assert [one for one in records.questions if one.startswith("run")] == ["run by digest"]
     assert len(opened) == 1, "what runs share is read once"
     assert [run["sweep"]["k"] for run in mixed] == [6, 1, 5, 3, 4, 2]
     assert all(run["reused"] and run == {**known[run["sweep"]["k"]], "reused": True} for run in mixed)
@@ -409,3 +413,41 @@ def test_a_request_that_is_cancelled_ends_with_what_has_begun(simple):
         for index, _ in run_all(jobs, workers=2, cancel=jobs.cancel):
             seen.append(index)
     assert 1 <= len(seen) < 5000
+
+
+class Counted(MemoryRecords):
+    """Counts the records that are read."""
+
+    def __init__(self):
+        super().__init__()
+        self.read = 0
+
+    def records(self, principal, kind):
+        self.read += len(self.items)
+        return super().records(principal, kind)
+
+    def records_of_digest(self, principal, kind, digests):
+        found = [one for one in self.items if one.kind == kind and one.body.get("digest") in digests]
+        self.read += len(found)
+        return found
+
+
+def read_by_an_answer(service, admin, definition, question, others):
+    """How many records are read to answer two runs from the store, beside so many that were asked something else."""
+    service.runs.records = Counted()
+    ask(service, admin, definition, question(definition, "sweep: {k: [1, 2]}"))
+    (some,) = [one for one in service.runs.records.items if one.body["sweep"] == {"k": 1.0}]
+    for index in range(others):
+        service.runs.records.put_record(admin, "run", f"{index:016x}", {**some.body, "digest": f"{index:064x}"})
+    service.runs.records.read = 0
+    again = ask(service, admin, definition, question(definition, "sweep: {k: [1, 2]}"))
+    assert [one["reused"] for one in again] == [True, True]
+    return service.runs.records.read
+
+
+def test_what_an_answer_from_the_store_reads_does_not_grow_with_what_was_run(service, admin, simple, scenario, monkeypatch):
+    definition = simple("return (p[0] - x[0],)", parameters="{k: {value: 1}}")
+    assert read_by_an_answer(service, admin, definition, scenario, 0) == read_by_an_answer(service, admin, definition, scenario, 500) == 2
+    by_all = lambda self, principal, kind, digests: [one for one in self.records(principal, kind) if one.body["digest"] in digests]  # noqa: E731
+    monkeypatch.setattr(Counted, "records_of_digest", by_all)
+    assert read_by_an_answer(service, admin, definition, scenario, 500) > 500, "the broken variant is seen"

@@ -27,6 +27,7 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from twinwright.clock import SECOND, from_iso
 from twinwright.simulation.definition import ModelDefinition
@@ -82,6 +83,11 @@ class StoredRun:
     def said(self, name: str) -> Any:
         """One field of the record."""
         return self.own[name] if name in self.own else self.common[name]
+
+
+def grid_of(run: StoredRun) -> NDArray[np.int64]:
+    """The times of a run's samples in microseconds."""
+    return _stamps(run.times, from_iso(run.said("from")))
 
 
 def write_batch(directory: Path, id: str, runs: Sequence[StoredRun]) -> None:
@@ -278,8 +284,9 @@ def _put_series(path: Path, table: pa.Table) -> None:
     _put(path, table, _SAMPLES_A_GROUP, use_dictionary=list(_SPAN), use_byte_stream_split=values)
 
 
-def _stamps(times: Floats, start: int) -> Any:
-    return start + np.rint(times * SECOND).astype(np.int64)
+def _stamps(times: Floats, start: int) -> NDArray[np.int64]:
+    seconds: NDArray[np.int64] = np.rint(times * SECOND).astype(np.int64)
+    return start + seconds
 
 
 def _series(stamps: Any, times: Floats, values: Floats, ports: Sequence[Port]) -> pa.Table:

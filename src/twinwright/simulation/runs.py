@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -108,12 +108,13 @@ class RunStore:
             summaries[run.id] = {**common[1], **{name: run.own[name] for name in _SUMMARY if name in run.own}, "batch": batch}
         self.records.put_records(principal, RUN, summaries)
 
-    def reusable(self, principal: Principal, since: int | None = None) -> dict[Question, list[dict[str, Any]]]:
-        """The summaries of the runs whose answers may be given again, newest first, by what they answer; only those begun at or after a
-        time."""
+    def reusable(self, principal: Principal, digests: Collection[str], since: int | None = None) -> dict[Question, list[dict[str, Any]]]:
+        """The summaries of the runs of these digests whose answers may be given again, newest first, by what they answer; only those begun
+        at or after a time."""
         found: dict[Question, list[dict[str, Any]]] = {}
-        for body in reversed(self.list(principal)):
-            if reusable(body) and (since is None or from_iso(body["started"]) >= since):
+        for record in reversed(self.records.records_of_digest(principal, RUN, digests)):
+            body = record.body
+            if not body.get("pruned") and reusable(body) and (since is None or from_iso(body["started"]) >= since):
                 found.setdefault((body["digest"], body["twin"], body["model"]), []).append(body)
         return found
 

@@ -11,9 +11,10 @@ from typing import Any, Literal, overload
 
 import numpy as np
 
-from twinwright.clock import SECOND, Clock, from_iso, to_iso
+from twinwright.clock import Clock, to_iso
 from twinwright.errors import NotFoundError, StoreError, TooLargeError
 from twinwright.governance.principals import Principal
+from twinwright.simulation.comparison import difference, same_outcome
 from twinwright.simulation.definition import ModelDefinition
 from twinwright.simulation.digest import engine_versions, platform_tag
 from twinwright.simulation.disturbances import triggered
@@ -21,15 +22,15 @@ from twinwright.simulation.executor import Executor, Work, run_all, run_one
 from twinwright.simulation.export import export_run
 from twinwright.simulation.findings import columns
 from twinwright.simulation.observed_inputs import Observed
-from twinwright.simulation.outcomes import Failure, Limits, Outcome, Success
+from twinwright.simulation.outcomes import Limits, Outcome, Success
 from twinwright.simulation.parameters import ParameterLookup, stored_parameters
 from twinwright.simulation.protocol import Floats
 from twinwright.simulation.provenance import common_of, explanation, findings, record_of
 from twinwright.simulation.resolve import Asked, ResolvedRun, resolve
 from twinwright.simulation.run_digest import run_digest
-from twinwright.simulation.run_files import RunReader, StoredRun
+from twinwright.simulation.run_files import RunReader, StoredRun, grid_of
 from twinwright.simulation.run_requests import Pinned
-from twinwright.simulation.runs import RunStore, RunWriter
+from twinwright.simulation.runs import Question, RunStore, RunWriter
 from twinwright.simulation.scenario import MAX_RUNS, Scenario, scope_of
 from twinwright.storage.records import RecordStore
 from twinwright.twins.series import SeriesReader
@@ -140,7 +141,7 @@ class SimulationService:
     def show(self, principal: Principal, id: str) -> dict[str, Any]:
         """The whole record of a run, with its outputs and log. Raises NotFoundError, StoreError."""
         stored = self.runs.load(principal, id)
-        told = {} if stored.outputs is None else _outputs(stored.definition, _times(_grid(stored)), stored.outputs)
+        told = {} if stored.outputs is None else _outputs(stored.definition, _times(grid_of(stored)), stored.outputs)
         return {**stored.record, "outputs": told, "log": stored.log}
 
     def verify(self, principal: Principal, id: str) -> dict[str, Any]:
@@ -161,7 +162,7 @@ class SimulationService:
         payload |= {"times": stored.times, "inputs": stored.inputs}
         limits = Limits(wall_seconds=record["limits"]["wall"], memory_bytes=record["limits"]["memory"])
         outcome = run_one(Work(stored.definition, payload, limits))
-        return {**answer, **_same_outcome(stored, outcome)}
+        return {**answer, **same_outcome(stored, outcome)}
 
     def compare(self, principal: Principal, a: str, b: str) -> dict[str, Any]:
         """Whether two runs are one and the same, the first thing that differs between them, and how far outputs are apart."""
@@ -171,7 +172,7 @@ class SimulationService:
             names = [port.name for port in one.definition.outputs]
             distances = {name: float(np.abs(one.outputs[:, i] - other.outputs[:, i]).max()) for i, name in enumerate(names)}
         same = one.record["digest"] == other.record["digest"]
-        return {"a": one.id, "b": other.id, "same": same, "first_difference": _difference(one, other), "largest_distance": distances}
+        return {"a": one.id, "b": other.id, "same": same, "first_difference": difference(one, other), "largest_distance": distances}
 
 
 class Request:
@@ -192,7 +193,8 @@ class Request:
         self.service, self.principal, self.runs = service, principal, list(runs)
         self.executor, self.progress, self.cancel = executor, progress, cancel
         self._shown = {"lists": _outputs, "arrays": _arrays, "none": _nothing}[outputs]
-        self.stored = {} if since == _NEVER else service.runs.reusable(principal, since)
+        self.since = since
+        self.stored: dict[Question, list[dict[str, Any]]] = {}
         self.reader = RunReader(service.runs.directory)
         self.answered: dict[int, dict[str, Any]] = {}
         self.ending: dict[str, int] = {}  # which run an id is of, until it is kept
@@ -259,11 +261,16 @@ class Request:
 
     def _not_stored(self, indices: Sequence[int]) -> list[int]:
         """Those that no stored run answers; the others are answered, in the order in which what answers them lies."""
+        if self.since != _NEVER:
+            self.stored = self._reusable(indices)
         same = {index: found for index in indices if (found := self._same(index))}
         places = {index: self.reader.place(found[0]["batch"], found[0]["id"]) for index, found in same.items()}
         for index in sorted(places, key=places.__getitem__):
             self._from_store(index, same[index])
         return [index for index in indices if index not in self.answered]
+
+    def _reusable(self, indices: Sequence[int]) -> dict[Question, list[dict[str, Any]]]:
+        return self.service.runs.reusable(self.principal, {self.runs[index].digest for index in indices}, self.since)
 
     def _same(self, index: int) -> list[dict[str, Any]]:
         """The summaries of the stored runs of the same numbers, for the same twin and time, newest first."""
@@ -283,6 +290,7 @@ class Request:
             if "from" not in summary and kept.said("from") != to_iso(run.asked.start):
                 continue
             if kept.outputs is not None and self._disturbed(index, kept.outputs):
+                self.stored |= self._reusable([index])
                 self._from_store(index, self._same(index))
             else:
                 found = {} if kept.outputs is None or kept.states is None else findings(run, kept.outputs, kept.states, ())
@@ -336,52 +344,6 @@ class _Works(Sequence[Work]):
         run = self._runs[index]
         definition = run.asked.definition
         return Work(definition, run.payload(self._data(definition)), run.asked.scenario.limits, self._cancel)
-
-
-def _same_outcome(stored: StoredRun, outcome: Outcome) -> dict[str, Any]:
-    failed = stored.record["failure"]
-    if isinstance(outcome, Failure):
-        same = failed is not None and (failed["kind"], failed["message"]) == (outcome.kind, outcome.message)
-        return {"verified": same, "reason": None if same else f"the repetition failed ({outcome.kind}): {outcome.message}"}
-    if stored.outputs is None:
-        return {"verified": False, "reason": f"the run had failed ({failed['kind']}), its repetition did not"}
-    again: Floats = outcome.result["outputs"]
-    if again.tobytes() == stored.outputs.tobytes():
-        return {"verified": True, "reason": None}
-    row, column = (int(one) for one in np.argwhere(again != stored.outputs)[0])
-    name, time = stored.definition.outputs[column].name, to_iso(int(_grid(stored)[row]))
-    return {
-        "verified": False,
-        "reason": f"output '{name}' differs first at {time}: {again[row, column]!r} != {stored.outputs[row, column]!r}",
-    }
-
-
-def _difference(one: StoredRun, other: StoredRun) -> dict[str, Any] | None:
-    """The first of what decides a run in which two runs differ, in the order from code to numbers."""
-    for name in ("artefact_digest", "versions", "platform", "seed", "states", "parameters"):
-        if one.record[name] != other.record[name]:
-            return {"what": name, "a": one.record[name], "b": other.record[name]}
-    if one.times.tobytes() != other.times.tobytes():
-        return {"what": "times", "a": one.times.size, "b": other.times.size}
-    if one.inputs.tobytes() != other.inputs.tobytes():
-        row, column = (int(index) for index in np.argwhere(one.inputs != other.inputs)[0])
-        name = one.definition.inputs[column].name
-        at = float(one.times[row])
-        return {"what": f"input {name}", "t": at, "a": float(one.inputs[row, column]), "b": float(other.inputs[row, column])}
-    return _first_step(one, other)
-
-
-def _first_step(one: StoredRun, other: StoredRun) -> dict[str, Any] | None:
-    """Where outputs part although nothing that decides them differs: an engine that does not repeat, or a stored file that was changed."""
-    if one.outputs is None or other.outputs is None or one.outputs.tobytes() == other.outputs.tobytes():
-        return None
-    row, column = (int(index) for index in np.argwhere(one.outputs != other.outputs)[0])
-    name, at = one.definition.outputs[column].name, float(one.times[row])
-    return {"what": f"output {name}", "t": at, "a": float(one.outputs[row, column]), "b": float(other.outputs[row, column])}
-
-
-def _grid(stored: StoredRun) -> Any:
-    return from_iso(stored.said("from")) + np.rint(stored.times * SECOND).astype(np.int64)
 
 
 def _times(grid: Any) -> list[str]:
