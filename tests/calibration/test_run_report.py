@@ -78,7 +78,7 @@ def test_a_run_that_kept_all_is_told_so_and_one_that_failed_too(stored) -> None:
 def test_names_and_texts_of_others_are_escaped(stored) -> None:
     run = stored()
     hostile = replace(
-        run, record={**run.record, "scenario": HOSTILE, "twin": HOSTILE, "assumptions": [HOSTILE], "warnings": [HOSTILE]}, log=HOSTILE
+        run, own={**run.own, "scenario": HOSTILE, "twin": HOSTILE, "assumptions": [HOSTILE], "warnings": [HOSTILE]}, log=HOSTILE
     )
     page = outline(run_report(hostile))
     assert "script" not in page.tags

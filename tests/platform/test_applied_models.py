@@ -11,6 +11,7 @@ from tests.acceptance.plant import FILES, LAG, MODEL, SCENARIO, telemetry, works
 from tests.acceptance.running import Up, twinwright, up, write
 
 import twinwright as tw
+from twinwright.errors import WorkspaceError
 
 STILL = LAG.replace("return [(p[1] * u[0] - x[0]) / p[0]]", "return [0.0 * x[0]]")
 WARNING = "models/lag.yaml has changed since it was applied, and what was applied is used: run `twinwright apply`"
@@ -117,3 +118,24 @@ def test_a_model_and_a_scenario_can_be_named_by_the_path_of_their_file(plant: Pa
     answers.append(twinwright("validate", "plant/models/lag.yaml", "--twin", "pump-1", workspace=plant).good["metrics"])
     assert answers[0] == answers[1] == answers[2] == answers[3]
     assert runs(plant)["digest"] == runs(plant, "plant/scenarios/more.yaml")["digest"]
+
+
+def test_a_broken_scenario_stands_in_the_way_of_no_other(folder: Path) -> None:
+    broken = folder / "scenarios" / "broken.yaml"
+    with tw.open(folder) as platform:
+        platform.apply()
+        known = platform.scenarios()
+        broken.write_text("name: broken\nmodel: nobody's\n")
+        [run] = platform.simulate("more")["runs"]
+        [warning] = run["warnings"]
+        assert run["status"] == "ok" and warning.startswith("scenarios/broken.yaml is left out") and "scenarios check" in warning
+        assert platform.scenarios() == known
+        for act in (platform.plan, platform.apply, lambda: platform.simulate("broken")):
+            with pytest.raises(WorkspaceError) as refused:
+                act()
+            assert {one.file for one in refused.value.problems} == {"scenarios/broken.yaml"}
+        broken.write_text((folder / "scenarios" / "more.yaml").read_text())
+        with pytest.raises(WorkspaceError, match="another scenario 'more'"):
+            platform.simulate("more")
+        broken.unlink()
+        assert platform.simulate("more")["runs"][0]["warnings"] == []

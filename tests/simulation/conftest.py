@@ -94,6 +94,9 @@ class MemoryRecords:
     def records(self, principal: Principal, kind: str) -> list[Record]:
         return list({one.id: one for one in self.items if one.kind == kind}.values())
 
+    def records_of_digest(self, principal: Principal, kind: str, digests: Collection[str]) -> list[Record]:
+        return [one for one in self.records(principal, kind) if one.body.get("digest") in digests]
+
     def versions(self, principal: Principal, kind: str, id: str) -> Iterator[Record]:
         return (one for one in self.items if (one.kind, one.id) == (kind, id))
 

@@ -86,9 +86,9 @@ def len_of(digests, parameters, states, times, inputs, seed):
 class OnceNamed(RunDigests):
     """Broken: takes it that all runs have the parameters of the first."""
 
-    def _numbers(self, values):
-        self._names = (tuple(values) if self._names[1] else (), self._names[1])
-        return super()._numbers(values)
+    def of(self, parameters, states, times, inputs, seed):
+        parameters = {name: parameters.get(name, 0.0) for name in self._names or parameters}
+        return super().of(parameters, states, times, inputs, seed)
 
 
 class OfAnySeed(RunDigests):

@@ -54,6 +54,10 @@ class Asked(MemoryRecords):
         self.questions.append(kind)
         return super().records(principal, kind)
 
+    def records_of_digest(self, principal, kind, digests):
+        self.questions.append(f"{kind} by digest")
+        return [one for one in super().records(principal, kind) if one.body.get("digest") in digests]
+
     def get_record(self, principal, kind, id):
         self.questions.append(f"{kind} {id}")
         return super().get_record(principal, kind, id)
@@ -72,7 +76,7 @@ def test_a_sweep_is_asked_of_the_store_once_in_whatever_order_and_what_is_damage
     monkeypatch.setattr(run_files.ModelDefinition, "from_data", lambda data: opened.append(1) or models(data))
     records.questions.clear()
     mixed = ask(service, admin, definition, scenario(definition, "sweep: {k: [6, 1, 5, 3, 4, 2]}"))
-    assert [one for one in records.questions if one.startswith("run")] == ["run"]
+    assert [one for one in records.questions if one.startswith("run")] == ["run by digest"]
     assert len(opened) == 1, "what runs share is read once"
     assert [run["sweep"]["k"] for run in mixed] == [6, 1, 5, 3, 4, 2]
     assert all(run["reused"] and run == {**known[run["sweep"]["k"]], "reused": True} for run in mixed)
@@ -100,7 +104,7 @@ def test_runs_of_the_same_numbers_are_told_apart_by_twin_and_time(service, admin
         service.runs.records.put_record(admin, "run", run["id"], {name: value for name, value in body.items() if name != "from"})
     again = [ask(service, admin, definition, one)[0] for one in asked]
     assert [(run["reused"], run["id"]) for run in again] == [(True, run["id"]) for run in first]
-    without = service.simulate(admin, question, definition, outputs=False)["runs"]
+    without = service.simulate(admin, question, definition, outputs="none")["runs"]
     assert [(run["id"], run["outputs"]) for run in without] == [(first[0]["id"], {})]
 
 
@@ -149,7 +153,7 @@ def stored(service, admin, definition, question, count):
     """Some runs that are kept nowhere yet."""
     one = service.runs.load(admin, ask(service, admin, definition, question)[0]["id"])
     ids = [f"{index:016x}" for index in range(count)]
-    return [replace(one, id=id, record={**one.record, "id": id}) for id in ids]
+    return [replace(one, id=id, own={**one.own, "id": id}) for id in ids]
 
 
 def test_a_batch_ends_when_it_is_large_or_old_and_with_its_writer(service, admin, simple, scenario):
@@ -176,7 +180,7 @@ def test_a_batch_ends_when_it_is_large_or_old_and_with_its_writer(service, admin
 def test_a_number_of_numpys_is_kept_as_the_number_that_it_is(service, admin, simple, scenario):
     definition = simple("return (p[0],)")
     (run,) = stored(service, admin, definition, scenario(definition), 1)
-    run.record["sweep"] = {"p": np.float64(0.1), "n": np.int64(3)}
+    run.own["sweep"] = {"p": np.float64(0.1), "n": np.int64(3)}
     with Written(service, admin, ManualClock(0)) as writer:
         writer.add(run)
     assert service.show(admin, run.id)["sweep"] == {"p": 0.1, "n": 3}
@@ -255,7 +259,7 @@ def test_runs_of_several_twins_and_inputs_in_one_batch_have_each_their_own_recor
             run,
             common=shared[index % 2],
             inputs=run.inputs if index < 4 else run.inputs[: run.times.size].copy(),
-            record={**run.record, **shared[index % 2], "status": "ok", "member": index},
+            own={**{name: one for name, one in run.own.items() if name != "twin"}, "status": "ok", "member": index},
         )
         for index, run in enumerate(runs)
     ]
@@ -409,3 +413,41 @@ def test_a_request_that_is_cancelled_ends_with_what_has_begun(simple):
         for index, _ in run_all(jobs, workers=2, cancel=jobs.cancel):
             seen.append(index)
     assert 1 <= len(seen) < 5000
+
+
+class Counted(MemoryRecords):
+    """Counts the records that are read."""
+
+    def __init__(self):
+        super().__init__()
+        self.read = 0
+
+    def records(self, principal, kind):
+        self.read += len(self.items)
+        return super().records(principal, kind)
+
+    def records_of_digest(self, principal, kind, digests):
+        found = [one for one in self.items if one.kind == kind and one.body.get("digest") in digests]
+        self.read += len(found)
+        return found
+
+
+def read_by_an_answer(service, admin, definition, question, others):
+    """How many records are read to answer two runs from the store, beside so many that were asked something else."""
+    service.runs.records = Counted()
+    ask(service, admin, definition, question(definition, "sweep: {k: [1, 2]}"))
+    (some,) = [one for one in service.runs.records.items if one.body["sweep"] == {"k": 1.0}]
+    for index in range(others):
+        service.runs.records.put_record(admin, "run", f"{index:016x}", {**some.body, "digest": f"{index:064x}"})
+    service.runs.records.read = 0
+    again = ask(service, admin, definition, question(definition, "sweep: {k: [1, 2]}"))
+    assert [one["reused"] for one in again] == [True, True]
+    return service.runs.records.read
+
+
+def test_what_an_answer_from_the_store_reads_does_not_grow_with_what_was_run(service, admin, simple, scenario, monkeypatch):
+    definition = simple("return (p[0] - x[0],)", parameters="{k: {value: 1}}")
+    assert read_by_an_answer(service, admin, definition, scenario, 0) == read_by_an_answer(service, admin, definition, scenario, 500) == 2
+    by_all = lambda self, principal, kind, digests: [one for one in self.records(principal, kind) if one.body["digest"] in digests]  # noqa: E731
+    monkeypatch.setattr(Counted, "records_of_digest", by_all)
+    assert read_by_an_answer(service, admin, definition, scenario, 500) > 500, "the broken variant is seen"

@@ -87,7 +87,7 @@ def test_a_design_covers_ranges_and_distributions_with_units(model, scenario, re
 def test_a_design_that_names_nothing_covers_the_bounds_of_the_parameters(model, scenario, resolved, simple):
     runs = resolved(scenario(model(), "sweep: {sobol: 8}"), model())
     assert {tuple(run.sweep) for run in runs} == {("k1", "k2")}
-    told = resolved(scenario(model(), "sweep: {sobol: 9}"), model())[0].warnings
+    told = resolved(scenario(model(), "sweep: {sobol: 9}"), model())[0].asked.warnings
     assert any("power of two, such as 16" in one for one in told)
     definition = simple("return (-p[0] * x[0],)")
     with pytest.raises(UsageError, match="nothing to cover"):

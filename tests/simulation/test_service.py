@@ -58,7 +58,7 @@ def test_a_scenario_gives_a_stored_run_with_units_log_and_findings(service, admi
 def test_inputs_are_converted_to_the_units_of_the_model(service, admin, model, scenario, history):
     definition = model()
     (resolved,) = resolve(scenario(definition), definition, Observed(history, admin, "tanks-1"), service.parameters_for, 0)
-    times = resolved.times
+    times = resolved.asked.times
     assert np.allclose(resolved.inputs[:, 0], 1.0 + 0.3 * np.sin(times / 20))  # history is in millivolts
 
 
@@ -134,7 +134,7 @@ def test_the_digest_changes_with_a_late_correction_of_the_observed_start(service
     first = resolve(scenario(definition), definition, Observed(history, admin, "tanks-1"), service.parameters_for, 0)[0]
     history.put("tanks-1", "level", [-7.0, -0.5], [3.0, 5.25], "V")
     second = resolve(scenario(definition), definition, Observed(history, admin, "tanks-1"), service.parameters_for, 0)[0]
-    assert (first.states, second.states) == ({"x2": 5.0}, {"x2": 5.25})
+    assert (first.asked.states, second.asked.states) == ({"x2": 5.0}, {"x2": 5.25})
     assert first.digest != second.digest
 
 

@@ -230,6 +230,21 @@ def check_versions_of_records_are_read_by_range_of_commits_and_kind(case):
         assert store.record_versions(SYSTEM, [], 0, last) == []
 
 
+def check_records_are_looked_up_by_their_digest(case):
+    store = case.store
+    one, other, third = ("a" * 16 + letter * 48 for letter in "012")  # equal in what an engine may look at first
+    store.put_records(SYSTEM, "run", {"x": {"digest": one, "n": 1}, "y": {"digest": other, "n": 2}, "z": {"n": 3, "digest": None}})
+    store.put_record(SYSTEM, "other", "x", {"digest": one, "n": 4})
+    store.put_record(SYSTEM, "run", "w", {"digest": one, "n": 5, "text": f'"digest":"{third}"'})
+    store.put_record(SYSTEM, "run", "x", {"digest": one, "n": 6})
+    for opened in (lambda: case.store, case.reopen):
+        store = opened()
+        assert [record.body["n"] for record in store.records_of_digest(SYSTEM, "run", {one})] == [5, 6]
+        assert [record.body["n"] for record in store.records_of_digest(SYSTEM, "run", [one, other])] == [2, 5, 6]
+        assert [record.id for record in store.records_of_digest(SYSTEM, "other", {one, third})] == ["x"]
+        assert store.records_of_digest(SYSTEM, "run", {third}) == store.records_of_digest(SYSTEM, "run", ()) == []
+
+
 def check_record_bodies_come_back_as_they_were(case):
     body = {"text": "é\u0000\n\u0001", "list": [1, 2.5, None, True, 10**30, 1e-300], "deep": {"a": {"b": []}}, "": {}}
     case.store.put_record(SYSTEM, "k", "a", body)

@@ -325,6 +325,22 @@ def test_records_apart_are_not_read_from_the_base(tmp_path):
             fork.get_record(SYSTEM, "run", "a")
 
 
+def test_records_are_looked_up_by_their_digest_as_they_were_when_it_was_forked_and_in_it(tmp_path):
+    one, other = "0" * 64, "1" * 64
+    with ExitStack() as stack:
+        worlds = Worlds(tmp_path, stack)
+        worlds.base.put_records(SYSTEM, "k", {"a": {"digest": one, "n": 1}, "b": {"digest": one, "n": 2}})
+        fork = worlds.forked()
+        fork.put_record(SYSTEM, "k", "b", {"digest": one, "n": 3})
+        fork.put_record(SYSTEM, "k", "c", {"digest": other, "n": 4})
+        found = lambda *digests: [record.body["n"] for record in fork.records_of_digest(SYSTEM, "k", digests)]  # noqa: E731
+        assert (found(one), found(one, other), found("2" * 64)) == ([1, 3], [1, 3, 4], [])
+        worlds.base.put_records(SYSTEM, "k", {"a": {"digest": one, "n": 5}, "d": {"digest": one, "n": 6}})
+        assert found(one) == [1, 3], "what the base learns later is not of the fork"
+        apart = ForkedStore(worlds.base, worlds.at, fork._own, apart=("k",))
+        assert [record.id for record in apart.records_of_digest(SYSTEM, "k", [one])] == ["b"]
+
+
 def test_a_fork_goes_on_where_it_was_left(tmp_path):
     with ExitStack() as stack:
         worlds, fork = furnished(tmp_path, stack)

@@ -68,6 +68,24 @@ def test_a_store_of_the_format_before_is_brought_up(tmp_path):
         store.close()
 
 
+def test_records_of_a_store_that_knew_no_digests_and_of_a_copy_are_looked_up_too(tmp_path):
+    import duckdb
+
+    digest = "0123456789abcdef" * 4
+    store = DuckDBStore(tmp_path / "store.duckdb")
+    store.put_records(SYSTEM, "run", {"a": {"digest": digest, "batch": "b"}, "b": {"digest": None}})
+    store.close()
+    with duckdb.connect(str(tmp_path / "store.duckdb")) as connection:
+        connection.execute("DROP TABLE record_digests")
+    store, copy = DuckDBStore(tmp_path / "store.duckdb"), DuckDBStore(tmp_path / "copy.duckdb")
+    with store.snapshot(SYSTEM) as snapshot:
+        assert "record_digests" not in snapshot.tables, "it follows from the records"
+        copy.load(SYSTEM, snapshot)
+    for one in (store, copy):
+        assert [record.id for record in one.records_of_digest(SYSTEM, "run", [digest])] == ["a"]
+        one.close()
+
+
 @pytest.mark.parametrize("content", [b"hello " * 4_000, b"x"])
 def test_a_file_that_is_no_store_is_refused(tmp_path, content):
     path = tmp_path / "store.duckdb"

@@ -14,6 +14,7 @@ from twinwright.platform.local import LocalPlatform
 from twinwright.platform.session import Session
 from twinwright.platform.shadowing import keep_in, replayed
 from twinwright.platform.wire import METHODS
+from twinwright.simulation.service import Form
 from twinwright.storage.layout import Lane
 
 IN_A_FORK: Final = frozenset(
@@ -73,10 +74,8 @@ class LocalFork(LocalPlatform):
     def _take_models(self) -> None:
         """Those that were applied when it was made: nothing is applied in a fork."""
 
-    def simulate(
-        self, scenario: str | Mapping[str, Any], *, executor: str | None = None, fresh: bool = False, progress: Progress | None = None
-    ) -> dict[str, Any]:
-        answer = super().simulate(scenario, executor=executor, fresh=fresh, progress=progress)
+    def _simulate(self, scenario: str | Mapping[str, Any], outputs: Form, **options: Any) -> dict[str, Any]:
+        answer = super()._simulate(scenario, outputs, **options)
         return {**answer, "runs": [self._marked(run) for run in answer["runs"]]}
 
     def runs(self) -> list[dict[str, Any]]:

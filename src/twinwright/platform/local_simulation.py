@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -10,7 +11,7 @@ import yaml
 
 from twinwright.clock import parse_duration, span_of
 from twinwright.documents import Document, Problems, load, parse_text
-from twinwright.errors import ForbiddenError, InvalidError, NotFoundError
+from twinwright.errors import ForbiddenError, InvalidError, NotFoundError, Problem, WorkspaceError
 from twinwright.governance.principals import Principal
 from twinwright.platform.executing import chosen_executor
 from twinwright.platform.interface import Progress
@@ -20,6 +21,7 @@ from twinwright.platform.shadow_stream import said_since
 from twinwright.platform.shadowing import replayed, shadow_shown, shadows_shown, switched
 from twinwright.platform.shown import model_shown
 from twinwright.simulation.scenario import Scenario, parse_scenario
+from twinwright.simulation.service import Form
 from twinwright.workspace.load import check_scenario_in
 
 
@@ -39,14 +41,30 @@ class LocalSimulation:
     def simulate(
         self, scenario: str | Mapping[str, Any], *, executor: str | None = None, fresh: bool = False, progress: Progress | None = None
     ) -> dict[str, Any]:
+        return self._simulate(scenario, "lists", executor=executor, fresh=fresh, progress=progress)
+
+    def simulate_arrays(self, scenario: str | Mapping[str, Any], **options: Any) -> dict[str, Any]:
+        """As `simulate`, for a caller in this process: the values of outputs are arrays, which are not to be changed."""
+        return self._simulate(scenario, "arrays", **options)
+
+    def _simulate(
+        self,
+        scenario: str | Mapping[str, Any],
+        outputs: Form,
+        *,
+        executor: str | None = None,
+        fresh: bool = False,
+        progress: Progress | None = None,
+    ) -> dict[str, Any]:
         place = chosen_executor(self.session, executor, owner=self.owner)
         self._take_models()
         chosen, _, _ = self._scenario(scenario)
         model = self.session.model(chosen.model)
-        answer = self.session.served.simulation.simulate(self.principal, chosen, model, fresh=fresh, executor=place, progress=progress)
-        changed = self.session.changed_since_applied(model.name)
-        for run in answer["runs"]:
-            run["warnings"] = [*run["warnings"], *changed]
+        simulate = self.session.served.simulation.simulate
+        answer = simulate(self.principal, chosen, model, fresh=fresh, outputs=outputs, executor=place, progress=progress)
+        if beside := [*self.session.changed_since_applied(model.name), *left_out(self.session)]:
+            for run in answer["runs"]:
+                run["warnings"] = [*run["warnings"], *beside]
         count_runs(self.session, answer["runs"], model.kind)
         return answer
 
@@ -91,6 +109,8 @@ class LocalSimulation:
             named = self.session.workspace.scenarios.get(scenario)
             path = self.session.folder / (named.file if named else scenario)
             if not path.is_file():
+                if self.session.workspace.amiss:  # it may be in a file that can't be read
+                    raise WorkspaceError(self.session.workspace.amiss)
                 names = ", ".join(sorted(self.session.workspace.scenarios)) or "none"
                 raise NotFoundError(f"there is no scenario '{scenario}'", remedy=f"Name a file, or one of: {names}")
             document, folder = load(path, problems, name=named.file if named else scenario), path.parent
@@ -243,3 +263,13 @@ class LocalSimulation:
                 remedy="Give the id of a calibration or validation",
             )
         return found[0].read_text(encoding="utf-8")
+
+
+def left_out(session: Session) -> list[str]:
+    """A warning for each scenario file that is not in order: what was asked for has run without it."""
+    files: dict[str, Problem] = {}
+    with contextlib.suppress(WorkspaceError):
+        for problem in session.workspace.amiss:
+            files.setdefault(problem.file or "scenarios", problem)
+    remedy = "`twinwright scenarios check` names every problem"
+    return [f"{file} is left out, which can't be read as a scenario ({problem.message}): {remedy}" for file, problem in files.items()]

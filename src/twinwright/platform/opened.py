@@ -12,7 +12,9 @@ from pathlib import PurePath
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from twinwright.platform.interface import Platform
 from twinwright.platform.wire import METHODS
@@ -64,8 +66,8 @@ class Opened(_Surface):
 
     def simulate(self, scenario: str | Mapping[str, Any], **options: Any) -> dict[str, Any]:
         """As `Platform.simulate`; each of `outputs` is a table of `times values`."""
-        tables = _Tables()
-        return {"runs": [tables.of(run) for run in _written(self._platform.simulate)(scenario, **options)["runs"]]}
+        tables, simulate = _Tables(), getattr(self._platform, "simulate_arrays", self._platform.simulate)
+        return {"runs": [tables.of(run) for run in _written(simulate)(scenario, **options)["runs"]]}
 
     def run(self, id: str, **options: Any) -> dict[str, Any]:
         """As `Platform.run`; each of `outputs` is a table of `times values`."""
@@ -128,8 +130,10 @@ def _series(found: Mapping[str, Any], others: Mapping[str, pa.Array]) -> pa.Tabl
     return pa.Table.from_arrays([pa.array(found["times"]).cast(TIME), values, *others.values()], schema=pa.schema(fields))
 
 
-def _values(values: Sequence[Any]) -> pa.Array:
+def _values(values: Sequence[Any] | NDArray[np.float64]) -> pa.Array:
     """Of the type that they have; where nothing is known of it, numbers."""
+    if isinstance(values, np.ndarray):
+        return pa.Array.from_buffers(pa.float64(), values.size, [None, pa.py_buffer(np.ascontiguousarray(values))])
     if values and isinstance(values[0], float):
         return pa.array(values, pa.float64())
     column = pa.array(values)

@@ -291,7 +291,7 @@ class RunQueue:
             scenario,
             definition,
             pinned=pinned,
-            outputs=False,
+            outputs="none",
             executor=chosen_executor(session, body["executor"], owner=True),
             progress=told,
             cancel=running.cancel,

@@ -58,7 +58,7 @@ from twinwright.twins.graph.draft import Draft, World
 from twinwright.twins.graph.writer import GraphWriter
 from twinwright.twins.reads import TwinReads
 from twinwright.twins.state import SERVED, StateCache
-from twinwright.workspace import Workspace, load_workspace
+from twinwright.workspace import Workspace, read_workspace
 from twinwright.workspace.load import is_workspace
 from twinwright.workspace.settings import load_store_settings
 
@@ -222,10 +222,11 @@ class Session:
 
     @property
     def workspace(self) -> Workspace:
-        """The folder as it is now, loaded again when a file of it has changed. Raises WorkspaceError."""
+        """The folder as it is now, loaded again when a file of it has changed; scenarios that are not in order are left out. Raises
+        WorkspaceError."""
         stamp = self._stamp()
         if self._workspace is None or stamp != self._loaded:
-            self._workspace, self._loaded = load_workspace(self.folder), stamp
+            self._workspace, self._loaded = read_workspace(self.folder), stamp
         return self._workspace
 
     def _stamp(self) -> frozenset[tuple[str, int, int]]:
@@ -241,14 +242,23 @@ class Session:
         return frozenset(found)
 
     def plan(self, principal: Principal) -> dict[str, object]:
-        return applying.plan(self.store, principal, self.served.applied, self.workspace)
+        return applying.plan(self.store, principal, self.served.applied, self._in_order())
 
     def apply(self, principal: Principal) -> dict[str, object]:
         """Apply the folder and serve what it says from now on."""
+        return self._apply(principal, self._in_order())
+
+    def _apply(self, principal: Principal, workspace: Workspace) -> dict[str, object]:
         with self._serving.anew():
-            result = applying.apply(self.store, principal, self.served.applied, self.workspace)
+            result = applying.apply(self.store, principal, self.served.applied, workspace)
         self._tell_applied()
         return result
+
+    def _in_order(self) -> Workspace:
+        """The folder, all of it. Raises WorkspaceError."""
+        if self.workspace.amiss:
+            raise WorkspaceError(self.workspace.amiss)
+        return self.workspace
 
     def read(self, ask: Callable[[Served], T]) -> T:
         """What is read of what is served, by all of it as it was at one time."""
@@ -322,7 +332,7 @@ class Session:
         """Where models are all that changed in the folder, apply it: its owner, who asks for a run, means them as they are now."""
         changes = applying.plan(self.store, principal, self.served.applied, self.workspace)["changes"]
         if changes and all(change["kind"] == "model" for change in changes):
-            self.apply(principal)
+            self._apply(principal, self.workspace)  # scenarios are no part of what is applied
 
     def take_in(self, principal: Principal, source: Snapshot) -> None:
         """Load a copy into the empty store, and serve what it says. Raises RefusedError, StoreError."""

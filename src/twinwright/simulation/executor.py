@@ -161,7 +161,7 @@ def run_batch(work: Sequence[Work], indices: list[int], sizes: BatchSizes) -> li
     outcome = _child(_BATCH, payload, some, grace=_GRACE, more=given.more)
     indices = given.indices
     answered = indices[: len(outcome.parts)]
-    members = [_member(answer, work[index], outcome) for index, answer in zip(answered, outcome.parts, strict=False)]
+    members = [_member(answer, one, outcome) for one, answer in zip(given.work, outcome.parts, strict=False)]
     behind = indices[len(answered) :]
     told: list[tuple[int, Outcome]] = []
     suspect = True
@@ -190,15 +190,18 @@ class _Given:
 
     def __init__(self, work: Sequence[Work], sizes: BatchSizes) -> None:
         self.indices: list[int] = []
-        self._work, self._sizes = work, sizes
+        self.work: list[Work] = []  # of these
+        self._all, self._sizes = work, sizes
         self._places: dict[int, int] = {}  # of an array among those that the child has
 
     def add(self, indices: Sequence[int]) -> dict[str, Any]:
         """The `members` and new `arrays` of the payload of `worker.run_batch`."""
         arrays, members = list[Any](), []
         for index in indices:
-            one = self._work[index]
-            member = {name: value for name, value in one.payload.items() if name != "model"}
+            one = self._all[index]
+            self.work.append(one)
+            member = one.payload.copy()
+            del member["model"]
             for name in ("times", "inputs"):
                 array = member[name]
                 if id(array) not in self._places:

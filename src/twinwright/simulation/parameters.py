@@ -11,7 +11,7 @@ import numpy as np
 from twinwright import units
 from twinwright.errors import NotFoundError, UsageError
 from twinwright.governance.principals import Principal
-from twinwright.simulation.definition import ModelDefinition
+from twinwright.simulation.definition import ModelDefinition, Parameter
 from twinwright.simulation.protocol import Floats
 from twinwright.simulation.scenario import Quantity
 from twinwright.storage.records import RecordStore
@@ -64,14 +64,20 @@ def _from_body(body: Mapping[str, Any]) -> ParameterSet:
     )
 
 
+def declared_parameter(definition: ModelDefinition, name: str) -> Parameter:
+    """Raises UsageError for a name that the definition does not declare."""
+    own = definition.parameter(name)
+    if own is None:
+        known = ", ".join(definition.defaults()) or "none"
+        raise UsageError(f"{definition.name} has no parameter '{name}'", where=definition.file, remedy=f"It has: {known}")
+    return own
+
+
 def in_own_units(definition: ModelDefinition, values: Mapping[str, Quantity]) -> dict[str, float]:
     """Values by name in the definition's units. Raises UsageError for names it does not declare, UnitError."""
     converted: dict[str, float] = {}
     for name, quantity in values.items():
-        own = definition.parameter(name)
-        if own is None:
-            known = ", ".join(definition.defaults()) or "none"
-            raise UsageError(f"{definition.name} has no parameter '{name}'", where=definition.file, remedy=f"It has: {known}")
+        own = declared_parameter(definition, name)
         converted[name] = quantity.value if quantity.unit is None else float(units.convert(quantity.value, quantity.unit, own.unit))
     return converted
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from twinwright.simulation.definition import ModelDefinition
 
 Floats = NDArray[np.float64]
+Trajectory = tuple[Floats, Floats]
+"""Outputs (n, n_outputs) and states (n, n_states) at each time."""
 FailureKind = Literal["raised", "exited", "crashed", "timeout", "memory", "output", "nan", "refused"]
 
 
@@ -90,6 +92,16 @@ class EndsRuns(Protocol):
 
 
 @runtime_checkable
+class RunsAgain(Protocol):
+    """A model that has a quicker way for runs that follow another in one process, and are repeated alone where they fail."""
+
+    def run_again(self, parameters: Mapping[str, float], states: Mapping[str, float], times: Floats, inputs: Floats) -> Trajectory | None:
+        """What `initial` and `advance` give, byte for byte, without events; None where that way is not for this run. Raises ModelError,
+        whose message need not say more than that it failed."""
+        ...
+
+
+@runtime_checkable
 class Refreshable(Protocol):
     """A model whose `capabilities.shares_process`."""
 
@@ -101,7 +113,8 @@ class Refreshable(Protocol):
 class SimulationModel(Protocol):
     """Something that can be run from a state over a grid of times.
 
-    Where `capabilities.shares_process` it is `Refreshable` as well, and refreshed between runs of one process. It may be `EndsRuns`.
+    Where `capabilities.shares_process` it is `Refreshable` as well, and refreshed between runs of one process. It may be
+    `EndsRuns`, and where it shares a process but is not `thread_safe` `RunsAgain`.
 
     Three more static methods are optional. `complete(spec, document, artefacts, problems)`, called before anything is checked, gives
     the spec with what the artefacts say filled in (units, values), and a dict that is added to the definition's options; None

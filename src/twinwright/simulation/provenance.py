@@ -9,16 +9,16 @@ from typing import Any
 from twinwright.clock import SECOND, format_duration, to_iso
 from twinwright.governance.principals import Principal
 from twinwright.simulation.digest import engine_versions, platform_tag
-from twinwright.simulation.findings import check_constraint, columns, extrapolations, limited
+from twinwright.simulation.findings import check_constraint, columns, extrapolations
 from twinwright.simulation.outcomes import Failure, Outcome, Success
 from twinwright.simulation.protocol import Floats
 from twinwright.simulation.registry import machine_of
-from twinwright.simulation.resolve import ResolvedRun
+from twinwright.simulation.resolve import Asked, ResolvedRun
 
 
-def common_of(principal: Principal, run: ResolvedRun, started: int, model: dict[str, Any]) -> dict[str, Any]:
+def common_of(principal: Principal, asked: Asked, started: int, model: dict[str, Any]) -> dict[str, Any]:
     """What the records of runs that were resolved together have in common; `model` is the definition as data. Made once for all of them."""
-    definition, scenario = run.definition, run.scenario
+    definition, scenario = asked.definition, asked.scenario
     return {
         **dict.fromkeys(("id", "digest", "status", "failure")),
         "model": definition.name,
@@ -28,12 +28,12 @@ def common_of(principal: Principal, run: ResolvedRun, started: int, model: dict[
         "machine": dict(machine_of(definition)),
         "twin": scenario.twin,
         "scenario": scenario.name,
-        "from": to_iso(run.start),
-        "samples": int(run.times.size),
+        "from": to_iso(asked.start),
+        "samples": int(asked.times.size),
         **dict.fromkeys(("sweep", "member", "parameters")),
-        "parameter_set": run.parameter_set,
-        "states": dict(run.states),
-        "inputs": [asdict(one) for one in run.sources],
+        "parameter_set": asked.parameter_set,
+        "states": dict(asked.states),
+        "inputs": [asdict(one) for one in asked.sources],
         **dict.fromkeys(("events", "seed")),
         "versions": dict(engine_versions()),
         "platform": platform_tag(),
@@ -46,42 +46,45 @@ def common_of(principal: Principal, run: ResolvedRun, started: int, model: dict[
     }
 
 
-def record_of(run: ResolvedRun, outcome: Outcome, id: str, seconds: float, common: Mapping[str, Any]) -> dict[str, Any]:
-    """What is kept of a run beside its numbers; `common` is of `common_of`. Plain JSON."""
-    definition, cost = run.definition, outcome.cost
+def record_of(run: ResolvedRun, outcome: Outcome, id: str, seconds: float) -> dict[str, Any]:
+    """What is kept of a run beside its numbers and what `common_of` says. Plain JSON."""
+    asked, cost, size = run.asked, outcome.cost, 0
     failure = {"kind": outcome.kind, "message": outcome.message} if isinstance(outcome, Failure) else None
-    found: dict[str, Any] = {"constraints": [], "warnings": list(run.warnings), "happened": []}
-    size = 0
+    found: dict[str, Any] = {"constraints": [], "warnings": list(asked.warnings)}
+    happened: list[Any] = []
     if isinstance(outcome, Success):
         result = outcome.result
-        found |= findings(run, result["outputs"], result["states"], [str(one) for one in result["warnings"]])
-        found["happened"] = [{"time": to_iso(run.start + round(at * SECOND)), "what": str(name)} for at, name in result["events"]]
-        size = int(result["outputs"].nbytes + result["states"].nbytes)
+        found = findings(run, result["outputs"], result["states"], [str(one) for one in result["warnings"]])
+        happened = [{"time": to_iso(asked.start + round(at * SECOND)), "what": str(name)} for at, name in result["events"]]
+        size = result["outputs"].nbytes + result["states"].nbytes
+    parameters = run.parameters
     return {
-        **common,
         "id": id,
         "digest": run.digest,
         "status": "failed" if failure else "ok",
         "failure": failure,
         "sweep": dict(run.sweep),
         "member": run.member,
-        "parameters": {one.name: {"value": run.parameters[one.name], "unit": one.unit} for one in definition.parameters},
-        "events": [one.told(run.grid) for one in run.fired],
+        "parameters": {one.name: {"value": parameters[one.name], "unit": one.unit} for one in asked.definition.parameters},
+        "events": [one.told(asked.grid) for one in run.fired],
         "seed": run.seed,
         "seconds": seconds,
         "cost": {"cpu_seconds": cost.cpu_seconds, "peak_memory": cost.peak_memory, "bytes": size, "network_cut": cost.network_cut},
-        **found,
+        "constraints": found["constraints"],
+        "warnings": found["warnings"],
+        "happened": happened,
     }
 
 
 def findings(run: ResolvedRun, outputs: Floats, states: Floats, warnings: Sequence[str]) -> dict[str, Any]:
     """`constraints` and `warnings` of a run over its trajectories: they depend on the scenario, not on the numbers alone."""
-    if not run.scenario.constraints and not limited(run.definition):
-        return {"constraints": [], "warnings": [*run.warnings, *warnings]}
-    named = columns(run.definition, run.inputs, outputs, states)
-    kept = [check_constraint(one, run.definition, named, run.grid) for one in run.scenario.constraints]
-    outside = extrapolations(run.definition, run.parameters, named, run.grid)
-    return {"constraints": kept, "warnings": [*run.warnings, *warnings, *outside]}
+    asked = run.asked
+    if not asked.looks:
+        return {"constraints": [], "warnings": [*asked.warnings, *warnings]}
+    named = columns(asked.definition, run.inputs, outputs, states)
+    kept = [check_constraint(one, asked.definition, named, asked.grid) for one in asked.scenario.constraints]
+    outside = extrapolations(asked.definition, run.parameters, named, asked.grid)
+    return {"constraints": kept, "warnings": [*asked.warnings, *warnings, *outside]}
 
 
 def explanation(record: Mapping[str, Any]) -> list[str]:

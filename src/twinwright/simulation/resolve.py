@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -17,48 +16,60 @@ from twinwright.errors import UsageError
 from twinwright.simulation.definition import InputPort, ModelDefinition, Parameter
 from twinwright.simulation.distributions import Distribution, drawn
 from twinwright.simulation.disturbances import Fired, disturbed, timed
+from twinwright.simulation.findings import limited
 from twinwright.simulation.observed_inputs import InputSource, Observed, base_input, changed_input, initial_value
-from twinwright.simulation.parameters import ParameterLookup, ParameterSet, draw, in_own_units, member_seed
+from twinwright.simulation.parameters import ParameterLookup, ParameterSet, declared_parameter, draw, in_own_units, member_seed
 from twinwright.simulation.protocol import Floats
 from twinwright.simulation.registry import draws_numbers
 from twinwright.simulation.run_digest import RunDigests
-from twinwright.simulation.scenario import InputChange, Quantity, Scenario
+from twinwright.simulation.scenario import InputChange, Scenario
 from twinwright.simulation.sweeps import design_points, design_warning
 
 
-@dataclass(frozen=True)
-class ResolvedRun:
-    """One run with everything decided; running it needs nothing else. `times` are seconds from `start` (microseconds)."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Asked:
+    """What the runs that a scenario asks for of one twin have in common. `times` are seconds from `start` (microseconds)."""
 
     definition: ModelDefinition
     scenario: Scenario
     start: int
     times: Floats
-    inputs: Floats  # (n, n_inputs), in the units of the ports
-    parameters: Mapping[str, float]
     states: Mapping[str, float]  # initial values that the definition does not give
-    seed: int
     parameter_set: str | None
-    sweep: Mapping[str, float]
-    member: int | None
     warnings: tuple[str, ...]
     grid: NDArray[np.int64]  # the times of the samples in microseconds
+    sources: tuple[InputSource, ...]
     digests: RunDigests
-    fired: tuple[Fired, ...] = ()  # the events that are in the inputs already
-    sources: tuple[InputSource, ...] = ()
+    looks: bool  # whether there is anything that trajectories are looked at for
 
-    @cached_property
-    def digest(self) -> str:
-        """See `run_digest`."""
-        return self.digests.of(self.parameters, self.states, self.times, self.inputs, self.seed)
+
+@dataclass(slots=True, eq=False)
+class ResolvedRun:
+    """One run with everything decided; running it needs nothing else."""
+
+    asked: Asked
+    inputs: Floats  # (n, n_inputs), in the units of the ports
+    parameters: Mapping[str, float]
+    seed: int
+    sweep: Mapping[str, float]
+    member: int | None
+    fired: tuple[Fired, ...]  # the events that are in the inputs already
+    digest: str  # see `run_digest`
+
+    def with_event(self, found: Fired) -> ResolvedRun:
+        """The run with one more event in its inputs."""
+        asked = self.asked
+        inputs = disturbed(self.inputs, [found], asked.definition, asked.grid)
+        digest = asked.digests.of(self.parameters, asked.states, asked.times, inputs, self.seed)
+        return replace(self, inputs=inputs, fired=(*self.fired, found), digest=digest)
 
     def payload(self, model: dict[str, Any]) -> dict[str, Any]:
         """What `worker.run` takes; `model` is the definition as data, which is the same for all runs of a request."""
         return {
             "model": model,
-            "parameters": dict(self.parameters),
-            "states": dict(self.states),
-            "times": self.times,
+            "parameters": self.parameters,
+            "states": self.asked.states,
+            "times": self.asked.times,
             "inputs": self.inputs,
             "seed": self.seed,
         }
@@ -80,32 +91,34 @@ def resolve(
     uncertain = {name: bounded(one, definition.parameter(name)) for name, one in scenario.uncertain.items()}
     fired, times = tuple(timed(scenario.events, grid)), (grid - start) / SECOND
     digests, found = RunDigests(definition), list[dict[str, Any]]()
+    setters: dict[tuple[str, str | None], _Setter] = {}
     for point, distributions in _points(scenario, definition):
         for member in range(scenario.ensemble_size) if scenario.ensemble_size else (None,):
             seed = scenario.seed if member is None else member_seed(scenario.seed, member)
-            calibrated = {} if member is None else _calibrated(scenario, definition, parameter_set, seed)
-            changes, given = dict(scenario.inputs), dict[str, float]()
-            for values, shapes in ((drawn(uncertain, seed), uncertain), (point, distributions)):
-                _apply(definition, values, shapes, changes, given)
-            inputs = disturbed(plain.sample(changes), fired, definition, grid) if fired else plain.sample(changes)
-            found.append({"inputs": inputs, "parameters": {**base, **calibrated, **given}, "seed": seed, "sweep": point, "member": member})
+            parameters, changes = dict(base), dict[str, InputChange]()
+            if member is not None:
+                parameters.update(_calibrated(scenario, definition, parameter_set, seed))
+            given = [(drawn(uncertain, seed), uncertain)] if uncertain else []
+            for values, shapes in (*given, (point, distributions)):
+                for name, value in values.items():
+                    what = name, shapes[name].unit if name in shapes else None
+                    if what not in setters:
+                        setters[what] = _setter(definition, scenario.inputs, *what)
+                    setters[what](value, parameters, changes)
+            inputs = plain.sample(changes)
+            inputs = disturbed(inputs, fired, definition, grid) if fired else inputs
+            found.append({"inputs": inputs, "parameters": parameters, "seed": seed, "sweep": point, "member": member})
     if (told := design_warning(scenario.design)) is not None:
         warnings.append(told)
     # Warnings of the inputs are of the whole request: what was replayed is the same for every run of it.
-    common: dict[str, Any] = {
-        "definition": definition,
-        "scenario": scenario,
-        "start": start,
-        "times": times,
-        "states": states,
-        "parameter_set": parameter_set.id if parameter_set else None,
-        "warnings": tuple(dict.fromkeys(warnings)),
-        "grid": grid,
-        "digests": digests,
-        "fired": fired,
-        "sources": tuple(plain.sources.values()),
-    }
-    return [ResolvedRun(**common, **one) for one in found]
+    origin = parameter_set.id if parameter_set else None
+    told_once, sources = tuple(dict.fromkeys(warnings)), tuple(plain.sources.values())
+    looks = bool(scenario.constraints) or limited(definition)
+    asked = Asked(definition, scenario, start, times, states, origin, told_once, grid, sources, digests, looks)
+    of = digests.of
+    return [
+        ResolvedRun(asked, **one, fired=fired, digest=of(one["parameters"], states, times, one["inputs"], one["seed"])) for one in found
+    ]
 
 
 def _points(scenario: Scenario, definition: ModelDefinition) -> Iterator[tuple[dict[str, float], Mapping[str, Distribution]]]:
@@ -146,11 +159,11 @@ class _Inputs:
         self.sources: dict[str, InputSource] = {}
 
     def sample(self, changes: Mapping[str, InputChange]) -> Floats:
-        """One array for all runs whose inputs nothing changes: it is sent, kept and hashed once."""
-        if any(one is not self.common.get(name) for name, one in changes.items()):
-            return self._sampled(changes)
+        """`changes` are a run's own. One array for all runs that have none: it is sent, kept and hashed once."""
+        if changes:
+            return self._sampled({**self.common, **changes})
         if self.all_the_same is None:
-            self.all_the_same = self._sampled(changes)
+            self.all_the_same = self._sampled(self.common)
         return self.all_the_same
 
     def _sampled(self, changes: Mapping[str, InputChange]) -> Floats:
@@ -197,30 +210,36 @@ def _parameters(
     return {**declared, **in_own_units(definition, known)}, found
 
 
-def _apply(
-    definition: ModelDefinition,
-    values: Mapping[str, float],
-    shapes: Mapping[str, Distribution],
-    changes: dict[str, InputChange],
-    given: dict[str, float],
-) -> None:
-    """Put values by name into the input changes and parameters; each in the unit of its distribution, where it has one."""
-    ports = {port.name: port.unit for port in definition.inputs}
-    for name, value in values.items():
-        unit = shapes[name].unit if name in shapes else None
-        port, dot, what = name.partition(".")
-        if not dot or definition.parameter(name):  # a parameter of a component has a dot in its name, too
-            given |= in_own_units(definition, {name: Quantity(value, unit)})
-            continue
-        change = changes.get(port, InputChange())
-        own = change.unit if change.unit is not None else ports[port]
+_Setter = Callable[[float, dict[str, float], dict[str, InputChange]], None]
+"""Puts a value into the parameters or input changes of a run."""
+
+
+def _setter(definition: ModelDefinition, common: Mapping[str, InputChange], name: str, unit: str | None) -> _Setter:
+    """For values of a name in a unit (None: that of what it is given for), where all runs have the `common` changes of their inputs.
+    Raises UsageError, UnitError."""
+    port, dot, what = name.partition(".")
+    if not dot or definition.parameter(name):  # a parameter of a component has a dot in its name, too
+        own = declared_parameter(definition, name).unit
+        convert = units.converter(own if unit is None else unit, own).apply
+
+        def set_parameter(value: float, parameters: dict[str, float], _changes: dict[str, InputChange]) -> None:
+            parameters[name] = convert(value)
+
+        return set_parameter
+    own = next(one.unit for one in definition.inputs if one.name == port)
+
+    def change_input(value: float, _parameters: dict[str, float], changes: dict[str, InputChange]) -> None:
+        change = changes.get(port) or common.get(port) or InputChange()
         if what == "constant":
-            number = value if unit is None else float(units.convert(value, unit, own))
+            target = change.unit if change.unit is not None else own
+            number = value if unit is None else float(units.convert(value, unit, target))
             changes[port] = replace(change, constant=number, series=None)
         elif what == "scale":
             changes[port] = replace(change, scale=value)
         else:
             changes[port] = replace(change, add=value if unit is None else value * units.converter(unit, own).factor)
+
+    return change_input
 
 
 def bounded(one: Distribution, parameter: Parameter | None) -> Distribution:

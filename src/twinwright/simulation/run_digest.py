@@ -34,20 +34,36 @@ class RunDigests:
         self._known: dict[str, tuple[Any, bytes]] = {}
         self._begun: tuple[Any, int, Any] = (None, 0, None)  # of which inputs, how long the whole, and its hash before the parameters
         self._ended: tuple[Any, Any, int, bytes] = (None, None, 0, b"")  # of which states, times and seed, and the bytes behind
-        self._names: tuple[tuple[str, ...], list[tuple[str, bytes]]] = ((), [])  # of parameters, and in order with how each begins
+        self._lay_out({})
 
     def of(self, parameters: Mapping[str, float], states: Mapping[str, float], times: Floats, inputs: Floats, seed: int) -> str:
         """The digest of one run, in hexadecimal."""
-        own = self._keys["parameters"] + self._numbers(parameters)
+        if len(parameters) != len(self._names) or not all(map(parameters.__contains__, self._names)):
+            self._lay_out(parameters)
+        own = self._own
+        for name, at in self._values:
+            _DOUBLE.pack_into(own, at, parameters[name])
         after = self._after(states, times, seed)
-        before = self._common("inputs", inputs)
-        length = self._fixed - len(self._platform) + len(before) + len(own) + len(after)
-        if self._begun[0] is not inputs or self._begun[1] != length:
+        if self._begun[0] is not inputs or self._begun[1] != len(own) + len(after):
+            before = self._common("inputs", inputs)
+            length = self._fixed - len(self._platform) + len(before) + len(own) + len(after)
             parts = (head_of_mapping(length), self._artefact, self._engines, before, self._machine)
-            self._begun = inputs, length, hashlib.sha256(b"".join(parts))
+            self._begun = inputs, len(own) + len(after), hashlib.sha256(b"".join(parts))
         whole = self._begun[2].copy()
-        whole.update(own + after)
+        whole.update(own)
+        whole.update(after)
         return str(whole.hexdigest())
+
+    def _lay_out(self, parameters: Mapping[str, float]) -> None:
+        """Encode the names of parameters, which most runs have in common, and leave room for their numbers."""
+        self._names, body = tuple(sorted(parameters)), b""
+        self._values: list[tuple[str, int]] = []  # where each number belongs
+        head = len(self._keys["parameters"]) + len(head_of_mapping(0))
+        for name in self._names:
+            body += canonical_bytes(name) + b"f"
+            self._values.append((name, head + len(body)))
+            body += bytes(_DOUBLE.size)
+        self._own = bytearray(self._keys["parameters"] + head_of_mapping(len(body)) + body)
 
     def _after(self, states: Mapping[str, float], times: Floats, seed: int) -> bytes:
         """What comes after the parameters, which the points of a sweep have in common."""
@@ -64,14 +80,6 @@ class RunDigests:
             body = self._keys[name] + canonical_bytes(plain)
             self._known[name] = value, body
         return body
-
-    def _numbers(self, values: Mapping[str, float]) -> bytes:
-        """Parameters, whose names most runs have in common."""
-        names = tuple(values)
-        if names != self._names[0]:
-            self._names = names, [(name, canonical_bytes(name) + b"f") for name in sorted(names)]
-        body = b"".join([begin + _DOUBLE.pack(values[name]) for name, begin in self._names[1]])
-        return head_of_mapping(len(body)) + body
 
 
 def run_digest(

@@ -27,6 +27,7 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from twinwright.clock import SECOND, from_iso
 from twinwright.simulation.definition import ModelDefinition
@@ -38,6 +39,7 @@ _CATALOGUE = pa.schema([("id", _TEXT), ("record", _TEXT), ("log", _TEXT), ("firs
 _FORMAT, _COMMON, _NEWEST = b"twinwright.format", b"twinwright.common", b"2"
 _SPAN = ("time", "t")
 _SNAPSHOTS = ("model_snapshot", "input_snapshot")
+_Snapshots = tuple[str, str]
 _ELSEWHERE = frozenset({"definition", *_SNAPSHOTS})  # kept, and not in a run's own record
 _SAMPLES_A_GROUP, _RUNS_A_GROUP = 1 << 16, 256  # what is read together where one run is asked for
 _BATCHES_AT_HAND, _MODELS_AT_HAND, _INPUTS_AT_HAND = 4, 16, 64  # while runs are read one after another
@@ -62,31 +64,47 @@ class StoredRun:
     """A run with everything that is kept of it."""
 
     id: str
-    record: dict[str, Any]
+    own: dict[str, Any]
     definition: ModelDefinition
     times: Floats
     inputs: Floats
     outputs: Floats | None
     states: Floats | None
     log: str
-    common: Mapping[str, Any] = field(default_factory=dict)  # what of the record is, as the same objects, in those of other runs
+    common: Mapping[str, Any] = field(
+        default_factory=dict
+    )  # what the record has in common with those of other runs, the same object in all
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """All that is known of the run beside its numbers."""
+        return {**self.common, **self.own}
+
+    def said(self, name: str) -> Any:
+        """One field of the record."""
+        return self.own[name] if name in self.own else self.common[name]
+
+
+def grid_of(run: StoredRun) -> NDArray[np.int64]:
+    """The times of a run's samples in microseconds."""
+    return _stamps(run.times, from_iso(run.said("from")))
 
 
 def write_batch(directory: Path, id: str, runs: Sequence[StoredRun]) -> None:
-    """Write runs of one model; complete `input_snapshot` and `model_snapshot` of their records. Raises OSError, and then leaves nothing."""
+    """Write runs of one model. Raises OSError, and then leaves nothing."""
     model = _keep_model(directory / "models", runs[0].definition)
     known: dict[tuple[int, int, str], str] = {}  # runs of a batch mostly share their inputs
+    snapshots = []
     for run in runs:
-        run.record["model_snapshot"] = model
         what = _arrays(run)
         if what not in known:
             known[what] = _keep_inputs(directory / "inputs", run)
-        run.record["input_snapshot"] = known[what]
-    _appear(directory / "batches" / id, lambda part: _write(part, runs))
+        snapshots.append((model, known[what]))
+    _appear(directory / "batches" / id, lambda part: _write(part, runs, snapshots))
 
 
 def _arrays(run: StoredRun) -> tuple[int, int, str]:
-    return id(run.times), id(run.inputs), run.record["from"]
+    return id(run.times), id(run.inputs), run.said("from")
 
 
 class RunReader:
@@ -154,40 +172,39 @@ def write_series(path: Path, times: Floats, start: int, values: Floats, ports: S
     pq.write_table(_series(_stamps(times, start), times, values, ports), path, compression="zstd")
 
 
-def _write(part: Path, runs: Sequence[StoredRun]) -> None:
+def _write(part: Path, runs: Sequence[StoredRun], snapshots: Sequence[_Snapshots]) -> None:
     definition = runs[0].definition
     good = [run for run in runs if run.outputs is not None]
     if good:
         times = np.concatenate([run.times for run in good])
         known: dict[tuple[int, str], Any] = {}  # most runs of a batch have the same times
         for run in good:
-            what = id(run.times), run.record["from"]
+            what = id(run.times), run.said("from")
             if what not in known:
-                known[what] = _stamps(run.times, from_iso(run.record["from"]))
-        stamps = np.concatenate([known[id(run.times), run.record["from"]] for run in good])
+                known[what] = _stamps(run.times, from_iso(what[1]))
+        stamps = np.concatenate([known[id(run.times), run.said("from")] for run in good])
         outputs = np.concatenate([run.outputs for run in good if run.outputs is not None])
         _put_series(part / "outputs.parquet", _series(stamps, times, outputs, definition.outputs))
         states = [run.states for run in good if run.states is not None]
         if definition.states:
             _put_series(part / "states.parquet", _series(stamps, times, np.concatenate(states), definition.states))
-    _put(part / "runs.parquet", _catalogue(runs), _RUNS_A_GROUP, use_dictionary=["log", "common"])
+    _put(part / "runs.parquet", _catalogue(runs, snapshots), _RUNS_A_GROUP, use_dictionary=["log", "common"])
 
 
-def _catalogue(runs: Sequence[StoredRun]) -> pa.Table:
+def _catalogue(runs: Sequence[StoredRun], snapshots: Sequence[_Snapshots]) -> pa.Table:
     """A row for each run; what records have in common is told once."""
     samples = np.array([run.times.size if run.outputs is not None else 0 for run in runs], np.int64)
-    places: dict[tuple[int, str], int] = {}
+    places: dict[tuple[int, _Snapshots], int] = {}
     common: list[dict[str, Any]] = []
     texts, place_of = [], []
-    for run in runs:
-        shared, record = run.common, run.record
-        key = id(shared), record["input_snapshot"]
+    for run, kept in zip(runs, snapshots, strict=True):
+        key = id(run.common), kept
         if key not in places:
             places[key] = len(common)
-            common.append({**shared, **{name: record[name] for name in _SNAPSHOTS}})
+            common.append({**run.common, **dict(zip(_SNAPSHOTS, kept, strict=True))})
             common[-1].pop("definition", None)
         place_of.append(places[key])
-        own = {name: one for name, one in record.items() if name not in _ELSEWHERE and (name not in shared or one is not shared[name])}
+        own = run.own if _ELSEWHERE.isdisjoint(run.own) else {name: one for name, one in run.own.items() if name not in _ELSEWHERE}
         texts.append(_encode(own))
     first = pa.array(np.cumsum(samples) - samples, mask=samples == 0)
     columns = [[run.id for run in runs], texts, [run.log for run in runs], first, samples, place_of]
@@ -230,7 +247,7 @@ def _read_model(folder: Path) -> ModelDefinition:
 
 def _keep_inputs(folder: Path, run: StoredRun) -> str:
     """Once, under the digest of their bytes: the members of an ensemble mostly share them."""
-    ports, start = run.definition.inputs, from_iso(run.record["from"])
+    ports, start = run.definition.inputs, from_iso(run.said("from"))
     key = digest({"ports": [[one.name, one.unit] for one in ports], "start": start, "times": run.times, "inputs": run.inputs})
     path = folder / f"{key}.parquet"
     if not path.exists():
@@ -267,8 +284,9 @@ def _put_series(path: Path, table: pa.Table) -> None:
     _put(path, table, _SAMPLES_A_GROUP, use_dictionary=list(_SPAN), use_byte_stream_split=values)
 
 
-def _stamps(times: Floats, start: int) -> Any:
-    return start + np.rint(times * SECOND).astype(np.int64)
+def _stamps(times: Floats, start: int) -> NDArray[np.int64]:
+    seconds: NDArray[np.int64] = np.rint(times * SECOND).astype(np.int64)
+    return start + seconds
 
 
 def _series(stamps: Any, times: Floats, values: Floats, ports: Sequence[Port]) -> pa.Table:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -48,12 +48,14 @@ class RunWriter:
 
     def add(self, run: StoredRun) -> None:
         """Raises ForbiddenError, StoreError."""
+        now = self._clock.monotonic()
         if not self._waiting:
-            self._since = self._clock.monotonic()
+            self._since = now
         self._waiting.append(run)
-        self._bytes += sum(values.nbytes for values in (run.outputs, run.states) if values is not None) + len(run.log)
-        late = self._clock.monotonic() - self._since >= _LONGEST_WAIT
-        if late or len(self._waiting) >= LARGEST_BATCH or self._bytes >= _MOST_BYTES:
+        self._bytes += (
+            len(run.log) + (run.outputs.nbytes if run.outputs is not None else 0) + (run.states.nbytes if run.states is not None else 0)
+        )
+        if now - self._since >= _LONGEST_WAIT or len(self._waiting) >= LARGEST_BATCH or self._bytes >= _MOST_BYTES:
             self.flush()
 
     def flush(self) -> None:
@@ -98,15 +100,21 @@ class RunStore:
             raise StoreError(
                 f"runs can't be kept: {error.strerror}", where=str(self.directory), remedy="Check space and permissions"
             ) from error
-        summaries = {run.id: {"batch": batch, **{name: run.record[name] for name in _SUMMARY}} for run in runs}
+        common: tuple[Any, dict[str, Any]] = (None, {})
+        summaries = {}
+        for run in runs:
+            if common[0] is not run.common:
+                common = run.common, {name: run.common[name] for name in _SUMMARY if name in run.common}
+            summaries[run.id] = {**common[1], **{name: run.own[name] for name in _SUMMARY if name in run.own}, "batch": batch}
         self.records.put_records(principal, RUN, summaries)
 
-    def reusable(self, principal: Principal, since: int | None = None) -> dict[Question, list[dict[str, Any]]]:
-        """The summaries of the runs whose answers may be given again, newest first, by what they answer; only those begun at or after a
-        time."""
+    def reusable(self, principal: Principal, digests: Collection[str], since: int | None = None) -> dict[Question, list[dict[str, Any]]]:
+        """The summaries of the runs of these digests whose answers may be given again, newest first, by what they answer; only those begun
+        at or after a time."""
         found: dict[Question, list[dict[str, Any]]] = {}
-        for body in reversed(self.list(principal)):
-            if reusable(body) and (since is None or from_iso(body["started"]) >= since):
+        for record in reversed(self.records.records_of_digest(principal, RUN, digests)):
+            body = record.body
+            if not body.get("pruned") and reusable(body) and (since is None or from_iso(body["started"]) >= since):
                 found.setdefault((body["digest"], body["twin"], body["model"]), []).append(body)
         return found
 

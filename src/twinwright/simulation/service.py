@@ -7,36 +7,38 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, Literal, overload
 
 import numpy as np
 
-from twinwright.clock import SECOND, Clock, from_iso, to_iso
+from twinwright.clock import Clock, to_iso
 from twinwright.errors import NotFoundError, StoreError, TooLargeError
 from twinwright.governance.principals import Principal
+from twinwright.simulation.comparison import difference, same_outcome
 from twinwright.simulation.definition import ModelDefinition
 from twinwright.simulation.digest import engine_versions, platform_tag
-from twinwright.simulation.disturbances import disturbed, triggered
+from twinwright.simulation.disturbances import triggered
 from twinwright.simulation.executor import Executor, Work, run_all, run_one
 from twinwright.simulation.export import export_run
 from twinwright.simulation.findings import columns
 from twinwright.simulation.observed_inputs import Observed
-from twinwright.simulation.outcomes import Failure, Limits, Outcome, Success
+from twinwright.simulation.outcomes import Limits, Outcome, Success
 from twinwright.simulation.parameters import ParameterLookup, stored_parameters
 from twinwright.simulation.protocol import Floats
 from twinwright.simulation.provenance import common_of, explanation, findings, record_of
-from twinwright.simulation.resolve import ResolvedRun, resolve
+from twinwright.simulation.resolve import Asked, ResolvedRun, resolve
 from twinwright.simulation.run_digest import run_digest
-from twinwright.simulation.run_files import RunReader, StoredRun
+from twinwright.simulation.run_files import RunReader, StoredRun, grid_of
 from twinwright.simulation.run_requests import Pinned
-from twinwright.simulation.runs import RunStore, RunWriter
+from twinwright.simulation.runs import Question, RunStore, RunWriter
 from twinwright.simulation.scenario import MAX_RUNS, Scenario, scope_of
 from twinwright.storage.records import RecordStore
 from twinwright.twins.series import SeriesReader
 
 _ANSWERED: tuple[str, ...] = ("id", "status", "failure", "digest", "seconds", "constraints", "warnings", "events", "happened")
-_ANSWERED += ("sweep", "member", "seed", "parameters", "twin")
+_ANSWERED += ("sweep", "member", "seed", "parameters")
 _NEVER = -1
+Form = Literal["lists", "arrays", "none"]
 _MOST_REPEATS = 20  # a run is repeated for each condition that comes to hold
 
 Publisher = Callable[[Principal, dict[str, Any], ModelDefinition, Any, Floats], None]
@@ -74,17 +76,18 @@ class SimulationService:
         known_at: int | None = None,
         fresh: bool = False,
         pinned: Pinned | None = None,
-        outputs: bool = True,
+        outputs: Form = "lists",
         executor: Executor | None = None,
         progress: Callable[[int, int], None] | None = None,
         cancel: threading.Event | None = None,
     ) -> dict[str, Any]:
         """Run a scenario and keep every run: `runs[]` with id, status, failure, digest, seconds, outputs, constraints, warnings.
 
-        A run that is stored already is answered from there, `reused`, unless `fresh`. Without `outputs` their numbers are left to be
-        fetched later. `progress(done, total)` is called as runs are kept; `cancel` ends the request at once: what had ended is kept. What a
-        waiting request has fixed is `pinned`; `executor` runs elsewhere than in children of this process. Raises UsageError,
-        NotFoundError, UnitError where the request can't be resolved, ForbiddenError, StoreError, Cancelled. A failed run is not an error.
+        A run that is stored already is answered from there, `reused`, unless `fresh`. `outputs` are the numbers as lists, as plain data
+        are, or as arrays, which are not to be changed; or they are left to be fetched later. `progress(done, total)` is called as runs
+        are kept; `cancel` ends the request at once: what had ended is kept. What a waiting request has fixed is `pinned`; `executor` runs
+        elsewhere than in children of this process. Raises UsageError, NotFoundError, UnitError where the request can't be resolved,
+        ForbiddenError, StoreError, Cancelled. A failed run is not an error.
         """
         principal.require_write()
         resolved: list[ResolvedRun] = []
@@ -138,8 +141,8 @@ class SimulationService:
     def show(self, principal: Principal, id: str) -> dict[str, Any]:
         """The whole record of a run, with its outputs and log. Raises NotFoundError, StoreError."""
         stored = self.runs.load(principal, id)
-        grid = _grid(stored)
-        return {**stored.record, "outputs": _outputs(stored.definition, _times(grid), stored.outputs), "log": stored.log}
+        told = {} if stored.outputs is None else _outputs(stored.definition, _times(grid_of(stored)), stored.outputs)
+        return {**stored.record, "outputs": told, "log": stored.log}
 
     def verify(self, principal: Principal, id: str) -> dict[str, Any]:
         """Repeat a run from its stored artefact, inputs and parameters in another process, and compare the bytes of its outputs.
@@ -159,7 +162,7 @@ class SimulationService:
         payload |= {"times": stored.times, "inputs": stored.inputs}
         limits = Limits(wall_seconds=record["limits"]["wall"], memory_bytes=record["limits"]["memory"])
         outcome = run_one(Work(stored.definition, payload, limits))
-        return {**answer, **_same_outcome(stored, outcome)}
+        return {**answer, **same_outcome(stored, outcome)}
 
     def compare(self, principal: Principal, a: str, b: str) -> dict[str, Any]:
         """Whether two runs are one and the same, the first thing that differs between them, and how far outputs are apart."""
@@ -169,7 +172,7 @@ class SimulationService:
             names = [port.name for port in one.definition.outputs]
             distances = {name: float(np.abs(one.outputs[:, i] - other.outputs[:, i]).max()) for i, name in enumerate(names)}
         same = one.record["digest"] == other.record["digest"]
-        return {"a": one.id, "b": other.id, "same": same, "first_difference": _difference(one, other), "largest_distance": distances}
+        return {"a": one.id, "b": other.id, "same": same, "first_difference": difference(one, other), "largest_distance": distances}
 
 
 class Request:
@@ -182,19 +185,21 @@ class Request:
         runs: Sequence[ResolvedRun],
         *,
         since: int | None,
-        outputs: bool,
+        outputs: Form,
         executor: Executor | None,
         progress: Callable[[int, int], None] | None,
         cancel: threading.Event | None,
     ) -> None:
         self.service, self.principal, self.runs = service, principal, list(runs)
-        self.outputs, self.executor, self.progress, self.cancel = outputs, executor, progress, cancel
-        self.stored = {} if since == _NEVER else service.runs.reusable(principal, since)
+        self.executor, self.progress, self.cancel = executor, progress, cancel
+        self._shown = {"lists": _outputs, "arrays": _arrays, "none": _nothing}[outputs]
+        self.since = since
+        self.stored: dict[Question, list[dict[str, Any]]] = {}
         self.reader = RunReader(service.runs.directory)
         self.answered: dict[int, dict[str, Any]] = {}
         self.ending: dict[str, int] = {}  # which run an id is of, until it is kept
         self._models: dict[int, dict[str, Any]] = {}
-        self._common: tuple[Any, dict[str, Any]] = (None, {})
+        self._common: tuple[Any, int, dict[str, Any]] = (None, 0, {})
         self._times: tuple[Any, list[str]] = (np.empty(0), [])
 
     def answers(self) -> list[dict[str, Any]]:
@@ -212,11 +217,11 @@ class Request:
             self._models[id(definition)] = definition.as_data()
         return self._models[id(definition)]
 
-    def _common_of(self, run: ResolvedRun, started: int) -> dict[str, Any]:
-        """What its record has in common with those of the runs that were resolved with it."""
-        if self._common[0] != (id(run.digests), started):
-            self._common = (id(run.digests), started), common_of(self.principal, run, started, self._data(run.definition))
-        return self._common[1]
+    def _common_of(self, asked: Asked, started: int) -> dict[str, Any]:
+        """What the records of the runs that were resolved together have in common."""
+        if self._common[:2] != (asked, started):
+            self._common = asked, started, common_of(self.principal, asked, started, self._data(asked.definition))
+        return self._common[2]
 
     def _shown_times(self, grid: Any) -> list[str]:
         """The times of a grid as text, which most runs of a request have in common."""
@@ -243,30 +248,35 @@ class Request:
     def _disturbed(self, index: int, outputs: Floats) -> bool:
         """Whether a condition that has not fired yet holds in a finished run: then its event is put into the run's inputs."""
         run = self.runs[index]
-        pending = [one for one in run.scenario.events if one.when is not None and all(one is not old.disturbance for old in run.fired)]
+        asked = run.asked
+        pending = [one for one in asked.scenario.events if one.when is not None and all(one is not old.disturbance for old in run.fired)]
         if not pending or len(run.fired) >= _MOST_REPEATS:
             return False
-        named = columns(run.definition, run.inputs, outputs, np.empty((run.times.size, len(run.definition.states))))
-        found = triggered(pending, named, scope_of(run.definition), run.times.size)
+        named = columns(asked.definition, run.inputs, outputs, np.empty((asked.times.size, len(asked.definition.states))))
+        found = triggered(pending, named, scope_of(asked.definition), asked.times.size)
         if found is None:
             return False
-        inputs = disturbed(run.inputs, [found], run.definition, run.grid)
-        self.runs[index] = replace(run, inputs=inputs, fired=(*run.fired, found))
+        self.runs[index] = run.with_event(found)
         return True
 
     def _not_stored(self, indices: Sequence[int]) -> list[int]:
         """Those that no stored run answers; the others are answered, in the order in which what answers them lies."""
+        if self.since != _NEVER:
+            self.stored = self._reusable(indices)
         same = {index: found for index in indices if (found := self._same(index))}
         places = {index: self.reader.place(found[0]["batch"], found[0]["id"]) for index, found in same.items()}
         for index in sorted(places, key=places.__getitem__):
             self._from_store(index, same[index])
         return [index for index in indices if index not in self.answered]
 
+    def _reusable(self, indices: Sequence[int]) -> dict[Question, list[dict[str, Any]]]:
+        return self.service.runs.reusable(self.principal, {self.runs[index].digest for index in indices}, self.since)
+
     def _same(self, index: int) -> list[dict[str, Any]]:
         """The summaries of the stored runs of the same numbers, for the same twin and time, newest first."""
         run = self.runs[index]
-        found = self.stored.get((run.digest, run.scenario.twin, run.definition.name))
-        begins = to_iso(run.start) if found else ""
+        found = self.stored.get((run.digest, run.asked.scenario.twin, run.asked.definition.name))
+        begins = to_iso(run.asked.start) if found else ""
         return [one for one in found or () if one.get("from", begins) == begins]  # in older summaries it is not
 
     def _from_store(self, index: int, same: Sequence[dict[str, Any]]) -> None:
@@ -277,35 +287,38 @@ class Request:
                 kept = self.service.runs.read(summary, self.reader)
             except StoreError:  # damaged or gone: run it again
                 continue
-            if "from" not in summary and kept.record["from"] != to_iso(run.start):
+            if "from" not in summary and kept.said("from") != to_iso(run.asked.start):
                 continue
             if kept.outputs is not None and self._disturbed(index, kept.outputs):
+                self.stored |= self._reusable([index])
                 self._from_store(index, self._same(index))
             else:
                 found = {} if kept.outputs is None or kept.states is None else findings(run, kept.outputs, kept.states, ())
-                self._answer(index, {**kept.record, **found}, kept.outputs, reused=True)
+                self._answer(index, {**kept.own, **found}, kept.outputs, reused=True)
             return
 
     def _ended(self, index: int, outcome: Outcome, started: int, seconds: float) -> StoredRun:
         run = self.runs[index]
-        record = record_of(run, outcome, self.service.runs.new_id(), seconds, self._common_of(run, started))
+        asked = run.asked
+        own = record_of(run, outcome, self.service.runs.new_id(), seconds)
         result = outcome.result if isinstance(outcome, Success) else {}
-        self.ending[record["id"]] = index
-        kept = run.definition, run.times, run.inputs, result.get("outputs"), result.get("states")
-        return StoredRun(record["id"], record, *kept, outcome.log, self._common[1])
+        self.ending[own["id"]] = index
+        numbers = asked.times, run.inputs, result.get("outputs"), result.get("states")
+        return StoredRun(own["id"], own, asked.definition, *numbers, outcome.log, self._common_of(asked, started))
 
     def _kept(self, stored: StoredRun) -> None:
         index = self.ending.pop(stored.id)
-        run = self.runs[index]
-        if run.scenario.publish and stored.outputs is not None and self.service.publisher is not None:
-            self.service.publisher(self.principal, stored.record, run.definition, run.grid, stored.outputs)
-        self._answer(index, stored.record, stored.outputs, reused=False)
+        asked = self.runs[index].asked
+        if asked.scenario.publish and stored.outputs is not None and self.service.publisher is not None:
+            self.service.publisher(self.principal, stored.record, asked.definition, asked.grid, stored.outputs)
+        self._answer(index, stored.own, stored.outputs, reused=False)
 
     def _answer(self, index: int, record: dict[str, Any], outputs: Floats | None, *, reused: bool) -> None:
-        run = self.runs[index]
+        asked = self.runs[index].asked
         shown = {name: record[name] for name in _ANSWERED}
-        told = _outputs(run.definition, self._shown_times(run.grid), outputs) if self.outputs else {}
-        self.answered[index] = {**shown, "reused": reused, "outputs": told}
+        shown["twin"], shown["reused"] = asked.scenario.twin, reused
+        shown["outputs"] = self._shown(asked.definition, self._shown_times(asked.grid), outputs) if outputs is not None else {}
+        self.answered[index] = shown
         if self.progress:
             self.progress(len(self.answered), len(self.runs))
 
@@ -329,60 +342,21 @@ class _Works(Sequence[Work]):
         if isinstance(index, slice):
             return [self[one] for one in range(*index.indices(len(self)))]
         run = self._runs[index]
-        return Work(run.definition, run.payload(self._data(run.definition)), run.scenario.limits, self._cancel)
-
-
-def _same_outcome(stored: StoredRun, outcome: Outcome) -> dict[str, Any]:
-    failed = stored.record["failure"]
-    if isinstance(outcome, Failure):
-        same = failed is not None and (failed["kind"], failed["message"]) == (outcome.kind, outcome.message)
-        return {"verified": same, "reason": None if same else f"the repetition failed ({outcome.kind}): {outcome.message}"}
-    if stored.outputs is None:
-        return {"verified": False, "reason": f"the run had failed ({failed['kind']}), its repetition did not"}
-    again: Floats = outcome.result["outputs"]
-    if again.tobytes() == stored.outputs.tobytes():
-        return {"verified": True, "reason": None}
-    row, column = (int(one) for one in np.argwhere(again != stored.outputs)[0])
-    name, time = stored.definition.outputs[column].name, to_iso(int(_grid(stored)[row]))
-    return {
-        "verified": False,
-        "reason": f"output '{name}' differs first at {time}: {again[row, column]!r} != {stored.outputs[row, column]!r}",
-    }
-
-
-def _difference(one: StoredRun, other: StoredRun) -> dict[str, Any] | None:
-    """The first of what decides a run in which two runs differ, in the order from code to numbers."""
-    for name in ("artefact_digest", "versions", "platform", "seed", "states", "parameters"):
-        if one.record[name] != other.record[name]:
-            return {"what": name, "a": one.record[name], "b": other.record[name]}
-    if one.times.tobytes() != other.times.tobytes():
-        return {"what": "times", "a": one.times.size, "b": other.times.size}
-    if one.inputs.tobytes() != other.inputs.tobytes():
-        row, column = (int(index) for index in np.argwhere(one.inputs != other.inputs)[0])
-        name = one.definition.inputs[column].name
-        at = float(one.times[row])
-        return {"what": f"input {name}", "t": at, "a": float(one.inputs[row, column]), "b": float(other.inputs[row, column])}
-    return _first_step(one, other)
-
-
-def _first_step(one: StoredRun, other: StoredRun) -> dict[str, Any] | None:
-    """Where outputs part although nothing that decides them differs: an engine that does not repeat, or a stored file that was changed."""
-    if one.outputs is None or other.outputs is None or one.outputs.tobytes() == other.outputs.tobytes():
-        return None
-    row, column = (int(index) for index in np.argwhere(one.outputs != other.outputs)[0])
-    name, at = one.definition.outputs[column].name, float(one.times[row])
-    return {"what": f"output {name}", "t": at, "a": float(one.outputs[row, column]), "b": float(other.outputs[row, column])}
-
-
-def _grid(stored: StoredRun) -> Any:
-    return from_iso(stored.record["from"]) + np.rint(stored.times * SECOND).astype(np.int64)
+        definition = run.asked.definition
+        return Work(definition, run.payload(self._data(definition)), run.asked.scenario.limits, self._cancel)
 
 
 def _times(grid: Any) -> list[str]:
     return [to_iso(int(one)) for one in grid]
 
 
-def _outputs(definition: ModelDefinition, times: list[str], outputs: Floats | None) -> dict[str, Any]:
-    if outputs is None:
-        return {}
+def _outputs(definition: ModelDefinition, times: list[str], outputs: Floats) -> dict[str, Any]:
     return {port.name: {"times": times, "values": outputs[:, i].tolist(), "unit": port.unit} for i, port in enumerate(definition.outputs)}
+
+
+def _arrays(definition: ModelDefinition, times: list[str], outputs: Floats) -> dict[str, Any]:
+    return {port.name: {"times": times, "values": outputs[:, i], "unit": port.unit} for i, port in enumerate(definition.outputs)}
+
+
+def _nothing(_definition: ModelDefinition, _times: list[str], _outputs: Floats) -> dict[str, Any]:
+    return {}

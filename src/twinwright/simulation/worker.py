@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -17,10 +17,11 @@ from twinwright.simulation.bench import Bench
 from twinwright.simulation.definition import ModelDefinition
 from twinwright.simulation.feeding import Fed
 from twinwright.simulation.fork_server import failure_of
-from twinwright.simulation.protocol import Advance, EndsRuns, Floats, Refreshable, SimulationModel, State
+from twinwright.simulation.protocol import Advance, EndsRuns, Floats, Refreshable, RunsAgain, SimulationModel, State, Trajectory
 from twinwright.simulation.registry import load_model
 
 _Advancing = Callable[[State, Floats, Floats], Advance]
+_Again = Callable[[Mapping[str, float], Mapping[str, float], Floats, Floats], Trajectory | None]
 _loaded: dict[str, SimulationModel] = {}
 _SHORT = 0.1  # seconds of a run, up to which the next ones are asked for ahead; longer ones would be kept from children that are idle
 
@@ -96,11 +97,12 @@ def run_batch(payload: dict[str, Any], folder: Path) -> dict[str, Any]:
     batching = kept_apart or one.capabilities.shares_process
     advance = _to_end(one)
     refresh = one.refresh if isinstance(one, Refreshable) else _nothing
+    again = one.run_again if isinstance(one, RunsAgain) and not kept_apart else None  # what fails in a process that others had is run alone
     bench = Bench(payload["wall"], payload["memory_bytes"], payload["output_bytes"])
     feed = Fed() if batching and (kept_apart or payload["trusted"]) else None
-    for member in islice(_members(payload, feed, bench), None if batching else 1):
+    for position, member in enumerate(islice(_members(payload, feed, bench), None if batching else 1)):
         bench.begin()
-        answer = _member(member, one, advance)
+        answer = _member(member, one, advance, again if position else None)
         if not bench.end(answer) or not (kept_apart or (refresh() and bench.tidy())):
             break
     return {"batching": batching, "suspect": not kept_apart}
@@ -119,10 +121,14 @@ def _members(payload: dict[str, Any] | None, feed: Fed | None, bench: Bench) -> 
         payload = feed.take(bench.pace()) if feed is not None else None
 
 
-def _member(payload: dict[str, Any], one: SimulationModel, advance: _Advancing) -> dict[str, Any]:
+def _member(payload: dict[str, Any], one: SimulationModel, advance: _Advancing, again: _Again | None) -> dict[str, Any]:
     began, cpu = time.perf_counter(), time.process_time()
     try:
-        answer = _run(payload, one, advance)
+        found = again(payload["parameters"], payload["states"], payload["times"], payload["inputs"]) if again is not None else None
+        if found is None:
+            answer = _run(payload, one, advance)
+        else:
+            answer = {"outputs": found[0], "states": found[1], "events": [], "warnings": list(one.warnings)}
     except Exception as error:  # noqa: BLE001 -- whatever a model raises is its own answer, and no neighbour's
         kind, message = failure_of(error)
         answer = {"failure": kind, "message": message, "log": "".join(traceback.format_exception(error)) if kind == "raised" else ""}

@@ -32,7 +32,7 @@ from twinwright.storage.journal_files import JournalFiles, Pinned, Place
 from twinwright.storage.rows import COUNTS
 
 _OWN: Final = frozenset(
-    {"meta", "sealed", "kept_hours", "kept_hours_through", "journal", "journal_counts"}
+    {"meta", "sealed", "kept_hours", "kept_hours_through", "journal", "journal_counts", "record_digests"}
 )  # the journal is copied as JOURNAL_SCHEMA, with its frames
 _LOADED_AT_ONCE: Final = 500  # entries of the journal in one insert
 
@@ -100,6 +100,7 @@ class DuckDBCopies(DuckDBReads):
                 require_columns(name, schema.names, [field[0] for field in _fetch(self._con, f"DESCRIBE {name}")])
                 reader = pa.RecordBatchReader.from_batches(schema, source.rows(name))
                 _insert(self._con, name, reader)
+        self._con.execute(f"INSERT INTO record_digests {duckdb_sql.RECORD_DIGESTS}")
         if JOURNAL in source.tables:
             _load_journal(self._con, self._files, source)
 

@@ -328,6 +328,21 @@ class DuckDBReads:
         )
         return [record(row) for row in rows]
 
+    def records_of_digest(self, principal: Principal, kind: str, digests: Collection[str]) -> list[Record]:
+        heads = list({int(one[:16], 16) for one in digests})
+        asked = "SELECT id, commit FROM record_digests WHERE kind = ? AND head IN (SELECT unnest(?::UBIGINT[]))"
+        places = self._rows(principal, asked, [kind, heads])
+        if not places:
+            return []
+        commits, ids = [commit for _, commit in places], list({id for id, _ in places})
+        rows = self._rows(
+            principal,
+            f"SELECT {RECORD} FROM records WHERE kind = ? AND commit BETWEEN ? AND ? AND id IN (SELECT unnest(?::VARCHAR[])) "
+            "QUALIFY row_number() OVER (PARTITION BY id ORDER BY commit DESC) = 1 ORDER BY commit",
+            [kind, min(commits), max(commits), ids],
+        )
+        return [one for one in map(record, rows) if one.body.get("digest") in digests]
+
     def versions(self, principal: Principal, kind: str, id: str) -> Iterator[Record]:
         rows = self._rows(
             principal,

@@ -16,6 +16,7 @@ from twinwright.storage.duckdb_totals import totals_sql
 from twinwright.storage.layout import MASK_BITS, ReadingTable, Retraction, Selection
 from twinwright.storage.protocol import GOOD, REMOVED
 from twinwright.storage.query import Query, sightings_matter
+from twinwright.storage.record_text import DIGEST
 from twinwright.storage.rows import LIFETIME, RELATIONSHIP, RELATIONSHIP_ROW
 from twinwright.storage.totals import What
 
@@ -71,7 +72,12 @@ ALTER TABLE relationships ADD COLUMN changed_at BIGINT;
 """
 }  # from a format to the next; `DDL` is the oldest, so that a new store is made as an old one is brought up
 
-ADDED = """
+RECORD_DIGESTS = f"""
+SELECT kind, ('0x' || digest[:16])::UBIGINT AS head, id, commit
+FROM (SELECT kind, id, commit, regexp_extract(body, '{DIGEST}', 1) AS digest FROM records) WHERE digest <> ''
+"""  # where records are by the digests that they are looked up by: narrow enough to be scanned, which is how this engine looks up
+
+ADDED = f"""
 CREATE TABLE IF NOT EXISTS receipts (
     contract VARCHAR NOT NULL, key VARCHAR NOT NULL, digest VARCHAR NOT NULL, receipt VARCHAR NOT NULL, made_at BIGINT NOT NULL,
     PRIMARY KEY (contract, key));
@@ -87,6 +93,7 @@ CREATE TABLE IF NOT EXISTS checkpoints (consumer VARCHAR NOT NULL, twin INTEGER 
 CREATE TABLE IF NOT EXISTS kept_hours_through (contract VARCHAR PRIMARY KEY, through BIGINT NOT NULL);
 ALTER TABLE sealed ADD COLUMN IF NOT EXISTS days BIGINT DEFAULT 1;
 ALTER TABLE sealed ADD COLUMN IF NOT EXISTS twins BIGINT DEFAULT 0;
+CREATE TABLE IF NOT EXISTS record_digests AS {RECORD_DIGESTS};
 """  # since the format was fixed: a store that is older has none of it, and needs none to be read
 
 

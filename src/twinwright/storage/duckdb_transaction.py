@@ -17,7 +17,7 @@ from twinwright.storage.journal_files import JournalFiles
 from twinwright.storage.layout import Counts, DeadLetter, KeptReceipt, Lifetime, ReadingColumn, ReadingTable, Relationship, Retraction
 from twinwright.storage.log_line import LogLine, require_position, require_revision
 from twinwright.storage.protocol import CELL_SCHEMA, CHECKPOINT_SCHEMA, VALUE_SCHEMA
-from twinwright.storage.record_text import record_text
+from twinwright.storage.record_text import digest_head, record_text
 from twinwright.storage.rows import counts_row, letters_table
 
 
@@ -142,6 +142,10 @@ class DuckDBTransaction(LogLine):
         texts = [record_text(body) for body in bodies.values()]
         insert = "INSERT INTO records SELECT ?, unnest(?::VARCHAR[]), unnest(?::VARCHAR[]), ?, ?, ?"
         self._con.execute(insert, [kind, list(bodies), texts, self.commit, self.at, self._principal])
+        heads = {id: head for id, body in bodies.items() if (head := digest_head(body)) is not None}
+        if heads:
+            insert = "INSERT INTO record_digests SELECT ?, unnest(?::UBIGINT[]), unnest(?::VARCHAR[]), ?"
+            self._con.execute(insert, [kind, list(heads.values()), list(heads), self.commit])
 
     def create_reading_table(self, contract: str, source: str, revision: int, columns: Sequence[ReadingColumn]) -> ReadingTable:
         number = 1 + max((table.number for table in self.catalogue.tables), default=0)

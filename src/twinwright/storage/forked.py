@@ -286,6 +286,14 @@ class ForkedStore:
             return found
         return list({record.id: record for record in self._base.record_versions(principal, [kind], 0, self._at)}.values())
 
+    def records_of_digest(self, principal: Principal, kind: str, digests: Collection[str]) -> list[Record]:
+        theirs = [] if kind in self._apart else self._base.records_of_digest(principal, kind, digests)
+        if any(record.commit > self._at for record in theirs):
+            theirs = [record for record in self._base_records(principal, kind) if record.body.get("digest") in digests]
+        found = {record.id: record for record in theirs}
+        found |= {record.id: record for record in self._own.records_of_digest(principal, kind, digests)}
+        return sorted(found.values(), key=lambda record: record.commit)
+
     def get_record(self, principal: Principal, kind: str, id: str) -> Record:
         exact = list(self.versions(principal, kind, id))
         if exact:

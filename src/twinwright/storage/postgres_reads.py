@@ -293,6 +293,11 @@ class PostgresReads:
         rows = self._rows(principal, f"SELECT * FROM ({NEWEST_RECORD} WHERE kind = %s {OF_EACH}) AS newest ORDER BY commit", kind)
         return [record(row) for row in rows]
 
+    def records_of_digest(self, principal: Principal, kind: str, digests: Collection[str]) -> list[Record]:
+        newest = f"{NEWEST_RECORD} WHERE kind = %s AND {postgres_sql.RECORD_DIGEST} = ANY(%s::text[]) {OF_EACH}"
+        rows = self._rows(principal, f"SELECT * FROM ({newest}) AS newest ORDER BY commit", kind, list(digests))
+        return [record(row) for row in rows]
+
     def versions(self, principal: Principal, kind: str, id: str) -> Iterator[Record]:
         rows = self._rows(principal, f"SELECT {RECORD} FROM records WHERE kind = %s AND id = %s ORDER BY commit", kind, id)
         return iter([record(row) for row in rows])

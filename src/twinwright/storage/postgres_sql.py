@@ -17,6 +17,7 @@ from twinwright.storage import postgres_bulk
 from twinwright.storage.layout import MASK_BITS, ColumnType, ReadingTable, Retraction, Selection
 from twinwright.storage.protocol import BAD, GOOD, REMOVED
 from twinwright.storage.query import Query, sightings_matter
+from twinwright.storage.record_text import DIGEST
 from twinwright.storage.rows import LIFETIME, RELATIONSHIP, RELATIONSHIP_ROW
 from twinwright.storage.totals import What
 
@@ -27,6 +28,7 @@ _TEXT = 'text COLLATE "C"'
 _COUNTS = "received bigint NOT NULL, accepted bigint NOT NULL, duplicate bigint NOT NULL, dead_lettered bigint NOT NULL, " + (
     "late bigint NOT NULL, conflict bigint NOT NULL"
 )
+RECORD_DIGEST = f"substring(body from '{DIGEST}')"
 # Each is applied once, in order, and never changed afterwards: what a later version needs is one more at the end.
 MIGRATIONS: tuple[str, ...] = (
     f"""
@@ -99,6 +101,7 @@ CREATE INDEX ON records (commit);
     "PRIMARY KEY (consumer, twin, time));",
     postgres_bulk.MIGRATION,
     "ALTER TABLE sealed ADD COLUMN days bigint NOT NULL DEFAULT 1, ADD COLUMN twins bigint NOT NULL DEFAULT 0;",
+    f"CREATE INDEX ON records (kind, {RECORD_DIGEST});",
 )
 _TYPES: dict[ColumnType, str] = {"DOUBLE": "double precision", "BIGINT": "bigint", "BOOLEAN": "boolean", "VARCHAR": _TEXT}
 

@@ -4,15 +4,27 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 _MOST = 100_000  # values that are looked at here: what holds itself has no end
 _NO_FLOATS = frozenset({str, int, bool, type(None)})
+_DIGEST = re.compile("[0-9a-f]{64}")
 _quick = msgspec.json.Encoder(order="sorted").encode
 _strict = json.JSONEncoder(sort_keys=True, allow_nan=False).encode
+
+
+DIGEST: Final = '"digest": ?"([0-9a-f]{64})"'
+"""The expression that finds the digest that records are looked up by in the text of one: keys are sorted, and it is the first."""
+
+
+def digest_head(body: Mapping[str, Any]) -> int | None:
+    """The first 64 bits of the digest that a record is looked up by, where it has one."""
+    digest = body.get("digest")
+    return int(digest[:16], 16) if isinstance(digest, str) and _DIGEST.fullmatch(digest) else None
 
 
 def record_text(body: Mapping[str, Any]) -> str:

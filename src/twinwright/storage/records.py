@@ -40,6 +40,11 @@ class RecordStore(Protocol):
         """The newest version of each id of a kind, oldest commit first."""
         ...
 
+    def records_of_digest(self, principal: Principal, kind: str, digests: Collection[str]) -> list[Record]:
+        """The newest version of each id of a kind whose body has one of these under `digest`, oldest commit first: looked up, however many
+        records there are. A digest is 64 hexadecimal digits in small letters, the first of its name in the body with sorted keys."""
+        ...
+
     def versions(self, principal: Principal, kind: str, id: str) -> Iterator[Record]:
         """Every version of one id, oldest first."""
         ...

@@ -49,6 +49,7 @@ class Workspace:
     migration_texts: Mapping[str, str] = field(default_factory=dict)
     shadows: Mapping[str, Shadow] = field(default_factory=dict)
     shadow_texts: Mapping[str, str] = field(default_factory=dict)
+    amiss: Sequence[Problem] = ()  # what is wrong with scenarios that were left out
 
     @cached_property
     def digest(self) -> str:
@@ -75,6 +76,15 @@ def is_workspace(folder: Path) -> bool:
 
 def load_workspace(folder: Path) -> Workspace:
     """Raises WorkspaceError with every problem of the folder."""
+    found = read_workspace(folder)
+    if found.amiss:
+        raise WorkspaceError(found.amiss)
+    return found
+
+
+def read_workspace(folder: Path) -> Workspace:
+    """A folder whose scenarios need not be in order: those that are not are left out, and told in `amiss`. Raises WorkspaceError with every
+    problem of the folder where there is another."""
     problems = Problems()
     if not folder.is_dir():
         raise WorkspaceError([Problem("there is no such folder", "Make one with: twinwright init DIR", str(folder), code="missing")])
@@ -104,16 +114,16 @@ def load_workspace(folder: Path) -> Workspace:
     sinks = load_sinks()
     _check_plugins("sink", settings.sinks, lambda type: find_sink(type, sinks), toml, problems)
     models = _models(folder, ontology, problems)
-    scenarios = _scenarios(folder, models, graph, problems)
+    scenarios, amiss = _scenarios(folder, models, graph)
     shadow_texts = _texts(folder, "shadows", (".yaml", ".yml"), problems)
     shadows: dict[str, Shadow] = {}
     if ontology is not None and graph is not None:
         twins = {twin.id: twin.interface for twin in graph.twins.values()}
         shadows = compile_shadows(shadow_texts, models, ontology, twins, problems, lineages.migrated)
     if problems or ontology is None or graph is None:
-        raise WorkspaceError(problems.items)
+        raise WorkspaceError([*problems.items, *amiss])
     texts = (schema_texts, contract_texts, derived, derived_texts, lineages, migration_texts, shadows, shadow_texts)
-    return Workspace(folder, settings, ontology, graph, contracts, models, scenarios, *texts)
+    return Workspace(folder, settings, ontology, graph, contracts, models, scenarios, *texts, amiss=tuple(amiss))
 
 
 def _plant(ontology: Ontology, graph: Graph, lineages: Lineages) -> Plant:
@@ -239,18 +249,26 @@ def _models(folder: Path, ontology: Ontology | None, problems: Problems) -> dict
     return models
 
 
-def _scenarios(folder: Path, models: Mapping[str, ModelDefinition], graph: Graph | None, problems: Problems) -> dict[str, Scenario]:
+def _scenarios(folder: Path, models: Mapping[str, ModelDefinition], graph: Graph | None) -> tuple[dict[str, Scenario], list[Problem]]:
+    """Those that are in order, by name, and what is wrong with the others: a question that can't be asked stands in the way of no other."""
     scenarios: dict[str, Scenario] = {}
+    named: dict[str, str] = {}
+    amiss: list[Problem] = []
     for path in sorted((folder / "scenarios").glob("*.y*ml")):
+        problems = Problems()
         document = load(path, problems, name=str(path.relative_to(folder)))
         scenario = parse_scenario(document, problems, path.parent) if document else None
-        if document is None or scenario is None:
-            continue
-        if scenario.name in scenarios:
-            problems.add(document.problem(("name",), f"there is another scenario '{scenario.name}'", "Rename one", "duplicate_scenario"))
-        check_scenario_in(scenario, models, None if graph is None else graph.twins, document, problems)
-        scenarios[scenario.name] = scenario
-    return scenarios
+        if document is not None and scenario is not None:
+            if scenario.name in named:
+                message = f"there is another scenario '{scenario.name}', in {named[scenario.name]}"
+                problems.add(document.problem(("name",), message, "Rename one", "duplicate_scenario"))
+                scenarios.pop(scenario.name, None)
+            named.setdefault(scenario.name, document.file)
+            check_scenario_in(scenario, models, None if graph is None else graph.twins, document, problems)
+            if not problems:
+                scenarios[scenario.name] = scenario
+        amiss += problems.items
+    return scenarios, amiss
 
 
 def check_scenario_in(

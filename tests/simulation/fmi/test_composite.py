@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests.simulation.composites import exact, made, parsed, run
+from tests.simulation.fmi.conftest import EXAMPLES
 
 from twinwright.simulation.conformance import Case, ModelConformance
+from twinwright.simulation.fmi.build import build_fmu
 
 FMUS = """
 name: fmus
@@ -73,3 +75,26 @@ class TestFmus(ModelConformance):
             "warm: {model: heater.yaml}", "warm: {model: nan.yaml}"
         )
         return Case(made(text, files, self.folder), {"nan": made(bad, files, self.folder)}, samples=5)
+
+
+CRASHES, LEAKS = "if (!*state) __builtin_trap();", "*state = 0;"  # what deserialising does before it writes to the state
+
+
+@pytest.mark.parametrize("habit", [CRASHES, LEAKS])
+def test_a_cycle_is_iterated_whatever_deserialising_does_with_the_state_that_it_is_given(fmus: Path, tmp_path: Path, habit: str) -> None:
+    """Some write through a null pointer; some make a state each time, of which none may be left behind."""
+    plain = (EXAMPLES / "fmi2.c").read_text()
+    code = plain.replace("if (!*state) *state = malloc(sizeof(Model));\n  memcpy(*state, bytes", f"{habit}\n  MADE\n  memcpy(*state, bytes")
+    living = "static int living; static void *made(size_t n) { if (++living > 4) __builtin_trap(); return malloc(n); }\n"
+    code = code.replace("fmi2Status fmi2GetFMUstate", living + "fmi2Status fmi2GetFMUstate").replace(
+        "malloc(sizeof(Model))", "made(sizeof(Model))"
+    )
+    code = code.replace("MADE", "if (!*state) *state = made(sizeof(Model));").replace(
+        "free(*state);", "living -= *state != 0, free(*state);"
+    )
+    (tmp_path / "fmi2.c").write_text(code)
+    sources = [EXAMPLES / "lag" / "modelDescription2.xml", EXAMPLES / "lag" / "lag.c", tmp_path / "fmi2.c"]
+    build_fmu([*sources, EXAMPLES / "model.h", EXAMPLES / "stepping.h"], tmp_path / "lag2.fmu")
+    (tmp_path / "lag3.fmu").write_bytes((fmus / "lag3.fmu").read_bytes())
+    found = run(made(FMUS, {"heater.yaml": HEATER}, tmp_path))
+    assert found.outputs * [1, 0.001] == pytest.approx(exact(np.arange(5.0)), abs=0.02)

@@ -1,10 +1,10 @@
-"""The data that the stepping loops share with us, as C lays it out (see engine.c), and the numbers of types and functions."""
+"""The data that compiled code shares with us, as C lays it out (engine.h, whole_run.c), and the numbers of types and functions."""
 
 from __future__ import annotations
 
 import ctypes
 from collections.abc import Sequence
-from ctypes import POINTER, c_double, c_int32, c_int64, c_uint32, c_uint64, c_void_p
+from ctypes import POINTER, c_char_p, c_double, c_int32, c_int64, c_uint32, c_uint64, c_void_p
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,7 +17,7 @@ METHODS = {"euler": 0, "rk4": 1, "dopri5": 2}
  UPDATE_DISCRETE_STATES, ENTER_CONTINUOUS_MODE, ENTER_STEP_MODE, GET_REAL_STATUS, GET_BOOLEAN_STATUS, GET_STATUS,
  SET_INPUT, GET_OUTPUT) = range(17)  # fmt: skip
 
-# FMI type -> (number in engine.c, NumPy type); of 2.0 a Boolean and an Enumeration are 32-bit integers.
+# FMI type -> (number in engine.h, NumPy type); of 2.0 a Boolean and an Enumeration are 32-bit integers.
 TYPES: dict[str, tuple[int, Any]] = {
     "Float64": (0, np.float64), "Float32": (1, np.float32), "Int8": (2, np.int8), "UInt8": (3, np.uint8), "Int16": (4, np.int16),
     "UInt16": (5, np.uint16), "Int32": (6, np.int32), "UInt32": (7, np.uint32), "Int64": (8, np.int64), "UInt64": (9, np.uint64),
@@ -72,6 +72,31 @@ class Report(ctypes.Structure):
         *((name, c_int32) for name in ("code", "status", "function", "pad")),
         ("time", c_double),
         *((name, c_int64) for name in ("rows", "steps", "events", "rejected")),
+    )
+
+
+class Start(ctypes.Structure):
+    """A variable that is set before initialisation."""
+
+    _fields_ = (
+        ("reference", c_uint32),
+        ("pad", c_uint32),
+        ("n_values", c_uint64),
+        ("values", c_void_p),
+        ("function", c_void_p),
+    )
+
+
+class WholeRun(ctypes.Structure):
+    """How an instance is made, set, initialised and ended."""
+
+    _fields_ = (
+        *((name, c_int32) for name in ("exchange", "logging", "tolerance_known", "fatal")),
+        *((name, c_double) for name in ("tolerance", "start")),
+        *((name, c_char_p) for name in ("name", "token", "resources")),
+        ("functions", c_void_p * 6),
+        ("n_starts", c_uint64),
+        ("starts", POINTER(Start)),
     )
 
 

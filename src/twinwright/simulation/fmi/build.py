@@ -21,7 +21,7 @@ from twinwright.simulation.fmi.read import parse_description
 
 FLAGS = ("-O2", "-fPIC", "-shared", "-w")
 _OWN_FLAGS = ("-fvisibility=hidden",)  # what FMI names is exported by our declarations; other sources may bring some that do not
-_LANGUAGE = {".c": "-std=gnu99", ".cc": "-std=c++14", ".cpp": "-std=c++14", ".cxx": "-std=c++14"}
+LANGUAGE = {".c": "-std=gnu99", ".cc": "-std=c++14", ".cpp": "-std=c++14", ".cxx": "-std=c++14"}
 _HEADERS = (".h", ".hpp", ".inc")
 
 
@@ -36,7 +36,7 @@ def compile_sources(folder: Path, sources: SourceList, major: int, target: Path,
         if identifier:
             command.append(f"-DMODEL_IDENTIFIER={identifier}")
         suffixes = {Path(name).suffix for name in sources.files}
-        command += [_LANGUAGE[".c"]] if suffixes <= {".c"} else []
+        command += [LANGUAGE[".c"]] if suffixes <= {".c"} else []
         libraries = [] if suffixes <= {".c"} else ["-lstdc++"]
         compile_shared([*command, *(str(folder / name) for name in sources.files), *libraries], target)
 
@@ -92,7 +92,7 @@ class _Files:
     def add(self, path: Path) -> None:
         if path.suffix == ".xml" and path.name != "buildDescription.xml":
             self.xml.append(path)
-        elif path.suffix in _LANGUAGE:
+        elif path.suffix in LANGUAGE:
             self.code.append(path)
         elif path.suffix in _HEADERS:
             self.headers.append(path)

@@ -1,61 +1,17 @@
 /* The inner loops over an FMU: co-simulation and model exchange of FMI 2.0 and 3.0, many samples per call.
  *
  * Inputs are interpolated and outputs recorded inside. The life of an instance (instantiate, initialise, save, free) is
- * not here but in instance.py, which gives this loop the addresses of the functions. python_engine.py has the same
+ * not here but in instance.py, which gives this loop the addresses of the functions, and in whole_run.c. python_engine.py has the same
  * arithmetic in the same order, for machines without a compiler; compiled without contraction both give the same bytes.
  *
  * Methods: forward Euler, classical Runge-Kutta, and Dormand-Prince 5(4) with its continuous extension of order four.
  * E. Hairer, S. P. Norsett, G. Wanner, Solving Ordinary Differential Equations I, 2nd ed., II.1, II.4, II.5, II.6. */
+#include "engine.h"
 #include <math.h>
 #include <stdarg.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum { OK = 0, FAILED = 1, TERMINATED = 2, DISCARDED = 3, ENDLESS_EVENTS = 4, TOO_SMALL_STEP = 5, NOT_FINITE = 6 };
-enum { FLOAT64, FLOAT32, INT8, UINT8, INT16, UINT16, INT32, UINT32, INT64, UINT64, BOOLEAN };
-enum { HOLD_ZERO, HOLD_LINEAR, HOLD_NEXT };
-enum { EULER, RK4, DOPRI5 };
-enum {
-  DO_STEP, SET_TIME, SET_STATES, GET_DERIVATIVES, GET_INDICATORS, GET_STATES, GET_NOMINALS, COMPLETED_STEP, ENTER_EVENT_MODE,
-  UPDATE_DISCRETE_STATES, ENTER_CONTINUOUS_MODE, ENTER_STEP_MODE, GET_REAL_STATUS, GET_BOOLEAN_STATUS, GET_STATUS, SET_INPUT, GET_OUTPUT
-};
-
-typedef int (*Set2)(void *, const uint32_t *, size_t, const void *);
-typedef int (*Set3)(void *, const uint32_t *, size_t, const void *, size_t);
-typedef int (*Get2)(void *, const uint32_t *, size_t, void *);
-typedef int (*Get3)(void *, const uint32_t *, size_t, void *, size_t);
-
-/* Variables of one type: `references` are set or got in one call; value v belongs to column `columns[v]` of a row,
- * and where that is -1 it keeps what is in the buffer, or is not recorded. `direct`: doubles that lie in a row as the FMU takes
- * them, from this column on, so that nothing has to be copied; -1 where they don't. */
-typedef struct {
-  int32_t type, discrete, direct, pad;
-  uint64_t n_references, n_values;
-  const uint32_t *references;
-  const int32_t *columns;
-  void *buffer, *function;
-} Group;
-
-typedef struct {
-  int32_t version, n_inputs, n_outputs, input_columns, output_columns, method;
-  int32_t substeps, variable_step, event_mode, completed_step, nx, nz;
-  double max_step, rtol, h, next_event; /* h: the step to try next, 0 for none; next_event: infinity for none */
-  void *instance;
-  void *functions[15];
-  const Group *inputs, *outputs;
-  const int32_t *holds;    /* of each input column */
-  double *last;            /* the inputs that were last set */
-  double *x, *z, *nominal; /* states, indicators and nominals now */
-  double *work;            /* 13 nx + 2 nz */
-} Engine;
-
-typedef struct {
-  int32_t code, status, function, pad;
-  double time;
-  int64_t rows, steps, events, rejected;
-} Report;
 
 typedef struct {
   int needed, terminate, nominals_changed, values_changed, time_defined;
@@ -190,8 +146,6 @@ static inline __attribute__((always_inline)) int get_outputs(const Engine *e, in
 
 /* --- co-simulation ------------------------------------------------------------------------------------------- */
 
-static int update_discrete_states(Engine *e, int *nominals, int *values, Report *report, double t);
-
 static int call(const Engine *e, int function, Report *report, double t) {
   int status = ((int (*)(void *))e->functions[function])(e->instance);
   return status > 1 ? fail(report, FAILED, status, function, t) : OK;
@@ -244,7 +198,7 @@ static inline __attribute__((always_inline)) int stepped3(Engine *e, int status,
   if (told->event && e->event_mode) {
     int nominals, values;
     report->events++;
-    if (call(e, ENTER_EVENT_MODE, report, *t) || update_discrete_states(e, &nominals, &values, report, *t)) return report->code;
+    if (call(e, ENTER_EVENT_MODE, report, *t) || tw_update_discrete_states(e, &nominals, &values, report, *t)) return report->code;
     return call(e, ENTER_STEP_MODE, report, *t);
   }
   return OK;
@@ -381,7 +335,7 @@ int tw_cosimulate(Engine *e, const double *times, int64_t n, const double *input
 
 /* --- model exchange ------------------------------------------------------------------------------------------ */
 
-static int update_discrete_states(Engine *e, int *nominals, int *values, Report *report, double t) {
+int tw_update_discrete_states(Engine *e, int *nominals, int *values, Report *report, double t) {
   *nominals = *values = 0;
   for (int iteration = 0; iteration < 1000; iteration++) {
     EventInfo info = {0, 0, 0, 0, 0, 0.0};
@@ -501,7 +455,7 @@ static int after_event(Engine *e, const Interval *in, int all_inputs, double t, 
   report->events++;
   if (call(e, ENTER_EVENT_MODE, report, t)) return report->code;
   if (all_inputs && set_inputs(e, in->row, in->next, (t - in->begin) / in->span, 1, 0, report, t)) return report->code;
-  if (update_discrete_states(e, &nominals, &values, report, t) || call(e, ENTER_CONTINUOUS_MODE, report, t)) return report->code;
+  if (tw_update_discrete_states(e, &nominals, &values, report, t) || call(e, ENTER_CONTINUOUS_MODE, report, t)) return report->code;
   if (values && array_call(e, GET_STATES, e->x, e->nx, report, t)) return report->code;
   if (nominals && array_call(e, GET_NOMINALS, e->nominal, e->nx, report, t)) return report->code;
   for (int j = 0; nominals && j < e->nx; j++) e->nominal[j] = e->nominal[j] == 0.0 ? 1.0 : fabs(e->nominal[j]);

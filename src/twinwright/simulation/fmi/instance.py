@@ -9,7 +9,6 @@ import ctypes
 import math
 from collections.abc import Callable, Sequence
 from ctypes import POINTER, byref, c_char_p, c_double, c_int, c_size_t, c_uint8, c_uint32, c_void_p
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -126,18 +125,27 @@ class Instance:
         return bytes(data)[: size.value]
 
     def restore(self, data: bytes) -> None:
-        """Put the instance into a state that `save` gave, of this or another instance."""
+        """Put the instance into a state that `save` gave, of this or another instance.
+
+        Some FMUs write through whatever pointer they are given, and crash where it is null: so they get a state that they have made.
+        Of one that answers with another state it is known from then on that it makes its own, and a null is what it has to be given:
+        else each would be left behind.
+        """
         spelling = "FMUstate" if self.major == 2 else "FMUState"
         name = "DeSerializeFMUstate" if self.major == 2 else "DeserializeFMUState"
         state = c_void_p()
-        self.call(name, (c_char_p, c_size_t, c_void_p), data, len(data), byref(state))
+        if not self.library.makes_states:
+            self.call(f"Get{spelling}", (c_void_p,), byref(state))
+        given = state.value
         try:
+            self.call(name, (c_char_p, c_size_t, c_void_p), data, len(data), byref(state))
+            self.library.makes_states = state.value != given
             self.call(f"Set{spelling}", (c_void_p,), state)
         finally:
             self.function(f"Free{spelling}", c_void_p, c_void_p)(self.handle, byref(state))
 
-    def instantiate(self, resources: Path, *, logging: bool, event_mode: bool) -> None:
-        """`resources` is the absolute path of that folder."""
+    def instantiate(self, resources: bytes, *, logging: bool, event_mode: bool) -> None:
+        """`resources` is what `resources_for` says of that folder."""
         raise NotImplementedError
 
     def enter_initialization(self, start: float, stop: float | None, tolerance: float | None) -> None:
@@ -163,12 +171,11 @@ class Instance2(Instance):
 
     major = 2
 
-    def instantiate(self, resources: Path, *, logging: bool, event_mode: bool) -> None:  # noqa: ARG002 -- of 3.0
+    def instantiate(self, resources: bytes, *, logging: bool, event_mode: bool) -> None:  # noqa: ARG002 -- of 3.0
         make = self.function("Instantiate", c_char_p, c_int, c_char_p, c_char_p, c_void_p, c_int, c_int, result=c_void_p)
         kind = 0 if self.interface.kind == "me" else 1
-        uri = _uri(resources)
         name, token = self.description.name.encode(), self.description.token.encode()
-        self._made("Instantiate", make(name, kind, token, uri, self.loops.callbacks2(), 0, int(logging)))
+        self._made("Instantiate", make(name, kind, token, resources, self.loops.callbacks2(), 0, int(logging)))
 
     def enter_initialization(self, start: float, stop: float | None, tolerance: float | None) -> None:  # noqa: ARG002 -- see setup
         self.call("EnterInitializationMode")
@@ -185,18 +192,17 @@ class Instance3(Instance):
 
     major = 3
 
-    def instantiate(self, resources: Path, *, logging: bool, event_mode: bool) -> None:
+    def instantiate(self, resources: bytes, *, logging: bool, event_mode: bool) -> None:
         name, token = self.description.name.encode(), self.description.token.encode()
-        path = f"{resources}/".encode()
         common = (c_char_p, c_char_p, c_char_p, c_uint8, c_uint8)
         if self.interface.kind == "me":
             make = self.function("InstantiateModelExchange", *common, c_void_p, c_void_p, result=c_void_p)
-            self._made("InstantiateModelExchange", make(name, token, path, 0, int(logging), None, self.loops.logger3()))
+            self._made("InstantiateModelExchange", make(name, token, resources, 0, int(logging), None, self.loops.logger3()))
             return
         more = (c_uint8, c_uint8, c_void_p, c_size_t, c_void_p, c_void_p, c_void_p)
         make = self.function("InstantiateCoSimulation", *common, *more, result=c_void_p)
         events = int(event_mode)
-        handle = make(name, token, path, 0, int(logging), events, events, None, 0, None, self.loops.logger3(), None)
+        handle = make(name, token, resources, 0, int(logging), events, events, None, 0, None, self.loops.logger3(), None)
         self._made("InstantiateCoSimulation", handle)
 
     def enter_initialization(self, start: float, stop: float | None, tolerance: float | None) -> None:
@@ -238,9 +244,9 @@ def update_discrete_states(instance: Instance, time: float) -> float:
     raise ModelError("raised", f"events follow each other without end at t = {time:g} s", remedy="Look for a condition that undoes itself")
 
 
-@lru_cache(maxsize=8)
-def _uri(path: Path) -> bytes:
-    return path.as_uri().encode()
+def resources_for(folder: Path, major: int) -> bytes:
+    """An absolute folder as a version of FMI names it: a URI in 2.0, a path that ends in a separator in 3.0."""
+    return (folder.as_uri() if major == 2 else f"{folder}/").encode()
 
 
 class _EventInfo(ctypes.Structure):

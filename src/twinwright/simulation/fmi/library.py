@@ -44,6 +44,7 @@ class Library:
 
     def __init__(self, path: Path, description: ModelDescription, interface: Interface) -> None:
         self.path = path
+        self.makes_states = False  # where it is known that to deserialise a state makes one; see Instance.restore
         self.dependencies: list[tuple[Path, ctypes.CDLL]] = []
         libc = ctypes.CDLL(None)
         libc.setlinebuf(ctypes.c_void_p.in_dll(libc, "stdout"))  # what it prints is in the log, though it crashes
@@ -114,11 +115,11 @@ def find_library(archive: Archive, folder: Path, description: ModelDescription, 
         return folder / name
     sources = source_list(archive, description, interface)
     if sources is not None:
-        from twinwright.simulation.fmi.build import compile_sources
+        from twinwright.simulation.fmi.compiled_sources import compile_once
 
         target = folder / "binaries" / host_platforms()[0] / f"{interface.identifier}.so"
         try:
-            compile_sources(folder, sources, description.major, target, None if description.major == 3 else interface.identifier)
+            compile_once(archive.body, folder, sources, description.major, target, None if description.major == 3 else interface.identifier)
         except OSError as error:
             raise ModelError(
                 "refused", f"it has no binary for {own_platform()}, and its sources: {error}", remedy="Export it with one"

@@ -1,4 +1,4 @@
-"""The compiled stepping loops: engine.c, compiled with the machine's C compiler at first use and kept in a cache folder."""
+"""The compiled stepping loops and whole runs, made with the machine's C compiler at first use and kept in a cache folder."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from twinwright.simulation.fmi.abi import Engine, Group, Loops, Report
+from twinwright.simulation.fmi.abi import Engine, Group, Loops, Report, Start, WholeRun
 
 FLAGS = ("-O2", "-std=c99", "-fPIC", "-shared", "-ffp-contract=off", "-fno-math-errno")
+_SOURCES, _HEADER = ("engine.c", "whole_run.c"), "engine.h"
 _COMPILE_SECONDS = 300.0  # some tools bring all of their solvers as sources
 
 
@@ -36,20 +37,23 @@ def loops() -> Loops:
 
 
 class NativeLoops:
-    """engine.c."""
+    """engine.c and whole_run.c."""
 
     compiled = True
     warning: str | None = None
 
     def __init__(self, library: ctypes.CDLL) -> None:
-        library.tw_layout.restype = c_uint64
-        ours = ctypes.sizeof(Engine) * 1_000_000 + ctypes.sizeof(Group) * 1000 + ctypes.sizeof(Report)
-        if library.tw_layout() != ours:
+        library.tw_layout.restype = library.tw_run_layout.restype = c_uint64
+        loop = ctypes.sizeof(Engine) * 1_000_000 + ctypes.sizeof(Group) * 1000 + ctypes.sizeof(Report)
+        whole = ctypes.sizeof(WholeRun) * 1000 + ctypes.sizeof(Start)
+        if (library.tw_layout(), library.tw_run_layout()) != (loop, whole):
             raise ValueError("the compiled loops lay data out otherwise")
         for name in ("tw_cosimulate", "tw_exchange"):
             getattr(library, name).argtypes = [c_void_p, c_void_p, c_int64, c_void_p, c_void_p, c_void_p]
         library.tw_inputs.argtypes = [c_void_p, c_double, c_void_p, c_void_p, c_void_p]
         library.tw_outputs.argtypes = [c_void_p, c_double, c_void_p, c_void_p]
+        library.tw_whole_run.argtypes = [c_void_p, c_void_p, c_void_p, c_int64, c_void_p, c_void_p]
+        library.tw_end_run.argtypes = [c_void_p, c_void_p]
         library.tw_callbacks2.restype = library.tw_log3.restype = c_void_p
         library.tw_last_message.restype = c_void_p
         self.library = library
@@ -114,7 +118,7 @@ def compile_shared(command: list[str], target: Path) -> None:
 
 
 def cache_folder() -> Path:
-    """Where compiled loops are kept: our own below the user's cache, else below the temporary folder; nobody else's."""
+    """Where compiled code is kept: our own below the user's cache, else below the temporary folder; nobody else's."""
     home = os.environ.get("XDG_CACHE_HOME") or str(Path(os.environ.get("HOME") or pwd.getpwuid(os.getuid()).pw_dir) / ".cache")
     for folder in (Path(home) / "twinwright", Path(tempfile.gettempdir()) / f"twinwright-{os.getuid()}"):
         try:
@@ -128,12 +132,12 @@ def cache_folder() -> Path:
 
 
 def _library() -> ctypes.CDLL:
-    source = resources.files(__package__).joinpath("engine.c").read_bytes()
-    key = hashlib.sha256(b"\0".join([source, *(flag.encode() for flag in FLAGS), sys.platform.encode(), os.uname().machine.encode()]))
-    target = cache_folder() / f"fmu-engine-{key.hexdigest()[:32]}.so"
+    bodies = {name: resources.files(__package__).joinpath(name).read_bytes() for name in (*_SOURCES, _HEADER)}
+    parts = [*bodies.values(), *(flag.encode() for flag in FLAGS), sys.platform.encode(), os.uname().machine.encode()]
+    target = cache_folder() / f"fmu-engine-{hashlib.sha256(bytes(1).join(parts)).hexdigest()[:32]}.so"
     if not target.exists():
         with tempfile.TemporaryDirectory(prefix="twinwright-") as folder:
-            path = Path(folder) / "engine.c"
-            path.write_bytes(source)
-            compile_shared([compiler(), *FLAGS, str(path)], target)
+            for name, body in bodies.items():
+                (Path(folder) / name).write_bytes(body)
+            compile_shared([compiler(), *FLAGS, *(str(Path(folder) / name) for name in _SOURCES)], target)
     return ctypes.CDLL(str(target))

@@ -15,7 +15,7 @@ from twinwright.simulation.fmi import abi
 from twinwright.simulation.fmi.abi import Loops, Report
 from twinwright.simulation.fmi.archive import open_archive
 from twinwright.simulation.fmi.description import Interface, Kind, ModelDescription, Variable
-from twinwright.simulation.fmi.instance import FATAL, Instance, Instance2, Instance3, update_discrete_states
+from twinwright.simulation.fmi.instance import FATAL, Instance, Instance2, Instance3, resources_for, update_discrete_states
 from twinwright.simulation.fmi.layout import FUNCTIONS, Column, Layout, Settings
 from twinwright.simulation.fmi.library import Library, choose, find_library
 from twinwright.simulation.fmi.native import loops as all_loops
@@ -40,8 +40,9 @@ class Unit:
             part = folder.with_name(folder.name + ".part")
             archive.unpack(part)
             part.rename(folder)
-        self._resources = (folder / "resources").absolute()
-        self._resources.mkdir(exist_ok=True)
+        named = (folder / "resources").absolute()
+        named.mkdir(exist_ok=True)
+        self.resources = resources_for(named, self.description.major)
         path = find_library(archive, folder, self.description, self.interface)
         self.library = Library(path, self.description, self.interface)
         self.loops = loops or all_loops()
@@ -82,7 +83,7 @@ class Unit:
                 continue
             return instance
         made = (Instance2 if self.description.major == 2 else Instance3)(self.library, self.description, self.interface, self.loops)
-        made.instantiate(self._resources, logging=settings.logging, event_mode=settings.event_mode)
+        made.instantiate(self.resources, logging=settings.logging, event_mode=settings.event_mode)
         _living[self.library.path] = [*(one for one in _living.get(self.library.path, ()) if one.handle), made]
         return made
 
@@ -96,6 +97,17 @@ class Unit:
             instance.free()
             return
         self.idle.append(instance)
+
+    def left_layout(self, inputs: Sequence[Column], outputs: Sequence[Column], settings: Settings) -> Layout | None:
+        """What a session with these columns has left, for another."""
+        at = next((at for at, one in enumerate(self.layouts) if one.fits(inputs, outputs, settings)), None)
+        return None if at is None else self.layouts.pop(at)
+
+    def address(self, name: str) -> int:
+        """Where a function is, named without `fmi2` or `fmi3`. Raises ModelError (`refused`)."""
+        if name not in self.library.functions:
+            raise ModelError("refused", f"the FMU has no function fmi{self.description.major}{name}")
+        return self.library.functions[name]
 
     def check_setting(self, name: str) -> Variable:
         """The variable that a start value may be given to. Raises ModelError (`refused`)."""
@@ -188,12 +200,10 @@ class Session:
     def bind(self) -> None:
         """Lay out what the loop needs, or take what a session before this one has left."""
         unit, columns = self.unit, (self.inputs, self.outputs, self.settings)
-        at = next((at for at, one in enumerate(unit.layouts) if one.fits(*columns)), None) if not self.sizes else None
-        if at is None:
+        layout = unit.left_layout(*columns) if not self.sizes else None
+        if layout is None:
             asked = (unit.description, unit.interface, unit.library.functions)
             layout = Layout(*asked, *columns, sizes=self.sizes, start_of=self.get_values)
-        else:
-            layout = unit.layouts.pop(at)
         layout.begin(self.instance.handle)
         self.layout, self.engine = layout, layout.engine
         self.x, self.z, self.nominal, self.last = layout.x, layout.z, layout.nominal, layout.last

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -32,8 +32,9 @@ from twinwright.simulation.declaration import (
 from twinwright.simulation.definition import ModelDefinition
 from twinwright.simulation.fmi.abi import METHODS
 from twinwright.simulation.fmi.binding import Bound, complete, dependencies, settable, setting
-from twinwright.simulation.protocol import Advance, Capabilities, Floats, ModelError, State
+from twinwright.simulation.protocol import Advance, Capabilities, Floats, ModelError, State, Trajectory
 from twinwright.simulation.trajectory import check_finite, initial_state
+from twinwright.units import Affine
 
 _VARIABLE = Field(default=None, description="the FMU's variable, such as pump.w or u[2]; its own name unless given")
 MAX_LIVE = 4  # instances that are kept at the end of a run because they can't be saved
@@ -134,6 +135,8 @@ class FmuModel:
         self._to_ports = [one.to_port for one in shown] if any((one.factor, one.offset) != (1.0, 0.0) for one in shown) else []
         self._last: tuple[Any, ...] = (None, None, None, None)
         self.live: OrderedDict[str, Any] = OrderedDict()
+        self._again: _Again | None = None
+        self._is_known = False  # whether there is a quick way, as soon as a session has ended
         self.warnings = (self.unit.loops.warning,) if self.unit.loops.warning else ()
         exchange = self.unit.interface.kind == "me"
         equal = not exchange and not self.unit.interface.has("canHandleVariableCommunicationStepSize")
@@ -148,7 +151,8 @@ class FmuModel:
     def refresh(self) -> bool:
         """See SimulationModel."""
         self.live.clear()
-        return bool(self.unit.refresh())
+        ended = self._again is None or self._again.runs.end()
+        return bool(self.unit.refresh()) and ended
 
     def _settings(self) -> Any:
         from twinwright.simulation.fmi.layout import Settings
@@ -169,20 +173,36 @@ class FmuModel:
     def initial(self, parameters: Mapping[str, float], states: Mapping[str, float], time: float = 0.0) -> State:
         state = initial_state(self.definition, parameters, states, time)
         values = self.definition.defaults() | dict(parameters)
-        starts: dict[str, list[Any]] = {name: list(one) for name, one in self.fixed.items()}
-        for bound, value in zip(self.bindings["states"], state.values, strict=True):
-            self._put(starts, bound, float(value))
-        for bound in self.bindings["parameters"]:
-            self._put(starts, bound, values[bound.port])
-        return replace(state, opaque=_encode(float(time), starts, None, ""))
+        return replace(state, opaque=_encode(float(time), self._starts(values, state.values), None, ""))
 
-    def _put(self, starts: dict[str, list[Any]], bound: Bound, value: float) -> None:
-        variable = self.unit.description.by_name[bound.variable]
-        if bound.variable not in starts:
-            given, size = list(variable.start or (0,)), self.unit.description.size(variable)
-            starts[bound.variable] = given * size if len(given) == 1 else given
-        number = bound.to_fmu(value)
-        starts[bound.variable][bound.element] = number if variable.type.startswith("Float") else round(number)
+    def _starts(self, parameters: Mapping[str, float], states: Floats) -> dict[str, list[Any]]:
+        """What is set before initialisation, by variable."""
+        starts: dict[str, list[Any]] = {name: list(one) for name, one in self.fixed.items()}
+        given = [*zip(self.bindings["states"], states.tolist(), strict=True)]
+        given += [(bound, parameters[bound.port]) for bound in self.bindings["parameters"]]
+        for bound, value in given:
+            variable = self.unit.description.by_name[bound.variable]
+            if bound.variable not in starts:
+                first, size = list(variable.start or (0,)), self.unit.description.size(variable)
+                starts[bound.variable] = first * size if len(first) == 1 else first
+            number = bound.to_fmu(value)
+            starts[bound.variable][bound.element] = number if variable.type.startswith("Float") else round(number)
+        return starts
+
+    def run_again(self, parameters: Mapping[str, float], states: Mapping[str, float], times: Floats, inputs: Floats) -> Trajectory | None:
+        """See RunsAgain."""
+        if not self._is_known:
+            self._is_known, self._again = True, _Again.of(self)
+        again = self._again
+        if again is None or parameters.keys() != again.names or times[0] != 0.0:
+            return None
+        given = initial_state(self.definition, parameters, states, 0.0).values.tolist() if self.bindings["states"] else []
+        given += [parameters[one.port] for one in self.bindings["parameters"]]
+        for (values, element, convert), value in zip(again.places, given, strict=True):
+            values[element] = convert(value)
+        numbers = np.empty((times.size, len(self.outputs)))
+        again.runs.run(*self._as_fmu(times, inputs, again=True), numbers)
+        return self._trajectory(numbers, times)
 
     def advance(self, state: State, times: Floats, inputs: Floats) -> Advance:
         return self._advanced(state, times, inputs, keep=True)
@@ -199,17 +219,22 @@ class FmuModel:
         numbers[0] = session.now(float(at[0]))
         if at.size > 1:
             session.advance(at, rows, numbers)
-        values = _converted(numbers, self._to_ports) if self._to_ports else numbers
-        count = len(self.bindings["outputs"])
-        outputs, states = np.ascontiguousarray(values[:, :count]), np.ascontiguousarray(values[:, count:])
-        check_finite("output", [one.name for one in self.definition.outputs], times, outputs)
-        check_finite("state", [one.name for one in self.definition.states], times, states)
+        outputs, states = self._trajectory(numbers, times)
         if not keep:
             session.close()
             return Advance(State(float(times[-1]), states[-1].copy(), state.parameters), outputs, states)
         token = "" if self.unit.can_save else hashlib.sha256(state.opaque + at.tobytes() + rows.tobytes()).hexdigest()
         opaque = _encode(begun, starts, self._keep(session, token), token)
         return Advance(State(float(times[-1]), states[-1].copy(), state.parameters, opaque), outputs, states)
+
+    def _trajectory(self, numbers: Floats, times: Floats) -> Trajectory:
+        """What the FMU gave as outputs and states. Raises ModelError (`nan`)."""
+        values = _converted(numbers, self._to_ports) if self._to_ports else numbers
+        count = len(self.bindings["outputs"])
+        outputs, states = np.ascontiguousarray(values[:, :count]), np.ascontiguousarray(values[:, count:])
+        check_finite("output", [one.name for one in self.definition.outputs], times, outputs)
+        check_finite("state", [one.name for one in self.definition.states], times, states)
+        return outputs, states
 
     def _as_fmu(self, times: Floats, inputs: Floats, *, again: bool) -> tuple[Floats, Floats]:
         """Times and inputs as the FMU takes them. `again`: they are of a whole run, as most runs of a process have them, and are known
@@ -249,6 +274,37 @@ class FmuModel:
         while len(self.live) > MAX_LIVE:
             self.live.popitem(last=False)[1].close()
         return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Again:
+    """How runs that follow another in one process are begun: where each state and parameter goes, and by which conversion."""
+
+    runs: Any
+    names: frozenset[str]
+    places: list[tuple[Any, int, Callable[[float], float | int]]]
+
+    @classmethod
+    def of(cls, model: FmuModel) -> _Again | None:
+        """None where only sessions will do."""
+        from twinwright.simulation.fmi.whole_run import WholeRuns
+
+        states = np.zeros(len(model.bindings["states"]))
+        starts, begin = model._starts(model.definition.defaults(), states), float(model.options["start_time"])
+        try:
+            runs = WholeRuns(model.unit, model.inputs, model.outputs, model.settings, starts, begin)
+        except ModelError:
+            return None
+        places: list[tuple[Any, int, Callable[[float], float | int]]] = []
+        for one in (*model.bindings["states"], *model.bindings["parameters"]):
+            is_float = model.unit.description.by_name[one.variable].type.startswith("Float")
+            convert = Affine(one.factor, one.offset).apply
+            places.append((runs.values[one.variable], one.element, convert if is_float else _rounding(convert)))
+        return cls(runs, frozenset(model.definition.defaults()), places)
+
+
+def _rounding(convert: Callable[[float], float]) -> Callable[[float], int]:
+    return lambda value: round(convert(value))
 
 
 def _converted(values: Floats, conversions: Sequence[Callable[[Any], Any]]) -> Floats:
