@@ -57,7 +57,14 @@ def test_a_write_is_seen_by_the_query_that_its_token_is_given_to(client):
 def test_relationships_and_joins_need_no_anchor(client):
     found = value(client, "SELECT A, R FROM DIGITALTWINS A JOIN B RELATED A.feeds R")
     assert [(one["A"]["$dtId"], one["R"]["$targetId"]) for one in found] == [("pump-1", "pump-2")]
-    assert value(client, "SELECT * FROM RELATIONSHIPS")[0]["$relationshipId"] == "r1"
+
+
+def test_a_relationship_is_shown_as_it_is_read(client, platform):
+    whole = platform.relationships()
+    assert value(client, "SELECT * FROM RELATIONSHIPS") == whole
+    assert value(client, "SELECT R, R.$etag FROM RELATIONSHIPS R")[0] == {"R": whole[0], "$etag": whole[0]["$etag"]}
+    error = ask(client, "SELECT * FROM RELATIONSHIPS R WHERE R.$etag = 'x'").json()["error"]
+    assert "It can be selected" in error["message"]
 
 
 def test_the_past_is_that_of_state(client, platform):

@@ -78,7 +78,9 @@ def _content(graphs: Graphs) -> dict[str, Any]:
         for row in cursor.fetchall():
             held = {columns.get(name, name): value for name, value in zip(names, row, strict=True) if value is not None}
             twins.append(sorted(held.items(), key=str))
-        sql = "SELECT e, s, t, edge_names.id, edges.id, props FROM edges JOIN edge_names ON edge_names.name = edges.name"
+        sql = (
+            "SELECT e, s, t, edge_names.id, edges.id, props, changed_at, commit FROM edges JOIN edge_names ON edge_names.name = edges.name"
+        )
         edges = {row[0]: row[1:] for row in reader.execute(sql).fetchall()}
         numbers = [row[0] for row in reader.execute("SELECT n FROM twins").fetchall()]
         found = {}

@@ -222,7 +222,7 @@ def relations_of(pattern: Pattern, used: set[str]) -> Relations:
 
 
 def _link_source(link: Link, whole: bool) -> str:
-    rest = ", x.s, x.t, x.name, x.id, x.props" if whole else ""
+    rest = ", x.s, x.t, x.name, x.id, x.props, x.changed_at, x.commit" if whole else ""
     if link.edge is None:
         return f"given_met_{link.sql} AS {link.sql}"
     if link.met is not None:

@@ -22,7 +22,7 @@ MOST_ITEMS = 100
 class Column:
     """A column of the answer: a value (`kinds` of the columns of SQL that hold it, from `first` on), or a document.
 
-    `steps` lead to a part of the document of a twin; `unit` is that of numbers.
+    `steps` lead to a part of the document; `unit` is that of numbers.
     """
 
     name: str
@@ -182,13 +182,14 @@ class _Selecting:
         """Whether it is a document, or a part of one that only the document has."""
         found = self.scope.find(node)
         if isinstance(found.owner, Edge):
-            if found.steps:
+            if found.steps not in ((), ("$etag",)):
                 return False
             self.used.add(found.owner.sql)
             owner = found.owner.sql
-            self.columns.append(Column(name, "edge", len(self.selected)))
+            self.columns.append(Column(name, "edge", len(self.selected), steps=found.steps))
             ends = [f"(SELECT id FROM twins WHERE twins.n = {owner}.{end})" for end in ("s", "t")]
             self.selected += [f"{owner}.id", *ends, f"(SELECT id FROM edge_names n WHERE n.name = {owner}.name)", f"{owner}.props"]
+            self.selected += [f"{owner}.changed_at", f"{owner}.commit"]
             return True
         steps = found.steps
         part = steps in (("$etag",), ("$lastUpdateTime",)) or (steps[:1] == ("$metadata",) and steps != ("$metadata", "$model"))

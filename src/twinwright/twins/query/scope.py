@@ -11,7 +11,7 @@ from twinwright.twins.query.forms import Forms, Parameters
 from twinwright.twins.query.projection import Shape
 from twinwright.twins.query.tree import Node, Query
 
-_RELATIONSHIP_FIELDS = ("$relationshipId", "$sourceId", "$targetId", "$relationshipName")
+_RELATIONSHIP_FIELDS = ("$relationshipId", "$sourceId", "$targetId", "$relationshipName", "$etag")
 _TWIN_FIELDS = ("$dtId", "$metadata", "$etag", "$lanes")
 _SQL_TYPES: dict[Kind, str] = {"number": "DOUBLE", "boolean": "BOOLEAN", "text": "VARCHAR", "object": "VARCHAR", "array": "VARCHAR"}
 
@@ -197,6 +197,8 @@ class Scope:
         if len(steps) == 1 and steps[0] in fields:
             return Forms({"text": fields[steps[0]]}, names=(owner.sql,))
         places = self.catalogue.relationship_places(owner.names, steps)
+        if steps == ("$etag",):
+            self.query.fail(node.at, "'$etag' can't be computed with", "It can be selected")
         if not places:
             known = [*_RELATIONSHIP_FIELDS, *self.catalogue.relationship_properties(owner.names)]
             if steps[0].startswith("$"):

@@ -7,7 +7,7 @@ import json
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
@@ -20,7 +20,9 @@ import pyarrow as pa
 from twinwright.clock import from_iso
 from twinwright.errors import TooLargeError, UsageError
 from twinwright.governance.principals import Principal
+from twinwright.storage.layout import Relationship
 from twinwright.storage.protocol import Store
+from twinwright.twins.documents import relationship_document
 from twinwright.twins.query.adjacency import Adjacency, Ints
 from twinwright.twins.query.kept import Graphs
 from twinwright.twins.query.parser import parse
@@ -170,18 +172,11 @@ class QueryService:
 def _cell(column: Column, row: tuple[Any, ...], documents: Mapping[int, dict[str, Any]]) -> Iterator[tuple[str, Any]]:
     """The column's name and value; nothing where the row has none."""
     if column.what == "twin":
-        value: Any = documents.get(row[column.first])
-        for step in column.steps:
-            value = value.get(step) if isinstance(value, dict) else None
+        value = _part(documents.get(row[column.first]), column.steps)
     elif column.what == "edge":
-        id, source, target, name, properties = row[column.first : column.first + 5]
-        value = {
-            "$relationshipId": id,
-            "$sourceId": source,
-            "$targetId": target,
-            "$relationshipName": name,
-            **msgspec.json.decode(properties),
-        }
+        id, source, target, name, properties, changed_at, commit = row[column.first : column.first + 7]
+        edge = Relationship(source, id, name, target, msgspec.json.decode(properties), changed_at=changed_at, commit=commit)
+        value = _part(relationship_document(edge), column.steps)
     else:
         value = None
         for kind, found in zip(column.kinds, row[column.first :], strict=False):
@@ -190,6 +185,12 @@ def _cell(column: Column, row: tuple[Any, ...], documents: Mapping[int, dict[str
                 break
     if value is not None:
         yield column.name, value
+
+
+def _part(document: Any, steps: Sequence[str]) -> Any:
+    for step in steps:
+        document = document.get(step) if isinstance(document, dict) else None
+    return document
 
 
 def _parsed(text: str) -> Any:
