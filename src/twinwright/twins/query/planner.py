@@ -102,13 +102,25 @@ def plan(query: Query, catalogue: Catalogue, shape: Shape) -> Plan:
             query.fail(node.at, "an aggregate in a condition", "WHERE looks at rows before they are aggregated")
         if node.op == "call" and node.value == "IS_OF_MODEL":
             twins, dtmi, exact = compiler.of_model(node)
+            scope.named.setdefault(twins.alias, catalogue.numbers[dtmi])
             models = catalogue.subtypes(dtmi, exact=exact)
             scope.narrowed[twins.alias] = scope.narrowed.get(twins.alias, models) & models
+        if node.op == "compare" and node.value == "=":
+            _name_model(node.args, scope)
     conditions = []
     for node in wanted:
         sql = compiler.condition(node)
         conditions.append(Condition(sql, frozenset(compiler.forms(node).names), node))
     return _Selecting(query, scope, pattern, compiler, conditions).plan()
+
+
+def _name_model(args: Sequence[Node], scope: Scope) -> None:
+    """`T.$metadata.$model = 'dtmi:...'`, either way round."""
+    for one, other in (args, args[::-1]):
+        if one.op == "ref" and tuple(one.value[-2:]) == ("$metadata", "$model") and other.op == "literal":
+            found = scope.find(one)
+            if isinstance(found.owner, Twins) and other.value in scope.catalogue.numbers:
+                scope.named.setdefault(found.owner.alias, scope.catalogue.numbers[other.value])
 
 
 class _Selecting:

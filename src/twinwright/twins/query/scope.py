@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from twinwright import units
 from twinwright.storage.layout import LANES, ColumnType, Lane
 from twinwright.twins.query.catalogue import Catalogue, Kind, Place, nearest
 from twinwright.twins.query.forms import Forms, Parameters
@@ -52,6 +53,7 @@ class Scope:
         self.edges: dict[str, Edge] = {}
         self.lanes: set[Lane] = set()
         self.narrowed: dict[str, frozenset[int]] = {}
+        self.named: dict[str, int] = {}  # the interface as which the twins of an alias are asked for
 
     # --- aliases -----------------------------------------------------------------------------------------------------
 
@@ -118,7 +120,7 @@ class Scope:
         places = [place for place in self.catalogue.places(steps) if place.model in wanted]
         if not places:
             self._misspelt(node, owner, steps, wanted)
-        return self._of_places(owner, lane, places)
+        return self._of_places(owner, lane, steps, places)
 
     def _lane(self, node: Node, steps: tuple[str, ...]) -> tuple[Lane, tuple[str, ...]]:
         if len(steps) < 3 or steps[1] not in LANES:
@@ -143,7 +145,7 @@ class Scope:
                 self.query.fail(node.at, what, nearest(step, [*known, *(one for one in beside if one[0] != "(")]))
         self.query.fail(node.at, f"nothing is called '{'.'.join(steps)}'", "Name a property of the interface")
 
-    def _of_places(self, owner: Twins, lane: Lane, places: list[Place]) -> Forms:
+    def _of_places(self, owner: Twins, lane: Lane, steps: tuple[str, ...], places: list[Place]) -> Forms:
         sql: dict[Kind, str] = {}
         kinds: dict[Kind, list[Place]] = {}
         for place in places:
@@ -152,14 +154,29 @@ class Scope:
             if kind != "component":
                 sql[kind] = self._column(owner, lane, kind, mine, several=len(kinds) > 1)
         measured: dict[str | None, set[int]] = {}
-        for place in kinds.get("number", []):
-            measured.setdefault(place.unit, set()).add(place.model)
+        if "number" in kinds:
+            told = self.catalogue.told_in(steps, kinds["number"], self.named.get(owner.alias))
+            sql["number"] = self._told(owner, sql["number"], kinds["number"], told)
+            for place in kinds["number"]:
+                measured.setdefault(told[place.model], set()).add(place.model)
         always = f"({owner.sql}.m IN ({_listed({p.model for p in kinds['component']})}))" if "component" in kinds else ""
         if always:
             sql["object"] = sql.get("object", "NULL::VARCHAR")
         one = len(measured) == 1
         found = tuple((unit, None if one else frozenset(models)) for unit, models in measured.items())
         return Forms(sql, found, f"{owner.sql}.m", always=always, names=(owner.sql,))
+
+    def _told(self, owner: Twins, sql: str, places: list[Place], told: Mapping[int, str | None]) -> str:
+        """Numbers in the units in which they are told, where those are not of the twins' own interfaces."""
+        others: dict[tuple[str | None, str | None], set[int]] = {}
+        for place in places:
+            if place.unit != told[place.model]:
+                others.setdefault((place.unit, told[place.model]), set()).add(place.model)
+        cases = [
+            f"WHEN {owner.sql}.m IN ({_listed(models)}) THEN {units.converter(own, unit).sql(f'({sql})::DOUBLE')}"
+            for (own, unit), models in others.items()
+        ]
+        return f"(CASE {' '.join(cases)} ELSE {sql} END)" if cases else sql
 
     def _column(self, owner: Twins, lane: Lane, kind: Kind, places: list[Place], *, several: bool) -> str:
         parts = []
