@@ -73,7 +73,8 @@ def _check_target(draft: Draft, source: str, target: str, declared: Declared) ->
         raise TargetTwinNotFoundError(f"there is no twin '{target[:128]}' to lead to", where='$["$targetId"]', remedy="Make it first")
     if target == source:
         raise OperationNotAllowedError(f"'{declared.name}' would lead from '{source}' to itself", remedy="Lead it to another twin")
-    if declared.target is not None and not draft.world.ontology.is_subtype(life.interface, declared.target):
+    world = draft.world  # a twin that was moved to another version is of the older one too
+    if declared.target is not None and not world.evolution.lineages.is_of(life.interface, declared.target, world.ontology):
         what = f"'{declared.name}' must lead to {declared.target}, and '{target}' is a {life.interface}"
         raise InvalidRelationshipError(what, where='$["$targetId"]', remedy="Lead it to another twin")
 
