@@ -47,6 +47,28 @@ def test_a_page_goes_on_from_its_token_and_says_what_it_cost(client):
     assert rest["continuationToken"] is None
 
 
+ORDERS = ("", " ORDER BY T.pressure DESC", " ORDER BY T.drive, T.pressure")
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_what_comes_and_goes_between_pages_moves_nothing_that_stays(client, order):
+    twin = {"$metadata": {"$model": "dtmi:test:Pump;1"}}
+    ids = [f"page-{number}" for number in range(7)]
+    for number, id in enumerate(ids):
+        assert client.put(f"/digitaltwins/{id}", json={**twin, **({"pressure": number // 2} if number % 3 else {})}).status_code == 200
+    text = f"SELECT T.$dtId FROM DIGITALTWINS T WHERE STARTSWITH(T.$dtId, 'page'){order}"
+    whole, found, token = [one["$dtId"] for one in value(client, text)], [], None
+    while len(found) < 7 and (token or not found):
+        body = {"query": text, "continuationToken": token}
+        page = client.post("/query", json=body, headers={"max-items-per-page": "2"}).json()
+        found += [one["$dtId"] for one in page["value"]]
+        token = page["continuationToken"]
+        assert client.delete(f"/digitaltwins/{found[0] if len(found) == 2 else found[-1]}").status_code in (204, 404)
+    assert found == whole
+    for id in ids:
+        client.delete(f"/digitaltwins/{id}")
+
+
 def test_a_write_is_seen_by_the_query_that_its_token_is_given_to(client):
     value(client, PRESSURES)
     for step in range(3):

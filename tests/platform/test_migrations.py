@@ -172,7 +172,7 @@ def test_old_and_new_are_both_right_before_and_after_and_back(tmp_path: Path) ->
         moved = platform.graph_diff("1970-01-01T00:00:01Z", event_time=True, kind="twin")["value"][0]["properties"]
         assert moved["$model"] == {"before": OLD, "after": NEW} and moved["motor/speed"] == {"before": 60.0, "after": 120.0}
         assert platform.query(f"SELECT T FROM DIGITALTWINS T WHERE IS_OF_MODEL(T, '{OLD}', exact)")["value"] == []
-        assert platform.query("SELECT T.temperature FROM DIGITALTWINS T WHERE T.temperature > 0")["value"] == []  # in another unit now
+        assert platform.query("SELECT T.temperature AS k FROM DIGITALTWINS T WHERE T.temperature > 302.5")["value"] == [{"k": 303.0}]
     assert {one["$metadata"]["$model"] for one in platform.state()["value"]} == {NEW}
 
     with_migration(folder, MIGRATION + "share: 0\n")  # back, while the old version is kept
@@ -374,6 +374,31 @@ def test_an_apply_that_is_stopped_half_way_has_done_nothing_and_is_done_again(tm
     push_old(platform, 2)
     platform.apply()
     assert values(platform, "temp") == [27.85, 28.85]
+    platform.close()
+
+
+def _feeding(unit: str) -> dict[str, Any]:
+    length = {"@type": ["Property", "Length"], "name": "length", "schema": "double", "unit": unit}
+    return {"@type": "Relationship", "name": "feeds", "target": OLD, "properties": [length]}
+
+
+def test_relationships_lead_to_twins_of_either_version(tmp_path: Path) -> None:
+    write(old_plant(tmp_path), {"schema/pump.json": interface(OLD, *V1, _feeding("metre"))})
+    platform = LocalPlatform.open(tmp_path)
+    platform.apply()
+    platform.put_relationship("p0", "before", {"$targetId": "p1", "$relationshipName": "feeds", "length": 1.0})
+    motor = interface("dtmi:test:Motor;1", number("speed", "AngularVelocity", "revolutionPerMinute"))
+    files = {"schema/motor.json": motor, "migrations/pump-2.yaml": MIGRATION}
+    write(tmp_path, {**files, "schema/pump2.json": interface(NEW, *V2, _feeding("centimetre"))})
+    with pytest.raises(WorkspaceError, match="'length' of 'feeds' is in cm and no longer in m"):
+        platform.apply()
+    write(tmp_path, {"schema/pump2.json": interface(NEW, *V2, _feeding("metre"))})
+    platform.apply()
+    assert {one["$metadata"]["$model"] for one in platform.state()["value"]} == {NEW}
+    platform.put_relationship("p1", "after", {"$targetId": "p2", "$relationshipName": "feeds", "length": 2.0})
+    platform.patch_relationship("p0", "before", [{"op": "replace", "path": "/length", "value": 3.0}])
+    text = "SELECT B.$dtId AS id FROM DIGITALTWINS A JOIN B RELATED A.feeds R WHERE A.$dtId = 'p0' AND R.length > 250 cm"
+    assert platform.query(text)["value"] == [{"id": "p1"}]
     platform.close()
 
 

@@ -32,11 +32,11 @@ def _interface(dtmi: str, *contents: dict[str, Any], **more: Any) -> dict[str, A
     return {"@context": contexts, "@id": dtmi, "@type": "Interface", "contents": list(contents), **more}
 
 
-_FEEDS = {
-    "@type": "Relationship",
-    "name": "feeds",
-    "properties": [_property("weight", "double"), _property("note", "string"), _property("open", "boolean")],
-}
+def _feeds(unit: str) -> dict[str, Any]:
+    own = [_property("weight", "double"), _property("note", "string"), _property("open", "boolean")]
+    return {"@type": "Relationship", "name": "feeds", "properties": [*own, _property("length", "double", "Length", unit)]}
+
+
 _INFO = {
     "@type": "Object",
     "fields": [
@@ -58,7 +58,7 @@ ONTOLOGY = schema.load(
             _property("info", _INFO),
             _property("labels", _LABELS),
             {"@type": "Component", "name": "motor", "schema": MOTOR},
-            _FEEDS,
+            _feeds("metre"),
             {"@type": "Relationship", "name": "contains", "target": BASE},
         ),
         _interface(SPECIAL, _property("extra", "double"), extends=BASE),
@@ -67,7 +67,7 @@ ONTOLOGY = schema.load(
             _property("name", "integer"),
             _property("temp", "double", "Temperature", "degreeFahrenheit"),
             _property("order", "string"),
-            _FEEDS,
+            _feeds("centimetre"),
         ),
     ]
 )

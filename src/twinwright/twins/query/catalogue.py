@@ -206,16 +206,17 @@ class Catalogue:
         return frozenset(number for number, _ in self._relationships.get(name, ()))
 
     def relationship_places(self, names: Iterable[str], steps: tuple[str, ...]) -> list[Place]:
-        """Where a name leads in the properties of relationships; `inside` is the whole way into their JSON."""
-        found: dict[Place, None] = {}
+        """Where a name leads in the properties of relationships, by their own name (`path`) and the interface that they begin at; `inside`
+        is the whole way into their JSON."""
+        found = []
         for name in names:
-            for _, one in self._relationships.get(name, ()):
+            for number, one in self._relationships.get(name, ()):
                 for declared in one.properties:
                     place = self._within(declared.schema, steps[1:], declared.unit) if declared.name == steps[0] else None
                     if place is not None:
                         whole = isinstance(place[2], Primitive) and place[2].name in _WHOLE
-                        found[Place(-1, "", steps, place[0], place[1], True, whole)] = None
-        return list(found)
+                        found.append(Place(number, name, steps, place[0], place[1], True, whole))
+        return found
 
     def relationship_properties(self, names: Iterable[str]) -> list[str]:
         return list(dict.fromkeys(p.name for name in names for _, one in self._relationships.get(name, ()) for p in one.properties))

@@ -225,8 +225,19 @@ class Scope:
         for kind in dict.fromkeys(place.kind for place in places):
             mine = [place for place in places if place.kind == kind]
             sql[kind] = self._inside(f"{owner.sql}.props", kind, steps, True, all(place.whole for place in mine))
-        measured = tuple(dict.fromkeys((place.unit, None) for place in places if place.kind == "number"))
-        return Forms(sql, measured[:1], names=(owner.sql,))
+        measured: dict[str | None, set[int]] = {}
+        for place in places:
+            if place.kind == "number":
+                measured.setdefault(place.unit, set()).add(self._declaration(place))
+        one = len(measured) == 1
+        found = tuple((unit, None if one else frozenset(which)) for unit, which in measured.items())
+        which = f"((SELECT m FROM twins WHERE twins.n = {owner.sql}.s)::BIGINT * {len(self.shape.names)} + {owner.sql}.name)"
+        return Forms(sql, found, which, names=(owner.sql,))
+
+    def _declaration(self, place: Place) -> int:
+        """Which relationship of which interface has a property: in one number. One that no twin has yet is none of them."""
+        name = self.shape.names.get(place.path)
+        return -1 if name is None else place.model * len(self.shape.names) + name
 
 
 def _listed(numbers: Iterable[int]) -> str:
