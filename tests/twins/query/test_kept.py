@@ -45,7 +45,7 @@ def _write(platform: LocalPlatform, clock: ManualClock, drawn: random.Random) ->
     clock.advance(drawn.choice([1, SECOND]))
     twin, other = drawn.choice(TWINS), drawn.choice(TWINS)
     try:
-        match drawn.randrange(9):
+        match drawn.randrange(10):
             case 0:
                 platform.put_twin(twin, pump(mode=drawn.choice(["on", "off"]), count=drawn.randrange(3)))
             case 1:
@@ -62,6 +62,9 @@ def _write(platform: LocalPlatform, clock: ManualClock, drawn: random.Random) ->
                 send(platform, twin, clock.now(), float(drawn.randrange(3)))
             case 7:
                 platform.update(f"SELECT T FROM DIGITALTWINS T WHERE T.$dtId = '{twin}'", delete=True, with_relationships=True)
+            case 9:  # consumers of the log remember how far they are
+                with platform.session.store.transaction(SYSTEM, drawn.choice(["sink", "webhook", "shadow", "simulated"])) as transaction:
+                    transaction.move_position("sinks/*", f"s{platform.session.store.last_commit(SYSTEM)}", 0, 1)
             case 8:
                 platform.patch_twin(twin, [{"op": "add", "path": "/p", "value": float(drawn.randrange(9))}])
     except TwinwrightError:
@@ -176,3 +179,17 @@ def test_a_reader_sees_the_relationships_of_when_it_began(plant: Any) -> None:
         assert reader.execute("SELECT id FROM edges WHERE e = ?", [int(step[1]) + 1]).fetchall() == [("e",)]
     with graphs.read(SYSTEM, [], None, None) as (_, shape, _reader):
         assert list(_steps(shape, number, "out", None)) == []
+
+
+def test_what_is_in_memory_stays_while_consumers_of_the_log_go_on(plant: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    platform, clock = plant
+    platform.put_twin("a", pump(count=1))
+    platform.state("a")
+    platform.query(QUERY)
+    monkeypatch.setattr(GraphSource, "load_graph", _no_load(GraphSource.load_graph, platform))
+    monkeypatch.setattr(platform.session.state.api, "forget", lambda: pytest.fail("the values of clients are read anew"))
+    for kind in ("sink", "webhook", "shadow", "simulated", "shadow-switch", "expire-history"):
+        with platform.session.store.transaction(SYSTEM, kind) as transaction:
+            transaction.move_position("sinks/*", kind, 0, 1)
+        assert platform.state("a")["count"] == 1
+        platform.query(QUERY)

@@ -14,7 +14,7 @@ import numpy as np
 from twinwright.governance.principals import SYSTEM, Principal
 from twinwright.storage.layout import Lane
 from twinwright.storage.protocol import Store
-from twinwright.twins.api_cells import WRITES
+from twinwright.twins.api_cells import WRITES, is_quiet
 from twinwright.twins.evolution import UNCHANGED, Evolution
 from twinwright.twins.query.adjacency import Adjacency
 from twinwright.twins.query.catalogue import Catalogue
@@ -22,8 +22,6 @@ from twinwright.twins.query.projection import Projection, Shape
 from twinwright.twins.query.source import GraphSource
 from twinwright.twins.state import StateCache
 
-# Commits of these kinds change no twin and no relationship; what one of WRITES changes is taken in; after any other the graph is read anew.
-QUIET: Final = frozenset({"ingest", "replay", "retry", "derived", "materialise", "expire", "clock"})
 _MOST_PAST: Final = 4
 _ALL: Final = 0.3  # past this share of twins touched, all values are read anew
 _NONE: Final = np.zeros(0, np.int32)
@@ -92,9 +90,10 @@ class Graphs:
         return graph
 
     def _kinds(self, last: int) -> set[str]:
-        """Of the commits since that may have changed twins and relationships."""
+        """Of the commits since that may have changed twins and relationships: what one of WRITES changed is taken in, after any other the
+        graph is read anew."""
         kinds = {commit.kind for commit in self._store.commits(SYSTEM, first=self._commit + 1, last=last)}
-        return {kind for kind in kinds if kind not in QUIET and not kind.startswith("record:")}
+        return {kind for kind in kinds if not is_quiet(kind)}
 
     def _load(self) -> None:
         graph = Projection(self.catalogue) if self._present is None else self._present
