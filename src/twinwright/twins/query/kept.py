@@ -6,6 +6,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Final
 
 import duckdb
@@ -28,6 +29,15 @@ _NONE: Final = np.zeros(0, np.int32)
 _EMPTY: Final = Shape({}, {}, 0, Adjacency(_NONE, _NONE, _NONE))
 
 
+@dataclass(slots=True)
+class _Past:
+    """A graph as of an event time or as known at a commit, with some lanes; right through a commit."""
+
+    graph: Projection
+    lanes: set[Lane] = field(default_factory=set)
+    commit: int = 0
+
+
 class Graphs:
     """For one set of applied interfaces. Reading the present first takes in what was committed since the last time."""
 
@@ -38,7 +48,7 @@ class Graphs:
         self._lanes: set[Lane] = set()
         self._commit = -1
         self._whole = True  # no relationship lacks a twin at an end
-        self._past: OrderedDict[tuple[int | None, int | None, int], tuple[Projection, set[Lane]]] = OrderedDict()
+        self._past: OrderedDict[tuple[int | None, int | None], _Past] = OrderedDict()
         self._lock = threading.RLock()
 
     @property
@@ -49,7 +59,7 @@ class Graphs:
     def close(self) -> None:
         """Give the memory back."""
         with self._lock:
-            for projection in [self._present, *(one for one, _ in self._past.values())]:
+            for projection in [self._present, *(one.graph for one in self._past.values())]:
                 if projection is not None:
                     projection.close()
             self._present, self._commit = None, -1
@@ -126,16 +136,31 @@ class Graphs:
     # --- then --------------------------------------------------------------------------------------------------------
 
     def _then(self, principal: Principal, lanes: Collection[Lane], as_of: int | None, known_at: int | None) -> Projection:
-        key = (as_of, known_at, self._store.last_commit(SYSTEM))  # later commits correct the past
-        if key not in self._past:
-            graph = Projection(self.catalogue)
-            self._source.load_graph(principal, graph, as_of=as_of, known_at=known_at)
-            self._past[key] = graph, set()
+        key, last = (as_of, known_at), self._store.last_commit(SYSTEM)
+        held = self._past.get(key)
+        if held is None or (known_at is None and not self._is_as_it_was(as_of, held.commit, last)):
+            held = self._past[key] = _Past(Projection(self.catalogue))
+            self._source.load_graph(principal, held.graph, as_of=as_of, known_at=known_at)
             while len(self._past) > _MOST_PAST:
                 self._past.popitem(last=False)  # readers that are at it keep it until they are done
+        held.commit = last
         self._past.move_to_end(key)
-        graph, held = self._past[key]
-        for lane in set(lanes) - held:
-            graph.put(lane, self._source.past(principal, lane, as_of=as_of, known_at=known_at, as_then=True), None)
-            held.add(lane)
-        return graph
+        for lane in set(lanes) - held.lanes:
+            held.graph.put(lane, self._source.past(principal, lane, as_of=as_of, known_at=known_at, as_then=True), None)
+            held.lanes.add(lane)
+        return held.graph
+
+    def _is_as_it_was(self, as_of: int | None, after: int, last: int) -> bool:
+        """Whether the commits after one, through another, say nothing of an event time: most telemetry is of later ones."""
+        if after == last or as_of is None:
+            return after == last
+        kinds = {commit.kind for commit in self._store.commits(SYSTEM, first=after + 1, last=last) if not is_quiet(commit.kind)}
+        if not kinds <= {WRITES}:
+            return False
+        times = self._store.touched(SYSTEM, after, last)["time"].to_numpy()
+        if len(times) and int(times.min()) <= as_of:
+            return False
+        lives = self._store.lifetime_versions(SYSTEM, after, last) if kinds else []
+        edges = self._store.relationship_versions(SYSTEM, after, last) if kinds else []
+        changed = [life.changed_at for life in lives if life.commit > after] + [edge.changed_at for edge in edges if edge.commit > after]
+        return all(at is not None and at > as_of for at in changed)
