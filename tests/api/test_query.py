@@ -10,7 +10,9 @@ from fastapi.testclient import TestClient
 from tests.api.conftest import reading
 
 from twinwright.api import answers
+from twinwright.platform import querying
 from twinwright.platform.local import LocalPlatform
+from twinwright.twins.reads import TwinReads
 
 PRESSURES = "SELECT T.$dtId AS id, T.pressure AS p FROM DIGITALTWINS T WHERE IS_DEFINED(T.pressure)"
 
@@ -36,6 +38,21 @@ def push(client: TestClient, body: bytes) -> int:
 def test_documents_are_those_of_state(client, platform):
     documents = value(client, "SELECT * FROM DIGITALTWINS")
     assert {one["$dtId"]: one["$etag"] for one in documents} == {one["$dtId"]: one["$etag"] for one in platform.state()["value"]}
+
+
+def test_documents_of_some_twins_are_read_without_the_others(client, platform, monkeypatch):
+    read, held = TwinReads._documents, []
+    monkeypatch.setattr(querying, "_ONE_BY_ONE", 0)
+    monkeypatch.setattr(
+        TwinReads, "_documents", lambda self, principal, lives, *a, **k: held.append(lives) or read(self, principal, lives, *a, **k)
+    )
+    at = "2026-03-01T08:02:00Z"
+    for options, text in (({}, ""), ({"as_of": at}, f" AS OF '{at}'")):
+        (shown,) = value(client, f"SELECT * FROM DIGITALTWINS T WHERE T.$dtId IN ['pump-1', 'nobody']{text}")
+        assert [[life.twin for life in lives] for lives in held] == [["pump-1"]]
+        expected = platform.state("pump-1", **options)
+        assert {**shown, "$metadata": 0} == {**expected, "$metadata": 0}
+        held.clear()
 
 
 def test_a_page_goes_on_from_its_token_and_says_what_it_cost(client):

@@ -271,6 +271,12 @@ def test_numbers_of_a_query_are_in_one_unit_while_twins_are_moved(tmp_path: Path
         with_migration(tmp_path, MIGRATION + f"share: {share}\n")
         platform.apply()
         assert _numbers(platform) == before
+    every = "SELECT T FROM DIGITALTWINS T"
+    with pytest.raises(UsageError, match="'pressure' of some of the twins is in bar, of others in kPa"):
+        platform.update(every, set={"pressure": 2})
+    assert platform.update(every, set={"pressure": "2 bar"})["changed"] == len(TWINS)
+    told = platform.query("SELECT T.pressure AS v FROM DIGITALTWINS T")["value"]
+    assert [one["v"] for one in told] == pytest.approx([2.0] * len(TWINS))
     platform.close()
 
 

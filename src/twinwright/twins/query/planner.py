@@ -22,7 +22,7 @@ MOST_ITEMS = 100
 class Column:
     """A column of the answer: a value (`kinds` of the columns of SQL that hold it, from `first` on), or a document.
 
-    `steps` lead to a part of the document; `unit` is that of numbers.
+    `steps` lead to a part of the document; `unit` is that of numbers, where they all have one.
     """
 
     name: str
@@ -200,11 +200,15 @@ class _Selecting:
             self.query.fail(item.at, f"'{name}' can't be selected", "Select the twin, or one of its properties")
         self.used.update(forms.names)
         kinds = tuple(forms.sql)
-        self.columns.append(Column(name, "value", len(self.selected), kinds, unit=forms.unit))
+        self.columns.append(Column(name, "value", len(self.selected), kinds, unit=self._unit(forms)))
         self.selected += self._texts(forms)
 
+    def _unit(self, forms: Forms) -> str | None:
+        """In which numbers are selected; None: each in its own."""
+        return forms.unit if all(one == forms.units[0][0] for one, _ in forms.units) else None
+
     def _texts(self, forms: Forms) -> list[str]:
-        unit = forms.unit if all(one == forms.units[0][0] for one, _ in forms.units) else None
+        unit = self._unit(forms)
         return [forms.number(unit) if kind == "number" and unit is not None else sql for kind, sql in forms.sql.items()] or ["NULL"]
 
     def _document(self, node: Node, name: str) -> bool:

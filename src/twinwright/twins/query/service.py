@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 import duckdb
@@ -42,12 +42,13 @@ Documents = Callable[[list[str], int | None, int | None], Mapping[str, dict[str,
 @dataclass(frozen=True, slots=True)
 class Answer:
     """A page: `value` are its rows, `continuation` asks for the next (None: there is none), `charge` is what it took in milliseconds.
-    `columns` are the names that a row may have; none where each is a document."""
+    `columns` are the names that a row may have, none where each is a document, and `units` those of numbers by column."""
 
     value: list[dict[str, Any]]
     continuation: str | None
     charge: float
     columns: tuple[str, ...] = ()
+    units: Mapping[str, str] = field(default_factory=dict)
 
 
 class _Seen(NamedTuple):
@@ -96,7 +97,8 @@ class QueryService:
         value = self._shown(plan_, rows[:left], as_of, known_at, seen.graph)
         columns = () if plan_.whole else tuple(column.name for column in plan_.columns)
         token = _token(query, seen_rows + left, rows[left - 1][len(plan_.selected) :], version) if more else None
-        return Answer(value, token, _spent(started), columns)
+        units = {column.name: column.unit for column in plan_.columns if column.unit is not None}
+        return Answer(value, token, _spent(started), columns, units)
 
     def twin_ids(self, principal: Principal, text: str, *, now: int, most: int) -> list[str]:
         """The ids of the twins that a query selects, in its order, each once.
