@@ -112,8 +112,8 @@ class LocalGraph:
                 edges = list(self.session.edges.outgoing(twin).values())
             edges.sort(key=lambda edge: edge.id)
         else:
-            edges = self.session.store.relationships(self.principal, as_of=time, known_at=commit)
-        return [relationship_document(edge) for edge in edges if twin in (None, edge.source)]
+            edges = self.session.store.relationships(self.principal, source=twin, as_of=time, known_at=commit)
+        return [relationship_document(edge) for edge in edges]
 
     def moment(self, as_of: str | None, known_at: str | int | None) -> tuple[int | None, int | None]:
         """An event time and a commit number. Raises UsageError."""

@@ -23,6 +23,7 @@ from twinwright.twins.graph.bodies import CODE, Body
 from twinwright.twins.graph.conditions import etag_of, require_match, require_none_match
 from twinwright.twins.graph.draft import Draft
 from twinwright.twins.graph.json_patch import apply_patch, parse_patch
+from twinwright.twins.registry import nearest_id
 
 _OWN: Final = ("$relationshipId", "$sourceId", "$targetId", "$relationshipName", "$etag", "$metadata")
 
@@ -112,8 +113,8 @@ def the_edge(draft: Draft, source: str, id: str) -> Relationship:
 
 def no_relationship(source: str, id: str, known: Mapping[str, object]) -> RelationshipNotFoundError:
     """Naming the nearest there is."""
-    near = get_close_matches(id, list(known)[:5_000], 1)
-    remedy = f"Did you mean '{near[0]}'?" if near else "List them: GET /digitaltwins/ID/relationships"
+    near = nearest_id(id, known)
+    remedy = f"Did you mean '{near}'?" if near else "List them: GET /digitaltwins/ID/relationships"
     return RelationshipNotFoundError(f"'{source}' has no relationship '{id[:128]}'", remedy=remedy)
 
 
