@@ -46,7 +46,7 @@ class Graph:
         called, empty = pa.array(np.char.add("r", np.arange(count).astype(str))), pa.repeat(pa.scalar("{}"), count)
         self.projection.load_graph(
             pa.table([pa.array(numbers), ids, pa.array(zeros)], schema=TWIN_SCHEMA),
-            pa.table([*ends, names, called, empty], schema=EDGE_SCHEMA),
+            pa.table([*ends, names, called, empty, pa.nulls(count, pa.int64()), pa.repeat(1, count)], schema=EDGE_SCHEMA),
             ["feeds"],
         )
         nothing = {"int": pa.nulls(twins, pa.int64()), "txt": pa.nulls(twins, pa.string()), "unit": pa.nulls(twins, pa.string())}

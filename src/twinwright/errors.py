@@ -9,6 +9,8 @@
     │   ├── UnitError               unknown unit, or of the wrong dimension
     │   ├── ExpressionError         a text in the expression language that can't be read, or whose parts don't fit
     │   ├── QueryError              a query that can't be read, names what is not there, or is past a limit
+    │   │   └── QueryTimeoutError   one that took too long
+    │   ├── ContinuationError       a continuation token of a query that is none of ours
     │   ├── NotFoundError           no such twin, path, contract, run ...         HTTP 404
     │   ├── TooLargeError           past a stated limit                           HTTP 413
     │   ├── UnsupportedMediaError   a content type nobody here reads              HTTP 415
@@ -160,6 +162,18 @@ class QueryError(UsageError):
         column = position - (text.rfind("\n", 0, position) + 1) + 1
         super().__init__(what, where=f"query, line {line}, column {column}", remedy=remedy)
         self.position = position
+
+
+class QueryTimeoutError(QueryError):
+    """A query that took too long."""
+
+    code = "TimeoutError"
+
+
+class ContinuationError(UsageError):
+    """A continuation token of a query that is none of ours."""
+
+    code = "BadRequest"
 
 
 class NotFoundError(UsageError):

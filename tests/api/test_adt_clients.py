@@ -308,7 +308,15 @@ def test_a_file_is_imported_and_all_is_deleted(tmp_path: Path) -> None:
     client = DigitalTwinsClient(up.url, credential, connection_verify=up.said["certificate"])
     jobs = client._client.import_jobs  # the client of twins has no methods for them
     asked = {"inputBlobUri": "plant.ndjson", "outputBlobUri": "told.ndjson"}
-    for refused in ({"inputBlobUri": "../secret", "outputBlobUri": "x"}, {"inputBlobUri": ".twinwright/token", "outputBlobUri": "x"}, {}):
+    there = {"inputBlobUri": "plant.ndjson"}
+    outputs = [{**there, "outputBlobUri": one} for one in ("plant.ndjson", "twinwright.toml", "models/x.py", "none/x", "other.txt")]
+    (tmp_path / "other.txt").write_text("mine")
+    for refused in (
+        *outputs,
+        {"inputBlobUri": "../secret", "outputBlobUri": "x"},
+        {"inputBlobUri": ".twinwright/token", "outputBlobUri": "x"},
+        {},
+    ):
         with pytest.raises(HttpResponseError) as wrong:
             jobs.add("i1", json.loads(json.dumps(refused)))
         assert code_of(wrong) == (400, "ValidationFailed")

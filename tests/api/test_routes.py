@@ -6,6 +6,7 @@ import gzip
 import json
 from collections.abc import Callable
 from typing import Any
+from unittest.mock import ANY
 
 import pytest
 from fastapi.testclient import TestClient
@@ -45,6 +46,32 @@ def test_a_twin_is_answered_in_adt_shape_with_its_etag(client: TestClient) -> No
 def test_a_twin_is_answered_as_it_was(client: TestClient) -> None:
     document = ok(client.get("/digitaltwins/pump-1", params={"as_of": "2026-03-01T08:00:10Z"}))
     assert document["pressure"] == 202.0
+
+
+def test_a_slash_in_an_id_is_a_part_of_it(client: TestClient) -> None:
+    twin, edge = "/digitaltwins/line%2F1", "/digitaltwins/line%2F1/relationships/to%2fpump"
+    document = {"$dtId": "pump-1", "$metadata": {"$model": "dtmi:test:Pump;1"}}  # an id in the document means nothing
+    assert ok(client.put(twin, json=document))["$dtId"] == "line/1"
+    assert ok(client.put(edge, json={"$targetId": "pump-1", "$relationshipName": "feeds"}))["$relationshipId"] == "to/pump"
+    assert ok(client.get(twin)) == ok(client.get(twin, params={"as_of": "2100-01-01T00:00:00Z"})) | {"$metadata": ANY}
+    links = [one["$relationshipLink"] for one in ok(client.get("/digitaltwins/pump-1/incomingrelationships"))["value"]]
+    assert [ok(client.get(link))["$sourceId"] for link in links] == ["line/1"]
+    page = ok(client.get(f"{twin}/relationships", headers={"max-items-per-page": "1"}))
+    assert [one["$relationshipId"] for one in page["value"]] == ["to/pump"]
+    for wrong in ("/digitaltwins/line%1F1", "/digitaltwins/line%2F%1F"):
+        assert client.put(wrong, json=document).json()["error"]["code"] == "InvalidArgument"
+        assert client.get(wrong).json()["error"]["code"] == "DigitalTwinNotFound"
+    assert client.delete(edge).status_code == client.delete(twin).status_code == 204
+
+
+def test_errors_are_told_as_clients_of_azure_know_them(client: TestClient) -> None:
+    sent = {"headers": {"message-id": "1"}, "json": {}}
+    for response, status, code in (
+        (client.post("/digitaltwins/pump-1/components/motor/telemetry", **sent), 404, "ComponentNotFound"),
+        (client.post("/query", json={"continuationToken": "none"}), 400, "BadRequest"),
+        (client.get("/digitaltwins/nobody"), 404, "DigitalTwinNotFound"),
+    ):
+        assert (response.status_code, response.json()["error"]["code"], response.headers["x-ms-error-code"]) == (status, code, code)
 
 
 def test_relationships_are_listed_by_name(client: TestClient) -> None:

@@ -12,6 +12,7 @@ from twinwright.governance.principals import LOCAL_ADMIN, SYSTEM
 from twinwright.storage.layout import Counts
 from twinwright.telemetry.payloads import Payload
 from twinwright.twins.graph.relationship_writes import delete_relationship, put_relationship
+from twinwright.twins.graph.twin_patch import patch_twin
 from twinwright.twins.graph.twin_writes import delete_twin, put_twin, send_telemetry
 
 
@@ -151,12 +152,66 @@ def test_a_commit_of_many_twins_is_told_in_pieces_as_it_is_at_once(plant, monkey
     at = _many_twins(plant)
     whole = _told_anew(plant, at)
     assert len(whole) == 74 and [one.body["type"] for one in whole].count(types.RUN_END) == 2
-    pieces, ordered = [], telling.Telling._ordered
+    held, ordered = [], telling.Telling._ordered
     monkeypatch.setattr(telling, "PIECE", most)
-    monkeypatch.setattr(telling.Telling, "_ordered", lambda self: pieces.append(ordered(self)) or pieces[-1])
+    monkeypatch.setattr(telling.Telling, "_ordered", lambda self: held.append(ordered(self)) or held[-1])
     assert _told_anew(plant, at) == whole
-    assert max(map(len, pieces)) <= most + 14, "what was done to one twin is the most that is held beside it"
-    assert max(map(len, plant.session.served.events._kept.values()), default=0) <= most + 14
+    assert max(map(len, held)) <= most + 14, "the relationships of one twin are the most that is held beside it"
+    assert max(map(len, plant.session.served.events._kept.values()), default=0) <= most
+
+
+def _many_values(platform):
+    """Commits that write many values of few twins, one of which begins with them, among all else that is done to it; where they begin."""
+    at = platform.session.store.last_commit(SYSTEM)
+
+    def patch(draft, twin, number):
+        steps = [{"op": "add", "path": "/count", "value": number % 4}, {"op": "add", "path": "/mode", "value": "on"}]
+        times = [
+            {"op": "add", "path": f"/$metadata/{name}/sourceTime", "value": to_iso(NOW - number * SECOND)} for name in ("count", "mode")
+        ]
+        patch_twin(draft, twin, [*steps, *times], None)
+
+    def write(draft):
+        put_twin(draft, "new", pump(count=1, mode="on"), None)
+        for number in range(12):
+            for twin in ("given", "other"):
+                patch(draft, twin, number)
+            put_relationship(draft, "given", f"e{number}", {"$targetId": "other", "$relationshipName": "feeds"}, None)
+        send_telemetry(draft, "given", {"noise": 1}, component=None, message_id="m", source_time=None)
+        patch_twin(draft, "new", [{"op": "remove", "path": "/count"}, {"op": "replace", "path": "/mode", "value": "off"}], None)
+
+    def again(draft):
+        for number in range(9):
+            patch(draft, "other", number + 1)
+        delete_twin(draft, "new", None)
+        put_twin(draft, "new", pump(count=80), None)
+        for number in range(3):
+            patch(draft, "new", -number - 1)
+
+    platform.session.graph.submit(LOCAL_ADMIN, write)
+    platform.session.graph.submit(LOCAL_ADMIN, again)
+    return at
+
+
+@pytest.mark.parametrize("most", [1, 4])
+def test_a_commit_of_many_values_of_one_twin_is_told_in_pieces_as_it_is_at_once(plant, monkeypatch, most):
+    at = _many_values(plant)
+    whole = _told_anew(plant, at)
+    begun = [one.body["data"] for one in whole if one.body["type"] == types.TWIN_CREATE]
+    assert [{name: one[name] for name in one if name[0] != "$"} for one in begun] == [{"mode": "off"}, {"count": 1, "mode": "on"}]
+    held, ordered = [], telling.Telling._ordered
+    monkeypatch.setattr(telling, "PIECE", most)
+    monkeypatch.setattr(telling.Telling, "_ordered", lambda self: held.append(ordered(self)) or held[-1])
+    assert _told_anew(plant, at) == whole
+    values = [[one for place, one in some if place.phase == 1] for some in held]
+    assert sum(map(len, values)) >= 30 and max(map(len, values)) <= most + 1
+
+
+def test_values_of_one_twin_that_are_told_after_all_else_are_caught(plant, monkeypatch):
+    at = _many_values(plant)
+    whole = _told_anew(plant, at)
+    monkeypatch.setattr(telling, "merge", lambda *several, key: (one for some in several for one in some))
+    assert _told_anew(plant, at) != whole
 
 
 def test_pieces_of_twins_in_another_order_are_caught(plant, monkeypatch):

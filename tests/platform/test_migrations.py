@@ -16,6 +16,7 @@ from twinwright.governance.principals import LOCAL_ADMIN, SYSTEM
 from twinwright.platform.local import LocalPlatform
 from twinwright.platform.migrating import place_of
 from twinwright.telemetry.payloads import Payload
+from twinwright.twins.query.catalogue import Catalogue
 
 OLD, NEW = "dtmi:test:Pump;1", "dtmi:test:Pump;2"
 
@@ -171,7 +172,7 @@ def test_old_and_new_are_both_right_before_and_after_and_back(tmp_path: Path) ->
         moved = platform.graph_diff("1970-01-01T00:00:01Z", event_time=True, kind="twin")["value"][0]["properties"]
         assert moved["$model"] == {"before": OLD, "after": NEW} and moved["motor/speed"] == {"before": 60.0, "after": 120.0}
         assert platform.query(f"SELECT T FROM DIGITALTWINS T WHERE IS_OF_MODEL(T, '{OLD}', exact)")["value"] == []
-        assert platform.query("SELECT T.temperature FROM DIGITALTWINS T WHERE T.temperature > 0")["value"] == []  # in another unit now
+        assert platform.query("SELECT T.temperature AS k FROM DIGITALTWINS T WHERE T.temperature > 302.5")["value"] == [{"k": 303.0}]
     assert {one["$metadata"]["$model"] for one in platform.state()["value"]} == {NEW}
 
     with_migration(folder, MIGRATION + "share: 0\n")  # back, while the old version is kept
@@ -224,6 +225,72 @@ def test_a_query_as_a_version_has_its_names_and_units_wherever_the_twins_are(tmp
         platform.query("", continuation=page["continuationToken"])
     with pytest.raises(NotFoundError, match="dtmi:test:Pump;7"):
         platform.query("SELECT T FROM DIGITALTWINS T", interface="dtmi:test:Pump;7")
+    platform.close()
+
+
+NUMBERS = {  # the version in whose units each is answered
+    "SELECT T.$dtId AS id, T.pressure AS v FROM DIGITALTWINS T WHERE T.pressure > 1.02": NEW,
+    "SELECT T.$dtId AS id, T.temp AS v FROM DIGITALTWINS T WHERE T.temp > 28.5": NEW,
+    "SELECT T.$dtId AS id, T.temperature AS v FROM DIGITALTWINS T WHERE T.temperature > 301.7": OLD,
+    f"SELECT T.$dtId AS id, T.pressure AS v FROM DIGITALTWINS T WHERE IS_OF_MODEL(T, '{OLD}') AND T.pressure > 102": OLD,
+    f"SELECT T.$dtId AS id, T.pressure AS v FROM DIGITALTWINS T WHERE IS_OF_MODEL(T, '{NEW}') AND T.pressure >= 1.02": NEW,
+    "SELECT T.$dtId AS id, T.motor.speed AS v FROM DIGITALTWINS T WHERE T.motor.speed = 120 OR T.speed = 60": NEW,
+    "SELECT T.$dtId AS id, HISTORY(T.pressure, 'P36500D', 'last') AS v FROM DIGITALTWINS T WHERE T.pressure IN [1.03, 1.05, 9]": NEW,
+    f"SELECT T.$dtId AS id, HISTORY(T.temperature, 'P36500D', 'last') AS v FROM DIGITALTWINS T WHERE IS_OF_MODEL(T, '{OLD}')": OLD,
+    "SELECT T.$dtId AS id, T.pressure + 1 bar AS v FROM DIGITALTWINS T WHERE T.pressure < 103.5 kPa ORDER BY T.pressure DESC": NEW,
+}
+
+
+def _numbers(platform: LocalPlatform) -> dict[str, list[tuple[str, float]]]:
+    found = {text: platform.query(text)["value"] for text in NUMBERS}
+    return {text: [(one["id"], round(one.get("v", 0.0), 6)) for one in rows] for text, rows in found.items()}
+
+
+def _staged(folder: Path) -> tuple[LocalPlatform, dict[str, list[tuple[str, float]]]]:
+    """Twins of both versions with a value each from either contract, and what is answered before any of them is moved."""
+    platform = LocalPlatform.open(old_plant(folder))
+    platform.apply()
+    with_migration(folder, MIGRATION + "share: 0\n")
+    write(folder, {"contracts/second.yaml": CONTRACT_2})
+    platform.apply()
+    for step, twin in enumerate(TWINS):
+        push_old(platform, step, twin) if step % 2 else push_new(platform, step, twin)
+    return platform, _numbers(platform)
+
+
+def test_numbers_of_a_query_are_in_one_unit_while_twins_are_moved(tmp_path: Path) -> None:
+    platform, before = _staged(tmp_path)
+    assert len(before[next(iter(NUMBERS))]) == 3 and all(before.values())
+    for text, version in NUMBERS.items():
+        path = text.split("T.$dtId AS id, ")[1].replace("HISTORY(", "").removeprefix("T.").split(" ")[0].strip(",")
+        path = path.replace("T.", "").replace(".", "/")
+        for id, value in before[text]:
+            told = platform.history(id, path, interface=version)["values"][-1]
+            assert value == pytest.approx(told + ("+ 1 bar" in text)), text
+    for share in (0.4, 1.0, 0.4):
+        with_migration(tmp_path, MIGRATION + f"share: {share}\n")
+        platform.apply()
+        assert _numbers(platform) == before
+    every = "SELECT T FROM DIGITALTWINS T"
+    with pytest.raises(UsageError, match="'pressure' of some of the twins is in bar, of others in kPa"):
+        platform.update(every, set={"pressure": 2})
+    assert platform.update(every, set={"pressure": "2 bar"})["changed"] == len(TWINS)
+    told = platform.query("SELECT T.pressure AS v FROM DIGITALTWINS T")["value"]
+    assert [one["v"] for one in told] == pytest.approx([2.0] * len(TWINS))
+    platform.close()
+
+
+@pytest.mark.parametrize("where", ["told_in", "_called"])
+def test_numbers_in_the_unit_of_each_twin_are_caught(where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    platform, before = _staged(tmp_path)
+    own = {
+        "told_in": lambda self, steps, places, named: {place.model: place.unit for place in places},
+        "_called": lambda self, number, dtmi, steps: self._on(number, dtmi, "", steps),
+    }
+    monkeypatch.setattr(Catalogue, where, own[where])
+    with_migration(tmp_path, MIGRATION + "share: 0.4\n")
+    platform.apply()
+    assert _numbers(platform) != before
     platform.close()
 
 
@@ -313,6 +380,31 @@ def test_an_apply_that_is_stopped_half_way_has_done_nothing_and_is_done_again(tm
     push_old(platform, 2)
     platform.apply()
     assert values(platform, "temp") == [27.85, 28.85]
+    platform.close()
+
+
+def _feeding(unit: str) -> dict[str, Any]:
+    length = {"@type": ["Property", "Length"], "name": "length", "schema": "double", "unit": unit}
+    return {"@type": "Relationship", "name": "feeds", "target": OLD, "properties": [length]}
+
+
+def test_relationships_lead_to_twins_of_either_version(tmp_path: Path) -> None:
+    write(old_plant(tmp_path), {"schema/pump.json": interface(OLD, *V1, _feeding("metre"))})
+    platform = LocalPlatform.open(tmp_path)
+    platform.apply()
+    platform.put_relationship("p0", "before", {"$targetId": "p1", "$relationshipName": "feeds", "length": 1.0})
+    motor = interface("dtmi:test:Motor;1", number("speed", "AngularVelocity", "revolutionPerMinute"))
+    files = {"schema/motor.json": motor, "migrations/pump-2.yaml": MIGRATION}
+    write(tmp_path, {**files, "schema/pump2.json": interface(NEW, *V2, _feeding("centimetre"))})
+    with pytest.raises(WorkspaceError, match="'length' of 'feeds' is in cm and no longer in m"):
+        platform.apply()
+    write(tmp_path, {"schema/pump2.json": interface(NEW, *V2, _feeding("metre"))})
+    platform.apply()
+    assert {one["$metadata"]["$model"] for one in platform.state()["value"]} == {NEW}
+    platform.put_relationship("p1", "after", {"$targetId": "p2", "$relationshipName": "feeds", "length": 2.0})
+    platform.patch_relationship("p0", "before", [{"op": "replace", "path": "/length", "value": 3.0}])
+    text = "SELECT B.$dtId AS id FROM DIGITALTWINS A JOIN B RELATED A.feeds R WHERE A.$dtId = 'p0' AND R.length > 250 cm"
+    assert platform.query(text)["value"] == [{"id": "p1"}]
     platform.close()
 
 

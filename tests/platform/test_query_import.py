@@ -98,6 +98,19 @@ def test_a_dry_run_says_what_an_import_then_does_and_writes_nothing(open_it: Cal
     assert (again["unchanged"], again["twins_changed"], again["relationships_changed"]) == (4, 0, 0)
 
 
+def test_numbers_of_a_query_keep_their_unit(open_it: Callable[[], LocalPlatform]) -> None:
+    platform = open_it()
+    platform.put_twin("first", {"$metadata": {"$model": SENSOR}, "range": 300.0, "head": {"$metadata": {}}})
+    query = "SELECT MAX(S.range) IN UNIT 'bar' AS r, MAX(S.range) AS own, COUNT() AS n FROM DIGITALTWINS S"
+    twin = {"$dtId": "copy-{r}-{n}", "$metadata": {"$model": SENSOR}, "range": "{r}", "label": "{own}", "head": {"serial": "{r} bar"}}
+    platform.import_query(query, template={"twins": [twin]})
+    copy = platform.state("copy-3-1")
+    assert (copy["range"], copy["label"], copy["head"]["serial"]) == (300.0, "300", "3 bar")
+    room = {"$dtId": "room-{n}", "$metadata": {"$model": ROOM}, "floor": "{r}"}  # which has no unit
+    platform.import_query(query, template={"twins": [room]})
+    assert platform.state("room-2")["floor"] == 3
+
+
 def test_an_import_is_the_puts_of_each_or_nothing(open_it: Callable[[], LocalPlatform]) -> None:
     """Drawn templates, next to what putting and patching by hand would give."""
     platform = open_it()

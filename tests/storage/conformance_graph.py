@@ -67,6 +67,8 @@ def check_a_relationship_is_its_newest_version_until_it_is_removed(case):
         assert [(one.changed_at, one.commit) for one in now] == [(30, again), (5, made)]
         assert store.relationships(SYSTEM, as_of=4) == [EDGE]
         assert store.relationships(SYSTEM, as_of=10) == [replace(EDGE, properties={"x": 2}), other]
+        assert store.relationships(SYSTEM, source=EDGE.source, as_of=4) == [EDGE]
+        assert store.relationships(SYSTEM, source="nobody") == []
         assert store.relationships(SYSTEM, as_of=25) == [other]
         assert store.relationships(SYSTEM, known_at=gone) == [other]
         assert store.relationships(SYSTEM, known_at=changed) == [replace(EDGE, properties={"x": 2}), other]

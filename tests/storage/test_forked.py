@@ -139,7 +139,11 @@ def answers(store, tables, at, last, *, now=True):
         found[known, "readings"] = row(store.readings(SYSTEM, tables[0], known_at=known))
         for as_of in (None, 1):
             found[known, as_of, "lives"] = [life(one) for one in store.lifetimes(SYSTEM, as_of=as_of, known_at=known)]
-            found[known, as_of, "edges"] = [edge(one) for one in store.relationships(SYSTEM, as_of=as_of, known_at=known)]
+            every = store.relationships(SYSTEM, as_of=as_of, known_at=known)
+            found[known, as_of, "edges"] = [edge(one) for one in every]
+            for source in {one.source for one in every} | {"nobody"}:
+                mine = store.relationships(SYSTEM, source=source, as_of=as_of, known_at=known)
+                assert mine == [one for one in every if one.source == source]
     for after in sorted({at - 1, min(at, last - 1)}):
         found[after, "touched"] = row(store.touched(SYSTEM, after, last))
         found[after, "changed"] = {number: store.changed_twins(SYSTEM, number) for number in range(after, last + 1)}

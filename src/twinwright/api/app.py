@@ -44,6 +44,7 @@ from twinwright.api.routes import (
 )
 from twinwright.api.security import AllowedHosts, Guard
 from twinwright.api.serving import Serving
+from twinwright.api.slashes import Slashes
 from twinwright.api.tokens import TokenAuthority
 from twinwright.observability.metrics import Metrics
 from twinwright.platform.interface import Platform
@@ -110,7 +111,7 @@ def create_app(
     if console is not None:
         console(app, serving)
     point = next(route for route in twins.data_plane.routes if getattr(route, "name", "") == twins.twin.__name__)
-    bounded = BodyBytes(PointReads(app, serving=serving, route=point), metrics=metrics)
+    bounded = BodyBytes(Slashes(PointReads(app, serving=serving, route=point)), metrics=metrics)
     return Boundary(Guard(bounded, tokens=tokens, hosts=AllowedHosts.of(allowed_hosts)), metrics=metrics, stopping=serving.closing.set)
 
 

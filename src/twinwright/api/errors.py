@@ -137,4 +137,6 @@ def headers_of(error: TwinwrightError) -> dict[str, str]:
 
 
 def _response(status: int, told: Mapping[str, Any], headers: Mapping[str, str]) -> Response:
-    return JsonResponse({"error": {**told, "correlation_id": current_correlation()}}, status_code=status, headers=dict(headers))
+    """`x-ms-error-code` is where clients of Azure Digital Twins in some languages look first."""
+    body = {"error": {**told, "correlation_id": current_correlation()}}
+    return JsonResponse(body, status_code=status, headers={**headers, "x-ms-error-code": told["code"]})

@@ -16,6 +16,7 @@ from twinwright.api.errors import JsonResponse, told_response
 from twinwright.api.routes.twins import ApiVersion
 from twinwright.api.security import PRINCIPAL
 from twinwright.api.serving import AFTER_HEADER, FORK_HEADER, Serving
+from twinwright.api.slashes import unmarked
 from twinwright.errors import TwinwrightError
 
 _PATH: Final = "/digitaltwins/"
@@ -52,4 +53,4 @@ def _asked(scope: Scope) -> str | None:
     id: str = scope["path"][len(_PATH) :]
     if not 0 < len(id) <= _LONGEST or "/" in id or scope["query_string"] not in _QUERIES:
         return None
-    return None if any(name.lower() in _SAY_MORE for name, _ in scope["headers"]) else id
+    return None if any(name.lower() in _SAY_MORE for name, _ in scope["headers"]) else unmarked(id)

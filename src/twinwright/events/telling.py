@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from heapq import merge
+from itertools import chain, islice
 from typing import Any, Final, NamedTuple
 from urllib.parse import quote
+
+import polars as pl
 
 from twinwright.clock import from_iso
 from twinwright.errors import UsageError
@@ -23,7 +27,7 @@ from twinwright.twins.graph import bodies
 from twinwright.twins.graph.twin_writes import TELEMETRY as MESSAGE
 
 LANES: Final[tuple[Lane, ...]] = ("observed", "desired", "derived")  # a run that publishes is told as a run
-PIECE: Final = 20_000  # records, about; where a commit wrote more than values, what it did to one twin is not parted
+PIECE: Final = 20_000  # records, about; what a commit did to one twin is parted by its values, not by its relationships
 _VALUES: Final = frozenset({"ingest", "replay", "retry", "derived"})  # these write values alone
 _WRITES: Final = frozenset({"graph"})  # of clients: an Update says what they wrote, whatever was said of that time before
 _AUDIT: Final = "audit"
@@ -40,6 +44,13 @@ class _Place(NamedTuple):
     number: int
 
 
+_Placed = tuple[_Place, Event]
+
+
+def _place(placed: _Placed) -> _Place:
+    return placed[0]
+
+
 class Telling:
     """What one commit did."""
 
@@ -49,9 +60,10 @@ class Telling:
         self._store, self._changes, self._ontology, self._seen = store, changes, ontology, seen
         self._principal, self._commit, self._after = principal, commit, commit.number - 1
         self._source, self._make = source, Maker(source, commit.number).event
-        self._placed: list[tuple[_Place, Event]] = []
+        self._placed: list[_Placed] = []
+        self._number = 0
         self._begun: dict[int, Lifetime] = {}
-        self._documents: dict[int, list[tuple[str, Any]]] = {}  # the first values of lifetimes that begin here
+        self._documents: dict[int, dict[str, Any]] = {}  # the first values of lifetimes that begin here, by path
         self._touched: dict[str, list[Lifetime]] = {}  # lifetimes of a twin that changed here, by number
 
     def pieces(self) -> Iterator[list[Event]]:
@@ -59,15 +71,16 @@ class Telling:
         if self._commit.kind in _VALUES:
             number = self._commit.number
             for changes in self._changes.pieces(self._principal, number, LANES, PIECE, before=True, seen=self._seen):
-                self._placed.clear()
                 for change in changes:
                     self._change(change)
-                yield self._ordered()
+                yield [event for _, event in self._ordered()]
         else:
             yield from self._by_twin()
 
-    def _ordered(self) -> list[Event]:
-        return [event for _, event in sorted(self._placed, key=lambda placed: placed[0])]
+    def _ordered(self) -> list[_Placed]:
+        """What was put since the last time."""
+        placed, self._placed = self._placed, []
+        return sorted(placed, key=_place)
 
     def _by_twin(self) -> Iterator[list[Event]]:
         """Some twins at a time in the order of their ids, after what is of none."""
@@ -87,7 +100,7 @@ class Telling:
             touched = self._changes.touched(self._principal, number, LANES)
             counts += Counter(versions) + touched.counts()
         for twins in _together(counts):
-            self._placed, self._begun, self._documents, self._touched = [], {}, {}, {}
+            self._begun, self._documents, self._touched = {}, {}, {}
             if not versions.keys().isdisjoint(twins):
                 self._lives(self._store.lifetime_versions(self._principal, self._after, number, twins=twins))
                 self._edges(self._store.relationship_versions(self._principal, self._after, number, sources=twins))
@@ -95,16 +108,37 @@ class Telling:
             if not twins[0]:
                 self._evolved(stages, [one for one in records if one.kind == _AUDIT])
             self._migrated(moves)
-            if touched is not None:
-                before = self._commit.kind not in _WRITES
-                for change in self._changes.of(self._principal, touched, twins, before=before, seen=self._seen):
-                    self._change(change)
+            rows = None if touched is None else self._begin(touched.between(twins[0], twins[-1]))
             for lifetime in self._begun.values():
                 self._create(lifetime)
+            values = () if rows is None else chain.from_iterable(self._values(rows))
+            told = (event for _, event in merge(self._ordered(), values, key=_place))
+            yield list(islice(told, PIECE))
+            while further := list(islice(told, PIECE)):
+                yield further
+
+    def _begin(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """Take the first values of lifetimes that begin here; the rows that are left."""
+        first = pl.col("twin").is_in(list(self._begun)) & (pl.col("table") == 0) & (pl.col("lane") == "observed")
+        for changes in self._told(rows.filter(first)):
+            for change in changes:
+                self._document(change)
+        return rows.filter(~first)
+
+    def _values(self, rows: pl.DataFrame) -> Iterator[list[_Placed]]:
+        """Events of values, in their order."""
+        for changes in self._told(rows):
+            for change in changes:
+                self._change(change)
             yield self._ordered()
 
+    def _told(self, rows: pl.DataFrame) -> Iterator[Iterator[Change]]:
+        before = self._commit.kind not in _WRITES
+        return self._changes.told(self._principal, self._commit.number, rows, PIECE, before=before, seen=self._seen)
+
     def _put(self, event: Event, lifetime: int, phase: int, at: int = 0) -> None:
-        self._placed.append((_Place(event.key, lifetime, phase, at, len(self._placed)), event))
+        self._number += 1
+        self._placed.append((_Place(event.key, lifetime, phase, at, self._number), event))
 
     # --- twins -------------------------------------------------------------------------------------------------------
 
@@ -131,19 +165,22 @@ class Telling:
 
     def _create(self, life: Lifetime) -> None:
         components = self._ontology.component_paths(life.interface) if life.interface in self._ontology.interfaces else ()
-        values = bodies.nested(self._documents.get(life.number, ()), components)
+        values = bodies.nested(self._documents.get(life.number, {}).items(), components)
         data = {"$dtId": life.twin, **values, "$metadata": {"$model": life.interface}}
         event = self._make(types.TWIN_CREATE, life.twin, self._commit.at, data, subject=life.twin, discriminator=life.number)
         self._put(event, life.number, 0)
 
     # --- values ------------------------------------------------------------------------------------------------------
 
+    def _document(self, change: Change) -> None:
+        document = self._documents.setdefault(change.lifetime, {})
+        for path, value in change.values.items():
+            if value["quality"] == "good":
+                document[path] = value["value"]
+            else:
+                document.pop(path, None)
+
     def _change(self, change: Change) -> None:
-        begun = self._begun.get(change.lifetime)
-        if begun is not None and change.lane == "observed" and change.source == "api":
-            good = [(path, value["value"]) for path, value in change.values.items() if value["quality"] == "good"]
-            self._documents.setdefault(change.lifetime, []).extend(good)
-            return
         interface = self._interface(change)
         at = change.time if change.time > 0 else self._commit.at  # what is declared holds since ever
         parts: dict[str, list[dict[str, Any]]] = {}

@@ -58,7 +58,7 @@ def page(
 
 def _found(session: Session, principal: Principal, first: Instant, second: Instant, asked: Asked) -> list[Difference]:
     applied = session.served.applied
-    diff = GraphDiff(session.store, session.state, applied.ontology, applied.evolution, principal)
+    diff = GraphDiff(session.store, session.state, applied.ontology, applied.registry, applied.evolution, principal)
     found: list[Difference] = []
     if asked.kind in (None, "interface"):
         found += _interfaces(session, principal, first, second)

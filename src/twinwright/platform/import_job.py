@@ -7,7 +7,7 @@ together, since they may refer to each other.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -25,6 +25,7 @@ from twinwright.twins.graph.fitting import taken_in
 from twinwright.twins.graph.forms import Forms
 from twinwright.twins.graph.relationship_writes import put_relationship
 from twinwright.twins.graph.twin_writes import put_twin
+from twinwright.workspace.load import PARTS
 
 PIECE: Final = 20_000  # lines of one commit
 MOST_BYTES: Final = 32 << 20  # of these lines, but for one
@@ -33,8 +34,8 @@ _SECTIONS: Final = ("Header", "Models", "Twins", "Relationships")
 _TOLD: Final = 20  # refused lines that the job itself tells
 
 
-def check_request(session: Session, request: Any) -> dict[str, str]:
-    """The two files. Raises InvalidTwinError."""
+def check_request(session: Session, request: Any, earlier: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """The two files; `earlier` are other jobs. Raises InvalidTwinError."""
     named = request if isinstance(request, dict) else {}
     found: dict[str, str] = {}
     for field in ("inputBlobUri", "outputBlobUri"):
@@ -45,7 +46,19 @@ def check_request(session: Session, request: Any) -> dict[str, str]:
         found[field] = value
     if not _file(session, found["inputBlobUri"], "inputBlobUri").is_file():
         raise _invalid("there is no such file in the workspace", "Put it there first", "inputBlobUri")
+    _require_output(session, found, {str(one.get("outputBlobUri")) for one in earlier})
     return found
+
+
+def _require_output(session: Session, named: Mapping[str, str], others: Collection[str]) -> None:
+    """It is appended to: so nothing that the workspace reads, and no file but the output of another job. Raises InvalidTwinError."""
+    path, source = (_file(session, named[field], field) for field in ("outputBlobUri", "inputBlobUri"))
+    if path.relative_to(session.folder.resolve()).parts[0] in PARTS:
+        raise _invalid("it is a part of the workspace", "Name a file beside those, such as imports/told.ndjson", "outputBlobUri")
+    if not path.parent.is_dir():
+        raise _invalid("there is no such folder in the workspace", "Make it first", "outputBlobUri")
+    if path == source or (path.exists() and named["outputBlobUri"] not in others):
+        raise _invalid("there is such a file already, and no job wrote it", "Name one that is not there yet", "outputBlobUri")
 
 
 def _file(session: Session, uri: str, field: str) -> Path:

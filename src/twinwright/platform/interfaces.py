@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from twinwright import schema
@@ -37,10 +37,9 @@ def listed(applied: Applied, dependencies_for: Sequence[str]) -> list[dict[str, 
     documents = _documents(applied)
     if not dependencies_for:
         return [_described(applied, dtmi, documents[dtmi]) for dtmi in sorted(documents)]
-    wanted: set[str] = set()
     for dtmi in dependencies_for:
         _require(applied, dtmi, documents)
-        _close_over(dtmi, applied.ontology, wanted)
+    wanted = needed(applied.ontology, dependencies_for)
     return [_described(applied, dtmi, documents[dtmi]) for dtmi in sorted(wanted) if dtmi in documents]
 
 
@@ -80,14 +79,15 @@ def _described(applied: Applied, dtmi: str, document: Mapping[str, Any]) -> dict
     return {"id": dtmi, **shown, "uploadTime": to_iso(at), "decommissioned": decommissioned, "model": dict(document)}
 
 
-def _close_over(dtmi: str, ontology: Ontology, found: set[str]) -> None:
-    """All that an interface extends and contains, itself included."""
-    waiting = [dtmi]
+def needed(ontology: Ontology, interfaces: Iterable[str]) -> set[str]:
+    """Interfaces, and all that they extend and contain."""
+    found, waiting = set[str](), list(interfaces)
     while waiting:
         name = waiting.pop()
         if name not in found and name in ontology.interfaces:
             found.add(name)
             waiting += _needed(ontology, name)
+    return found
 
 
 def _needed(ontology: Ontology, dtmi: str) -> Iterator[str]:
@@ -185,7 +185,7 @@ def _refuse_where_needed(draft: Draft, applied: Applied, dtmi: str) -> None:
     using = sorted(users(applied.ontology, dtmi))
     if using:
         raise ModelReferencesNotDeletedError(f"'{using[0]}' refers to '{dtmi}'", remedy="Delete that one first")
-    twin = next((twin for twin in applied.registry.twins if _is_of(draft, twin, dtmi)), None)
+    twin = draft.interfaces().get(dtmi)
     if twin is not None:
         raise ModelReferencesNotDeletedError(f"the twin '{twin}' is of '{dtmi}'", remedy="Delete its twins, or change their model")
     others = {name: record for name, record in applied.added.items() if name != dtmi}
@@ -193,11 +193,6 @@ def _refuse_where_needed(draft: Draft, applied: Applied, dtmi: str) -> None:
         schema.load(documents_of(applied.schema_texts, others))
     except SchemaError as error:
         raise ModelReferencesNotDeletedError(f"others refer to '{dtmi}': {error.problems[0]}", remedy="Delete those first") from None
-
-
-def _is_of(draft: Draft, twin: str, dtmi: str) -> bool:
-    life = draft.alive(twin)
-    return life is not None and life.interface == dtmi
 
 
 def users(ontology: Ontology, dtmi: str) -> Iterator[str]:

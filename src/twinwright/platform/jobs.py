@@ -19,6 +19,7 @@ from twinwright.errors import (
     NotFoundError,
     Problem,
     TwinwrightError,
+    UsageError,
 )
 from twinwright.governance.principals import SYSTEM, Principal
 from twinwright.observability.logs import get_logger
@@ -101,9 +102,9 @@ class Jobs:
         principal.require_admin()
         if not _ID.match(id):
             raise _invalid(f"{id[:60]!r} is no id of a job", "Use letters, digits, `-`, `_` and `.`")
-        asked = check_request(self._session, request) if kind == IMPORT else {}
         with self._lock:
             known = self._session.store.records(principal, kind)
+            asked = check_request(self._session, request, [record.body for record in known]) if kind == IMPORT else {}
             if any(record.id == id for record in known):
                 raise _invalid(f"there is a job '{id}' already", "Give it another id")
             if any(record.body["status"] in RUNNING for record in known):
@@ -166,6 +167,9 @@ class Jobs:
         except TwinwrightError as error:
             _log.warning("a job failed", kind=kind, job=id, error=str(error))
             self._finish(kind, self._body(SYSTEM, kind, id), "failed", {"code": error.code, "message": str(error)})
+        except OSError as error:  # its files
+            _log.warning("a job failed", kind=kind, job=id, error=str(error))
+            self._finish(kind, self._body(SYSTEM, kind, id), "failed", {"code": UsageError.code, "message": str(error)})
 
     def _finish(self, kind: str, body: Body, status: str, error: Body | None) -> None:
         now = to_iso(self._session.clock.now())

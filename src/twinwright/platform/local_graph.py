@@ -33,6 +33,7 @@ from twinwright.platform.interface_graph import Progress
 from twinwright.platform.session import Session
 from twinwright.platform.version_use import What
 from twinwright.storage.layout import Relationship
+from twinwright.twins.documents import relationship_document
 from twinwright.twins.graph import bodies, relationship_writes, twin_patch, twin_writes
 from twinwright.twins.graph.conditions import etag_of
 from twinwright.twins.graph.writer import Committed
@@ -111,8 +112,8 @@ class LocalGraph:
                 edges = list(self.session.edges.outgoing(twin).values())
             edges.sort(key=lambda edge: edge.id)
         else:
-            edges = self.session.store.relationships(self.principal, as_of=time, known_at=commit)
-        return [edge_shown(edge) for edge in edges if twin in (None, edge.source)]
+            edges = self.session.store.relationships(self.principal, source=twin, as_of=time, known_at=commit)
+        return [relationship_document(edge) for edge in edges]
 
     def moment(self, as_of: str | None, known_at: str | int | None) -> tuple[int | None, int | None]:
         """An event time and a commit number. Raises UsageError."""
@@ -140,7 +141,7 @@ class LocalGraph:
             edges = self.session.edges.outgoing(twin)
         if id not in edges:
             raise relationship_writes.no_relationship(twin, id, edges)
-        return edge_shown(edges[id])
+        return relationship_document(edges[id])
 
     def incoming_relationships(self, twin: str) -> list[dict[str, Any]]:
         self.session.served.applied.registry.current(twin)
@@ -152,7 +153,7 @@ class LocalGraph:
         done = self.session.graph.submit(
             self.principal, lambda draft: relationship_writes.put_relationship(draft, twin, id, document, if_none_match)
         )
-        return {"document": edge_shown(done.value), **_edge_answer(done)}
+        return {"document": relationship_document(done.value), **_edge_answer(done)}
 
     def patch_relationship(self, twin: str, id: str, patch: Any, *, if_match: str | None = None) -> dict[str, Any]:
         done = self.session.graph.submit(
@@ -328,12 +329,6 @@ class LocalGraph:
     def resume_jobs(self) -> None:
         """Go on with what was being done when the platform stopped."""
         self._jobs.resume()
-
-
-def edge_shown(edge: Relationship) -> dict[str, Any]:
-    """A relationship in the data plane's shape."""
-    own = {"$relationshipId": edge.id, "$etag": etag_of(edge), "$sourceId": edge.source, "$relationshipName": edge.name}
-    return {**own, "$targetId": edge.target, **edge.properties}
 
 
 def _incoming_shown(edge: Relationship) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from twinwright.errors import NotFoundError, TooLargeError, UsageError
 from twinwright.governance.principals import SYSTEM, Principal
 from twinwright.storage.protocol import Store
 from twinwright.twins.evolution import UNCHANGED, Evolution
+from twinwright.twins.graph.measured import is_plain_number
 from twinwright.twins.query.catalogue import Catalogue
 from twinwright.twins.query.kept import Graphs
 from twinwright.twins.query.service import MOST_ROWS, QueryService
@@ -21,7 +22,7 @@ from twinwright.twins.state import StateCache
 if TYPE_CHECKING:
     from twinwright.schema import Ontology
 
-_ONE_BY_ONE = 200  # documents; for more of them all are read at once
+_ONE_BY_ONE = 200  # documents of now; more of them, and those of the past, are read at once
 
 
 class Queries:
@@ -65,10 +66,13 @@ class Queries:
     def rows(
         self, principal: Principal, text: str, most: int, commit_of: Callable[[str], int]
     ) -> tuple[tuple[str, ...], list[dict[str, Any]]]:
-        """The names of its columns (none where each row is a document) and all rows of a query. Raises QueryError, TooLargeError."""
+        """The names of its columns (none where each row is a document) and all rows of a query, numbers with their unit as `{"value": 3,
+        "unit": "bar"}`. Raises QueryError, TooLargeError."""
         answer = self._service(None).query(principal, text, now=self._clock.now(), commit_of=commit_of, most=most)
         if answer.continuation is not None:
             raise TooLargeError(f"more than {most} rows", where="query", remedy="Select fewer of them at a time")
+        for row in answer.value if answer.units else ():
+            row |= {name: {"value": row[name], "unit": unit} for name, unit in answer.units.items() if is_plain_number(row.get(name))}
         return answer.columns, answer.value
 
     def twin_ids(self, principal: Principal, text: str, most: int) -> list[str]:
@@ -97,14 +101,12 @@ class Queries:
 
     def _documents(self, version: str | None, ids: list[str], as_of: int | None, known_at: int | None) -> Mapping[str, dict[str, Any]]:
         options: dict[str, Any] = {"as_of": as_of, "known_at": known_at, "lane": "observed", "facts": False, "now": self._clock.now()}
-        if len(ids) > _ONE_BY_ONE:
-            every = self._reads.documents(SYSTEM, interface=version, **options)
-            wanted = set(ids)
-            return {one["$dtId"]: one for one in every if one["$dtId"] in wanted}
+        if len(ids) > _ONE_BY_ONE or as_of is not None or known_at is not None:
+            return {one["$dtId"]: one for one in self._reads.documents(SYSTEM, interface=version, twins=set(ids), **options)}
         found = {}
         for id in ids:
             try:
-                life = self._reads.lifetime(SYSTEM, id, as_of, known_at)
+                life = self._reads.lifetime(SYSTEM, id, None, None)
                 mine = version if version is not None and self._evolution.lineages.related(life.interface, version) else None
                 found[id] = self._reads.document(SYSTEM, id, interface=mine, **options)
             except NotFoundError:  # deleted since the query looked

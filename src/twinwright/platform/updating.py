@@ -18,6 +18,7 @@ from twinwright.platform.session import Session
 from twinwright.twins.graph.diff import compared
 from twinwright.twins.graph.draft import Draft
 from twinwright.twins.graph.edge_columns import Key
+from twinwright.twins.graph.measured import is_plain_number
 from twinwright.twins.graph.update import Change, change_twin
 
 MOST: Final = 100_000  # twins of one update
@@ -53,6 +54,7 @@ def update(session: Session, principal: Principal, query: str, change: Change, *
     """Raises QueryError, UsageError, TooLargeError, BusyError; InvalidTwinError, with nothing written, where any twin can't be changed."""
     principal.require_write()
     twins = session.read(lambda served: served.queries.twin_ids(principal, query, MOST))
+    _require_one_unit(session, twins, change)
     checked = _checked(session, twins, change)
     if dry_run or not twins:
         return {**checked, "dry_run": dry_run}
@@ -70,6 +72,19 @@ def resumed(session: Session, principal: Principal) -> list[Body]:
 
 
 # --- checking --------------------------------------------------------------------------------------------------------
+
+
+def _require_one_unit(session: Session, twins: Sequence[str], change: Change) -> None:
+    """A number without a unit means one quantity (law 7): also while some of the twins are of another version. Raises UsageError."""
+    applied = session.served.applied
+    living = (applied.registry.alive(twin) for twin in twins)
+    paths = [applied.ontology.paths(dtmi) for dtmi in sorted({life.interface for life in living if life is not None})]
+    for path, value in change.set.items():
+        if is_plain_number(value):
+            named = sorted({of[path].unit or "no unit" for of in paths if path in of})
+            if len(named) > 1:
+                what = f"'{path}' of some of the twins is in {named[0]}, of others in {named[1]}"
+                raise UsageError(what, where="set", remedy=f'Give the number with its unit: "{value} {named[0]}"')
 
 
 def _checked(session: Session, twins: Sequence[str], change: Change) -> Body:

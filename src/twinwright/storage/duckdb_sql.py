@@ -106,9 +106,11 @@ def lifetimes(twin: str | None, as_of: int | None, known_at: int | None) -> Quer
     return query.add(f" QUALIFY row_number() OVER (PARTITION BY number ORDER BY {_NEWEST_VERSION}) = 1 ORDER BY number")
 
 
-def relationships(as_of: int | None, known_at: int | None, *, rows: bool = False) -> Query:
+def relationships(as_of: int | None, known_at: int | None, *, source: str | None = None, rows: bool = False) -> Query:
     """The same of edges, without those that were removed; `rows`: as RELATIONSHIP_SCHEMA has them, in no order."""
     query = Query(f"SELECT {RELATIONSHIP_ROW if rows else RELATIONSHIP} FROM (SELECT * FROM relationships WHERE true")
+    if source is not None:
+        query.add(" AND source = ?", source)
     _versions(as_of, known_at, query)
     query.add(f" QUALIFY row_number() OVER (PARTITION BY source, id ORDER BY {_NEWEST_VERSION}) = 1)")
     return query.add(" WHERE NOT removed" if rows else " WHERE NOT removed ORDER BY source, id")

@@ -228,10 +228,13 @@ class ForkedStore:
         theirs = self._base.lifetimes(principal, twin=twin, as_of=as_of, known_at=self._known(known_at))
         return united.lifetimes(theirs, self._own.lifetimes(principal, twin=twin, as_of=as_of, known_at=known_at))
 
-    def relationships(self, principal: Principal, *, as_of: int | None = None, known_at: int | None = None) -> list[Relationship]:
-        theirs = self._base.relationships(principal, as_of=as_of, known_at=self._known(known_at))
+    def relationships(
+        self, principal: Principal, *, source: str | None = None, as_of: int | None = None, known_at: int | None = None
+    ) -> list[Relationship]:
+        theirs = self._base.relationships(principal, source=source, as_of=as_of, known_at=self._known(known_at))
         last = self.last_commit(principal) if known_at is None else known_at
-        said = self._own.relationship_versions(principal, self._at, last) if last > self._at else []
+        mine = None if source is None else [source]
+        said = self._own.relationship_versions(principal, self._at, last, sources=mine) if last > self._at else []
         own = [edge for edge in said if as_of is None or edge.changed_at is None or edge.changed_at <= as_of]
         if not own:
             return theirs

@@ -114,8 +114,10 @@ class PostgresReads:
         query = postgres_sql.lifetimes(twin, as_of, known_at)
         return [Lifetime(*row) for row in self._rows(principal, query.text, *query.values)]
 
-    def relationships(self, principal: Principal, *, as_of: int | None = None, known_at: int | None = None) -> list[Relationship]:
-        query = postgres_sql.relationships(as_of, known_at)
+    def relationships(
+        self, principal: Principal, *, source: str | None = None, as_of: int | None = None, known_at: int | None = None
+    ) -> list[Relationship]:
+        query = postgres_sql.relationships(as_of, known_at, source=source)
         return [relationship(row) for row in self._rows(principal, query.text, *query.values)]
 
     def relationship_rows(self, principal: Principal, *, as_of: int | None = None, known_at: int | None = None) -> pa.Table:

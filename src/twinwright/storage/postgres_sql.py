@@ -115,11 +115,13 @@ def lifetimes(twin: str | None, as_of: int | None, known_at: int | None) -> Quer
     return query.add(f" ORDER BY number, {_NEWEST_VERSION}")
 
 
-def relationships(as_of: int | None, known_at: int | None, *, rows: bool = False) -> Query:
+def relationships(as_of: int | None, known_at: int | None, *, source: str | None = None, rows: bool = False) -> Query:
     """The same of edges, without those that were removed; `rows`: as RELATIONSHIP_SCHEMA has them, in no order."""
     query = Query(
         f"SELECT {RELATIONSHIP_ROW if rows else RELATIONSHIP} FROM (SELECT DISTINCT ON (source, id) * FROM relationships WHERE true"
     )
+    if source is not None:
+        query.add(" AND source = %s", source)
     _versions(as_of, known_at, query)
     return query.add(f" ORDER BY source, id, {_NEWEST_VERSION}) AS newest WHERE NOT removed{'' if rows else ' ORDER BY source, id'}")
 

@@ -223,12 +223,15 @@ class Store(RecordStore, Protocol):
         in the version that held at an event time (one that had ended by then included)."""
         ...
 
-    def relationships(self, principal: Principal, *, as_of: int | None = None, known_at: int | None = None) -> list[Relationship]:
-        """The edges that are there, by source and id, in their newest version; those that were at an event time, as known at a commit."""
+    def relationships(
+        self, principal: Principal, *, source: str | None = None, as_of: int | None = None, known_at: int | None = None
+    ) -> list[Relationship]:
+        """The edges that are there, of all twins or one, by source and id, in their newest version; those that were at an event time, as
+        known at a commit."""
         ...
 
     def relationship_rows(self, principal: Principal, *, as_of: int | None = None, known_at: int | None = None) -> pa.Table:
-        """The same in columns, in no order: RELATIONSHIP_SCHEMA."""
+        """The same of all in columns, in no order: RELATIONSHIP_SCHEMA."""
         ...
 
     def changed_twins(self, principal: Principal, commit: int) -> dict[str, int]:

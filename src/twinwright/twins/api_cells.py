@@ -7,7 +7,7 @@ them. Whoever uses this holds the lock of the state cache.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import polars as pl
@@ -22,9 +22,16 @@ from twinwright.twins.values import API_SOURCE
 
 Cell = Mapping[str, Any]  # a row of RECORD_SCHEMA
 WRITES = "graph"  # the kind of commit whose values are put here by who wrote them
-_OTHERS = frozenset({WRITES, "ingest", "replay", "retry", "derived", "materialise", "expire", "clock"})  # these write none
+# Commits of these kinds change no twin, no relationship and no value of `api`; nor do those of single records.
+_TELEMETRY = ("ingest", "replay", "retry", "derived", "shadow", "simulated")
+QUIET: Final = frozenset({*_TELEMETRY, "materialise", "expire", "expire-history", "clock", "sink", "webhook", "shadow-switch"})
 _MOST_CHUNKS = 64  # of the columns
 _MOST_CHANGED = 200_000  # twins beside the columns; then the columns are read anew
+
+
+def is_quiet(kind: str) -> bool:
+    """Whether commits of a kind leave the graph and what clients wrote as they are."""
+    return kind in QUIET or kind.startswith("record:")
 
 
 class ApiCells:
@@ -38,7 +45,7 @@ class ApiCells:
         store.on_commit(self._heard)
 
     def _heard(self, commit: Commit) -> None:
-        if commit.kind not in _OTHERS and not commit.kind.startswith("record:"):
+        if commit.kind != WRITES and not is_quiet(commit.kind):
             self.forget()
 
     def forget(self) -> None:

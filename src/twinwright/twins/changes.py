@@ -97,17 +97,22 @@ class ChangeLog:
     ) -> Iterator[Iterator[Change]]:
         """The same of one commit, twin by twin in the order of their ids, and of one twin in the order of time: in pieces of some `most`
         values, so that what a commit did need not be held whole."""
-        ordered = self.touched(principal, commit, lanes).rows
+        yield from self.told(principal, commit, self.touched(principal, commit, lanes).rows, most, before=before, seen=seen)
+
+    def told(
+        self, principal: Principal, commit: int, rows: pl.DataFrame, most: int, *, before: bool, seen: Seen
+    ) -> Iterator[Iterator[Change]]:
+        """The same of some of the rows that it touched, which are in that order."""
         first = 0
-        while first < len(ordered):
-            last = min(first + most, len(ordered))
-            while last < len(ordered) and _is_of_one_time(ordered, last):
+        while first < len(rows):
+            last = min(first + most, len(rows))
+            while last < len(rows) and _is_of_one_time(rows, last):
                 last += 1
-            yield self._of(principal, ordered[first:last], commit - 1, commit, before=before, seen=seen)
+            yield self._of(principal, rows[first:last], commit - 1, commit, before=before, seen=seen)
             first = last
 
     def touched(self, principal: Principal, commit: int, lanes: Collection[Lane]) -> Touched:
-        """What a commit touched, by twin: `of` tells what it changed of some of them."""
+        """What a commit touched, by twin: `told` says what it changed."""
         rows = self._touched(principal, commit - 1, commit, lanes)
         names = {number: self._registry.lifetime(number).twin for number in rows["twin"].unique().to_list()}
         numbers = sorted(names, key=lambda number: (names[number], number))
@@ -115,11 +120,7 @@ class ChangeLog:
         place = pl.col("twin").replace_strict(order, return_dtype=pl.Int64).alias("place")
         ordered = rows.with_columns(place).sort("place", "time")
         ends = np.searchsorted(ordered["place"].to_numpy(), np.arange(len(numbers)), "right").tolist()
-        return Touched(commit, ordered.drop("place"), [names[number] for number in numbers], ends)
-
-    def of(self, principal: Principal, touched: Touched, twins: Sequence[str], *, before: bool, seen: Seen) -> Iterator[Change]:
-        """As `between`, of twins that follow each other in the order of their ids."""
-        return self._of(principal, touched.between(twins[0], twins[-1]), touched.commit - 1, touched.commit, before=before, seen=seen)
+        return Touched(ordered.drop("place"), [names[number] for number in numbers], ends)
 
     def _touched(self, principal: Principal, after: int, through: int, lanes: Collection[Lane]) -> pl.DataFrame:
         return frame(self._store.touched(principal, after, through)).filter(pl.col("lane").is_in(list(lanes)))
@@ -175,7 +176,6 @@ class ChangeLog:
 class Touched:
     """The keys of the records that a commit wrote: lifetime by lifetime, in the order of their twins' ids."""
 
-    commit: int
     rows: pl.DataFrame
     twins: Sequence[str]  # of each lifetime
     ends: Sequence[int]  # of the rows of each

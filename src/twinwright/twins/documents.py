@@ -16,8 +16,9 @@ import msgspec
 from twinwright import units
 from twinwright.clock import SECOND, to_iso
 from twinwright.schema import Enum, PathInfo, Primitive, Schema
-from twinwright.storage.layout import Lifetime
+from twinwright.storage.layout import Lifetime, Relationship
 from twinwright.storage.protocol import BAD, GOOD, REMOVED
+from twinwright.twins.graph.conditions import etag_of
 from twinwright.twins.values import API_SOURCE
 
 Cell = Mapping[str, Any]  # a row of RECORD_SCHEMA
@@ -148,3 +149,9 @@ def etag(lifetime: Lifetime, cells: Iterable[Cell]) -> str:
 
 
 _TELLING = ("path", "time", "source", "correction", "revision", "kind", "num", "int", "txt")
+
+
+def relationship_document(edge: Relationship) -> dict[str, Any]:
+    """A relationship in the data plane's shape."""
+    own = {"$relationshipId": edge.id, "$etag": etag_of(edge), "$sourceId": edge.source, "$relationshipName": edge.name}
+    return {**own, "$targetId": edge.target, **edge.properties}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -32,6 +33,7 @@ from twinwright.twins.state import StateCache
 MAX_POINTS = 5_000_000
 _TIMES = 100_000  # of commits that are remembered
 _FEW = 16  # lifetimes of which the cells are read one by one
+_SOME = 1_000  # twins whose lifetimes in the past are read one by one
 
 
 class TwinReads:
@@ -111,16 +113,26 @@ class TwinReads:
         facts: bool,
         now: int | None = None,
         interface: str | None = None,
+        twins: Collection[str] | None = None,
     ) -> list[dict[str, Any]]:
-        """All twins, by id; those of other versions of `interface` as if they were of that one."""
-        if as_of is None and known_at is None:
-            lives = tuple(self._registry.current(twin) for twin in sorted(self._registry.twins))
-        else:
-            lives = tuple(self._lifetimes(principal, as_of, known_at))
+        """All twins, or those of some that are there, by id; those of other versions of `interface` as if they were of that one."""
+        lives = tuple(self._there(principal, as_of, known_at, twins))
         if interface is not None:
             related = self._evolution.lineages.related
             lives = tuple(self.seen(life, interface) if related(life.interface, interface) else life for life in lives)
         return self._documents(principal, lives, as_of, known_at, lane, facts=facts, now=now)
+
+    def _there(self, principal: Principal, as_of: int | None, known_at: int | None, twins: Collection[str] | None) -> Iterator[Lifetime]:
+        """By twin."""
+        if as_of is None and known_at is None:
+            found = (self._registry.alive(twin) for twin in sorted(self._registry.twins if twins is None else twins))
+            yield from (life for life in found if life is not None)
+        elif twins is None or len(twins) > _SOME:
+            yield from (life for life in self._lifetimes(principal, as_of, known_at) if twins is None or life.twin in twins)
+        else:
+            for twin in sorted(twins):
+                with suppress(NotFoundError):
+                    yield self.lifetime(principal, twin, as_of, known_at)
 
     def _lifetimes(self, principal: Principal, as_of: int | None, known_at: int | None) -> list[Lifetime]:
         """Those that were there at an event time (None: now), as known at a commit, by twin."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 
 import numpy as np
 import pyarrow as pa
@@ -11,6 +12,9 @@ from numpy.typing import NDArray
 
 from twinwright.errors import DigitalTwinNotFoundError
 from twinwright.storage.layout import Lifetime
+
+_LOOKED_AT = 5_000  # ids, for one that is like another
+_COMPARED = 100
 
 
 class TwinRegistry:
@@ -64,7 +68,9 @@ class TwinRegistry:
         life = self.alive(twin)
         if life is None:
             ended = " any more" if twin in self._by_twin else ""
-            remedy = "Ask for a time at which it was there" if ended else _nearest(twin, self._by_twin)
+            near = None if ended else nearest_id(twin, self._by_twin)
+            remedy = f"Did you mean '{near}'?" if near else "List the twins with: twinwright state"
+            remedy = "Ask for a time at which it was there" if ended else remedy
             raise DigitalTwinNotFoundError(f"there is no twin '{twin}'{ended}", remedy=remedy)
         return life
 
@@ -139,9 +145,10 @@ def _unbounded(life: Lifetime) -> bool:
     return life.since is None and life.until is None
 
 
-def _nearest(name: str, known: Mapping[str, object]) -> str:
+def nearest_id(name: str, known: Iterable[str]) -> str | None:
+    """An id that somebody may have meant. Clients ask for what is not there all the time: few of them are looked at closely."""
     from difflib import get_close_matches
 
-    sample = list(known)[:5_000]
-    near = get_close_matches(name, sample, 1)
-    return f"Did you mean '{near[0]}'?" if near else "List the twins with: twinwright state"
+    some = list(islice(known, _LOOKED_AT))  # at once: others write
+    like = (one for one in some if abs(len(one) - len(name)) <= 2 and (one[:2] == name[:2] or one[-2:] == name[-2:]))
+    return next(iter(get_close_matches(name, list(islice(like, _COMPARED)), 1)), None)

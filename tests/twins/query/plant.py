@@ -12,6 +12,8 @@ import pyarrow as pa
 
 from twinwright import schema
 from twinwright.governance.principals import LOCAL_ADMIN
+from twinwright.storage.layout import Relationship
+from twinwright.twins.graph.conditions import etag_of
 from twinwright.twins.query import QueryService
 from twinwright.twins.query.catalogue import Catalogue
 from twinwright.twins.query.projection import EDGE_SCHEMA, TWIN_SCHEMA, VALUE_FIELDS, Projection, Shape
@@ -30,11 +32,11 @@ def _interface(dtmi: str, *contents: dict[str, Any], **more: Any) -> dict[str, A
     return {"@context": contexts, "@id": dtmi, "@type": "Interface", "contents": list(contents), **more}
 
 
-_FEEDS = {
-    "@type": "Relationship",
-    "name": "feeds",
-    "properties": [_property("weight", "double"), _property("note", "string"), _property("open", "boolean")],
-}
+def _feeds(unit: str) -> dict[str, Any]:
+    own = [_property("weight", "double"), _property("note", "string"), _property("open", "boolean")]
+    return {"@type": "Relationship", "name": "feeds", "properties": [*own, _property("length", "double", "Length", unit)]}
+
+
 _INFO = {
     "@type": "Object",
     "fields": [
@@ -56,7 +58,7 @@ ONTOLOGY = schema.load(
             _property("info", _INFO),
             _property("labels", _LABELS),
             {"@type": "Component", "name": "motor", "schema": MOTOR},
-            _FEEDS,
+            _feeds("metre"),
             {"@type": "Relationship", "name": "contains", "target": BASE},
         ),
         _interface(SPECIAL, _property("extra", "double"), extends=BASE),
@@ -65,7 +67,7 @@ ONTOLOGY = schema.load(
             _property("name", "integer"),
             _property("temp", "double", "Temperature", "degreeFahrenheit"),
             _property("order", "string"),
-            _FEEDS,
+            _feeds("centimetre"),
         ),
     ]
 )
@@ -79,11 +81,17 @@ class Graph:
     """Twins and relationships as documents: the whole truth for the naive evaluator."""
 
     def __init__(self, twins: Sequence[Document], edges: Sequence[Document]) -> None:
-        self.twins, self.edges = list(twins), list(edges)
+        self.twins = list(twins)
+        self.edges = [{**edge, "$etag": etag_of(_version(edge, at))} for at, edge in enumerate(edges)]
         self.by_id = {twin["$dtId"]: twin for twin in self.twins}
 
     def __repr__(self) -> str:
         return f"Graph({self.twins!r}, {self.edges!r})"
+
+
+def _version(edge: Document, at: int) -> Relationship:
+    names = ("$sourceId", "$relationshipId", "$relationshipName", "$targetId")
+    return Relationship(*(edge[name] for name in names), changed_at=at, commit=1)
 
 
 class Fixed:
@@ -104,7 +112,8 @@ class Fixed:
                 "id": e["$relationshipId"],
                 "props": json.dumps({key: value for key, value in e.items() if key[0] != "$"}),
             }
-            for e in graph.edges
+            | {"changed_at": at, "commit": 1}
+            for at, e in enumerate(graph.edges)
         ]
         self.projection.load_graph(pa.Table.from_pylist(twins, schema=TWIN_SCHEMA), pa.Table.from_pylist(edges, schema=EDGE_SCHEMA), names)
         values = [row for twin in graph.twins for row in _values(twin, numbers[twin["$dtId"]])]

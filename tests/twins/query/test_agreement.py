@@ -12,7 +12,8 @@ from tests.twins.query.drawn import graphs, queries
 from tests.twins.query.naive import Asked, Hop
 from tests.twins.query.plant import BASE, CATALOGUE, OTHER, Fixed, Graph, ask, service
 
-from twinwright.twins.query import conditions, pattern, planner
+from twinwright.governance.principals import LOCAL_ADMIN
+from twinwright.twins.query import QueryService, conditions, pattern, planner
 from twinwright.twins.query.adjacency import Adjacency
 from twinwright.twins.query.conditions import Compiler
 from twinwright.twins.query.forms import Forms
@@ -33,6 +34,18 @@ def check(graph: Graph, several: list[Asked]) -> None:
         text = naive.text(asked)
         expected = sorted(map(naive.ids, naive.answer(asked, graph)))
         assert sorted(map(naive.ids, ask(queries, text))) == expected, text
+    paged(queries, naive.text(several[0]))
+
+
+def paged(queries: QueryService, text: str) -> None:
+    """Raises AssertionError where pages are not the whole, in its order."""
+    whole, found, token = ask(queries, text), [], None
+    for _ in range(len(whole) // 2 + 1):
+        page = queries.query(LOCAL_ADMIN, text, now=0, commit_of=int, continuation=token, most=2)
+        found += page.value
+        if (token := page.continuation) is None:
+            break
+    assert (found, token) == (whole, None), text
 
 
 @EXAMPLES
@@ -67,6 +80,7 @@ MUTANTS = {
     "a range of hops begins too early": (Adjacency, "pairs", _start_counts),
     "what is missing is in no list": (Compiler, "member", _always_true),
     "units are not converted": (Forms, "number", _unconverted),
+    "a page begins at what is missing again": (planner.Plan, "_behind", lambda self, place, descending: "TRUE"),
     "HAVING is forgotten": (planner._Selecting, "_having", lambda *_, **__: "TRUE"),
 }
 
@@ -90,6 +104,7 @@ _TWINS = [
 _LINE = [{"$relationshipId": f"r{n}", "$sourceId": f"t{n}", "$targetId": f"t{n + 1}", "$relationshipName": "feeds"} for n in range(2)]
 _GRAPH = Graph(_TWINS, _LINE)
 WITNESSES = [
+    (_GRAPH, Asked("A")),
     (_GRAPH, Asked("A", (Hop("A", "B", "in", ("feeds",)),), join=False)),
     (_GRAPH, Asked("A", (Hop("A", "B", "out", (), None, 2, 3),), join=False)),
     (_GRAPH, Asked("A", where=("nin", ("prop", "A", "count"), ("lit", 2, None)))),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import random
 
 import pytest
 from tests.twins.query.plant import BASE, OTHER, Fixed, Graph, ask, service
 
-from twinwright.errors import QueryError, TwinwrightError
+from twinwright.errors import ContinuationError, QueryError
 
 GRAPH = Graph(
     [
@@ -87,6 +88,16 @@ def test_what_is_written_in_many_ways_is_understood(text, queries):
     assert [{k: round(v, 9) if isinstance(v, float) else v for k, v in row.items()} for row in found] == ANSWERED[text]
 
 
+def test_numbers_of_relationships_are_in_the_unit_of_what_they_begin_at():
+    back = {"$relationshipId": "r1", "$sourceId": "it's", "$targetId": "t0", "$relationshipName": "feeds", "length": 300.0}
+    queries = service(Graph(GRAPH.twins, [{**GRAPH.edges[0], "length": 2.0}, back]))
+    select = "SELECT R.$relationshipId AS id, R.length IN UNIT 'm' AS m, R.length AS own FROM RELATIONSHIPS R"
+    assert ask(queries, f"{select} WHERE R.length >= 1 m") == [{"id": "r0", "m": 2.0, "own": 2.0}, {"id": "r1", "m": 3.0, "own": 300.0}]
+    assert [one["id"] for one in ask(queries, f"{select} WHERE R.length < 250 cm")] == ["r0"]
+    assert [one["id"] for one in ask(queries, f"{select} ORDER BY R.length DESC")] == ["r1", "r0"]
+    assert ask(queries, "SELECT MAX(R.length) AS m FROM DIGITALTWINS MATCH (A)-[R]-(B)") == [{"m": 3.0}]
+
+
 def test_pages_follow_each_other(queries):
     text, found, token = "SELECT T.$dtId FROM DIGITALTWINS T", [], None
     for _ in range(2):
@@ -95,8 +106,12 @@ def test_pages_follow_each_other(queries):
         text, token = "", page.continuation
     assert token is None
     assert {row["$dtId"] for row in found} == {"t0", "it's"}
-    with pytest.raises(TwinwrightError, match="none of this query"):
-        queries.query(None, "", now=0, commit_of=int, continuation="e30=", most=1)
+    for wrong in ("e30=", "x", "\u00e9", base64.urlsafe_b64encode(b'{"query": "", "seen": 0, "after": [[]], "version": null}').decode()):
+        with pytest.raises(ContinuationError, match="token is none"):
+            queries.query(None, "", now=0, commit_of=int, continuation=wrong, most=1)
+    page = queries.query(None, "SELECT T.$dtId FROM DIGITALTWINS T", now=0, commit_of=int, most=1)
+    (row,) = queries.query(None, "SELECT * FROM RELATIONSHIPS", now=0, commit_of=int, continuation=page.continuation, most=1).value
+    assert row["$dtId"] in ("t0", "it's"), "the token has the query"
 
 
 def test_mutated_queries_give_a_result_or_a_query_error(queries):

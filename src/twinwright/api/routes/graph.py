@@ -6,6 +6,7 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Header, Query, Request
 from fastapi import Path as InPath
+from pydantic import AfterValidator
 from starlette.responses import Response
 
 from twinwright.api import answers
@@ -15,11 +16,12 @@ from twinwright.api.paging import Continuation, MaxItems, page
 from twinwright.api.routes import failures
 from twinwright.api.routes.twins import AsOf, KnownAt, TwinId, accept_version
 from twinwright.api.serving import Asking
+from twinwright.api.slashes import unmarked
 from twinwright.twins.graph.json_patch import OPERATIONS
 
 router = APIRouter(tags=["graph"], dependencies=[Depends(accept_version)])
-EdgeId = Annotated[str, InPath(min_length=1, max_length=128, description="The $relationshipId.")]
-Component = Annotated[str, InPath(min_length=1, max_length=512, description="The name of a component.")]
+EdgeId = Annotated[str, InPath(min_length=1, max_length=128, description="The $relationshipId."), AfterValidator(unmarked)]
+Component = Annotated[str, InPath(min_length=1, max_length=512, description="The name of a component."), AfterValidator(unmarked)]
 IfMatch = Annotated[str | None, Header(alias="If-Match", max_length=1_024, description="Only if this is the entity's etag; `*`: any.")]
 IfNoneMatch = Annotated[
     str | None, Header(alias="If-None-Match", max_length=1_024, description="`*`: only if there is no such entity yet.")

@@ -6,16 +6,18 @@ from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi import Path as InPath
+from pydantic import AfterValidator
 from starlette.responses import Response
 
 from twinwright.api import answers
 from twinwright.api.errors import JsonResponse
 from twinwright.api.routes import failures
 from twinwright.api.serving import Asking
+from twinwright.api.slashes import unmarked
 from twinwright.api.streaming import ARROW, PartsResponse, accepts, arrow
 from twinwright.platform.opened import history_table
 
-TwinId = Annotated[str, InPath(min_length=1, max_length=128, description="The $dtId of the twin.")]
+TwinId = Annotated[str, InPath(min_length=1, max_length=128, description="The $dtId of the twin."), AfterValidator(unmarked)]
 AsOf = Annotated[str | None, Query(max_length=40, description="An event time: the state of the world then.")]
 KnownAt = Annotated[str | None, Query(max_length=40, description="A time or commit number: what was believed then.")]
 Lane = Annotated[Literal["observed", "desired", "derived", "simulated"], Query(description="Which lane to show.")]

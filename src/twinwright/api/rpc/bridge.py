@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, cast
-from urllib.parse import urlencode
+from urllib.parse import unquote, urlencode
 
 from starlette.types import ASGIApp, Message
 
@@ -16,7 +16,7 @@ _HOST: Final = "127.0.0.1"
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A request of REST. `path` is as routes see it, decoded."""
+    """A request of REST. `path` is encoded."""
 
     verb: str
     path: str
@@ -88,8 +88,8 @@ class Bridge:
             "http_version": "2",
             "method": asked.verb,
             "scheme": "http",
-            "path": asked.path,
-            "raw_path": asked.path.encode("utf-8", "surrogatepass"),
+            "path": unquote(asked.path),
+            "raw_path": asked.path.encode(),
             "query_string": urlencode(asked.query).encode(),
             "root_path": "",
             "headers": [*metadata, *((name.encode(), value.encode("latin-1", "replace")) for name, value in own.items())],

@@ -16,6 +16,7 @@ from google.protobuf.descriptor import FieldDescriptor, MethodDescriptor
 
 from twinwright.api.rpc import v1_pb2
 from twinwright.api.rpc.bridge import Asked
+from twinwright.api.slashes import have_ids
 from twinwright.errors import UsageError
 
 SERVICE: Final = v1_pb2.DESCRIPTOR.services_by_name["Twinwright"]
@@ -60,7 +61,8 @@ class Rpc:
         """The request of REST. Raises UsageError for a message that is none."""
         given = {field.name: getattr(request, field.name) for field in self.method.input_type.fields if _is_given(request, field)}
         places = [name for name, _ in _PLACE.findall(self.template)]
-        path = _PLACE.sub(lambda place: _part(place[1], str(given.get(place[1], "")), spans=bool(place[2])), self.template)
+        ids = have_ids(self.template)
+        path = _PLACE.sub(lambda place: _part(place[1], str(given.get(place[1], "")), spans=bool(place[2]), id=ids), self.template)
         headers = {"accept": accept, **{_HEADERS[name]: str(value) for name, value in given.items() if name in _HEADERS}}
         rest = {name: value for name, value in given.items() if name not in places and name not in _HEADERS}
         if self._rule.body == "payload":
@@ -141,12 +143,12 @@ def _is_given(request: Any, field: FieldDescriptor) -> bool:
     return bool(request.HasField(field.name) if field.has_presence else getattr(request, field.name))
 
 
-def _part(name: str, value: str, *, spans: bool) -> str:
+def _part(name: str, value: str, *, spans: bool, id: bool) -> str:
     if not value:
         raise UsageError(f"`{name}` is missing", where=name, remedy="Give it")
-    if "/" in value and not spans:  # it would be another resource
+    if "/" in value and not spans and not id:  # it would be another resource
         raise UsageError("there is a '/' in it", where=name, remedy="Give an id or a name")
-    return value
+    return quote(value, safe="/" if spans else "")
 
 
 def _texts(values: Mapping[str, Any]) -> dict[str, str]:

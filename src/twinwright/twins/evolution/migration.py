@@ -15,7 +15,7 @@ from twinwright import expressions, schema, units
 from twinwright.documents import Document, Location, Problems, parse_text
 from twinwright.errors import ExpressionError, UnitError
 from twinwright.expressions import Checked, Kind, Type
-from twinwright.schema import Enum, Ontology, PathInfo, Primitive, Schema
+from twinwright.schema import Enum, Ontology, PathInfo, Primitive, Property, Schema
 from twinwright.schema.diff import value_changes
 from twinwright.storage.layout import ColumnType
 from twinwright.twins.evolution.spec import MigrationSpec, StepSpec, parse_migration
@@ -303,10 +303,30 @@ class _Checker:
 
     def _relationships(self) -> None:
         there = self._ontology.relationships(self._spec.to)
-        for name in self._ontology.relationships(self._spec.from_):
+        for name, declared in self._ontology.relationships(self._spec.from_).items():
             if name not in there:
                 message = f"{self._spec.to} has no relationship '{name}': the edges of twins that move would have no meaning"
                 self._add(("to",), message, "Keep it in the new version", "relationship_lost")
+                continue
+            mine = {one.name: one for one in there[name].properties}
+            for before in declared.properties:
+                reason = _changed(before, mine.get(before.name))
+                if reason is not None:
+                    message = f"'{before.name}' of '{name}' {reason}: edges of twins that move keep what they have"
+                    self._add(
+                        ("to",), message, "Keep it as it is in the new version, and give what is new a new name", "relationship_changed"
+                    )
+
+
+def _changed(before: Property, after: Property | None) -> str | None:
+    """Why a value of a relationship's property, which is kept without its unit, would be another in the new version; None: it is not."""
+    if after is None:
+        return "is not there any more"
+    if before.unit != after.unit:
+        return f"is in {after.unit or 'no unit'} and no longer in {before.unit or 'no unit'}"
+    return next(
+        (f"has another schema ({what})" for effect, what, _ in value_changes(before.schema, after.schema) if effect == "breaking"), None
+    )
 
 
 def _check_chains(read: Mapping[str, tuple[MigrationSpec, Document]], ontology: Ontology, problems: Problems) -> None:

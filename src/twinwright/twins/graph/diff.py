@@ -6,9 +6,9 @@ is not compared. Values are read as the present version of each twin's interface
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -21,11 +21,13 @@ from twinwright.twins.documents import value_of
 from twinwright.twins.evolution import Evolution
 from twinwright.twins.graph.json_patch import same
 from twinwright.twins.query.source import GraphSource
+from twinwright.twins.registry import TwinRegistry
 from twinwright.twins.state import StateCache
 
 What = Literal["added", "removed", "changed"]
 Fields = Mapping[str, Any]
 _MISSING: Any = object()
+_Version = TypeVar("_Version", Lifetime, Relationship)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,19 +84,21 @@ def _same(a: Any, b: Any) -> bool:
 class GraphDiff:
     """Reads for a comparison; nothing is kept here."""
 
-    def __init__(self, store: Store, state: StateCache, ontology: Ontology, evolution: Evolution, principal: Principal) -> None:
-        self._store, self._ontology, self._principal = store, ontology, principal
+    def __init__(
+        self, store: Store, state: StateCache, ontology: Ontology, registry: TwinRegistry, evolution: Evolution, principal: Principal
+    ) -> None:
+        self._store, self._ontology, self._registry, self._principal = store, ontology, registry, principal
         self._evolved = evolution.over(store)
-        self._source = GraphSource(store, state, evolution)
-        self._versions: Mapping[int, str] = {}
-        if evolution.active:  # values are read as these
-            self._versions = {life.number: life.interface for life in store.lifetimes(principal)}
+        self._source, self._evolving = GraphSource(store, state, evolution), evolution.active
 
     # --- relationships -----------------------------------------------------------------------------------------------
 
     def relationships(self, first: Instant, second: Instant) -> list[Difference]:
         """By source and id."""
-        before, after = self._edges(first), self._edges(second)
+        if first.as_of is None and second.as_of is None:
+            before, after = self._changed_edges(first.commit, second.commit)
+        else:
+            before, after = self._edges(first), self._edges(second)
         found = []
         for key in sorted({*before, *after}):
             old, new = before.get(key), after.get(key)
@@ -110,14 +114,27 @@ class GraphDiff:
         edges = self._store.relationships(self._principal, as_of=at.as_of, known_at=at.commit)
         return {(edge.source, edge.id): edge for edge in edges}
 
+    def _changed_edges(self, first: int, second: int) -> tuple[dict[tuple[str, str], Relationship], ...]:
+        """Those that commits between two are about, as they were at each."""
+        low, high = sorted((first, second))
+        versions: dict[tuple[str, str], list[Relationship]] = {}
+        for edge in self._store.relationship_versions(self._principal, low, high):
+            versions.setdefault((edge.source, edge.id), []).append(edge)
+        sides = [{key: _newest(every, commit) for key, every in versions.items()} for commit in (first, second)]
+        return tuple({key: edge for key, edge in side.items() if edge is not None and not edge.removed} for side in sides)
+
     # --- twins -------------------------------------------------------------------------------------------------------
 
     def twins(self, first: Instant, second: Instant) -> list[Difference]:
         """By id; a twin that was deleted and made again is removed and added."""
-        before, after = self._lives(first), self._lives(second)
+        touched = self._touched(first, second)
+        if first.as_of is None and second.as_of is None:
+            before, after = self._changed_lives(first.commit, second.commit, touched)
+        else:
+            before, after = self._lives(first), self._lives(second)
         come_or_gone = before.keys() ^ after.keys()
         moved = {number for number in before.keys() & after.keys() if before[number].interface != after[number].interface}
-        numbers = sorted((self._touched(first, second) & (before.keys() | after.keys())) | come_or_gone | moved)
+        numbers = sorted((touched & (before.keys() | after.keys())) | come_or_gone | moved)
         values = [self._values(at, [number for number in numbers if number in lives]) for at, lives in ((first, before), (second, after))]
         found = []
         for number in numbers:
@@ -131,6 +148,15 @@ class GraphDiff:
     def _lives(self, at: Instant) -> dict[int, Lifetime]:
         lives = self._store.lifetimes(self._principal, as_of=at.as_of, known_at=at.commit)
         return {life.number: life for life in lives if _there(life, at.as_of)}
+
+    def _changed_lives(self, first: int, second: int, touched: Collection[int]) -> tuple[dict[int, Lifetime], ...]:
+        """Those that commits between two are about, and others that were touched, as they were at each and where they had not ended."""
+        versions: dict[int, list[Lifetime]] = {}
+        for life in self._store.lifetime_versions(self._principal, min(first, second), self._store.last_commit(self._principal)):
+            versions.setdefault(life.number, []).append(life)
+        versions |= {number: [self._registry.lifetime(number)] for number in touched if number not in versions}  # they are as they were
+        sides = [{number: _newest(every, commit) for number, every in versions.items()} for commit in (first, second)]
+        return tuple({number: life for number, life in side.items() if life is not None and life.alive} for side in sides)
 
     def _touched(self, first: Instant, second: Instant) -> set[int]:
         """Lifetimes of which a property may be another: what the commits between them touched, what the time between them says."""
@@ -163,10 +189,17 @@ class GraphDiff:
     def _fields(self, life: Lifetime | None, cells: Mapping[str, Mapping[str, Any]]) -> Fields | None:
         if life is None:
             return None
-        interface = self._versions.get(life.number, life.interface)
+        now = self._registry.find(life.number) if self._evolving else None  # values are read as of its version
+        interface = life.interface if now is None else now.interface
         paths = self._ontology.paths(interface) if interface in self._ontology.interfaces else {}
         shown = {path: value_of(cell, paths[path]) for path, cell in cells.items() if path in paths and paths[path].kind == "property"}
         return {"$model": life.interface, **shown}
+
+
+def _newest(versions: Iterable[_Version], commit: int) -> _Version | None:
+    """As it was known at a commit; None: not yet."""
+    known = (one for one in versions if one.commit <= commit)
+    return max(known, key=lambda one: (one.changed_at is not None, one.changed_at or 0, one.commit), default=None)
 
 
 def _there(life: Lifetime, as_of: int | None) -> bool:

@@ -81,6 +81,11 @@ class Draft:
             raise DigitalTwinNotFoundError(f"there is no twin '{twin}' any more", remedy="It was deleted just now")
         return life
 
+    def interfaces(self) -> dict[str, str]:
+        """What living twins are of, each with one of them."""
+        living = (self.alive(twin) for twin in chain(self.world.registry.twins, self._lives))
+        return {life.interface: life.twin for life in living if life is not None}
+
     def edge(self, source: str, id: str) -> Relationship | None:
         edge = self._edges.get((source, id))
         if edge is None:

@@ -15,6 +15,19 @@ _REAL: Final = ("double", "float")
 _TRUTH: Final[Mapping[str, bool]] = {"true": True, "false": False}
 
 
+def is_plain_number(value: Any) -> bool:
+    """Whether it is a number, or the text of one, and says no unit."""
+    if isinstance(value, str):
+        measured = _MEASURED.fullmatch(value)
+        return measured is not None and measured[2] is None
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def is_quantity(value: Any) -> bool:
+    """Whether it is a number with its unit: `{"value": 3, "unit": "bar"}`."""
+    return isinstance(value, Mapping) and value.keys() == {"value", "unit"} and type(value["value"]) in (int, float)
+
+
 def converted(value: Any, schema: Schema | None, unit: str | None, path: str) -> Any:
     """A number that was given as text, or with a unit, in `unit`; `true` and `false` as what they say; all else as it is, for its schema
     to refuse. Raises JsonPatchError for a unit of another dimension."""
@@ -32,7 +45,7 @@ def converted(value: Any, schema: Schema | None, unit: str | None, path: str) ->
         if whole and measured[2] is None and value.strip().lstrip("+-").isdecimal():
             return int(value)  # a float would lose digits of a long one
         number, given = float(measured[1]), measured[2]
-    elif isinstance(value, Mapping) and value.keys() == {"value", "unit"} and type(value["value"]) in (int, float):
+    elif is_quantity(value):
         number, given = float(value["value"]), value["unit"]
     else:
         return value

@@ -23,6 +23,7 @@ from twinwright.twins.graph.bodies import CODE, Body
 from twinwright.twins.graph.conditions import etag_of, require_match, require_none_match
 from twinwright.twins.graph.draft import Draft
 from twinwright.twins.graph.json_patch import apply_patch, parse_patch
+from twinwright.twins.registry import nearest_id
 
 _OWN: Final = ("$relationshipId", "$sourceId", "$targetId", "$relationshipName", "$etag", "$metadata")
 
@@ -73,7 +74,8 @@ def _check_target(draft: Draft, source: str, target: str, declared: Declared) ->
         raise TargetTwinNotFoundError(f"there is no twin '{target[:128]}' to lead to", where='$["$targetId"]', remedy="Make it first")
     if target == source:
         raise OperationNotAllowedError(f"'{declared.name}' would lead from '{source}' to itself", remedy="Lead it to another twin")
-    if declared.target is not None and not draft.world.ontology.is_subtype(life.interface, declared.target):
+    world = draft.world  # a twin that was moved to another version is of the older one too
+    if declared.target is not None and not world.evolution.lineages.is_of(life.interface, declared.target, world.ontology):
         what = f"'{declared.name}' must lead to {declared.target}, and '{target}' is a {life.interface}"
         raise InvalidRelationshipError(what, where='$["$targetId"]', remedy="Lead it to another twin")
 
@@ -111,8 +113,8 @@ def the_edge(draft: Draft, source: str, id: str) -> Relationship:
 
 def no_relationship(source: str, id: str, known: Mapping[str, object]) -> RelationshipNotFoundError:
     """Naming the nearest there is."""
-    near = get_close_matches(id, list(known)[:5_000], 1)
-    remedy = f"Did you mean '{near[0]}'?" if near else "List them: GET /digitaltwins/ID/relationships"
+    near = nearest_id(id, known)
+    remedy = f"Did you mean '{near}'?" if near else "List them: GET /digitaltwins/ID/relationships"
     return RelationshipNotFoundError(f"'{source}' has no relationship '{id[:128]}'", remedy=remedy)
 
 

@@ -12,7 +12,7 @@ from twinwright.storage.layout import Relationship
 from twinwright.twins.graph import bodies
 from twinwright.twins.graph.draft import Draft
 from twinwright.twins.graph.json_patch import same
-from twinwright.twins.graph.measured import converted
+from twinwright.twins.graph.measured import converted, is_quantity
 from twinwright.twins.graph.relationship_writes import put_relationship
 from twinwright.twins.graph.templates import Kind, text_of
 from twinwright.twins.graph.twin_writes import interface_named, put_twin
@@ -70,6 +70,8 @@ def _values(ontology: Ontology, interface: str, document: Mapping[str, Any]) -> 
 
 
 def _fitting(value: Any, schema: Schema, unit: str | None, path: str) -> Any:
+    if is_quantity(value) and unit is None:
+        value = text_of(value)  # what has no unit takes any
     if isinstance(schema, Primitive) and schema.name == "string" and isinstance(value, int | float):
         return text_of(value)  # a column of numbers for what is text here
     return converted(value, schema, unit, path)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from twinwright.errors import InvalidTwinError, Problem
+from twinwright.twins.graph.measured import is_quantity
 
 Kind = Literal["twin", "relationship"]
 Place = tuple[str | int, ...]
@@ -103,7 +104,9 @@ def template_of(document: Any) -> Template:
 
 
 def text_of(value: Any) -> str:
-    """A value of a column as a part of a text: 3.0 is written as 3."""
+    """A value of a column as a part of a text: 3.0 is written as 3, and a number without its unit."""
+    if is_quantity(value):
+        return text_of(value["value"])
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
@@ -198,6 +201,6 @@ def _filled(content: Any, row: Mapping[str, Any], place: str) -> Any:
 
 def _written(column: _Column, row: Mapping[str, Any], place: str) -> str:
     value = row.get(column.name)
-    if value is None or isinstance(value, (Mapping, list)):
+    if value is None or (isinstance(value, (Mapping, list)) and not is_quantity(value)):
         raise UnfilledError(column.name, place)
     return text_of(value)

@@ -8,11 +8,11 @@ from typing import Any, Final
 
 from twinwright.clock import to_iso
 from twinwright.errors import (
+    ComponentNotFoundError,
     InvalidTwinError,
     ModelDecommissionedError,
     Problem,
     RelationshipsNotDeletedError,
-    UsageError,
 )
 from twinwright.storage.layout import Lifetime
 from twinwright.storage.protocol import REMOVED
@@ -43,14 +43,12 @@ def written(draft: Draft, life: Lifetime) -> WrittenTwin:
 
 
 def put_twin(draft: Draft, id: str, document: Any, if_none_match: str | None) -> WrittenTwin:
-    """Make a twin, or replace one whole.
+    """Make a twin, or replace one whole. A `$dtId` in the document means nothing, so that one that was read makes a copy.
 
     Raises UsageError, PreconditionFailedError, InvalidTwinError, ModelDecommissionedError.
     """
     bodies.check_id(id, "id")
     document = bodies.require_object(document)
-    if document.get("$dtId", id) != id:
-        raise UsageError("the id in the body is not the one in the path", where="$.$dtId", remedy="Leave it out, or make them the same")
     held = draft.alive(id)
     require_none_match(if_none_match, None if held is None else written(draft, held).etag)
     interface = interface_named(draft, document)
@@ -115,12 +113,12 @@ def delete_twin(draft: Draft, id: str, if_match: str | None) -> None:
 def send_telemetry(draft: Draft, id: str, payload: Any, *, component: str | None, message_id: str, source_time: int | None) -> None:
     """Keep a message, whole, for whoever follows the commits; what it says of Telemetry that the interface has is observed as well.
 
-    Raises DigitalTwinNotFoundError, UsageError, InvalidTwinError.
+    Raises DigitalTwinNotFoundError, ComponentNotFoundError, InvalidTwinError.
     """
     life = draft.current(id)
     ontology = draft.world.ontology
     if component is not None and bodies.component_of(life.interface, component, ontology) is None:
-        raise UsageError(f"'{id}' has no component '{component[:80]}'", where="component", remedy="See its interface")
+        raise ComponentNotFoundError(f"'{id}' has no component '{component[:80]}'", remedy="See its interface")
     prefix = f"{component}/" if component else ""
     paths, body = ontology.paths(life.interface), Body()
     named: Mapping[str, Any] = payload if isinstance(payload, dict) else {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Literal
 
@@ -49,7 +49,8 @@ _WHOLE = frozenset(["integer", "long", "byte", "short", "unsignedByte", "unsigne
 class Place:
     """Where a name leads on the interface numbered `model`: a path, and a way (`inside`) into the object that it holds.
 
-    `text`: it is kept as text, JSON where it is no string. `whole`: it is a whole number that fits 64 bits.
+    `text`: it is kept as text, JSON where it is no string. `whole`: it is a whole number that fits 64 bits. `own`: the interface itself has
+    the name, and not another version of it.
     """
 
     model: int
@@ -59,6 +60,7 @@ class Place:
     unit: str | None
     text: bool
     whole: bool = False
+    own: bool = True
 
 
 class Catalogue:
@@ -100,8 +102,7 @@ class Catalogue:
         return found
 
     def _called(self, number: int, dtmi: str, steps: tuple[str, ...]) -> Iterator[Place]:
-        """By its own names, else by those that a version which is served has for the same values in the same unit: a plain number in a
-        query is in the unit of the property."""
+        """By its own names, else by those that a version which is served has for the same quantity."""
         places = list(self._on(number, dtmi, "", steps))
         for count in range(len(steps), 0, -1) if not places and self._lineages.active else ():
             path = "/".join(steps[:count])
@@ -110,10 +111,24 @@ class Catalogue:
                 continue
             unit, mine = self.ontology.paths(version)[path].unit, self.ontology.paths(dtmi)
             becomes = self._lineages.becomes(dtmi, path).items()
-            renamed = [new for new, route in becomes if all(way.by is None for way in route) and mine[new].unit == unit]
-            if len(renamed) == 1:
-                places = list(self._on(number, dtmi, "", (*renamed[0].split("/"), *steps[count:])))
+            same = [new for new, route in becomes if all(way.by is None for way in route) and units.compatible(mine[new].unit, unit)]
+            if len(same) == 1:
+                places = [replace(one, own=False) for one in self._on(number, dtmi, "", (*same[0].split("/"), *steps[count:]))]
         yield from places
+
+    def told_in(self, steps: tuple[str, ...], places: Iterable[Place], named: int | None) -> dict[int, str | None]:
+        """In which unit the numbers of each interface at some places of a name are told (law 7): of versions of one interface all in that
+        of the version which the query names (`named`), or else of the newest one that has the name itself."""
+        found = {place.model: place.unit for place in places}
+        if not self._lineages.active:
+            return found
+        own = {place.model: place.unit for place in self.places(steps) if place.own}
+        for model, unit in found.items():
+            served = [self.numbers[dtmi] for dtmi in self._lineages.served(self.models[model]) if dtmi in self.numbers]
+            speaking = [one for one in served if one in own and units.compatible(unit, own[one])]
+            if speaking:
+                found[model] = own[named if named in speaking else speaking[0]]
+        return found
 
     def _on(self, number: int, dtmi: str, prefix: str, steps: Sequence[str]) -> Iterator[Place]:
         content = self.ontology.interface(dtmi).contents.get(steps[0])
@@ -191,16 +206,17 @@ class Catalogue:
         return frozenset(number for number, _ in self._relationships.get(name, ()))
 
     def relationship_places(self, names: Iterable[str], steps: tuple[str, ...]) -> list[Place]:
-        """Where a name leads in the properties of relationships; `inside` is the whole way into their JSON."""
-        found: dict[Place, None] = {}
+        """Where a name leads in the properties of relationships, by their own name (`path`) and the interface that they begin at; `inside`
+        is the whole way into their JSON."""
+        found = []
         for name in names:
-            for _, one in self._relationships.get(name, ()):
+            for number, one in self._relationships.get(name, ()):
                 for declared in one.properties:
                     place = self._within(declared.schema, steps[1:], declared.unit) if declared.name == steps[0] else None
                     if place is not None:
                         whole = isinstance(place[2], Primitive) and place[2].name in _WHOLE
-                        found[Place(-1, "", steps, place[0], place[1], True, whole)] = None
-        return list(found)
+                        found.append(Place(number, name, steps, place[0], place[1], True, whole))
+        return found
 
     def relationship_properties(self, names: Iterable[str]) -> list[str]:
         return list(dict.fromkeys(p.name for name in names for _, one in self._relationships.get(name, ()) for p in one.properties))

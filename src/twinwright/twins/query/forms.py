@@ -29,7 +29,8 @@ class Parameters:
 class Forms:
     """`sql` by kind. `units`: of numbers, by the interfaces that have them (None: all); empty for plain numbers, which fit any unit.
 
-    `model` is the SQL of the interface's number, where units depend on it. `literal` is the value of what is written down.
+    `model` is the SQL of the interface's number (of a relationship: of its declaration), where units depend on it. `literal` is the value
+    of what is written down.
     """
 
     sql: Mapping[Kind, str]

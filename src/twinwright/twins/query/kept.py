@@ -6,6 +6,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Final
 
 import duckdb
@@ -14,7 +15,7 @@ import numpy as np
 from twinwright.governance.principals import SYSTEM, Principal
 from twinwright.storage.layout import Lane
 from twinwright.storage.protocol import Store
-from twinwright.twins.api_cells import WRITES
+from twinwright.twins.api_cells import WRITES, is_quiet
 from twinwright.twins.evolution import UNCHANGED, Evolution
 from twinwright.twins.query.adjacency import Adjacency
 from twinwright.twins.query.catalogue import Catalogue
@@ -22,12 +23,19 @@ from twinwright.twins.query.projection import Projection, Shape
 from twinwright.twins.query.source import GraphSource
 from twinwright.twins.state import StateCache
 
-# Commits of these kinds change no twin and no relationship; what one of WRITES changes is taken in; after any other the graph is read anew.
-QUIET: Final = frozenset({"ingest", "replay", "retry", "derived", "materialise", "expire", "clock"})
 _MOST_PAST: Final = 4
 _ALL: Final = 0.3  # past this share of twins touched, all values are read anew
 _NONE: Final = np.zeros(0, np.int32)
 _EMPTY: Final = Shape({}, {}, 0, Adjacency(_NONE, _NONE, _NONE))
+
+
+@dataclass(slots=True)
+class _Past:
+    """A graph as of an event time or as known at a commit, with some lanes; right through a commit."""
+
+    graph: Projection
+    lanes: set[Lane] = field(default_factory=set)
+    commit: int = 0
 
 
 class Graphs:
@@ -40,7 +48,7 @@ class Graphs:
         self._lanes: set[Lane] = set()
         self._commit = -1
         self._whole = True  # no relationship lacks a twin at an end
-        self._past: OrderedDict[tuple[int | None, int | None, int], tuple[Projection, set[Lane]]] = OrderedDict()
+        self._past: OrderedDict[tuple[int | None, int | None], _Past] = OrderedDict()
         self._lock = threading.RLock()
 
     @property
@@ -51,7 +59,7 @@ class Graphs:
     def close(self) -> None:
         """Give the memory back."""
         with self._lock:
-            for projection in [self._present, *(one for one, _ in self._past.values())]:
+            for projection in [self._present, *(one.graph for one in self._past.values())]:
                 if projection is not None:
                     projection.close()
             self._present, self._commit = None, -1
@@ -92,9 +100,10 @@ class Graphs:
         return graph
 
     def _kinds(self, last: int) -> set[str]:
-        """Of the commits since that may have changed twins and relationships."""
+        """Of the commits since that may have changed twins and relationships: what one of WRITES changed is taken in, after any other the
+        graph is read anew."""
         kinds = {commit.kind for commit in self._store.commits(SYSTEM, first=self._commit + 1, last=last)}
-        return {kind for kind in kinds if kind not in QUIET and not kind.startswith("record:")}
+        return {kind for kind in kinds if not is_quiet(kind)}
 
     def _load(self) -> None:
         graph = Projection(self.catalogue) if self._present is None else self._present
@@ -127,16 +136,31 @@ class Graphs:
     # --- then --------------------------------------------------------------------------------------------------------
 
     def _then(self, principal: Principal, lanes: Collection[Lane], as_of: int | None, known_at: int | None) -> Projection:
-        key = (as_of, known_at, self._store.last_commit(SYSTEM))  # later commits correct the past
-        if key not in self._past:
-            graph = Projection(self.catalogue)
-            self._source.load_graph(principal, graph, as_of=as_of, known_at=known_at)
-            self._past[key] = graph, set()
+        key, last = (as_of, known_at), self._store.last_commit(SYSTEM)
+        held = self._past.get(key)
+        if held is None or (known_at is None and not self._is_as_it_was(as_of, held.commit, last)):
+            held = self._past[key] = _Past(Projection(self.catalogue))
+            self._source.load_graph(principal, held.graph, as_of=as_of, known_at=known_at)
             while len(self._past) > _MOST_PAST:
                 self._past.popitem(last=False)  # readers that are at it keep it until they are done
+        held.commit = last
         self._past.move_to_end(key)
-        graph, held = self._past[key]
-        for lane in set(lanes) - held:
-            graph.put(lane, self._source.past(principal, lane, as_of=as_of, known_at=known_at, as_then=True), None)
-            held.add(lane)
-        return graph
+        for lane in set(lanes) - held.lanes:
+            held.graph.put(lane, self._source.past(principal, lane, as_of=as_of, known_at=known_at, as_then=True), None)
+            held.lanes.add(lane)
+        return held.graph
+
+    def _is_as_it_was(self, as_of: int | None, after: int, last: int) -> bool:
+        """Whether the commits after one, through another, say nothing of an event time: most telemetry is of later ones."""
+        if after == last or as_of is None:
+            return after == last
+        kinds = {commit.kind for commit in self._store.commits(SYSTEM, first=after + 1, last=last) if not is_quiet(commit.kind)}
+        if not kinds <= {WRITES}:
+            return False
+        times = self._store.touched(SYSTEM, after, last)["time"].to_numpy()
+        if len(times) and int(times.min()) <= as_of:
+            return False
+        lives = self._store.lifetime_versions(SYSTEM, after, last) if kinds else []
+        edges = self._store.relationship_versions(SYSTEM, after, last) if kinds else []
+        changed = [life.changed_at for life in lives if life.commit > after] + [edge.changed_at for edge in edges if edge.commit > after]
+        return all(at is not None and at > as_of for at in changed)

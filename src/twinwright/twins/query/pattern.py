@@ -186,18 +186,21 @@ def _walk(pattern: Pattern, link: Link, adjacency: Adjacency) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Relations:
-    """`sources` for FROM, `conditions` for WHERE, and the SQL of each alias's key: the number of its twin or relationship."""
+    """`sources` for FROM, `conditions` for WHERE, and the SQL of each alias's key: the number of its twin or relationship. `order` is
+    that of rows, and the same whenever the graph is read."""
 
     sources: list[str]
     conditions: list[str]
     keys: dict[str, str]
+    order: list[str]
 
 
 def relations_of(pattern: Pattern, used: set[str]) -> Relations:
     """`used` are the names in SQL of which columns are read; of other twins the number is enough."""
     sources, conditions, keys = [], [], {}
     if pattern.alone is not None:
-        return Relations([f"edges AS {pattern.alone.sql}"], [], {pattern.alone.alias: f"{pattern.alone.sql}.e"})
+        alone = pattern.alone.sql
+        return Relations([f"edges AS {alone}"], [], {pattern.alone.alias: f"{alone}.e"}, [f"{alone}.s", f"{alone}.id"])
     ends: dict[str, list[str]] = {twins.sql: [] for twins in pattern.scope.twins.values()}
     for link in pattern.links:
         sources.append(_link_source(link, link.edge is not None and link.edge.sql in used))
@@ -218,11 +221,12 @@ def relations_of(pattern: Pattern, used: set[str]) -> Relations:
             conditions.append(f"{places[0]} IN ({', '.join(map(str, few.tolist())) or 'NULL'})")
     hops = [link for link in pattern.links[len(pattern.query.joins) :] if link.edge is not None]
     conditions += [f"{one.sql}.e <> {other.sql}.e" for one, other in combinations(hops, 2)]  # a pattern takes each once
-    return Relations(sources, conditions, keys)
+    order = [keys[one] for one in pattern.scope.twins] + [keys[link.edge.alias] for link in pattern.links if link.edge is not None]
+    return Relations(sources, conditions, keys, order)
 
 
 def _link_source(link: Link, whole: bool) -> str:
-    rest = ", x.s, x.t, x.name, x.id, x.props" if whole else ""
+    rest = ", x.s, x.t, x.name, x.id, x.props, x.changed_at, x.commit" if whole else ""
     if link.edge is None:
         return f"given_met_{link.sql} AS {link.sql}"
     if link.met is not None:

@@ -22,7 +22,7 @@ MOST_ITEMS = 100
 class Column:
     """A column of the answer: a value (`kinds` of the columns of SQL that hold it, from `first` on), or a document.
 
-    `steps` lead to a part of the document of a twin; `unit` is that of numbers.
+    `steps` lead to a part of the document; `unit` is that of numbers, where they all have one.
     """
 
     name: str
@@ -57,7 +57,7 @@ class Plan:
     used: set[str]
     windows: list[Window]
     groups: list[str] = field(default_factory=list)
-    order: list[str] = field(default_factory=list)
+    order: list[tuple[str, bool]] = field(default_factory=list)  # (SQL, whether it descends)
     aggregated: bool = False
     having: list[str] = field(default_factory=list)
     whole: bool = False  # the answer is one document a row
@@ -70,13 +70,13 @@ class Plan:
         """The conditions on one alias by itself, as they are known without history."""
         return [one for one in self.conditions if one.names == {twins.sql}]
 
-    def sql(self, *, limit: int, offset: int, settled: set[str]) -> str:
-        """The statement. Anchors of what is in `settled` are conditions on numbers already."""
+    def sql(self, *, limit: int, after: Sequence[Any] | None, settled: set[str]) -> str:
+        """The statement: a row is what is selected and, behind it, its place in the order of all. `after` is the place of a row: those
+        that come behind it. Anchors of what is in `settled` are conditions on numbers already."""
         done = {id(one) for sql, found in self.anchors.items() if sql in settled for _, one in found}
         conditions = [one for one in self.conditions if id(one) not in done]
         used = self.used.union(*(one.names for one in conditions))
         relations = relations_of(self.pattern, used)
-        keys = list(relations.keys.values())
         selected = [relations.keys[part[1:-1]] if part[0] == "{" else part for part in self.selected]
         sources = " CROSS JOIN ".join(relations.sources)
         for window in self.windows:
@@ -85,9 +85,26 @@ class Plan:
         where = f" WHERE {' AND '.join(texts)}" if texts else ""
         group = f" GROUP BY {', '.join(self.groups)}" if self.groups else ""
         having = f" HAVING {' AND '.join(self.having)}" if self.having else ""
-        order = [*self.order, *(self.groups if self.aggregated else keys)]
-        ordered = f" ORDER BY {', '.join(order)}" if order else ""
-        return f"SELECT {', '.join(selected)} FROM {sources}{where}{group}{having}{ordered} LIMIT {limit} OFFSET {offset}"
+        order = [*self.order, *((text, False) for text in (self.groups if self.aggregated else relations.order))]
+        columns = [*(f"{text} AS c{at}" for at, text in enumerate(selected)), *(f"{text} AS o{at}" for at, (text, _) in enumerate(order))]
+        ordered = ", ".join(f"o{at} {'DESC' if descending else 'ASC'} NULLS LAST" for at, (_, descending) in enumerate(order))
+        rows = f"SELECT {', '.join(columns)} FROM {sources}{where}{group}{having}"
+        behind = "" if after is None else f" WHERE {self._behind(after, [descending for _, descending in order])}"
+        return f"SELECT * FROM ({rows}){behind}{' ORDER BY ' if ordered else ''}{ordered} LIMIT {limit}"
+
+    def _behind(self, place: Sequence[Any], descending: Sequence[bool]) -> str:
+        """Whether a row comes behind a place. Raises QueryError for a place in another order."""
+        if len(place) != len(descending):
+            self.query.fail(0, "it goes on at a row of another order", "Ask the query again from the start")
+        texts, same = [], ""
+        for at, (value, falls) in enumerate(zip(place, descending, strict=True)):
+            if value is None:  # nothing comes behind what is missing
+                same += f"o{at} IS NULL AND "
+                continue
+            bound = self.parameters.bind(value)
+            texts.append(f"({same}(o{at} {'<' if falls else '>'} {bound} OR o{at} IS NULL))")
+            same += f"o{at} = {bound} AND "
+        return f"({' OR '.join(texts) or 'FALSE'})"
 
 
 def plan(query: Query, catalogue: Catalogue, shape: Shape) -> Plan:
@@ -102,13 +119,25 @@ def plan(query: Query, catalogue: Catalogue, shape: Shape) -> Plan:
             query.fail(node.at, "an aggregate in a condition", "WHERE looks at rows before they are aggregated")
         if node.op == "call" and node.value == "IS_OF_MODEL":
             twins, dtmi, exact = compiler.of_model(node)
+            scope.named.setdefault(twins.alias, catalogue.numbers[dtmi])
             models = catalogue.subtypes(dtmi, exact=exact)
             scope.narrowed[twins.alias] = scope.narrowed.get(twins.alias, models) & models
+        if node.op == "compare" and node.value == "=":
+            _name_model(node.args, scope)
     conditions = []
     for node in wanted:
         sql = compiler.condition(node)
         conditions.append(Condition(sql, frozenset(compiler.forms(node).names), node))
     return _Selecting(query, scope, pattern, compiler, conditions).plan()
+
+
+def _name_model(args: Sequence[Node], scope: Scope) -> None:
+    """`T.$metadata.$model = 'dtmi:...'`, either way round."""
+    for one, other in (args, args[::-1]):
+        if one.op == "ref" and tuple(one.value[-2:]) == ("$metadata", "$model") and other.op == "literal":
+            found = scope.find(one)
+            if isinstance(found.owner, Twins) and other.value in scope.catalogue.numbers:
+                scope.named.setdefault(found.owner.alias, scope.catalogue.numbers[other.value])
 
 
 class _Selecting:
@@ -171,24 +200,29 @@ class _Selecting:
             self.query.fail(item.at, f"'{name}' can't be selected", "Select the twin, or one of its properties")
         self.used.update(forms.names)
         kinds = tuple(forms.sql)
-        self.columns.append(Column(name, "value", len(self.selected), kinds, unit=forms.unit))
+        self.columns.append(Column(name, "value", len(self.selected), kinds, unit=self._unit(forms)))
         self.selected += self._texts(forms)
 
+    def _unit(self, forms: Forms) -> str | None:
+        """In which numbers are selected; None: each in its own."""
+        return forms.unit if all(one == forms.units[0][0] for one, _ in forms.units) else None
+
     def _texts(self, forms: Forms) -> list[str]:
-        unit = forms.unit if all(one == forms.units[0][0] for one, _ in forms.units) else None
+        unit = self._unit(forms)
         return [forms.number(unit) if kind == "number" and unit is not None else sql for kind, sql in forms.sql.items()] or ["NULL"]
 
     def _document(self, node: Node, name: str) -> bool:
         """Whether it is a document, or a part of one that only the document has."""
         found = self.scope.find(node)
         if isinstance(found.owner, Edge):
-            if found.steps:
+            if found.steps not in ((), ("$etag",)):
                 return False
             self.used.add(found.owner.sql)
             owner = found.owner.sql
-            self.columns.append(Column(name, "edge", len(self.selected)))
+            self.columns.append(Column(name, "edge", len(self.selected), steps=found.steps))
             ends = [f"(SELECT id FROM twins WHERE twins.n = {owner}.{end})" for end in ("s", "t")]
             self.selected += [f"{owner}.id", *ends, f"(SELECT id FROM edge_names n WHERE n.name = {owner}.name)", f"{owner}.props"]
+            self.selected += [f"{owner}.changed_at", f"{owner}.commit"]
             return True
         steps = found.steps
         part = steps in (("$etag",), ("$lastUpdateTime",)) or (steps[:1] == ("$metadata",) and steps != ("$metadata", "$model"))
@@ -208,7 +242,7 @@ class _Selecting:
         self.used.update(forms.names)
         return self._texts(forms)
 
-    def _ordered(self, node: Node, descending: bool, items: Sequence[Item], aggregated: bool, shapes: set[Any]) -> list[str]:
+    def _ordered(self, node: Node, descending: bool, items: Sequence[Item], aggregated: bool, shapes: set[Any]) -> list[tuple[str, bool]]:
         if node.op == "ref" and len(node.value) == 1:
             node = next((item.node for item in items if item.name == node.value[0]), node)
         if aggregated and not _aggregates(node) and _same(node) not in shapes:
@@ -223,7 +257,7 @@ class _Selecting:
         texts = [number if kind == "number" else sql for kind, sql in forms.sql.items() if kind not in ("object", "array")]
         if not texts:
             self.query.fail(node.at, "it has no order", "Order by a number or text")
-        return [f"{text} {'DESC' if descending else 'ASC'} NULLS LAST" for text in texts]
+        return [(text, descending) for text in texts]
 
     def _having(self, node: Node, items: Sequence[Item], *, aggregated: bool) -> str:
         """A condition on groups: of aggregates, by the names of their columns too."""

@@ -25,7 +25,17 @@ from twinwright.twins.query.catalogue import Catalogue
 MEMORY = "4GB"
 ColumnKey = tuple[Lane, str, ColumnType]
 TWIN_SCHEMA = pa.schema([("n", pa.int32()), ("id", pa.string()), ("m", pa.int32())])
-EDGE_SCHEMA = pa.schema([("s", pa.int32()), ("t", pa.int32()), ("name", pa.int32()), ("id", pa.string()), ("props", pa.string())])
+EDGE_SCHEMA = pa.schema(
+    [
+        ("s", pa.int32()),
+        ("t", pa.int32()),
+        ("name", pa.int32()),
+        ("id", pa.string()),
+        ("props", pa.string()),
+        ("changed_at", pa.int64()),
+        ("commit", pa.int64()),
+    ]
+)
 _MAPPING = pa.schema(
     [
         ("m", pa.int32()),
@@ -63,13 +73,16 @@ class TwinChange:
 
 @dataclass(frozen=True, slots=True)
 class EdgeChange:
-    """A relationship that came, or is another, by the ids of its ends and with its properties as JSON; `target` None: it went."""
+    """A relationship that came, or is another, by the ids of its ends and with its properties as JSON; `target` None: it went.
+    `changed_at` and `commit` are those of its version."""
 
     source: str
     id: str
     name: str
     target: str | None
     properties: str
+    changed_at: int | None
+    commit: int
 
 
 class Projection:
@@ -185,6 +198,7 @@ class Projection:
             self._con.execute("INSERT INTO edge_names VALUES (?, ?)", [self._names[name], name])
         rows = [
             {"s": numbers[one.source], "t": numbers[one.target], "name": self._names[one.name], "id": one.id, "props": one.properties}
+            | {"changed_at": one.changed_at, "commit": one.commit}
             for one in changes
             if one.target is not None
         ]

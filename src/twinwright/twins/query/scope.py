@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from twinwright import units
 from twinwright.storage.layout import LANES, ColumnType, Lane
 from twinwright.twins.query.catalogue import Catalogue, Kind, Place, nearest
 from twinwright.twins.query.forms import Forms, Parameters
 from twinwright.twins.query.projection import Shape
 from twinwright.twins.query.tree import Node, Query
 
-_RELATIONSHIP_FIELDS = ("$relationshipId", "$sourceId", "$targetId", "$relationshipName")
+_RELATIONSHIP_FIELDS = ("$relationshipId", "$sourceId", "$targetId", "$relationshipName", "$etag")
 _TWIN_FIELDS = ("$dtId", "$metadata", "$etag", "$lanes")
 _SQL_TYPES: dict[Kind, str] = {"number": "DOUBLE", "boolean": "BOOLEAN", "text": "VARCHAR", "object": "VARCHAR", "array": "VARCHAR"}
 
@@ -52,6 +53,7 @@ class Scope:
         self.edges: dict[str, Edge] = {}
         self.lanes: set[Lane] = set()
         self.narrowed: dict[str, frozenset[int]] = {}
+        self.named: dict[str, int] = {}  # the interface as which the twins of an alias are asked for
 
     # --- aliases -----------------------------------------------------------------------------------------------------
 
@@ -118,7 +120,7 @@ class Scope:
         places = [place for place in self.catalogue.places(steps) if place.model in wanted]
         if not places:
             self._misspelt(node, owner, steps, wanted)
-        return self._of_places(owner, lane, places)
+        return self._of_places(owner, lane, steps, places)
 
     def _lane(self, node: Node, steps: tuple[str, ...]) -> tuple[Lane, tuple[str, ...]]:
         if len(steps) < 3 or steps[1] not in LANES:
@@ -143,7 +145,7 @@ class Scope:
                 self.query.fail(node.at, what, nearest(step, [*known, *(one for one in beside if one[0] != "(")]))
         self.query.fail(node.at, f"nothing is called '{'.'.join(steps)}'", "Name a property of the interface")
 
-    def _of_places(self, owner: Twins, lane: Lane, places: list[Place]) -> Forms:
+    def _of_places(self, owner: Twins, lane: Lane, steps: tuple[str, ...], places: list[Place]) -> Forms:
         sql: dict[Kind, str] = {}
         kinds: dict[Kind, list[Place]] = {}
         for place in places:
@@ -152,14 +154,29 @@ class Scope:
             if kind != "component":
                 sql[kind] = self._column(owner, lane, kind, mine, several=len(kinds) > 1)
         measured: dict[str | None, set[int]] = {}
-        for place in kinds.get("number", []):
-            measured.setdefault(place.unit, set()).add(place.model)
+        if "number" in kinds:
+            told = self.catalogue.told_in(steps, kinds["number"], self.named.get(owner.alias))
+            sql["number"] = self._told(owner, sql["number"], kinds["number"], told)
+            for place in kinds["number"]:
+                measured.setdefault(told[place.model], set()).add(place.model)
         always = f"({owner.sql}.m IN ({_listed({p.model for p in kinds['component']})}))" if "component" in kinds else ""
         if always:
             sql["object"] = sql.get("object", "NULL::VARCHAR")
         one = len(measured) == 1
         found = tuple((unit, None if one else frozenset(models)) for unit, models in measured.items())
         return Forms(sql, found, f"{owner.sql}.m", always=always, names=(owner.sql,))
+
+    def _told(self, owner: Twins, sql: str, places: list[Place], told: Mapping[int, str | None]) -> str:
+        """Numbers in the units in which they are told, where those are not of the twins' own interfaces."""
+        others: dict[tuple[str | None, str | None], set[int]] = {}
+        for place in places:
+            if place.unit != told[place.model]:
+                others.setdefault((place.unit, told[place.model]), set()).add(place.model)
+        cases = [
+            f"WHEN {owner.sql}.m IN ({_listed(models)}) THEN {units.converter(own, unit).sql(f'({sql})::DOUBLE')}"
+            for (own, unit), models in others.items()
+        ]
+        return f"(CASE {' '.join(cases)} ELSE {sql} END)" if cases else sql
 
     def _column(self, owner: Twins, lane: Lane, kind: Kind, places: list[Place], *, several: bool) -> str:
         parts = []
@@ -197,6 +214,8 @@ class Scope:
         if len(steps) == 1 and steps[0] in fields:
             return Forms({"text": fields[steps[0]]}, names=(owner.sql,))
         places = self.catalogue.relationship_places(owner.names, steps)
+        if steps == ("$etag",):
+            self.query.fail(node.at, "'$etag' can't be computed with", "It can be selected")
         if not places:
             known = [*_RELATIONSHIP_FIELDS, *self.catalogue.relationship_properties(owner.names)]
             if steps[0].startswith("$"):
@@ -206,8 +225,19 @@ class Scope:
         for kind in dict.fromkeys(place.kind for place in places):
             mine = [place for place in places if place.kind == kind]
             sql[kind] = self._inside(f"{owner.sql}.props", kind, steps, True, all(place.whole for place in mine))
-        measured = tuple(dict.fromkeys((place.unit, None) for place in places if place.kind == "number"))
-        return Forms(sql, measured[:1], names=(owner.sql,))
+        measured: dict[str | None, set[int]] = {}
+        for place in places:
+            if place.kind == "number":
+                measured.setdefault(place.unit, set()).add(self._declaration(place))
+        one = len(measured) == 1
+        found = tuple((unit, None if one else frozenset(which)) for unit, which in measured.items())
+        which = f"((SELECT m FROM twins WHERE twins.n = {owner.sql}.s)::BIGINT * {len(self.shape.names)} + {owner.sql}.name)"
+        return Forms(sql, found, which, names=(owner.sql,))
+
+    def _declaration(self, place: Place) -> int:
+        """Which relationship of which interface has a property: in one number. One that no twin has yet is none of them."""
+        name = self.shape.names.get(place.path)
+        return -1 if name is None else place.model * len(self.shape.names) + name
 
 
 def _listed(numbers: Iterable[int]) -> str:

@@ -7,9 +7,9 @@ import json
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 import duckdb
@@ -18,9 +18,11 @@ import numpy as np
 import pyarrow as pa
 
 from twinwright.clock import from_iso
-from twinwright.errors import TooLargeError, UsageError
+from twinwright.errors import ContinuationError, QueryTimeoutError, TooLargeError, UsageError
 from twinwright.governance.principals import Principal
+from twinwright.storage.layout import Relationship
 from twinwright.storage.protocol import Store
+from twinwright.twins.documents import relationship_document
 from twinwright.twins.query.adjacency import Adjacency, Ints
 from twinwright.twins.query.kept import Graphs
 from twinwright.twins.query.parser import parse
@@ -40,12 +42,13 @@ Documents = Callable[[list[str], int | None, int | None], Mapping[str, dict[str,
 @dataclass(frozen=True, slots=True)
 class Answer:
     """A page: `value` are its rows, `continuation` asks for the next (None: there is none), `charge` is what it took in milliseconds.
-    `columns` are the names that a row may have; none where each is a document."""
+    `columns` are the names that a row may have, none where each is a document, and `units` those of numbers by column."""
 
     value: list[dict[str, Any]]
     continuation: str | None
     charge: float
     columns: tuple[str, ...] = ()
+    units: Mapping[str, str] = field(default_factory=dict)
 
 
 class _Seen(NamedTuple):
@@ -75,10 +78,11 @@ class QueryService:
         """The next `most` rows (default: MOST_ROWS). `now` is the time in microseconds, `commit_of` reads what KNOWN AT says, `version` is
         that of an interface as which twins are shown here: pages of one answer are of one version.
 
-        Raises QueryError for a query that can't be read or carried out, UsageError for a continuation that is not of this query.
+        Raises QueryError for a query that can't be read or carried out, QueryTimeoutError, ContinuationError, UsageError for a
+        continuation of another version.
         """
         started = time.perf_counter()
-        text, offset = _continued(text, continuation, version)
+        text, seen_rows, after = _continued(text, continuation, version)
         query = parse(text)
         most = MOST_ROWS if most is None else most
         as_of = self._time(query, query.as_of)
@@ -87,12 +91,14 @@ class QueryService:
             run = _Run(self._store, principal, plan_, seen.adjacency, reader, now if as_of is None else as_of, known_at)
             if query.explain:
                 return Answer(run.explained(most), None, _spent(started))
-            left = most if query.top is None else max(0, min(most, query.top - offset))
-            rows = run.rows(left + 1, offset)
-        more = len(rows) > left and (query.top is None or offset + left < query.top)
+            left = most if query.top is None else max(0, min(most, query.top - seen_rows))
+            rows = run.rows(left + 1, after)
+        more = len(rows) > left and (query.top is None or seen_rows + left < query.top)
         value = self._shown(plan_, rows[:left], as_of, known_at, seen.graph)
         columns = () if plan_.whole else tuple(column.name for column in plan_.columns)
-        return Answer(value, _token(query, offset + left, version) if more else None, _spent(started), columns)
+        token = _token(query, seen_rows + left, rows[left - 1][len(plan_.selected) :], version) if more else None
+        units = {column.name: column.unit for column in plan_.columns if column.unit is not None}
+        return Answer(value, token, _spent(started), columns, units)
 
     def twin_ids(self, principal: Principal, text: str, *, now: int, most: int) -> list[str]:
         """The ids of the twins that a query selects, in its order, each once.
@@ -108,7 +114,7 @@ class QueryService:
                 query.fail(0, "it does not select twins alone", "Write SELECT T, with the name that FROM or MATCH gives them")
             run = _Run(self._store, principal, plan_, seen.adjacency, reader, now, None)
             limit = most + 1 if query.top is None else min(query.top, most + 1)
-            numbers = list(dict.fromkeys(row[column.first] for row in run.rows(limit, 0)))
+            numbers = list(dict.fromkeys(row[column.first] for row in run.rows(limit)))
             if len(numbers) > most:
                 raise TooLargeError(f"more than {most} twins", where="query", remedy="Select fewer of them at a time")
             ids = seen.graph.ids(numbers)
@@ -144,7 +150,9 @@ class QueryService:
         try:
             yield
         except duckdb.InterruptException:
-            query.fail(0, f"it took more than {self._seconds:g} s", "Begin at fewer twins, or ask for less")
+            raise QueryTimeoutError(
+                f"it took more than {self._seconds:g} s", text=query.text, position=0, remedy="Begin at fewer twins, or ask for less"
+            ) from None
         except duckdb.OutOfMemoryException:
             query.fail(0, "it takes more memory than there is for queries", "Begin at fewer twins, or ask for less")
         except duckdb.Error as error:
@@ -170,18 +178,11 @@ class QueryService:
 def _cell(column: Column, row: tuple[Any, ...], documents: Mapping[int, dict[str, Any]]) -> Iterator[tuple[str, Any]]:
     """The column's name and value; nothing where the row has none."""
     if column.what == "twin":
-        value: Any = documents.get(row[column.first])
-        for step in column.steps:
-            value = value.get(step) if isinstance(value, dict) else None
+        value = _part(documents.get(row[column.first]), column.steps)
     elif column.what == "edge":
-        id, source, target, name, properties = row[column.first : column.first + 5]
-        value = {
-            "$relationshipId": id,
-            "$sourceId": source,
-            "$targetId": target,
-            "$relationshipName": name,
-            **msgspec.json.decode(properties),
-        }
+        id, source, target, name, properties, changed_at, commit = row[column.first : column.first + 7]
+        edge = Relationship(source, id, name, target, msgspec.json.decode(properties), changed_at=changed_at, commit=commit)
+        value = _part(relationship_document(edge), column.steps)
     else:
         value = None
         for kind, found in zip(column.kinds, row[column.first :], strict=False):
@@ -190,6 +191,12 @@ def _cell(column: Column, row: tuple[Any, ...], documents: Mapping[int, dict[str
                 break
     if value is not None:
         yield column.name, value
+
+
+def _part(document: Any, steps: Sequence[str]) -> Any:
+    for step in steps:
+        document = document.get(step) if isinstance(document, dict) else None
+    return document
 
 
 def _parsed(text: str) -> Any:
@@ -215,13 +222,13 @@ class _Run:
         self._store, self._principal, self._plan, self._adjacency, self._reader = store, principal, plan_, adjacency, reader
         self._end, self._known_at = end, known_at
 
-    def rows(self, limit: int, offset: int) -> list[tuple[Any, ...]]:
-        sql = self._statement(limit, offset)
+    def rows(self, limit: int, after: Sequence[Any] | None = None) -> list[tuple[Any, ...]]:
+        sql = self._statement(limit, after)
         return self._reader.execute(sql, self._bound(sql)).fetchall()
 
     def explained(self, limit: int) -> list[dict[str, Any]]:
         """What would be done: the SQL with its placeholders, what was walked, and the engine's plan of it."""
-        sql = self._statement(limit, 0)
+        sql = self._statement(limit, None)
         explained = self._reader.execute(f"EXPLAIN {sql}", self._bound(sql)).fetchall()
         walked = [{"from": one.a.alias, "to": one.b.alias, "met": len(one.met)} for one in self._plan.pattern.links if one.met is not None]
         return [{"sql": sql, "walked": walked, "windows": len(self._plan.windows), "plan": explained[0][1] if explained else ""}]
@@ -229,7 +236,7 @@ class _Run:
     def _bound(self, sql: str) -> dict[str, Any]:
         return {name: value for name, value in self._plan.parameters.values.items() if f"${name}" in _words(sql)}
 
-    def _statement(self, limit: int, offset: int) -> str:
+    def _statement(self, limit: int, after: Sequence[Any] | None) -> str:
         pattern = self._plan.pattern
         self._settle_anchors()
         settled = {sql for sql, few in pattern.few.items() if len(few) <= MOST_LISTED}
@@ -242,7 +249,7 @@ class _Run:
             tables[window.sql] = window_table(self._store, self._principal, window, self._end, listed, self._known_at)
         for name, table in tables.items():
             self._reader.register(f"given_{name}", table)
-        return self._plan.sql(limit=limit, offset=offset, settled=settled)
+        return self._plan.sql(limit=limit, after=after, settled=settled)
 
     def _settle_anchors(self) -> None:
         for sql, found in self._plan.anchors.items():
@@ -276,26 +283,29 @@ def _words(sql: str) -> set[str]:
 # --- pages -----------------------------------------------------------------------------------------------------------
 
 
-def _token(query: Query, offset: int, version: str | None) -> str:
-    return base64.urlsafe_b64encode(json.dumps({"query": query.text, "next": offset, "version": version}).encode()).decode()
+def _token(query: Query, seen: int, after: Sequence[Any], version: str | None) -> str:
+    """A page begins behind a row and not at a number, so that what comes or goes meanwhile moves nothing that was there all along."""
+    return base64.urlsafe_b64encode(
+        json.dumps({"query": query.text, "seen": seen, "after": after, "version": version}, default=float).encode()
+    ).decode()
 
 
-def _continued(text: str, continuation: str | None, version: str | None) -> tuple[str, int]:
-    """The query and where its next page begins; a token says both. Raises UsageError for one that is none, or of another query."""
+def _continued(text: str, continuation: str | None, version: str | None) -> tuple[str, int, Sequence[Any] | None]:
+    """The query, how many rows of it were seen and the place of the last; a token says all, whatever the query beside it (as in Azure
+    Digital Twins). Raises ContinuationError for one that is none, UsageError for one of another version."""
     if continuation is None:
-        return text, 0
+        return text, 0, None
     try:
         token = json.loads(base64.urlsafe_b64decode(continuation.encode("ascii")))
-        offset, held, of = token["next"], token["query"], token.get("version")
+        held, seen, after, of = token["query"], token["seen"], token["after"], token["version"]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        offset, held, of = -1, "", None
+        held, seen, after, of = None, -1, [], None
+    plain = isinstance(after, list) and all(one is None or isinstance(one, str | int | float) for one in after)
+    if not isinstance(held, str) or type(seen) is not int or not 0 <= seen < 2**40 or not plain:
+        raise ContinuationError("the continuation token is none", where="continuationToken", remedy="Ask the query again from the start")
     if of != version:
         raise UsageError("the page before was of another version", where="interface", remedy=f"Ask with {of or 'none'}, or from the start")
-    if type(offset) is not int or not 0 <= offset < 2**40 or not isinstance(held, str) or text not in ("", held):
-        raise UsageError(
-            "the continuation token is none of this query", where="continuationToken", remedy="Ask the query again from the start"
-        )
-    return held, offset
+    return held, seen, after
 
 
 def _spent(started: float) -> float:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 
 import duckdb
 import numpy as np
+import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from twinwright.governance.principals import Principal
-from twinwright.storage.layout import Lane, Lifetime, Relationship, Selection
+from twinwright.storage.graph_rows import properties_text
+from twinwright.storage.layout import Lane, Lifetime, Selection
 from twinwright.storage.protocol import BAD, REMOVED, Store
+from twinwright.storage.united import frame
 from twinwright.twins.documents import DECLARED_SOURCE
 from twinwright.twins.evolution import UNCHANGED, Evolution
 from twinwright.twins.last_good import LastGood
@@ -47,9 +49,8 @@ class GraphSource:
             ],
             schema=TWIN_SCHEMA,
         )
-        numbers = {life.twin: life.number for life in lives}
-        edges = self._store.relationships(principal, as_of=as_of, known_at=known_at)
-        table, names = _edges(edges, numbers, catalogue)
+        edges = self._store.relationship_rows(principal, as_of=as_of, known_at=known_at)
+        table, names = _edges(edges, twins, catalogue)
         projection.load_graph(twins, table, names)
         return len(table) == len(edges)
 
@@ -64,7 +65,9 @@ class GraphSource:
             for life in lives.values()
         ]
         kept = [
-            EdgeChange(edge.source, edge.id, edge.name, None if edge.removed else edge.target, _properties(edge)) for edge in edges.values()
+            EdgeChange(edge.source, edge.id, edge.name, None if edge.removed else edge.target, text, edge.changed_at, edge.commit)
+            for edge in edges.values()
+            for text in [properties_text(edge.properties)]
         ]
         return twins, kept
 
@@ -154,22 +157,15 @@ def _there(life: Lifetime, as_of: int | None) -> bool:
     return (life.since is None or life.since <= as_of) and (life.until is None or as_of < life.until)
 
 
-def _edges(edges: Sequence[Relationship], numbers: Mapping[str, int], catalogue: Catalogue) -> tuple[pa.Table, list[str]]:
-    kept = [edge for edge in edges if edge.source in numbers and edge.target in numbers]
-    names = sorted({edge.name for edge in kept} | set(catalogue.relationship_names))
-    index = {name: number for number, name in enumerate(names)}
-    columns = [
-        pa.array([numbers[edge.source] for edge in kept], pa.int32()),
-        pa.array([numbers[edge.target] for edge in kept], pa.int32()),
-        pa.array([index[edge.name] for edge in kept], pa.int32()),
-        pa.array([edge.id for edge in kept], pa.string()),
-        pa.array([_properties(edge) for edge in kept], pa.string()),
-    ]
-    return pa.table(columns, schema=EDGE_SCHEMA), names
-
-
-def _properties(edge: Relationship) -> str:
-    return json.dumps(dict(edge.properties)) if edge.properties else "{}"
+def _edges(edges: pa.Table, twins: pa.Table, catalogue: Catalogue) -> tuple[pa.Table, list[str]]:
+    """Those between twins that are there, in the order of their sources and ids (EDGE_SCHEMA), and what its names stand for."""
+    rows, numbers = frame(edges), frame(twins).select("id", "n")
+    ends = rows.join(numbers.rename({"id": "source", "n": "s"}), on="source").join(numbers.rename({"id": "target", "n": "t"}), on="target")
+    names = sorted({*ends["name"].unique().to_list(), *catalogue.relationship_names})
+    index = pl.DataFrame({"name": names, "number": range(len(names))}, schema={"name": pl.String, "number": pl.Int32})
+    found = ends.join(index, on="name").sort("s", "id")
+    shown = found.select("s", "t", pl.col("number").alias("name"), "id", pl.col("properties").alias("props"), "changed_at", "commit")
+    return shown.to_arrow().cast(EDGE_SCHEMA), names
 
 
 def _winners(tables: Sequence[pa.Table]) -> pa.Table:
