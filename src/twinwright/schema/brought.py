@@ -24,7 +24,7 @@ def read_brought(value: Any, location: Location, node: Node, member: Brought, re
     if member.kind == "unit":
         node.brought[member.id] = _unit(value, node, member, place)
     elif member.kind == "property":
-        inner = literals.single(value, "identifier", True, place)
+        inner, place = literals.single(value, "identifier", True, place)
         if isinstance(inner, str):
             node.brought[member.id] = _member_named(inner, node)
         elif inner is not None or not isinstance(value, list):
@@ -72,16 +72,28 @@ def _unit(value: Any, node: Node, member: Brought, place: Place) -> tuple[str, s
     near = get_close_matches(inner.rpartition(":")[2].partition(";")[0] if isinstance(inner, str) else "", names, 1)
     remedy = f"Did you mean '{near[0]}'?" if near else f"Use one of: {', '.join(names)}"
     message = f"{shown(inner)} is not a {member.unit_type}"
-    if isinstance(inner, dict):
+    if isinstance(inner, dict) and node.version == 2:
+        place.fail("badType", "a unit is a word or a DTMI, not an object", remedy)
+        _no_unit(member, named, remedy)
+    elif isinstance(inner, dict):
         named.fail("refObjectNotAllowed", "a unit is a word or a DTMI, not an object", remedy)
-        named.fail("objectCountBelowMin", f"'{member.name}' has no unit", remedy)
+        _no_unit(member, named, remedy)
     elif not isinstance(inner, str):
         named.fail("refNotStringOrObject", message, remedy)
+        _no_unit(member, named, remedy)
     elif inner in contexts.units(node.context) or inner in contexts.schemas(node.context):
         _misplaced_unit(inner, node, member, place, message, remedy)
+    elif dtmi.is_reserved(inner):
+        named.fail("undefinedReservedId", message, remedy, value=inner)
     else:
-        named.fail("undefinedReservedId" if dtmi.is_reserved(inner) else "badDtmiOrTerm", message, remedy, value=inner)
+        named.fail("badDtmiOrTerm", message, remedy, value=inner)
+        _no_unit(member, named, remedy)
     return None
+
+
+def _no_unit(member: Brought, place: Place, remedy: str) -> None:
+    if member.required:
+        place.fail("objectCountBelowMin", f"'{member.name}' has no unit", remedy)
 
 
 def _misplaced_unit(written: str, node: Node, member: Brought, place: Place, message: str, remedy: str) -> None:
