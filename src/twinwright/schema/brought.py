@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from difflib import get_close_matches
+from functools import lru_cache
 from typing import Any
 
 from twinwright.documents import Location
@@ -41,6 +42,7 @@ def unit_names(context: Context, member: Brought) -> list[str]:
     return sorted({name for name, _ in _units(context, member).values()})
 
 
+@lru_cache(maxsize=512)
 def _units(context: Context, member: Brought) -> Mapping[str, tuple[str, str]]:
     """Name and DTMI of the units of the unit type of a member, by term and by DTMI."""
     edition = 0 if member.id.endswith(";2") else int(member.id[len(QUANTITATIVE) + 2])

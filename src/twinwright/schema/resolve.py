@@ -31,6 +31,7 @@ class Model:
         self.roots: list[Node] = []
         self.nodes: list[Node] = []
         self.by_id: dict[str, Node] = {}
+        self._repeated: set[str] = set()  # identifiers that are defined more than once
         self.recursive: set[Node] = set()  # schemas that contain themselves (v4)
         self._contents: dict[Node, list[Node]] = {}
         self._constraints = Constraints(report, self.linked, self.schemas)
@@ -50,6 +51,7 @@ class Model:
                 where = f"{first.source.name or 'another document'}:{first.source.line(first.location) or '?'}"
                 message = f"'{node.id}' is defined twice, first in {where}"
                 self._fail(node, ("@id",), "duplicateDefinition", message, "Rename or remove one")
+                self._repeated.add(node.id)
             else:
                 self.by_id[node.id] = node
 
@@ -137,7 +139,7 @@ class Model:
             if target is None:
                 remedy = "Add its definition to the documents, or give a resolver"
                 self._fail(node, inside, "unresolvedReference", f"'{ref.dtmi}' is not defined", remedy, name, ref.dtmi, ref.dtmi)
-            elif target.cls.name != "Interface" and target.partition is not node.partition:
+            elif target.cls.name != "Interface" and target.partition is not node.partition and ref.dtmi not in self._repeated:
                 remedy = "Move it to the top level, or define it in this Interface"
                 message, owner = f"'{ref.dtmi}' belongs to another Interface", target.partition.id if target.partition else None
                 self._fail(node, inside, "crossPartitionReference", message, remedy, name, owner, ref.dtmi)
