@@ -246,8 +246,8 @@ def _localized_array(items: list[Any], place: Place) -> dict[str, str]:
 
 def _places_of(text: str, items: list[Any]) -> list[str | int]:
     """Where the text stands, if in one of the items."""
-    bare = ((index, item.get("@value") if isinstance(item, dict) else item) for index, item in enumerate(items))
-    return [*(index for index, item in bare if item == text)][:1]
+    found: list[str | int] = [index for index, item in enumerate(items) if text == (item.get("@value") if isinstance(item, dict) else item)]
+    return found[:1]
 
 
 def _tagged(item: Any, place: Place) -> tuple[str, str] | None:
