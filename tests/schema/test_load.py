@@ -89,7 +89,7 @@ def test_a_problem_says_file_line_path_and_remedy() -> None:
         schema.load(("schema/a.json", text))
     lines = text.splitlines()
     found = {problem.code.rpartition(":")[2]: problem for problem in caught.value.problems}
-    assert set(found) == {"stringInvalid", "badDtmiOrTerm", "noTypeThatAllows", "propertyUndefinedTerm"}
+    assert set(found) == {"stringInvalid", "badDtmiOrTerm", "objectCountBelowMin", "noTypeThatAllows", "propertyUndefinedTerm"}
     assert "strng" in lines[found["badDtmiOrTerm"].line - 1]
     assert "bad name" in lines[found["stringInvalid"].line - 1]
     assert "writeable" in lines[found["noTypeThatAllows"].line - 1]
@@ -233,12 +233,12 @@ def test_extensions_bring_their_types_members_and_schemas() -> None:
 
 
 def test_every_problem_is_told_and_the_first_thousand_with_their_lines() -> None:
-    text = json.dumps(interface(contents=[prop(f"p{i}", "strng") for i in range(1200)]), indent=1)
+    text = json.dumps(interface(contents=[prop(f"p {i}") for i in range(1200)]), indent=1)
     with pytest.raises(SchemaError) as caught:
         schema.load(text)
     assert len(caught.value.problems) == 1200
     assert [problem.line is None for problem in caught.value.problems] == [False] * 1000 + [True] * 200
-    assert text.splitlines()[caught.value.problems[999].line - 1].strip() == '"schema": "strng"'
+    assert text.splitlines()[caught.value.problems[999].line - 1].strip() == '"name": "p 999",'
 
 
 def test_files_are_validated_for_the_command_line(tmp_path: Path) -> None:
@@ -250,6 +250,41 @@ def test_files_are_validated_for_the_command_line(tmp_path: Path) -> None:
     assert not answer["valid"]
     assert [(error["file"], error["line"]) for error in answer["errors"]] == [(str(missing), None), (str(bad), 3)]
     assert all({"file", "path", "code", "message", "remedy"} <= error.keys() for error in answer["errors"])
+    inner = tmp_path / "more" / "inner.json"
+    inner.parent.mkdir()
+    inner.write_text(json.dumps(interface("dtmi:t:B;1", extends="dtmi:t:A;1")))
+    bad.unlink()
+    assert schema.validate_files([tmp_path])["valid"]
+    assert not schema.validate_files([inner])["valid"]
+
+
+@pytest.mark.parametrize(
+    ("value", "code"),
+    [
+        ("NaN", "invalidJson"),
+        ("-Infinity", "invalidJson"),
+        ("9" * 5000, "invalidJson"),
+        ("[" * 200 + "]" * 200, "excessiveDepthWide"),
+        ("[" * 100_000, "invalidJson"),
+        ("oops", "invalidJson"),
+    ],
+    ids=lambda value: value[:9],
+)
+def test_what_is_no_json_is_told_with_its_line(value: str, code: str) -> None:
+    with pytest.raises(SchemaError) as caught:
+        schema.load(("a.json", f'{{"comment": "NaN [[[ 1",\n"contents":\n{value}\n}}'))
+    assert [(problem.line, problem.code.rpartition(":")[2]) for problem in caught.value.problems] == [(3, code)]
+
+
+def test_each_name_that_is_given_twice_is_told() -> None:
+    text = json.dumps(interface())[:-1] + ', "comment": "a", "comment": "b", "displayName": "a", "displayName": "b"}'
+    assert codes(text) == ["duplicatePropertyName"] * 2
+
+
+def test_a_reference_to_what_is_defined_twice_is_not_told_as_well() -> None:
+    array = {"@id": "dtmi:t:array;1", "@type": "Array", "elementSchema": "double"}
+    documents = [interface(f"dtmi:t:{name};1", schemas=[array], contents=[prop(schema="dtmi:t:array;1")]) for name in "AB"]
+    assert codes(documents) == ["duplicateDefinition"]
 
 
 @pytest.mark.parametrize(

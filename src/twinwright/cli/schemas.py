@@ -14,7 +14,8 @@ from twinwright.errors import UsageError
 
 @schemas.command("validate")
 def schema_validate(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="DTDL documents, judged together.")], as_json: Json = False
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="DTDL documents or folders of them, judged together.")],
+    as_json: Json = False,
 ) -> None:
     """Judge DTDL documents: every problem at once."""
     from twinwright import schema
@@ -85,8 +86,9 @@ def _show_versions(result: dict[str, Any]) -> None:
 
 
 def _documents(path: Path) -> list[tuple[str, str]]:
-    files = sorted(path.rglob("*.json")) if path.is_dir() else [path]
+    from twinwright.schema.ontology import files_of
+
     try:
-        return [(str(file), file.read_text(encoding="utf-8")) for file in files]
+        return [(str(file), file.read_text(encoding="utf-8")) for file in files_of(path)]
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"can't be read: {error}", where=str(path), remedy="Name DTDL files in UTF-8") from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from difflib import get_close_matches
+from functools import lru_cache
 from typing import Any
 
 from twinwright.documents import Location
@@ -24,7 +25,7 @@ def read_brought(value: Any, location: Location, node: Node, member: Brought, re
     if member.kind == "unit":
         node.brought[member.id] = _unit(value, node, member, place)
     elif member.kind == "property":
-        inner = literals.single(value, "identifier", True, place)
+        inner, place = literals.single(value, "identifier", True, place)
         if isinstance(inner, str):
             node.brought[member.id] = _member_named(inner, node)
         elif inner is not None or not isinstance(value, list):
@@ -41,6 +42,7 @@ def unit_names(context: Context, member: Brought) -> list[str]:
     return sorted({name for name, _ in _units(context, member).values()})
 
 
+@lru_cache(maxsize=512)
 def _units(context: Context, member: Brought) -> Mapping[str, tuple[str, str]]:
     """Name and DTMI of the units of the unit type of a member, by term and by DTMI."""
     edition = 0 if member.id.endswith(";2") else int(member.id[len(QUANTITATIVE) + 2])
@@ -72,16 +74,28 @@ def _unit(value: Any, node: Node, member: Brought, place: Place) -> tuple[str, s
     near = get_close_matches(inner.rpartition(":")[2].partition(";")[0] if isinstance(inner, str) else "", names, 1)
     remedy = f"Did you mean '{near[0]}'?" if near else f"Use one of: {', '.join(names)}"
     message = f"{shown(inner)} is not a {member.unit_type}"
-    if isinstance(inner, dict):
+    if isinstance(inner, dict) and node.version == 2:
+        place.fail("badType", "a unit is a word or a DTMI, not an object", remedy)
+        _no_unit(member, named, remedy)
+    elif isinstance(inner, dict):
         named.fail("refObjectNotAllowed", "a unit is a word or a DTMI, not an object", remedy)
-        named.fail("objectCountBelowMin", f"'{member.name}' has no unit", remedy)
+        _no_unit(member, named, remedy)
     elif not isinstance(inner, str):
         named.fail("refNotStringOrObject", message, remedy)
+        _no_unit(member, named, remedy)
     elif inner in contexts.units(node.context) or inner in contexts.schemas(node.context):
         _misplaced_unit(inner, node, member, place, message, remedy)
+    elif dtmi.is_reserved(inner):
+        named.fail("undefinedReservedId", message, remedy, value=inner)
     else:
-        named.fail("undefinedReservedId" if dtmi.is_reserved(inner) else "badDtmiOrTerm", message, remedy, value=inner)
+        named.fail("badDtmiOrTerm", message, remedy, value=inner)
+        _no_unit(member, named, remedy)
     return None
+
+
+def _no_unit(member: Brought, place: Place, remedy: str) -> None:
+    if member.required:
+        place.fail("objectCountBelowMin", f"'{member.name}' has no unit", remedy)
 
 
 def _misplaced_unit(written: str, node: Node, member: Brought, place: Place, message: str, remedy: str) -> None:

@@ -31,6 +31,7 @@ class Types:
     refused: list[CoType] = field(default_factory=list)
     written: bool = True
     wrong: bool = False
+    unknown: bool = False  # one of them is no type at all, so that the element counts for none
 
 
 class Classifier:
@@ -63,6 +64,11 @@ class _Reader:
         place = (*self.location, "@type")
         self.report.add(self.source, place, code, message, remedy, primary=self.name, value=value)
 
+    def unknown(self, code: str, message: str, remedy: str, item: str) -> None:
+        """A type that is none: the element is read on, but does not count as one of those that its parent needs."""
+        self.types.unknown = True
+        self.fail(code, message, remedy, item)
+
     def read(self, data: Mapping[str, Any]) -> Types:
         types, table, allowed = self.types, self.context.table, self.member.classes
         if "@type" not in data:
@@ -91,12 +97,13 @@ class _Reader:
         found = contexts.cotypes(self.context).get(item)
         if term in metamodel.class_names():
             if self.types.material not in (None, term):
-                self.fail("multipleMaterialTypes", f"both {self.types.material} and {term}", "Keep one of them", term)
+                both = f"{self.types.material} and {term}"
+                self.fail("multipleMaterialTypes", f"it can't be {both}", "Keep one of them", both)
             self.types.material = term
         elif found is not None and not found.abstract:
             return found
         elif found is not None or term in _ABSTRACT_COTYPES.get(version, _ABSTRACT_COTYPES[3]):
-            self.fail("abstractSupplementalType", f"{term[:80]} is abstract", "Use one of its subtypes", item)
+            self.unknown("abstractSupplementalType", f"{term[:80]} is abstract", "Use one of its subtypes", item)
         elif term in metamodel.abstract_classes(version) or (version == 2 and term in semantic_types.unit_types(0)):
             self.misplaced.append(item)
         else:
@@ -108,16 +115,16 @@ class _Reader:
         self.types.undefined.append(item)
         if item.startswith("dtmi:"):
             if not dtmi.is_system_dtmi(item):
-                self.fail("typeInvalidDtmi", f"'{item[:80]}' is not a DTMI", "Correct or remove it", item)
+                self.unknown("typeInvalidDtmi", f"'{item[:80]}' is not a DTMI", "Correct or remove it", item)
             elif not context.incomplete:
-                self.fail("typeIrrelevantDtmiOrTerm", f"'{item[:80]}' is not defined", "Remove it, or add its context", item)
+                self.unknown("typeIrrelevantDtmiOrTerm", f"'{item[:80]}' is not defined", "Remove it, or add its context", item)
         elif ":" in item:
             if context.version >= 3:
-                self.fail("typeNotDtmiNorTerm", f"'{item[:80]}' is neither a term nor a DTMI", "Remove it", item)
+                self.unknown("typeNotDtmiNorTerm", f"'{item[:80]}' is neither a term nor a DTMI", "Remove it", item)
         elif context.incomplete:
             return
         elif item in contexts.terms(context):
-            self.fail("typeIrrelevantDtmiOrTerm", f"'{item}' is a word of the language, not a type", "Remove it", item)
+            self.unknown("typeIrrelevantDtmiOrTerm", f"'{item}' is a word of the language, not a type", "Remove it", item)
         elif context.version >= 3:
             self._undefined_term(item)
 
@@ -127,13 +134,15 @@ class _Reader:
         quantity = item in semantic_types.names(2)
         edition = max(1, self.context.version - 2)
         remedy = f"Add the context {QUANTITATIVE};{edition}" if quantity else f"Did you mean {near[0]}?" if near else "Remove it"
-        self.fail("typeUndefinedTerm", f"'{item[:80]}' is not a type", remedy, item)
+        self.unknown("typeUndefinedTerm", f"'{item[:80]}' is not a type", remedy, item)
 
     def _check_material(self, items: list[str]) -> None:
         types, allowed, table = self.types, self.member.classes, self.context.table
         remedy = f"It must be one of: {', '.join(name for name in allowed if name in table)}"
         if types.material is not None and self.misplaced:
-            self.fail("multipleMaterialTypes", f"both {types.material} and {self.misplaced[0]}", "Keep one of them", self.misplaced[0])
+            both = f"{types.material} and {self.misplaced[0]}"
+            self.fail("multipleMaterialTypes", f"it can't be {both}", "Keep one of them", both)
+            self._bad_type(f"{self.misplaced[0]} is not allowed here", remedy, self.misplaced[0])
         if types.material is None:
             if self.context.version == 2:
                 for item in types.undefined:
@@ -182,9 +191,10 @@ class _Reader:
                 types.cotypes[item.id] = item
                 members.update({member.id: item for member in item.members})
         names = {item.name for item in (*types.cotypes.values(), *types.refused)}
-        for item in types.cotypes.values():
+        for item in (*types.cotypes.values(), *types.refused):
             if item.needs is not None and item.needs not in names:
                 self.fail("missingCocotype", f"{item.name} goes with {item.needs} only", f"Add {item.needs}, or remove it", item.name)
+        for item in types.cotypes.values():
             for other in names.intersection(item.excludes):
                 self.fail("disallowedCocotype", f"{item.name} can't be {other} as well", "Remove one of them", item.name)
 

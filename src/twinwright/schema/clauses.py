@@ -46,8 +46,8 @@ _BY_CLAUSE: dict[str, str] = {
     "numericCountBelowMin",
     _MEMBER: "noTypeThatAllows inferredTypeDoesNotAllow propertyInvalidDtmi propertyIrrelevantDtmiOrTerm propertyNotDtmiNorTerm "
     "propertyUndefinedTerm",
-    _REQUIRED: "missingObjectProperty missingLiteralProperty missingDtmiSegPropertyValue missingDictKeyPropertyValue propertyValueNull "
-    "objectCountBelowMin objectMultipleValues objectCountAboveMax",
+    _REQUIRED: "missingObjectProperty missingLiteralProperty missingDtmiSegPropertyValue dtmiSegPropertyNotStringOrNumber "
+    "missingDictKeyPropertyValue propertyValueNull objectCountBelowMin objectMultipleValues objectCountAboveMax",
     _STRING: "stringNotString stringTooLong stringInvalid stringMultipleValues stringCountBelowMin stringObjectNoValue "
     "stringTypeNotString stringValueNotString",
     _INTEGER: "integerNotInteger integerMultipleValues integerCountBelowMin integerObjectNoValue integerTypeNotInteger "

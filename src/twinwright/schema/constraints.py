@@ -48,13 +48,14 @@ class Constraints:
             annotated = by_name.get(node.value_of("annotates"))
             if any(item.annotates for item in node.cotypes.values()) and annotated is not None:
                 self._check_annotated(node, annotated)
-            if any(item.overrides for item in node.cotypes.values()):
+            if any(item.overrides for item in node.claimed):
                 key = (node.value_of("annotates"), node.value_of("overrides"))
                 if key in seen and None not in key:
                     message = f"'{key[1]}' of '{key[0]}' is overridden twice"
+                    overriding = next(item for item in node.claimed if item.overrides)
                     self.report.add(
-                        interface.source, interface.location, "multipleReference", message, "Keep one of them", primary=interface.id,
-                        member="contents", value=key[1],
+                        node.source, (*node.location, "overrides"), "multipleReference", message, "Keep one of them",
+                        primary=interface.id, secondary=overriding.members[0].id, member="contents", value=key[1],
                     )  # fmt: skip
                 seen[key] = node
                 if annotated is not None and isinstance(key[1], str):
@@ -75,11 +76,11 @@ class Constraints:
 
     def _fail(
         self, node: Node, inside: tuple[str, ...], code: str, message: str, remedy: str, member: str, value: object = None,
-        secondary: Node | None = None,
+        secondary: Node | StandardSchema | None = None,
     ) -> None:  # fmt: skip
         self.report.add(
             node.source, (*node.location, *inside), code, message, remedy, primary=node.name, member=member, value=value,
-            secondary=secondary.name if secondary is not None else None,
+            secondary=secondary.id if isinstance(secondary, StandardSchema) else secondary.name if secondary is not None else None,
         )  # fmt: skip
 
     def _check_schema(self, node: Node, item: CoType) -> None:
@@ -87,11 +88,11 @@ class Constraints:
             if item.schema_values and not (isinstance(schema, StandardSchema) and schema.name in item.schema_values):
                 remedy = f"Use one of: {', '.join(item.schema_values)}"
                 message = f"the schema of {item.name} is not one of a few"
-                self._fail(node, ("schema",), "notRequiredValue", message, remedy, "schema", _shown(schema))
+                self._fail(node, ("schema",), "notRequiredValue", message, remedy, "schema", _shown(schema), schema)
             elif item.schema and not _kinds(schema, node.version).intersection(item.schema):
                 remedy = f"Use one of: {', '.join(_numeric(node.version))}" if "NumericSchema" in item.schema else "Change the schema"
                 message = f"the schema of {item.name} is {' or '.join(item.schema)}"
-                self._fail(node, ("schema",), "notRequiredType", message, remedy, "schema", _shown(schema))
+                self._fail(node, ("schema",), "notRequiredType", message, remedy, "schema", _shown(schema), schema)
 
     def _check_conforms(self, node: Node, member: str, value: Decimal) -> None:
         for schema in self.schemas(node, "schema"):
@@ -141,10 +142,12 @@ class Constraints:
         if member in annotated.cls.members:
             message = f"'{member}' belongs to {annotated.cls.name} itself"
             remedy = "Only members that co-types bring can be overridden"
-            self._fail(node, ("overrides",), "matchingPropertyNotSupplemental", message, remedy, "annotates", None, annotated)
+            name = annotated.values["name"]
+            self._fail(node, ("overrides",), "matchingPropertyNotSupplemental", message, remedy, "annotates", name, annotated)
         elif brought is None:
-            message = f"no type of '{annotated.values['name']}' brings '{member[:80]}'"
-            self._fail(node, ("overrides",), "noMatchingSupplementalProperty", message, "Correct its name", "annotates", member, annotated)
+            name = annotated.values["name"]
+            message = f"no type of '{name}' brings '{member[:80]}'"
+            self._fail(node, ("overrides",), "noMatchingSupplementalProperty", message, "Correct its name", "annotates", name, annotated)
         elif brought.kind == "unit" and node.elements.get("schema"):
             schema = node.elements["schema"][0]
             if not (isinstance(schema, StandardSchema) and schema.name == brought.unit_type):

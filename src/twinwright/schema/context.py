@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
 from twinwright.documents import Location
-from twinwright.schema import dtmi, extensions, metamodel, semantic_types
+from twinwright.schema import dtmi, extensions, local_context, metamodel, semantic_types
 from twinwright.schema.extensions import IOT_CENTRAL, IOT_OPERATIONS, QUANTITATIVE, CoType
 from twinwright.schema.metamodel import StandardSchema
 from twinwright.schema.report import Report, Source
@@ -93,6 +93,17 @@ def _schemas(version: int, active_extensions: frozenset[tuple[str, str]]) -> Map
     return found
 
 
+def standard_element(written: str, context: Context) -> tuple[str, str] | None:
+    """Class and DTMI of a schema or command type of the language or an extension, by term or DTMI; None where it is none."""
+    schema = schemas(context).get(written)
+    if schema is not None:
+        return schema.of, schema.id
+    if context.version == 2 and written in (f"dtmi:iotcentral:schema:{term};2" for term in _IOT_CENTRAL_SCHEMAS):
+        return "Object", written
+    id = metamodel.command_types(context.version).get(written)
+    return None if id is None else ("CommandType", id)
+
+
 @lru_cache(maxsize=128)
 def _units(version: int, active_extensions: frozenset[tuple[str, str]]) -> Mapping[str, tuple[str, str]]:
     found: dict[str, tuple[str, str]] = {}
@@ -139,29 +150,49 @@ class _Reader:
 
     def __init__(self, options: Options, source: Source, place: Location, report: Report) -> None:
         self.options, self.source, self.place, self.report = options, source, place, report
+        self.many, self.at = False, 0  # whether it is an array, and which of its elements is looked at
 
-    def fail(self, code: str, message: str, remedy: str, value: object = None) -> None:
-        self.report.add(self.source, self.place, code, message, remedy, value=value)
+    def fail(self, code: str, message: str, remedy: str, value: object = None, term: str | None = None) -> None:
+        inside: list[str | int] = [*([self.at] if self.many else []), *([] if term is None else [term])]
+        self.report.add(self.source, (*self.place, *inside), code, message, remedy, value=value, member=term)
+
+    def _each(self, specifiers: list[Any]) -> Iterator[Any]:
+        for self.at, specifier in enumerate(specifiers):
+            yield specifier
+
+    def _check_text(self, specifiers: list[Any]) -> bool:
+        """Whether all of them are text, as DTMIs are."""
+        before = len(self.report.problems)
+        for item in self._each(specifiers):
+            if isinstance(item, dict):
+                self._local(item, self.at == len(specifiers) - 1)
+            elif not isinstance(item, str):
+                self.fail("invalidContext", f"a context is a DTMI, not {kind(item)}", "Write it as dtmi:dtdl:context;3")
+        return len(self.report.problems) == before
+
+    def _local(self, definitions: dict[str, Any], last: bool) -> None:
+        self.fail("disallowedLocalContext", "a context is a DTMI: local definitions are not read", "Remove the object")
+        if not last:
+            self.fail("localContextNotLast", "local definitions come last in a context", "Remove the object")
+        for term, (code, message, remedy, written) in local_context.problems(definitions):
+            self.fail(code, message, remedy, written, term)
 
     def read(self, value: Any, outer: Context) -> Context | None:
         specifiers = value if isinstance(value, list) else [value]
         if not specifiers and not outer.version:
             self.fail("emptyContext", "'@context' is empty", _DECLARE)
             return None
-        found = next((item for item in specifiers if not isinstance(item, str)), None)
-        if isinstance(found, dict):
-            self.fail("disallowedLocalContext", "a context is a DTMI: local definitions are not read", "Remove the object")
+        self.many = isinstance(value, list)
+        if not self._check_text(specifiers):
             return None
-        if not all(isinstance(item, str) for item in specifiers):
-            self.fail("invalidContext", f"a context is a DTMI, not {kind(found)}", "Write it as dtmi:dtdl:context;3")
-            return None
+        self.at = 0
         first = dtmi.deversioned(specifiers[0]) if specifiers else LANGUAGE
         if not outer.version and first != LANGUAGE and not _is_exempt(specifiers, 0):
             self.fail("missingDtdlContext", "the context does not begin with a version of DTDL", _DECLARE)
             return None
         good = self._check_order(specifiers)
         context = outer
-        for specifier in specifiers:
+        for specifier in self._each(specifiers):
             following = self._with(specifier, context)
             good = good and following is not None
             context = following or context
@@ -233,8 +264,8 @@ class _Reader:
         """The language comes before its extensions; limits follow the limitless language at once."""
         before = len(self.report.problems)
         affiliate, limitless, misplaced = False, False, False
-        for index, specifier in enumerate(specifiers):
-            previous = specifiers[index - 1] if index else ""
+        for specifier in self._each(specifiers):
+            index, previous = self.at, specifiers[self.at - 1] if self.at else ""
             language = dtmi.deversioned(specifier) == LANGUAGE
             limits = specifier == CORE_LIMITS or dtmi.deversioned(specifier) in LIMIT_EXTENSIONS
             if limits and previous != LIMITLESS and not limitless:

@@ -47,6 +47,17 @@ def depths(order: Iterable[N], steps: Callable[[N], Iterable[tuple[int, N | None
     return found
 
 
+def along(node: N, steps: Callable[[N], Iterable[tuple[int, N | None]]], found: dict[N, int], depth: int) -> N:
+    """The first node of that depth or less on the heaviest path from a node; `found` as from `depths`."""
+    while found[node] > depth:
+        weight = found[node]
+        following = next((target for step, target in steps(node) if target is not None and step + found[target] == weight), None)
+        if following is None:
+            break
+        node = following
+    return node
+
+
 def sizes(order: Iterable[N], targets: Callable[[N], Iterable[N]]) -> dict[N, int]:
     """How many nodes each one unfolds to, shared ones counted wherever they are reached; saturates."""
     found: dict[N, int] = {}

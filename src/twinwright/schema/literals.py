@@ -46,17 +46,17 @@ class Place:
         self.report.add(self.source, location, code, message, remedy, primary=self.element, member=self.member, value=value)
 
 
-def single(value: Any, wanted: str, required: bool, place: Place) -> Any:
-    """The one value of a member that may be written as an array of one; None (told, where it matters) for none or several."""
+def single(value: Any, wanted: str, required: bool, place: Place) -> tuple[Any, Place]:
+    """The one value, and its place, of a member that may be written as an array of one; None (told) for none or several."""
     if not isinstance(value, list):
-        return value
+        return value, place
     if len(value) == 1:
-        return value[0]
+        return value[0], replace(place, location=(*place.location, 0))
     if value:
         place.fail(f"{wanted}MultipleValues", f"'{place.member}' has {len(value)} values", "Keep one of them")
     elif required:
         place.fail(f"{wanted}CountBelowMin", f"'{place.member}' has no value", "Give it one")
-    return None
+    return None, place
 
 
 def scalar(value: Any, member: Member, place: Place) -> Literal | None:
@@ -70,7 +70,7 @@ def checked(
     high: int | None,
 ) -> Literal | None:  # fmt: skip
     """A literal of the kind wanted whose pattern, length and range are checked."""
-    inner = single(value, wanted, required, place)
+    inner, place = single(value, wanted, required, place)
     if inner is None:
         if value is None or value == [None]:
             place.fail("propertyValueNull", f"'{place.member}' is null", "Remove it or give it a value")
@@ -103,14 +103,17 @@ def literal(value: Any, wanted: str, place: Place) -> Literal | None:
 
 def untyped(value: Any, place: Place, required: bool = True) -> Literal | None:
     """A literal whose datatype something else decides: text, a whole number or a boolean."""
-    inner = single(value, "literal", required, place)
+    inner, place = single(value, "literal", required, place)
     if isinstance(inner, dict):
         written = inner.get("@type")
         names = [written] if isinstance(written, str) else written if isinstance(written, list) and len(written) == 1 else []
         wanted = next((name for name in ("string", "integer", "boolean") if names and _type_is(names[0], name)), None)
         if wanted is None and "@type" not in inner and "@value" in inner:
             wanted = next((name for name in ("boolean", "integer", "string") if _is_a(inner["@value"], name)), None)
-        return _literal_object(inner, wanted or "literal", place)
+        found = _literal_object(inner, wanted or "literal", place)
+        if "@value" not in inner or (wanted is not None and not _is_a(inner["@value"], wanted)):
+            place.fail("literalNotValid", "this is no string, integer or boolean", "Write one, or a value object of one")
+        return found
     if any(_is_a(inner, name) for name in ("string", "integer", "boolean")):
         return inner  # type: ignore[no-any-return]
     if inner is not None or value is None or value == [None]:
@@ -129,16 +132,17 @@ def localizable(value: Any, member: Member, place: Place) -> dict[str, str]:
     else:
         place.fail("langStringElementNotStringOrObject", f"'{member.name}' is {kind(value)}", 'Write a string or {"en": "..."}')
         return {}
-    longest = max(found.values(), key=len, default="")
+    language, longest = max(found.items(), key=lambda item: len(item[1]), default=("", ""))
     if member.max_length is not None and len(longest) > member.max_length:
         message = f"'{member.name}' is longer than {member.max_length} characters"
-        place.fail("langStringValueTooLong", message, "Shorten it", value=longest)
+        inside: list[str | int] = [language] if isinstance(value, dict) else _places_of(longest, value) if isinstance(value, list) else []
+        place.fail("langStringValueTooLong", message, "Shorten it", *inside, value=longest)
     return found
 
 
 def identifier(value: Any, member: Member, place: Place) -> str | None:
     """A DTMI that is not resolved (`target`)."""
-    inner = single(value, "identifier", member.required, place)
+    inner, place = single(value, "identifier", member.required, place)
     if inner is None and isinstance(value, list) and len(value) != 1:
         return None
     if not isinstance(inner, str):
@@ -181,10 +185,10 @@ def _literal_object(value: dict[str, Any], wanted: str, place: Place) -> Literal
 
 
 def _check_type(written: Any, wanted: str, place: Place) -> bool:
-    if isinstance(written, list) and len(written) != 1:
-        place.fail("literalTypeNotSingular", f"@type has {len(written)} values", "Keep one of them", "@type")
+    inner = written[0] if isinstance(written, list) and len(written) == 1 else written
+    if not isinstance(inner, str):
+        place.fail("literalTypeNotSingular", f"@type is {kind(inner)}, not one name", "Write one name", "@type")
         return False
-    inner = written[0] if isinstance(written, list) else written
     if wanted == "literal" or not _type_is(inner, wanted):
         name = _TYPE_NAMES.get(wanted, wanted)
         code = "literalNotValid" if wanted == "literal" else f"{wanted}TypeNot{wanted.capitalize()}"
@@ -238,6 +242,12 @@ def _localized_array(items: list[Any], place: Place) -> dict[str, str]:
             place.fail("langStringElementCodeNotUnique", message, "Keep one of them", index, value=pair[0])
         found[pair[0]] = pair[1]
     return found
+
+
+def _places_of(text: str, items: list[Any]) -> list[str | int]:
+    """Where the text stands, if in one of the items."""
+    found: list[str | int] = [index for index, item in enumerate(items) if text == (item.get("@value") if isinstance(item, dict) else item)]
+    return found[:1]
 
 
 def _tagged(item: Any, place: Place) -> tuple[str, str] | None:

@@ -33,6 +33,7 @@ PRIMITIVES_V4 = (
     "unsignedShort",
     "uuid",
 )
+COMMAND_TYPES = ("asynchronous", "synchronous")
 GEOSPATIAL = ("lineString", "multiLineString", "multiPoint", "multiPolygon", "point", "polygon")
 
 
@@ -116,6 +117,13 @@ class StandardSchema:
     kind: Literal["primitive", "geospatial", "object", "enum"]
     id: str
 
+    @property
+    def of(self) -> str:
+        """The class that it is an instance of."""
+        if self.kind == "primitive":
+            return self.name[0].upper() + self.name[1:]
+        return "Enum" if self.kind == "enum" else "Object"
+
 
 @lru_cache(maxsize=16)
 def classes(version: int, limits: str = "") -> Mapping[str, ElementClass]:
@@ -142,6 +150,13 @@ def standard_schemas(version: int) -> Mapping[str, StandardSchema]:
     if version >= 4:
         define("scaledDecimal", "object", "dtmi:standard:schema:", 4)
     return found
+
+
+@lru_cache(maxsize=4)
+def command_types(version: int) -> Mapping[str, str]:
+    """The identifiers of the two values of `commandType`, by term and by DTMI."""
+    names = _choices("CommandType", COMMAND_TYPES, version, only=True)
+    return {name: f"dtmi:dtdl:instance:CommandType:{name};{version}" if ":" not in name else name for name in names}
 
 
 @lru_cache(maxsize=1)
@@ -207,7 +222,7 @@ def _members(version: int, limits: Limits) -> dict[str, tuple[Member, ...]]:
         "Array": (Member("elementSchema", "schema", required=True, classes=COMPLEX_SCHEMAS),),
         "Command": (
             name,
-            Member("commandType", "choice", choices=_choices("CommandType", ("asynchronous", "synchronous"), version, only=True)),
+            Member("commandType", "choice", choices=_choices("CommandType", COMMAND_TYPES, version, only=True)),
             Member("request", "element", classes=(request,), same_version=True),
             Member("response", "element", classes=(response,), same_version=True),
         ),

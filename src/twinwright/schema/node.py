@@ -34,12 +34,14 @@ class Node:
     parent: Node | None = None
     partition: Node | None = None
     cotypes: dict[str, CoType] = field(default_factory=dict)  # by their DTMIs
+    refused: list[CoType] = field(default_factory=list)  # co-types that it has and must not have
     undefined_types: list[str] = field(default_factory=list)
     values: dict[str, Any] = field(default_factory=dict)
     elements: dict[str, list[Node | Reference | StandardSchema]] = field(default_factory=dict)
     brought: dict[str, Any] = field(default_factory=dict)  # values of members that co-types bring, by the DTMI of the member
     undefined: dict[str, Any] = field(default_factory=dict)  # members that nobody here defines, as they were written
     wrong: bool = False  # a problem of the element itself is in the report
+    unknown: bool = False  # one of its types is none, so that it does not count as one of those that its parent needs
 
     @property
     def version(self) -> int:
@@ -69,9 +71,14 @@ class Node:
                 if isinstance(item, Node):
                     yield self.cls.members[name], item
 
+    @property
+    def claimed(self) -> list[CoType]:
+        """The co-types whose members are read: its own, and adjunct ones that are for other classes."""
+        return [*self.cotypes.values(), *(item for item in self.refused if not item.semantic and self.version in item.versions)]
+
     def value_of(self, member: str) -> Any:
         """The value of a member that some co-type of it brings, by its name."""
-        for item in self.cotypes.values():
+        for item in self.claimed:
             for brought in item.members:
                 if brought.name == member:
                     return self.brought.get(brought.id)
@@ -83,9 +90,17 @@ def generated(parent: str | None, member: Member, data: Mapping[str, Any]) -> st
     if parent is None:
         return None
     path, _, version = parent.partition(";")
-    name = data.get("name")
-    segment = f":__{name}" if member.named and isinstance(name, str) else ""
+    name = written_name(data)
+    segment = f":__{name}" if member.named and name is not None else ""
     return f"{path}:_{member.name}{segment}{';' if version else ''}{version}"
+
+
+def written_name(data: Mapping[str, Any]) -> str | int | None:
+    """The `name` of an element, bare, in an array of one or a value object; None where it is neither text nor a number."""
+    value = next((data[key] for key in data if key == "name" or key.startswith("dtmi:dtdl:property:name;")), None)
+    value = value[0] if isinstance(value, list) and len(value) == 1 else value
+    value = value.get("@value") if isinstance(value, dict) else value
+    return value if isinstance(value, str | int) and not isinstance(value, bool) else None
 
 
 def term_of(name: str, prefix: str, version: int) -> str:

@@ -131,13 +131,18 @@ def load(
     return Ontology(builder.interfaces(), builder.shared_schemas(), model)
 
 
+def files_of(path: Path) -> list[Path]:
+    """The file itself, or the JSON files of a folder and of those inside it, in order."""
+    return sorted(path.rglob("*.json")) if path.is_dir() else [path]
+
+
 def validate_files(paths: list[Path] | list[str]) -> dict[str, Any]:
-    """Check files of DTDL together: `{"valid": bool, "errors": [{file, line, path, code, message, remedy}]}`."""
+    """Check files of DTDL, and those of folders, together: `{"valid": bool, "errors": [{file, line, path, code, message, remedy}]}`."""
     documents: list[tuple[str, bytes]] = []
     problems: list[Problem] = []
-    for path in paths:
+    for path in (file for named in paths for file in files_of(Path(named))):
         try:
-            documents.append((str(path), Path(path).read_bytes()))
+            documents.append((str(path), path.read_bytes()))
         except OSError as error:
             remedy = "Check that it exists and may be read"
             problems.append(Problem(f"can't be read: {error.strerror}", remedy, str(path), code="unreadable"))

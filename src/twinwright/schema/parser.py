@@ -8,14 +8,14 @@ from difflib import get_close_matches
 from typing import Any
 
 from twinwright.documents import Location
+from twinwright.schema import choices, dtmi, literals
 from twinwright.schema import context as contexts
-from twinwright.schema import dtmi, literals, metamodel
 from twinwright.schema.brought import read_brought, unit_names
 from twinwright.schema.classify import Classifier, Types
 from twinwright.schema.context import Context, Options
 from twinwright.schema.literals import Place
 from twinwright.schema.metamodel import Member, StandardSchema
-from twinwright.schema.node import Node, Reference, generated, term_of
+from twinwright.schema.node import Node, Reference, generated, term_of, written_name
 from twinwright.schema.report import Report, Source
 from twinwright.schema.sources import kind
 
@@ -80,7 +80,8 @@ class Parser:
             return None
         node = Node(context.table[types.material], context, source, location, None, name, parent)
         node.partition = node if parent is None or node.cls.name == "Interface" else parent.partition
-        node.cotypes, node.undefined_types, node.wrong = types.cotypes, types.undefined, types.wrong
+        node.cotypes, node.undefined_types, node.wrong, node.unknown = types.cotypes, types.undefined, types.wrong, types.unknown
+        node.refused = types.refused
         node.id = self._id(data, node, member)
         if node.cls.name == "Interface" and node.limits.interface_bytes is not None:
             self._check_size(data, node, node.limits.interface_bytes)
@@ -110,12 +111,14 @@ class Parser:
             self._fail(node, (), "partitionTooLarge", message, f"At most {most}: split it into several that it extends")
 
     def _fail(
-        self, node: Node, inside: Location, code: str, message: str, remedy: str, member: str | None = None, value: object = None
-    ) -> None:
+        self, node: Node, inside: Location, code: str, message: str, remedy: str, member: str | None = None, value: object = None,
+        secondary: str | None = None,
+    ) -> None:  # fmt: skip
         node.wrong = True
         self.report.add(
-            node.source, (*node.location, *inside), code, message, remedy, primary=node.name, member=member or None, value=value
-        )
+            node.source, (*node.location, *inside), code, message, remedy, primary=node.name, secondary=secondary,
+            member=member or None, value=value,
+        )  # fmt: skip
 
     def _id(self, data: dict[str, Any], node: Node, member: Member) -> str | None:
         if "@id" not in data:
@@ -128,26 +131,26 @@ class Parser:
             return None
         value, limits = data["@id"], node.limits
 
-        def fail(code: str, message: str, remedy: str, primary: str | None = None, shown: object = None) -> None:
+        def fail(code: str, message: str, remedy: str, shown: object = None) -> None:
             node.wrong = True
-            self.report.add(node.source, (*node.location, "@id"), code, message, remedy, primary=primary, value=shown)
+            self.report.add(node.source, (*node.location, "@id"), code, message, remedy, value=shown)
 
         if not isinstance(value, str) or not value:
             fail("idNotString", f"'@id' is {kind(value) if value != '' else 'empty'}", "Write a DTMI")
         elif limits.id is not None and len(value) > limits.id:
-            fail("idTooLong", f"'@id' has {len(value)} characters", f"At most {limits.id}", shown=value)
+            fail("idTooLong", f"'@id' has {len(value)} characters", f"At most {limits.id}", value)
         elif not dtmi.is_dtmi(value, node.version):
-            fail("invalidId", f"'{value[:120]}' is not a DTMI", "Write it as dtmi:example:Thing;1", shown=value)
+            fail("invalidId", f"'{value[:120]}' is not a DTMI", "Write it as dtmi:example:Thing;1", value)
         elif contexts.is_reserved(value, node.context):
-            fail("reservedId", f"'{value[:120]}' is reserved for the language", "Use a path of your own", shown=value)
+            fail("reservedId", f"'{value[:120]}' is reserved for the language", "Use a path of your own", value)
         elif node.cls.name == "Interface" and limits.interface_id is not None and len(value) > limits.interface_id:
-            fail("idTooLongForType", f"'@id' has {len(value)} characters", f"At most {limits.interface_id}", value, value)
+            fail("idTooLongForType", f"'@id' has {len(value)} characters", f"At most {limits.interface_id}", value)
         else:
             return value
         return None
 
     def _read_members(self, data: dict[str, Any], node: Node, types: Types) -> None:
-        brought = {key: member for item in node.cotypes.values() for member in item.members for key in (member.name, member.id)}
+        brought = {key: member for item in node.claimed for member in item.members for key in (member.name, member.id)}
         found: dict[str, str] = {}
         for written in data:
             if written in _KEYWORDS:
@@ -169,7 +172,20 @@ class Parser:
                     self._member(data[written], (*node.location, written), node, member)
                 elif extra is not None:
                     read_brought(data[written], (*node.location, written), node, extra, self.report)
+        if "name" in found and node.id is None and written_name(data) is None and self._is_named(node):
+            assert node.parent is not None
+            message, remedy = "the name is neither text nor a number", "Write text: it becomes part of an identifier"
+            self.report.add(
+                node.source, (*node.location, found["name"]), "dtmiSegPropertyNotStringOrNumber", message, remedy,
+                primary=node.parent.name, member=_step(node), value="name",
+            )  # fmt: skip
         self._required(node, found)
+
+    @staticmethod
+    def _is_named(node: Node) -> bool:
+        """Whether the identifier of an element without one would be made of its name."""
+        inside = node.parent.cls.members.get(_step(node)) if node.parent is not None else None
+        return inside is not None and inside.named
 
     def _required(self, node: Node, found: Mapping[str, str]) -> None:
         for member in node.cls.members.values():
@@ -183,20 +199,18 @@ class Parser:
                     if extra.kind == "unit":
                         names = unit_names(node.context, extra)
                         remedy = f"Add one of: {', '.join(names)}"
-                    self._fail(node, (), code, f"a {item.name} has no '{extra.name}'", remedy, member=extra.id)
+                    self._fail(node, (), code, f"a {item.name} has no '{extra.name}'", remedy, member=extra.name)
 
     def _missing(self, node: Node, member: Member) -> None:
         message, remedy = f"the {node.cls.name} has no '{member.name}'", f"Add '{member.name}'"
         if member.kind in ("element", "schema", "choice"):
             self._fail(node, (), "missingObjectProperty", message, remedy, member.name)
             return
-        parent = node.parent
-        inside = parent.cls.members.get(_step(node)) if parent is not None and member.name == "name" else None
-        if parent is not None and inside is not None and inside.named and node.id is None:
+        if node.parent is not None and member.name == "name" and node.id is None and self._is_named(node):
             node.wrong = True
             self.report.add(
-                node.source, node.location, "missingDtmiSegPropertyValue", message, remedy, primary=parent.name, member=inside.name,
-                value=member.name,
+                node.source, node.location, "missingDtmiSegPropertyValue", message, remedy, primary=node.parent.name,
+                member=_step(node), value=member.name,
             )  # fmt: skip
         else:
             self._fail(node, (), "missingLiteralProperty", message, remedy, member.name)
@@ -206,7 +220,12 @@ class Parser:
         if name.startswith("@"):
             if (node.version >= 3 and node.parent is not None) or name == "@graph":
                 code = "graphDisallowed" if name == "@graph" else "keywordDisallowed"
-                self._fail(node, (name,), code, f"'{name[:60]}' is not a keyword here", "Remove it", value=name)
+                node.wrong = True
+                parent, member = (None, None) if node.parent is None else (node.parent.name, _step(node))
+                self.report.add(
+                    node.source, (*node.location, name), code, f"'{name[:60]}' is not a keyword here", "Remove it", primary=parent,
+                    member=member, value=name,
+                )  # fmt: skip
             return
         colon, proper = ":" in name, dtmi.is_system_dtmi(name)
         if colon and not proper:
@@ -230,7 +249,8 @@ class Parser:
         if not informal and (not node.cotypes or refused is not None):
             allows = "noTypeThatAllows" if types.written else "inferredTypeDoesNotAllow"
             self._fail(node, (name,), allows, message, remedy, name)
-        if types.written and refused is None and (informal or not tolerated or not context.incomplete):
+        known = code == "propertyIrrelevantDtmiOrTerm" and (not colon or dtmi.is_reserved(name))
+        if refused is None and (informal or known or not tolerated or not context.incomplete):
             what = "means something else here" if code == "propertyIrrelevantDtmiOrTerm" else "means nothing here"
             self._fail(node, (name,), code, f"'{name[:60]}' {what}", remedy, name)
 
@@ -248,7 +268,7 @@ class Parser:
         elif member.kind == "literal":
             node.values[member.name] = literals.untyped(value, place, member.required)
         elif member.kind == "choice":
-            node.values[member.name] = self._choice(value, node, member, place)
+            node.values[member.name] = choices.read_choice(value, node.context, member, place)
         else:
             self._elements(value, location, node, member)
             return
@@ -258,36 +278,32 @@ class Parser:
         found = node.elements.setdefault(member.name, [])
         items = list(enumerate(value)) if isinstance(value, list) else [(None, value)]
         before = len(self.report.problems)
-        failed: set[str] = set()
+        self._unjudged = unjudged = False
         for index, item in items:
-            place = location if index is None else (*location, index)
-            element = self._one_element(item, place, node, member, failed)
+            element = self._one_element(item, location if index is None else (*location, index), node, member)
+            unjudged, self._unjudged = unjudged or self._unjudged, False
             if element is not None:
                 found.append(element)
         if not member.many and len(items) > 1:
             message = f"'{member.name}' has {len(items)} values"
             self._fail(node, location[len(node.location) :], "objectMultipleValues", message, "Keep one of them", member.name)
         least = max(member.min_count, 1 if member.required and not member.many else 0)
-        if len(items) < least or (len(found) < least and "type" in failed):
-            message = f"'{member.name}' has {'no' if not found else len(found)} element that fits"
-            self._fail(node, location[len(node.location) :], "objectCountBelowMin", message, "Give it at least one", member.name)
+        fit = sum(not (isinstance(item, Node) and item.unknown) for item in found)
+        if fit < least and not unjudged:
+            message = f"'{member.name}' has {fit or 'no'} element that fits"
+            remedy = "Correct what it has" if items else "Give it at least one"
+            self._fail(node, location[len(node.location) :], "objectCountBelowMin", message, remedy, member.name)
         if len(found) < least and len(self.report.problems) > before:
             node.wrong = True
 
-    def _one_element(
-        self, item: Any, place: Location, node: Node, member: Member, failed: set[str]
-    ) -> Node | Reference | StandardSchema | None:
+    def _one_element(self, item: Any, place: Location, node: Node, member: Member) -> Node | Reference | StandardSchema | None:
         inside = place[len(node.location) :]
         if isinstance(item, dict):
             if item.keys() == {"@id"} and isinstance(item["@id"], str):
                 remedy = f'Write "{item["@id"][:80]}" in place of the object, or give it a @type'
                 self._fail(node, inside, "idReference", "an object with nothing but '@id'", remedy, member.name, item["@id"])
                 return None
-            self._unjudged = False
-            child = self._element(item, member, node.context, node.source, place, node)
-            if child is None and not self._unjudged:
-                failed.add("type")
-            return child
+            return self._element(item, member, node.context, node.source, place, node)
         if not isinstance(item, str):
             remedy = f"Write {' or '.join(member.classes)} or a DTMI"
             self._fail(node, inside, "refNotStringOrObject", f"'{member.name}' is {kind(item)}", remedy, member.name)
@@ -300,11 +316,15 @@ class Parser:
         names = [name for name in contexts.schemas(node.context) if ":" not in name] if member.kind == "schema" else []
         near = get_close_matches(item, names, 1)
         remedy = f"Did you mean '{near[0]}'?" if near else "Write a DTMI" + (f" or one of: {', '.join(names[:30])}" if names else "")
-        if ":" not in item and item in contexts.terms(node.context):
+        known = contexts.standard_element(item, node.context)
+        if known is not None or (":" not in item and item in contexts.terms(node.context)):
+            self._unjudged = True  # there is a value, if not the right one
+            of, id = known or (None, None)
             message = f"'{item[:60]}' is no value of '{member.name}'"
-            self._fail(node, inside, "badType", message, remedy, member.name)
+            self._fail(node, inside, "badType", message, remedy, member.name, of, id)
             return None
         reserved = contexts.is_reserved(item)
+        self._unjudged = reserved
         if reserved or not node.context.incomplete or ":" in item:
             code = "undefinedReservedId" if reserved else "badDtmiOrTerm"
             message = f"'{item[:120]}' is not {'a schema' if names else 'a DTMI'}"
@@ -314,31 +334,6 @@ class Parser:
             )  # fmt: skip
         else:
             self._fail(node, inside, "badDtmiOrTerm", f"'{item[:120]}' is not known here", remedy, member.name, item)
-        return None
-
-    def _choice(self, value: Any, node: Node, member: Member, place: Place) -> str | None:
-        """One of the few strings that a member admits, as its term."""
-        if isinstance(value, list) and len(value) != 1:
-            if value:
-                place.fail("objectMultipleValues", f"'{member.name}' has {len(value)} values", "Keep one of them")
-            elif member.required:
-                place.fail("objectCountBelowMin", f"'{member.name}' has no value", "Give it one")
-            return None
-        inner = value[0] if isinstance(value, list) else value
-        terms = ", ".join(name for name in member.choices if ":" not in name)
-        if isinstance(inner, str) and inner in member.choices:
-            return inner.rpartition(":")[2].partition(";")[0]
-        remedy = f"It must be one of: {terms}"
-        if isinstance(inner, dict):
-            place.fail("badType", f"'{member.name}' is one of a few words, not an object", remedy)
-        elif not isinstance(inner, str):
-            place.fail("refNotStringOrObject", f"'{member.name}' is {kind(inner)}", remedy)
-        elif inner in contexts.schemas(node.context) or inner in metamodel.reserved_terms(node.version):
-            code = "incorrectPropertyValue" if member.name == "valueSchema" else "badType"
-            place.fail(code, f"'{member.name}' is {inner:.60}", remedy, value=inner)
-        else:
-            code = "undefinedReservedId" if dtmi.is_reserved(inner) else "badDtmiOrTerm"
-            place.fail(code, f"'{member.name}' is {inner:.60}", remedy, value=inner)
         return None
 
 

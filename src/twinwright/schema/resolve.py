@@ -31,6 +31,7 @@ class Model:
         self.roots: list[Node] = []
         self.nodes: list[Node] = []
         self.by_id: dict[str, Node] = {}
+        self._repeated: set[str] = set()  # identifiers that are defined more than once
         self.recursive: set[Node] = set()  # schemas that contain themselves (v4)
         self._contents: dict[Node, list[Node]] = {}
         self._constraints = Constraints(report, self.linked, self.schemas)
@@ -50,6 +51,7 @@ class Model:
                 where = f"{first.source.name or 'another document'}:{first.source.line(first.location) or '?'}"
                 message = f"'{node.id}' is defined twice, first in {where}"
                 self._fail(node, ("@id",), "duplicateDefinition", message, "Rename or remove one")
+                self._repeated.add(node.id)
             else:
                 self.by_id[node.id] = node
 
@@ -83,7 +85,7 @@ class Model:
     def _fail_cycle(self, node: Node, member: str, target: Node) -> None:
         message = " ".join(f"{target.cls.name} {target.id or ''} contains itself through '{member}'".split())
         if node.cls.name in (*COMPLEX_SCHEMAS, "Field", "MapValue"):
-            self._fail(target, (), "recursiveStructureWide", message, "Break the cycle", "schema")
+            self._fail(target, (), "recursiveStructureWide", message, "Break the cycle")
             return
         self._fail(target, (), "recursiveStructureNarrow", message, "Break the cycle", member)
         if node.cls.name == "Component":
@@ -137,7 +139,7 @@ class Model:
             if target is None:
                 remedy = "Add its definition to the documents, or give a resolver"
                 self._fail(node, inside, "unresolvedReference", f"'{ref.dtmi}' is not defined", remedy, name, ref.dtmi, ref.dtmi)
-            elif target.cls.name != "Interface" and target.partition is not node.partition:
+            elif target.cls.name != "Interface" and target.partition is not node.partition and ref.dtmi not in self._repeated:
                 remedy = "Move it to the top level, or define it in this Interface"
                 message, owner = f"'{ref.dtmi}' belongs to another Interface", target.partition.id if target.partition else None
                 self._fail(node, inside, "crossPartitionReference", message, remedy, name, owner, ref.dtmi)
@@ -153,10 +155,14 @@ class Model:
                 if target.cls.name not in member.classes:
                     remedy = f"It must be one of: {', '.join(member.classes)}"
                     self._fail(node, inside, "badType", f"'{name}' is a {target.cls.name}", remedy, name, target.cls.name, target.name)
-                elif target.version > node.version or (member.same_version and target.version != node.version):
-                    message = f"a {node.cls.name} of DTDL {node.version} has a {target.cls.name} of DTDL {target.version}"
-                    code = "disallowedVersionReference" if isinstance(item, Reference) else "disallowedVersionDefinition"
-                    self._fail(node, inside, code, message, "Write both in one version", name, str(target.version), target.name)
+                    continue
+                referred = isinstance(item, Reference)  # what is written inside in a later version is told where it says so
+                later = target.version > node.version and referred
+                if later or (member.same_version and target.version < node.version):
+                    message = f"this {node.cls.name} is of DTDL {node.version}, its {target.cls.name} of DTDL {target.version}"
+                    code = "disallowedVersionReference" if referred else "disallowedVersionDefinition"
+                    secondary = target.name if referred else None
+                    self._fail(node, inside, code, message, "Write both in one version", name, str(target.version), secondary)
 
     def _edges(self, node: Node) -> Iterator[tuple[str, Node]]:
         """The steps of which no path may come back to its beginning: in v4 it may through a complex schema."""
@@ -201,7 +207,13 @@ class Model:
                 inherited = member.name == "contents" and target.partition is not first.partition
                 code = "nonUniqueImportedPropertyValue" if inherited else "nonUniquePropertyValue"
                 message = f"two elements have the {key} '{value}'"
-                self._fail(node, (member.name,), code, message, "Rename one of them", member.name, value)
+                own = target.partition is node.partition
+                source, place = (target.source, (*target.location, key)) if own else (node.source, (*node.location, "extends"))
+                other = next((item.partition for item in (first, target) if item.partition is not node), None) if inherited else None
+                self.report.add(
+                    source, place, code, message, "Rename one of them", primary=node.name, member=member.name, value=value,
+                    secondary=other.id if other is not None else None,
+                )  # fmt: skip
 
     def _check_enum(self, node: Node) -> None:
         """Every value is of the datatype that the Enum names."""
@@ -242,7 +254,7 @@ class Model:
         extends_depth = graph.depths(order, lambda node: ((1, base) for base in self.linked(node, "extends")))
         for node in order:
             if node.cls.name == "Interface":
-                self._check_extends(node, extends_depth[node])
+                self._check_extends(node, extends_depth)
         order, cycles = graph.walk(self.nodes, self._all_edges)
         self.recursive.update(target for _, _, target in cycles)
         back = {(node, target) for node, _, target in cycles}
@@ -252,7 +264,8 @@ class Model:
             most = node.limits.schema_depth or _DEEPEST_SCHEMA
             if node.cls.name in COMPLEX_SCHEMAS and schema_depth[node] > most:
                 message = f"schemas are nested {schema_depth[node]} deep"
-                self._fail(node, (), "excessiveDepthWide", message, f"At most {most} levels")
+                beyond = graph.along(node, lambda node: self._schema_steps(node, back), schema_depth, schema_depth[node] - most)
+                self._fail(node, (), "excessiveDepthWide", message, f"At most {most} levels", secondary=beyond.name)
             if node.cls.name == "Interface" and sizes[node] > _WORTH_COUNTING:
                 self._check_total(node)
             if node.cls.name == "Interface" and sizes[node] > _LARGEST:
@@ -266,11 +279,13 @@ class Model:
                 yield step, None
             yield from ((step, target) for target in self.linked(node, name) if (node, target) not in back)
 
-    def _check_extends(self, node: Node, depth: int) -> None:
-        limits = node.limits
+    def _check_extends(self, node: Node, depths: dict[Node, int]) -> None:
+        limits, depth = node.limits, depths[node]
         most = limits.extends_depth or _DEEPEST_EXTENDS
         if depth > most:
-            self._fail(node, ("extends",), "excessiveDepthNarrow", f"{depth} levels of extends", f"At most {most} levels")
+            beyond = graph.along(node, lambda node: ((1, base) for base in self.linked(node, "extends")), depths, depth - most - 1)
+            message, remedy = f"{depth} levels of extends", f"At most {most} levels"
+            self._fail(node, ("extends",), "excessiveDepthNarrow", message, remedy, "extends", secondary=beyond.id)
         if limits.extends_total is not None:
             count = self._extends_count(node, limits.extends_total)
             if count > limits.extends_total:

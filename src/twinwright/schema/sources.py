@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any, NoReturn
 
@@ -16,10 +18,14 @@ MAX_CONTAINERS = 5_000_000
 MAX_BITS = 10_000
 
 
-class _Repeating(dict[str, Any]):
-    """An object in whose text the name `repeated` stands more than once; the last value counts."""
+# Text, which is skipped, or what a parser refuses without saying where: a constant that JSON lacks, a number too long, a bracket.
+_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|(?P<constant>NaN|-?Infinity)|(?P<number>[0-9]{4301,})|(?P<bracket>[\[{\]}])')
 
-    repeated = ""
+
+class _Repeating(dict[str, Any]):
+    """An object in whose text the names `repeated` stand more than once; the last value counts."""
+
+    repeated: Iterable[str] = ()
 
 
 def read(documents: Any, report: Report) -> list[Source]:
@@ -103,7 +109,7 @@ def _from_text(name: str | None, text: str, report: Report) -> Source | None:
         return None
     except (RecursionError, ValueError) as error:
         reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
-        report.add(Source(name, None), (), "invalidJson", f"not valid JSON: {reason[:200]}", "Mend the document")
+        report.syntax(name, f"not valid JSON: {reason[:200]}", _line_refused(text))
         return None
     source = Source(name, data, text)
     return source if _plain(source, report) else None
@@ -112,10 +118,20 @@ def _from_text(name: str | None, text: str, report: Report) -> Source | None:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        names = [name for name, _ in pairs]
         found = _Repeating(found)
-        found.repeated = next(name for name in names if names.count(name) > 1)
+        found.repeated = [name for name, count in Counter(name for name, _ in pairs).items() if count > 1]
     return found
+
+
+def _line_refused(text: str) -> int | None:
+    """The line of the first thing that is refused in text that is JSON but for that."""
+    depth = 0
+    for token in _TOKEN.finditer(text):
+        if token["bracket"]:
+            depth += 1 if token["bracket"] in "[{" else -1
+        if token["constant"] or token["number"] or depth > MAX_DEPTH:
+            return text.count("\n", 0, token.start()) + 1
+    return None
 
 
 def _refuse_constant(name: str) -> NoReturn:
@@ -146,9 +162,9 @@ def _plain(source: Source, report: Report) -> bool:
             if reason is not None:
                 report.add(source, location, "invalidJson", reason, "Hand in what json.loads gives")
                 return False
-        if isinstance(value, _Repeating):
-            message, place = f"'{value.repeated[:80]}' is given twice in one object", (*location, value.repeated)
-            report.add(source, place, "duplicatePropertyName", message, "Keep one of them", member=value.repeated)
+        for name in value.repeated if isinstance(value, _Repeating) else ():
+            message = f"'{name[:80]}' is given twice in one object"
+            report.add(source, (*location, name), "duplicatePropertyName", message, "Keep one of them", member=name)
     return True
 
 
