@@ -3,6 +3,7 @@
 Pages, kills and platforms that are up start it hundreds of times, and each start imports the same for seconds. What runs is the same,
 `main` of the command in a process of its own, with the arguments, folder, environment and files of who started it. A shell starts it by a
 program that is signalled and killed in its place, Python by `begin`; `begin_script` starts a test's own program in the same way.
+The processes that run models for commands of a shell are forks too, of one that begins as they do and has loaded what models need.
 """
 
 from __future__ import annotations
@@ -28,10 +29,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 from typing import IO, Any, NoReturn
 
 PLATFORM = ("twinwright.platform.local", "twinwright.platform.opened", "twinwright.platform.remote", "twinwright.storage.duckdb")
-IMPORTED = ("twinwright.cli", "twinwright.cli.up", "twinwright.cli.supervised", "twinwright.api.server", *PLATFORM, "numba")
+IMPORTED = (
+    "twinwright.cli",
+    "twinwright.cli.up",
+    "twinwright.cli.supervised",
+    "twinwright.api.server",
+    "twinwright.simulation.sandbox",
+    *PLATFORM,
+    "numba",
+)
+MODELS = "--models"  # of a server: it has loaded what models need, and not commands
 COMMAND = str(Path(sys.executable).with_name("twinwright"))
 FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # The command as a shell finds it: as little as starts fast. It ends as the command ends, by a signal or with a code.
@@ -59,16 +70,19 @@ class Begun:
     """A command that began warm, as `subprocess.Popen` has one that did not: its standard output can be read."""
 
     def __init__(self, path: Path, program: Sequence[str], environment: Mapping[str, str], stderr: IO[Any]) -> None:
+        reading, writing = os.pipe()
+        with Path(os.devnull).open("rb") as nothing:
+            self._ask(path, program, Path.cwd(), environment, [nothing.fileno(), writing, stderr.fileno()])
+        os.close(writing)
+        self.stdout: io.TextIOBase = os.fdopen(reading, encoding="utf-8")  # its user closes it
+
+    def _ask(self, path: Path, program: Sequence[str], cwd: Path, environment: Mapping[str, str], files: list[int]) -> None:
         self._server = socket.socket(socket.AF_UNIX)
         self._server.connect(str(path))
-        reading, writing = os.pipe()
-        asked = {"argv": program, "cwd": str(Path.cwd()), "env": dict(environment), "forwarded": [int(one) for one in FORWARDED]}
+        asked = {"argv": program, "cwd": str(cwd), "env": dict(environment), "forwarded": [int(one) for one in FORWARDED]}
         body = json.dumps(asked).encode()
-        with Path(os.devnull).open("rb") as nothing:
-            socket.send_fds(self._server, [len(body).to_bytes(4, "big")], [nothing.fileno(), writing, stderr.fileno()])
-        os.close(writing)
+        socket.send_fds(self._server, [len(body).to_bytes(4, "big")], files)
         self._server.sendall(body)
-        self.stdout: io.TextIOBase = os.fdopen(reading, encoding="utf-8")  # its user closes it
         self.pid = int.from_bytes(self._server.recv(4), "big")
         self.returncode: int | None = None
 
@@ -81,15 +95,15 @@ class Begun:
         self.send_signal(signal.SIGKILL)
 
     def poll(self) -> int | None:
-        with contextlib.suppress(TimeoutError):
+        with contextlib.suppress(subprocess.TimeoutExpired):
             return self.wait(0)
         return None
 
     def wait(self, timeout: float | None = None) -> int:
-        """Raises TimeoutError when it has not ended by then."""
+        """Raises TimeoutExpired when it has not ended by then."""
         if self.returncode is None:
             if not select.select([self._server], [], [], timeout)[0]:
-                raise TimeoutError(f"process {self.pid} has not ended in {timeout} s")
+                raise subprocess.TimeoutExpired(f"process {self.pid}", timeout or 0)
             self.returncode = int.from_bytes(self._server.recv(4), "big", signed=True)
             self._server.close()
         return self.returncode
@@ -100,6 +114,24 @@ class Begun:
     def __exit__(self, *_: object) -> None:
         self.stdout.close()
         self.wait()
+
+
+class BegunRoot(Begun):
+    """The process that runs the models of a command that began warm, as `subprocess.Popen` has it."""
+
+    path: Path | None = None  # of the server; a command that has none starts such a process cold
+
+    def __init__(self, program: Sequence[str], *, stdin: int, env: Mapping[str, str], cwd: Path, **_: Any) -> None:
+        assert self.path is not None
+        reading, writing = os.pipe()
+        with Path(os.devnull).open("wb") as nothing:
+            self._ask(self.path, program, cwd, env, [stdin, nothing.fileno(), writing])
+        os.close(writing)
+        self.stderr = os.fdopen(reading, "rb")
+
+    def communicate(self) -> tuple[bytes, bytes]:
+        self.wait()
+        return b"", self.stderr.read()
 
 
 def begin(arguments: Sequence[str], environment: Mapping[str, str], stderr: IO[Any]) -> Begun | subprocess.Popen[str]:
@@ -131,10 +163,11 @@ def _own_server() -> tuple[Path, subprocess.Popen[bytes]]:
     return folder / "socket", _start(folder / "socket")
 
 
-def _start(path: Path) -> subprocess.Popen[bytes]:
+def _start(path: Path, *arguments: str, environment: Mapping[str, str] = os.environ) -> subprocess.Popen[bytes]:
     """A server, once it listens. It ends with this process, or when it is killed."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("COV")}  # nothing of it is measured
-    server = subprocess.Popen([sys.executable, __file__, str(path)], stdin=subprocess.PIPE, start_new_session=True, env=environment)
+    unmeasured = {name: value for name, value in environment.items() if not name.startswith("COV")}
+    line = [sys.executable, __file__, str(path), *arguments]
+    server = subprocess.Popen(line, stdin=subprocess.PIPE, start_new_session=True, env=unmeasured)
     until = time.monotonic() + 120
     while not path.exists():
         assert server.poll() is None and time.monotonic() < until, "it did not start"
@@ -145,8 +178,8 @@ def _start(path: Path) -> subprocess.Popen[bytes]:
 @contextlib.contextmanager
 def started(folder: Path) -> Iterator[Path]:
     """A folder to put first in PATH: its `twinwright` begins warm."""
-    path = folder / "socket"
-    server = _start(path)
+    path, models = folder / "socket", folder / "models"
+    servers = [_start(models, MODELS, environment=import_module("twinwright.simulation.sandbox")._ENVIRONMENT), _start(path, str(models))]
     try:
         (folder / "bin").mkdir()
         command = folder / "bin" / "twinwright"
@@ -154,15 +187,22 @@ def started(folder: Path) -> Iterator[Path]:
         command.chmod(0o755)
         yield folder / "bin"
     finally:
-        server.kill()
-        server.wait()
+        for server in servers:
+            server.kill()
+            server.wait()
 
 
-def _serve(path: str) -> None:
+def _serve(path: str, models: str | None = None) -> None:
     """Fork until who started it is gone, and with it the other end of standard input. In the process of a command it returns."""
-    for name in IMPORTED:
-        import_module(name)
-    import_module("twinwright.simulation.registry").kinds()
+    if models == MODELS:
+        import_module("twinwright.simulation.fork_server")
+        import_module("twinwright.simulation.worker").warm_up()
+    else:
+        for name in IMPORTED:
+            import_module(name)
+        import_module("twinwright.simulation.registry").kinds()
+        BegunRoot.path = Path(models) if models else None
+    gc.collect()
     gc.freeze()
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(f"{path}.new")
@@ -194,14 +234,16 @@ def _watch(connection: socket.socket) -> None:
         os.close(file)
     connection.sendall(command.to_bytes(4, "big"))
     ended = os.pidfd_open(command)
-    while ended not in select.select([ended, connection], [], [])[0]:
+    heard = [ended] if MODELS in sys.argv else [ended, connection]  # what runs models sees for itself that nobody asks any more
+    while ended not in select.select(heard, [], [])[0]:
         sent = connection.recv(1)
         with contextlib.suppress(ProcessLookupError):
             if not sent:  # the starter was killed
                 os.killpg(command, signal.SIGKILL)
                 os._exit(0)
             os.kill(command, sent[0])
-    connection.sendall(os.waitstatus_to_exitcode(os.waitpid(command, 0)[1]).to_bytes(4, "big", signed=True))
+    with contextlib.suppress(BrokenPipeError):
+        connection.sendall(os.waitstatus_to_exitcode(os.waitpid(command, 0)[1]).to_bytes(4, "big", signed=True))
     os._exit(0)
 
 
@@ -223,7 +265,14 @@ def _run() -> int | str | None:
     """The program of a process; what it ends with."""
     try:
         if sys.argv[0] == COMMAND:
+            if BegunRoot.path:
+                given = {name: getattr(subprocess, name) for name in ("DEVNULL", "PIPE", "TimeoutExpired")}
+                import_module("twinwright.simulation.sandbox").subprocess = SimpleNamespace(Popen=BegunRoot, **given)
             import_module("twinwright.cli").main()
+        elif sys.argv[0] == sys.executable:
+            at = sys.argv.index("-c")
+            code, sys.argv = sys.argv[at + 1], ["-c", *sys.argv[at + 2 :]]
+            exec(code)
         else:
             runpy.run_path(sys.argv[0], run_name="__main__")
     except SystemExit as end:
@@ -247,5 +296,5 @@ def _end(code: int | str | None) -> NoReturn:
 
 
 if __name__ == "__main__":
-    _serve(sys.argv[1])
+    _serve(*sys.argv[1:])
     _end(_run())

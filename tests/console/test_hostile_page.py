@@ -102,17 +102,25 @@ def hostile() -> Iterator[int]:
         server.shutdown()
 
 
-@pytest.fixture
-def signed_in(chromium: Browser, plant: Plant) -> Iterator[BrowserContext]:
+@pytest.fixture(scope="module")
+def session(chromium: Browser, plant: Plant) -> Iterator[BrowserContext]:
     context = chromium.new_context()
     page = context.new_page()
     page.goto(plant.login)
     page.wait_for_url("**/console/")
     page.wait_for_selector(".tw-chart svg")
     page.close()
-    _wait_until_quiet(plant)
     yield context
     context.close()
+
+
+@pytest.fixture
+def signed_in(session: BrowserContext, plant: Plant) -> Iterator[BrowserContext]:
+    """The browser with a valid session, and no page open."""
+    _wait_until_quiet(plant)
+    yield session
+    for page in session.pages:
+        page.close()
 
 
 def facts(plant: Plant) -> tuple[object, ...]:
@@ -122,7 +130,7 @@ def facts(plant: Plant) -> tuple[object, ...]:
 
 
 def _wait_until_quiet(plant: Plant) -> None:
-    """What the closed page had asked for is answered and counted."""
+    """What closed pages had asked for is answered and counted."""
     before = -1.0
     while (now := served(plant)) != before:
         before = now

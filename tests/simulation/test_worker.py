@@ -11,6 +11,7 @@ import sys
 
 import numpy as np
 import pytest
+from numba.core.dispatcher import _FunctionCompiler
 
 from twinwright.errors import UsageError
 from twinwright.simulation import containment, fork_server, kernels, plain_data, worker
@@ -52,10 +53,9 @@ def test_a_prepared_model_is_loaded_once(simple, tmp_path):
     assert worker.model(definition.as_data(), tmp_path) is first
 
 
-def test_warming_up_compiles_a_model_of_our_own():
+def test_warming_up_loads_the_compiler():
     worker.warm_up()
-    with np.errstate(all="raise"):
-        assert worker._decay(0.0, (2.0,), (1.0,), (0.5,)) == (0.0,)
+    assert kernels.seed_compiled.dispatcher.signatures and "scipy.linalg" in sys.modules
 
 
 def test_an_entry_that_does_not_exist_is_told(answer):
@@ -116,6 +116,20 @@ def test_plain_functions_give_outputs_and_derivatives_too(model, texts, tmp_path
         path[0] = states[0]
         assert integrate(times, np.array([[0.0], [1.0], [0.0]]), 0.4, p, path) == 3
     assert paths[0].tobytes() == paths[1].tobytes()
+
+
+@pytest.mark.parametrize(("solved", "ahead", "later"), [(False, "integrate", "derive"), (True, "derive", "integrate")])
+def test_what_runs_will_need_is_compiled_before_they_are_forked(simple, tmp_path, monkeypatch, solved, ahead, later):
+    simple("return (-p[0] * x[0],)")
+    kernel = kernels.build_kernel(load_function("simple.py:rhs", tmp_path), None, kernels.Shape(1, 0, 1, 1, ()), solved=solved)
+    one, row = np.ones(1), np.zeros((1, 1))
+    arguments = {"integrate": (np.zeros(1), np.zeros((1, 0)), 1.0, one, row), "derive": (0.0, one, np.zeros(0), one, np.zeros(1))}
+    compiling = []
+    monkeypatch.setattr(_FunctionCompiler, "compile", lambda self, *_: compiling.append(self) or pytest.fail("it was not compiled"))
+    getattr(kernel, ahead)(*arguments[ahead])
+    assert compiling == []
+    with pytest.raises(pytest.fail.Exception):
+        getattr(kernel, later)(*arguments[later])
 
 
 def test_plain_results_of_a_wrong_length_are_told():

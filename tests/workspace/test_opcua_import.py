@@ -72,11 +72,14 @@ def test_a_name_means_the_same_quantity_in_every_interface(tmp_path: Path) -> No
             thing("b", variables=(variable("x", unit="FAH"),)),
             thing("c", variables=(variable("x", unit="BAR"),)),
             thing("d", variables=(variable("x", "String"),)),
+            thing("e", variables=(variable("x", "DateTime"),)),
+            thing("f", variables=(variable("y", "Int32"),)),
+            thing("g", variables=(variable("y", "Int64"),)),
         )
     )
     workspace = loaded(draft_workspace(space, ACCESS, "opcua"), tmp_path / "w")
-    shown = {twin: dict(workspace.ontology.paths(workspace.graph.twins[twin].interface)) for twin in "abcd"}
-    assert [next(iter(shown[twin])) for twin in "abcd"] == ["x", "x", "x_2", "x_3"]
+    shown = {twin: dict(workspace.ontology.paths(workspace.graph.twins[twin].interface)) for twin in "abcdefg"}
+    assert [next(iter(shown[twin])) for twin in "abcdefg"] == ["x", "x", "x_2", "x_3", "x_4", "y", "y_2"]
     assert shown["b"]["x"].unit == "degF"
 
 

@@ -1,4 +1,4 @@
-"""`python -m twinwright.platform.ahead`: compile what takes telemetry in now, and not while the first readings wait.
+"""`python -m twinwright.platform.ahead`: compile what takes telemetry in and what runs models now, and not while the first readings wait.
 
 What is compiled is kept beside the sources, so this is done once for an installation.
 """
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from twinwright import open as open_workspace
+from twinwright.simulation.worker import warm_up
 
 _ROWS: Final = 2_000  # fewer are decoded one by one
 _INTERFACE: Final = {
@@ -39,7 +40,8 @@ _FORMATS: Final = {  # of each where the time is, and what stands before a field
 
 
 def compile_ahead() -> None:
-    """Take in a little telemetry of each text format, twice, in a workspace that is thrown away."""
+    """Take in a little telemetry of each text format, twice, in a workspace that is thrown away; load what models need."""
+    warm_up()
     with tempfile.TemporaryDirectory(prefix="twinwright-") as name:
         folder = Path(name)
         _write(folder)

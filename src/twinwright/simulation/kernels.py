@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 import random
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -25,6 +26,7 @@ from numba.cpython.unsafe import tuple as unsafe_tuple
 from numba.extending import overload
 from numba.np.unsafe import ndarray as unsafe_ndarray
 
+from twinwright.compiled import Compiled
 from twinwright.simulation.protocol import Floats, ModelError
 
 Mode = Literal["tuples", "arrays", "python"]
@@ -36,6 +38,8 @@ MAX_TUPLE = 64  # longer vectors compile slowly as tuples and gain little
 
 # As in C and NumPy: 1/0 is infinity, and ends the run as a number that is not finite.
 _OPTIONS: Any = {"error_model": "numpy"}
+# What only compiled code calls: without the wrappers by which Python and C would call it, it compiles in half the time.
+_INNER: Any = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 _VECTOR = types.float64[::1]
 _MATRIX = types.float64[:, ::1]
 _INTEGRATE = (_VECTOR, _MATRIX, types.float64, _VECTOR, _MATRIX)
@@ -89,7 +93,7 @@ def as_floats(like: Any, result: Any) -> Any:
     return values
 
 
-@overload(combine, jit_options=_OPTIONS, strict=False)
+@overload(combine, jit_options=_OPTIONS | _INNER, strict=False)
 def _combine_tuple(x: Any, a: Any, k: Any) -> Any:
     if isinstance(x, types.Array):
         return combine
@@ -104,7 +108,7 @@ def _combine_tuple(x: Any, a: Any, k: Any) -> Any:
     return compiled
 
 
-@overload(blend, jit_options=_OPTIONS, strict=False)
+@overload(blend, jit_options=_OPTIONS | _INNER, strict=False)
 def _blend_tuple(x: Any, h: Any, k1: Any, k2: Any, k3: Any, k4: Any) -> Any:
     if isinstance(x, types.Array):
         return blend
@@ -119,7 +123,7 @@ def _blend_tuple(x: Any, h: Any, k1: Any, k2: Any, k3: Any, k4: Any) -> Any:
     return compiled
 
 
-@overload(between, jit_options=_OPTIONS, strict=False)
+@overload(between, jit_options=_OPTIONS | _INNER, strict=False)
 def _between_tuple(left: Any, right: Any, weights: Any, fraction: Any) -> Any:
     if isinstance(left, types.Array):
         return between
@@ -134,7 +138,7 @@ def _between_tuple(left: Any, right: Any, weights: Any, fraction: Any) -> Any:
     return compiled
 
 
-@overload(as_floats, jit_options=_OPTIONS, strict=False)
+@overload(as_floats, jit_options=_OPTIONS | _INNER, strict=False)
 def _as_floats_compiled(like: Any, result: Any) -> Any:
     if isinstance(result, types.Number | types.Boolean):
         return lambda like, result: as_floats(like, (result,))
@@ -263,19 +267,22 @@ def _seed(seed: int) -> None:
     np.random.seed(seed)
 
 
-seed_compiled: Callable[[int], None] = _jit(_seed)
+seed_compiled: Callable[[int], None] = Compiled(_seed)
 """Seeds the generators that compiled code has of its own, for models that draw from the global ones."""
 
 
-def build_kernel(rhs: FunctionType, output: FunctionType | None, shape: Shape) -> Kernel:
-    """Compile the user's functions in the fastest way that numba can; in plain Python with a warning where it can't."""
+def build_kernel(rhs: FunctionType, output: FunctionType | None, shape: Shape, *, solved: bool = False) -> Kernel:
+    """Compile the user's functions in the fastest way that numba can; in plain Python with a warning where it can't.
+
+    `solved`: whether a solver of SciPy's will ask for derivatives, and not our own loop.
+    """
     longest = max(shape.states, shape.inputs, shape.parameters, shape.outputs)
     modes: tuple[Mode, ...] = ("tuples", "arrays") if longest <= MAX_TUPLE else ("arrays",)
     reason = ""
     for mode in modes:
         # What numba raises for code that it can't compile is not a closed set; whatever it is, Python can still run it.
         try:
-            return _compiled(rhs, output, shape, mode)
+            return _compiled(rhs, output, shape, mode, solved=solved)
         except Exception as error:  # noqa: BLE001
             reason = _first_line(error)
     warning = f"'{rhs.__name__}' runs as plain Python, many times slower, because it can't be compiled: {reason}"
@@ -283,37 +290,40 @@ def build_kernel(rhs: FunctionType, output: FunctionType | None, shape: Shape) -
     return Kernel("python", warning, make_integrate(rhs, _load_array, shape), observe, make_derive(rhs, _load_array, shape))
 
 
-def _compiled(rhs: FunctionType, output: FunctionType | None, shape: Shape, mode: Mode) -> Kernel:
-    checked: Any = {**_OPTIONS, "boundscheck": mode == "arrays"}
-    with _HelpersCompiled((rhs, output), checked):
+def _compiled(rhs: FunctionType, output: FunctionType | None, shape: Shape, mode: Mode, *, solved: bool = False) -> Kernel:
+    checked: Any = {**_OPTIONS, **_INNER, "boundscheck": mode == "arrays"}
+    with _HelpersCompiled((rhs, output), {**_OPTIONS, "boundscheck": mode == "arrays"}):
         load = _load_tuple if mode == "tuples" else _load_array_compiled
         right = _jit(**checked)(rhs)
-        integrate = _jit(**_OPTIONS)(make_integrate(right, load, shape))
-        integrate.compile(_INTEGRATE)
+        integrate = _Entry(make_integrate(right, load, shape), _INTEGRATE)
+        derive = _Entry(make_derive(right, load, shape), _DERIVE)
+        (derive if solved else integrate).compile()
         observe = None
         if output:
-            observe = _jit(**_OPTIONS)(make_observe(_jit(**checked)(output), load, shape))
-            observe.compile(_OBSERVE)
-        for dispatcher in (integrate, observe):
-            if dispatcher is not None:
+            observe = _Entry(make_observe(_jit(**checked)(output), load, shape), _OBSERVE)
+            observe.compile()
+    return Kernel(mode, None, integrate, observe, derive)
+
+
+class _Entry:
+    """A way from Python into compiled code. Most models need the loop or the derivative: the other is compiled if it is called."""
+
+    def __init__(self, function: Callable[..., Any], signature: tuple[Any, ...]) -> None:
+        self._function, self._signature = function, signature
+        self._lock = threading.Lock()
+        self._dispatcher: Any = None
+
+    def compile(self) -> Any:
+        with self._lock:
+            if self._dispatcher is None:
+                dispatcher = _jit(**_OPTIONS, no_cfunc_wrapper=True)(self._function)
+                dispatcher.compile(self._signature)
                 dispatcher.disable_compile()
-    return Kernel(mode, None, integrate, observe, _compiled_when_called(make_derive(right, load, shape)))
+                self._dispatcher = dispatcher
+        return self._dispatcher
 
-
-def _compiled_when_called(derive: Callable[..., None]) -> Callable[..., None]:
-    """Most runs never ask for a derivative alone, and compiling it takes as long as a sixth of the rest."""
-
-    @cache
-    def dispatcher() -> Any:
-        made = _jit(**_OPTIONS)(derive)
-        made.compile(_DERIVE)
-        made.disable_compile()
-        return made
-
-    def compiled(*arguments: Any) -> None:
-        dispatcher()(*arguments)
-
-    return compiled
+    def __call__(self, *arguments: Any) -> Any:
+        return (self._dispatcher or self.compile())(*arguments)
 
 
 class _HelpersCompiled:
@@ -336,18 +346,20 @@ class _HelpersCompiled:
             space[name] = value
 
 
+@cache
 def _load_tuple(count: int) -> Any:
     if count == 0:
-        return _jit(lambda values: ())
+        return _jit(**_INNER)(lambda values: ())
 
     def load(values: Any) -> Any:
         return to_fixed_tuple(values, count)
 
-    return _jit(load)
+    return _jit(**_INNER)(load)
 
 
+@cache
 def _load_array_compiled(count: int) -> Any:
-    return _jit(lambda values: values.copy())
+    return _jit(**_INNER)(lambda values: values.copy())
 
 
 def _load_array(count: int) -> Callable[[Floats], Floats]:

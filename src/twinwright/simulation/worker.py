@@ -27,25 +27,19 @@ _SHORT = 0.1  # seconds of a run, up to which the next ones are asked for ahead;
 
 
 def warm_up() -> None:
-    """Import and start all that models need, with a model of our own, so that forked processes need not."""
-    import scipy.integrate
-    import scipy.optimize  # noqa: F401
+    """Import and start what models of every kind need, so that forked processes need not."""
+    import scipy.linalg  # noqa: F401 -- as numba does, for its BLAS
 
-    from twinwright.simulation.kernels import Shape, build_kernel, seed_compiled
+    from twinwright.simulation.kernels import seed_compiled
     from twinwright.simulation.registry import kinds
 
     for kind in kinds().values():
         getattr(kind, "warm_up", _nothing)()  # what a kind loads once for all of its models
-    seed_compiled(0)
-    build_kernel(_decay, None, Shape(1, 1, 1, 1, (0.0,)))  # type: ignore[arg-type]
+    seed_compiled(0)  # which loads the compiler
 
 
 def _nothing() -> None:
     pass
-
-
-def _decay(t: float, x: Any, u: Any, p: Any) -> Any:  # noqa: ARG001
-    return (u[0] - p[0] * x[0],)
 
 
 def prepare(payload: dict[str, Any], folder: Path) -> None:

@@ -38,7 +38,7 @@ _SCHEMAS: Final = {
     "UInt32": "long", "Int64": "long", "UInt64": "long", "Float": "float", "Double": "double", "String": "string", "Guid": "string",
     "LocalizedText": "string", "DateTime": "dateTime",
 }  # fmt: skip
-_COLUMNS: Final = {"boolean": "BOOLEAN", "integer": "BIGINT", "long": "BIGINT", "float": "DOUBLE", "double": "DOUBLE"}
+_NUMBERS: Final = frozenset({"integer", "long", "float", "double"})
 _SEMANTIC: Final = {  # where several quantities have one unit, the one that says least
     "LengthUnit": "Length", "AngleUnit": "Angle", "PowerUnit": "Power", "DensityUnit": "Density", "ForceUnit": "Force",
     "Unitless": "Concentration",
@@ -81,7 +81,8 @@ class _Column:
 
     @property
     def meaning(self) -> tuple[str, str | None]:
-        return _COLUMNS.get(self.schema, "VARCHAR"), None if self.dtdl_unit is None else units.DTDL_UNITS[self.dtdl_unit]
+        """Its values, all of a float being those of a double too, and its unit."""
+        return "double" if self.schema == "float" else self.schema, None if self.dtdl_unit is None else units.DTDL_UNITS[self.dtdl_unit]
 
 
 @dataclass(slots=True)
@@ -168,7 +169,7 @@ class _Drafting:
     def _unit(self, variable: SpaceVariable, schema: str, twin: str) -> tuple[str | None, str | None]:
         if variable.unit is None or variable.unit == DIMENSIONLESS:
             return None, None
-        known = unit_of(variable.unit) if schema in _COLUMNS and schema != "boolean" else None
+        known = unit_of(variable.unit) if schema in _NUMBERS else None
         if known is None:
             self._warnings.append(f"{variable.name} of {twin}: the unit {variable.unit} has no DTDL counterpart, it is left out")
             return None, None

@@ -130,6 +130,8 @@ class FmuModel:
         self.inputs = [Column(md.by_name[one.variable], one.element, holds[one.port]) for one in bindings["inputs"]]
         self.outputs = [Column(md.by_name[one.variable], one.element) for one in (*bindings["outputs"], *bindings["states"])]
         self.settings = self._settings()
+        if self.settings.method not in METHODS:
+            import scipy.integrate  # noqa: F401 -- once where the model is loaded, and not in every run
         self.fixed = {name: setting(md, settable(md, name), value) for name, value in self.options["settings"].items()}
         shown = (*bindings["outputs"], *bindings["states"])
         self._to_ports = [one.to_port for one in shown] if any((one.factor, one.offset) != (1.0, 0.0) for one in shown) else []

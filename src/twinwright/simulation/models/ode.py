@@ -101,8 +101,11 @@ class OdeModel:
             outputs=len(definition.outputs),
             weights=tuple(1.0 if port.hold == "linear" else 0.0 for port in definition.inputs),
         )
-        self.kernel = build_kernel(rhs, output, self.shape)
         self.solver = SolverSpec.model_validate(definition.options.get("solver", {}))
+        solved = self.solver.method != "rk4"
+        if solved:
+            import scipy.integrate  # noqa: F401 -- once where the model is loaded, and not in every run
+        self.kernel = build_kernel(rhs, output, self.shape, solved=solved)
         self.max_step = duration_seconds(self.solver.max_step) if self.solver.max_step else definition.step
         self.warnings = (self.kernel.warning,) if self.kernel.warning else ()
         self.crossings = crossings
