@@ -27,6 +27,7 @@ from benchmarks.ingest_vs_decode import FIELDS, TWINS, UNITS
 from confluent_kafka import Consumer, Message
 
 RECORDS = 50_000  # of a transaction at most: with 10,000 it is slower
+BACKOFF_MS = 20  # as ours: by default a client that was full for a moment fetches nothing for a second
 LOW, HIGH = -10.0, 10_000.0
 SKEW = timedelta(seconds=30)
 _numbers = itertools.count()
@@ -63,7 +64,13 @@ class Loop:
         self._pack = pa.Codec("zstd", compression_level=1).compress
         self._twins = {f"pump-{number}": number for number in range(TWINS)}
         self._consumer = Consumer(
-            {"bootstrap.servers": servers, "group.id": self._name, "auto.offset.reset": "earliest", "enable.auto.commit": False}
+            {
+                "bootstrap.servers": servers,
+                "group.id": self._name,
+                "auto.offset.reset": "earliest",
+                "enable.auto.commit": False,
+                "fetch.queue.backoff.ms": BACKOFF_MS,
+            }
         )
         self._consumer.subscribe([topic])
         for statement in self._tables():

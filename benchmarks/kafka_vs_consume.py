@@ -1,28 +1,32 @@
-"""Kafka to durable, with journal and duplicate search, against a bare consumer that decodes the same records.
+"""Kafka to durable, with journal and duplicate search, against a bare consumer that decodes the same records, and against those who store.
 
-The rival consumes in batches with confluent-kafka and decodes each record with msgspec to a typed struct; ours is the connector and the
-pipeline behind it, as the runner drives them. Both read the same four partitions of a real broker on this machine, interleaved.
+`kafka_vs_consume`: the rival consumes in batches with confluent-kafka and decodes each record with msgspec to a typed struct; ours is the
+connector and the pipeline behind it, as the runner drives them. All read the same four partitions of a real broker on this machine,
+interleaved.
 
-`kafka_vs_loop`: against the loop that one would write, confluent-kafka and psycopg, with as much of the same guarantees as it can have
-(see `_kafka_loop`). `kafka_postgres_vs_loop`: the same with our store on the rival's server. Both are left out without PostgreSQL. Stream
-processors that have to be installed apart are not measured.
+`kafka_vs_loop`: against confluent-kafka and psycopg with as much of the same guarantees as such a loop can have, tuned (`_kafka_loop`).
+`kafka_vs_plain_loop`: against the loop as it is mostly written (`_kafka_plain_loop`). `kafka_vs_quix`: against Quix Streams, a stream
+processor, into tables of PostgreSQL (`_kafka_quix`). `kafka_postgres_vs_loop`: our store on the rivals' server against the tuned loop. All
+but the first are left out without PostgreSQL, and Quix Streams where it can't be installed.
 """
 
 from __future__ import annotations
 
 import itertools
 import json
-import math
 import random
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
-from benchmarks._kafka_loop import loop
+from benchmarks._kafka_loop import BACKOFF_MS, loop
+from benchmarks._kafka_plain_loop import plain_loop
+from benchmarks._kafka_quix import NotInstalledError, interpreter, quix
 from benchmarks.ingest_vs_decode import BATCH, Reading, furnished, payloads, platform
 from confluent_kafka import Consumer, Producer
 from confluent_kafka.admin import AdminClient, NewTopic
@@ -40,6 +44,7 @@ from twinwright.twins.state import StateCache
 
 PARTITIONS = 4
 TOPIC = "pumps"
+SLOW_PART = 5  # of the records, what the slower rivals are given: their rate does not depend on it
 _groups = itertools.count()
 
 
@@ -60,7 +65,13 @@ def bare(broker: KafkaBroker, count: int) -> float:
     """Seconds from the first records on."""
     group = f"bare{next(_groups)}"
     consumer = Consumer(
-        {"bootstrap.servers": broker.servers, "group.id": group, "auto.offset.reset": "earliest", "enable.auto.commit": False}
+        {
+            "bootstrap.servers": broker.servers,
+            "group.id": group,
+            "auto.offset.reset": "earliest",
+            "enable.auto.commit": False,
+            "fetch.queue.backoff.ms": BACKOFF_MS,
+        }
     )
     consumer.subscribe([TOPIC])
     decoder = msgspec.json.Decoder(Reading)
@@ -97,50 +108,75 @@ def ours(broker: KafkaBroker, count: int, built: tuple[Store, StateCache, Pipeli
     return seconds
 
 
+class Side(NamedTuple):
+    """Who takes `count` records in a round, the seconds that it takes given the round's own folder, and the rates of all rounds."""
+
+    count: int
+    seconds: Callable[[Path], float]
+    rates: list[float]
+
+
+COMPARED = {
+    "kafka_vs_consume": ("ours", "bare"),
+    "kafka_vs_loop": ("ours", "loop"),
+    "kafka_vs_plain_loop": ("ours", "plain"),
+    "kafka_vs_quix": ("ours", "quix"),
+    "kafka_postgres_vs_loop": ("ours on PostgreSQL", "loop"),
+}
+
+
 def measure(quick: bool) -> list[dict[str, Any]]:
     """Rates in records per second, of each side from the faster quartile of interleaved rounds."""
-    result: dict[str, Any] = {"ours": None, "rival": None, "ratio": None, "unit": "records/s", "better": "higher"}
-    server = None if programs() is None else Server()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         try:
             broker = KafkaBroker.make(folder)
         except CanNotRunError as reason:
-            return [{**result, "name": "kafka_vs_consume", "unit": f"not measured: {reason}"}]
+            nothing = {"ours": None, "rival": None, "ratio": None, "unit": f"not measured: {reason}", "better": "higher"}
+            return [{"name": "kafka_vs_consume", **nothing}]
         broker.start()
+        server = None if programs() is None else Server()
         if server is not None:
             server.start("max_wal_size=4GB")
         try:
-            count = fill(broker, 4 if quick else 20)
-            rounds = 2 if quick else 5
-            took = [_round(broker, count, _made(folder / f"store{index}"), server, index) for index in range(rounds)]
+            sides = _sides(broker, server, fill(broker, 4 if quick else 20))
+            for number in range(2 if quick else 5):
+                (folder / f"round{number}").mkdir()
+                for side in sides.values():
+                    side.rates.append(side.count / side.seconds(folder / f"round{number}"))
         finally:
             broker.stop()
             if server is not None:
                 server.remove()
-    rates = [count / float(np.percentile([one[side] for one in took], 25)) for side in range(4)]
-    compared = {"kafka_vs_consume": (0, 1), "kafka_vs_loop": (0, 2), "kafka_postgres_vs_loop": (3, 2)}
+    rates = {name: float(np.percentile(side.rates, 75)) for name, side in sides.items()}
+    return [_result(name, rates[a], rates[b]) for name, (a, b) in COMPARED.items() if {a, b} <= rates.keys()]
+
+
+def _result(name: str, a: float, b: float) -> dict[str, Any]:
+    return {"name": name, "ours": round(a), "rival": round(b), "ratio": round(a / b, 4), "unit": "records/s", "better": "higher"}
+
+
+def _sides(broker: KafkaBroker, server: Server | None, count: int) -> dict[str, Side]:
+    """All that can be measured here; what can't is said."""
+    servers, part = broker.servers, count // SLOW_PART
+    sides = {
+        "ours": Side(count, lambda folder: ours(broker, count, platform(folder)), []),
+        "bare": Side(count, lambda _: bare(broker, count), []),
+    }
     if server is None:
-        print("kafka_vs_loop, kafka_postgres_vs_loop: left out, PostgreSQL is not installed", file=sys.stderr)
-    return [
-        {**result, "name": name, "ours": round(rates[a]), "rival": round(rates[b]), "ratio": round(rates[a] / rates[b], 4)}
-        for name, (a, b) in compared.items()
-        if server is not None or b == 1
-    ]
-
-
-def _round(broker: KafkaBroker, count: int, folder: Path, server: Server | None, index: int) -> tuple[float, float, float, float]:
-    """Seconds of each side once: ours, the bare consumer, the loop, and ours on PostgreSQL."""
-    embedded, consumer = ours(broker, count, platform(folder)), bare(broker, count)
-    if server is None:
-        return embedded, consumer, math.inf, math.inf
-    written = loop(broker.servers, TOPIC, count, server.dsn())
-    return embedded, consumer, written, ours(broker, count, furnished(PostgresStore(server.dsn(), f"ours{index}")))
-
-
-def _made(folder: Path) -> Path:
-    folder.mkdir()
-    return folder
+        print("all but kafka_vs_consume: left out, PostgreSQL is not installed", file=sys.stderr)
+        return sides
+    dsn = server.dsn()
+    sides["loop"] = Side(count, lambda _: loop(servers, TOPIC, count, dsn), [])
+    sides["ours on PostgreSQL"] = Side(count, lambda folder: ours(broker, count, furnished(PostgresStore(dsn, folder.name))), [])
+    sides["plain"] = Side(part, lambda _: plain_loop(servers, TOPIC, part, dsn), [])
+    try:
+        python = interpreter()
+    except NotInstalledError as reason:
+        print(f"kafka_vs_quix: left out, {reason}", file=sys.stderr)
+    else:
+        sides["quix"] = Side(part, lambda folder: quix(python, servers, TOPIC, part, dsn, f"quix_{folder.name}")["seconds"], [])
+    return sides
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, Resourc
 from pydantic import ValidationError
 from tests.connectors.kafka_broker import PASSWORD, USER
 
+from twinwright.connectors import kafka_records
 from twinwright.connectors.conformance import Case, ListIntake, SourceConformance, marks_in, take
 from twinwright.connectors.kafka import KafkaBinding, KafkaSettings, KafkaSource
 from twinwright.connectors.runner import SourceRunner
@@ -93,7 +94,30 @@ def spread(kafka):
     return Topic(kafka, 4)
 
 
+@pytest.fixture
+def by_objects(monkeypatch):
+    """As where librdkafka can't be reached below its client."""
+    monkeypatch.setattr(kafka_records, "queue_of", lambda consumer, client: None)
+
+
+@pytest.fixture(params=["queue", "objects"])
+def way(request):
+    """Either way by which records come out of the client."""
+    if request.param == "objects":
+        request.getfixturevalue("by_objects")
+
+
+both_ways = pytest.mark.usefixtures("way")
+
+
 class TestKafka(SourceConformance):
+    @pytest.fixture
+    def case(self, topic):
+        return Case(make=topic.source, feed=topic.send, positioned=True, patience=15.0)
+
+
+@pytest.mark.usefixtures("by_objects")
+class TestKafkaByObjects(SourceConformance):
     @pytest.fixture
     def case(self, topic):
         return Case(make=topic.source, feed=topic.send, positioned=True, patience=15.0)
@@ -154,6 +178,7 @@ def test_what_was_taken_but_not_committed_when_a_member_died_comes_again_to_the_
     first.close()
 
 
+@both_ways
 def test_aborted_transactions_are_never_seen_and_leave_no_hole_in_the_chain(topic, intake):
     source = opened(topic.source(), intake)
     producer = topic.producer(**{"transactional.id": topic.name})
@@ -390,6 +415,7 @@ def test_several_contracts_take_from_one_topic_each_from_its_own_place(topic, in
     assert wait_until(lambda: topic.group_offsets() == [20])
 
 
+@both_ways
 def test_captures_come_from_the_topic_and_the_key(kafka, intake):
     family = f"family{next(_numbers)}"
     north, south = Topic(kafka, name=f"{family}.north.pumps"), Topic(kafka, name=f"{family}.south.pumps")
@@ -406,6 +432,7 @@ def test_captures_come_from_the_topic_and_the_key(kafka, intake):
     assert {(p.body, p.captures["area"], p.captures.get("unit")) for d in deliveries for p in d.payloads} == set(sent)
 
 
+@both_ways
 def test_a_record_without_a_value_is_an_empty_payload(topic, intake):
     source = opened(topic.source(), intake)
     producer = topic.producer()
@@ -437,6 +464,7 @@ def _limit(topic, size):
     return ConfigResource(ResourceType.TOPIC, topic.name, incremental_configs=[entry])
 
 
+@both_ways
 def test_records_from_before_and_after_a_partition_was_let_go_are_read_again(topic, intake):
     source = opened(topic.source(), intake)
     marks = topic.send(5)
@@ -450,6 +478,32 @@ def test_records_from_before_and_after_a_partition_was_let_go_are_read_again(top
     member._let_go.add((topic.name, 0))
     partition = member._partitions[topic.name, 0]
     assert [reader.begin for reader in partition.readers] == [0]
+    taken(source, intake, marks)
+    source.close()
+    assert Counter(intake.bodies) == Counter(marks)
+
+
+def test_records_come_by_librdkafkas_own_queue_which_is_closed_before_its_consumer(topic, intake):
+    source = opened(topic.source(), intake)
+    fetcher = source._member._fetcher
+    assert isinstance(fetcher, kafka_records.QueueFetcher)
+    marks = topic.send(5)
+    taken(source, intake, marks)
+    assert source._member._consumer.poll(0) is None
+    topic.send(5)
+    assert wait_until(lambda: fetcher.more(5, 0.1))  # is in hand while it closes
+    source.close()
+    assert fetcher.count == 0
+
+
+def test_a_record_that_comes_past_its_queue_is_an_error_and_comes_again(topic, intake, monkeypatch):
+    monkeypatch.setattr(kafka_records.QueueFetcher, "lead", lambda *_: None)
+    source = opened(topic.source(), intake)
+    marks = topic.send(5)
+    with pytest.raises(PlatformError, match="past its queue"):
+        taken(source, intake, marks)
+    monkeypatch.undo()
+    source.open(intake.positions)
     taken(source, intake, marks)
     source.close()
     assert Counter(intake.bodies) == Counter(marks)

@@ -24,15 +24,15 @@ from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
 from twinwright.clock import SECOND
-from twinwright.connectors.kafka_settings import KafkaBinding, KafkaSettings, client_config, member_config
-from twinwright.connectors.partitions import Partition, Reader, Route
+from twinwright.connectors.kafka_records import Place, fetcher_of
+from twinwright.connectors.kafka_settings import CLIENT, KafkaBinding, KafkaSettings, client_config, member_config
+from twinwright.connectors.partitions import Partition, Reader, Records, Route
 from twinwright.documents import Spec
 from twinwright.errors import PlatformError, UsageError
 from twinwright.observability.logs import get_logger
 from twinwright.telemetry.connector import Bound
-from twinwright.telemetry.payloads import Delivery, Payload, Position, Receipt
-
-_Record = Any  # a Message: generic for the type checker, but not when it runs
+from twinwright.telemetry.packed import PackedPayloads
+from twinwright.telemetry.payloads import Delivery, Position, Receipt
 
 _FIRST: Final = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
 _END: Final = OffsetSpec.latest()  # type: ignore[no-untyped-call]
@@ -96,9 +96,9 @@ class _Member:
         self._where = settings.where
         self._timeout = settings.connect_timeout / SECOND
         self._log = get_logger(__name__, connector=name)
-        self._partitions: dict[tuple[str, int], Partition] = {}
+        self._partitions: dict[Place, Partition] = {}
         self._streams: dict[str, Partition] = {}
-        self._let_go: set[tuple[str, int]] = set()
+        self._let_go: set[Place] = set()
         self._ready: deque[Delivery] = deque()
         self._suspect = False
         self._reason: str | None = None
@@ -110,6 +110,8 @@ class _Member:
             self._consumer = Consumer({**common, **member_config(settings)})
         except KafkaException as error:
             raise UsageError(f"the settings can't be used: {_text(error)}", where=self._where, remedy="Check `tls` and `sasl`") from error
+        keys = any(route.key is not None for route in routes)
+        self._fetcher = fetcher_of(self._consumer, CLIENT, settings.batch, keys=keys)
 
     # --- in and out of the group ---------------------------------------------------------------------------------------
 
@@ -128,6 +130,7 @@ class _Member:
             self._consumer.subscribe(wanted, on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_revoke)
 
     def leave(self) -> None:
+        self._fetcher.close()
         self._consumer.close()
         self._partitions.clear()
 
@@ -135,7 +138,8 @@ class _Member:
         deadline = time.monotonic() + timeout
         while not self._ready:
             left = deadline - time.monotonic()
-            self._ready.extend(self._deliveries(self._take(max(0.0, left))))
+            self._fetch(max(0.0, left))
+            self._ready.extend(self._deliveries())
             if left <= 0:
                 break
         return self._ready.popleft() if self._ready else None
@@ -155,42 +159,34 @@ class _Member:
 
     # --- records -------------------------------------------------------------------------------------------------------
 
-    def _take(self, timeout: float) -> list[_Record]:
+    def _fetch(self, timeout: float) -> None:
         """One record, and those that come while each moment brings more, up to a batch."""
-        first = self._consumer.poll(timeout)
+        fetcher, batch = self._fetcher, self._settings.batch
+        fetcher.wait(timeout)
         if self._suspect:
             self._ask()
-        if first is None:
-            return []
-        messages, size = [first], len(first)
         deadline = time.monotonic() + 10 * self._settings.linger / SECOND
-        while len(messages) < self._settings.batch and size < _BATCH_BYTES and time.monotonic() < deadline:
-            more = self._consumer.consume(min(_PART, self._settings.batch - len(messages)), self._settings.linger / SECOND)
-            if not more:
+        while 0 < fetcher.count < batch and fetcher.size < _BATCH_BYTES and time.monotonic() < deadline:
+            if not fetcher.more(min(_PART, batch - fetcher.count), self._settings.linger / SECOND):
                 break
-            messages += more
-            size += sum(map(len, more))
-        return messages
 
-    def _deliveries(self, messages: Sequence[_Record]) -> Iterator[Delivery]:
-        payloads: dict[str, list[Payload]] = {}
+    def _deliveries(self) -> Iterator[Delivery]:
+        payloads: dict[str, list[PackedPayloads]] = {}
         positions: dict[str, list[Position]] = {}
-        for partition, records in self._by_partition(messages):
+        for partition, records in self._by_partition():
             for reader in partition.readers:
                 taken = reader.take(partition.stream, records)
                 if taken is not None:
-                    payloads.setdefault(reader.route.contract, []).extend(taken[0])
+                    payloads.setdefault(reader.route.contract, []).append(taken[0])
                     positions.setdefault(reader.route.contract, []).append(taken[1])
-        return (Delivery(contract, tuple(payloads[contract]), tuple(positions[contract])) for contract in payloads)
+        return (Delivery(one, PackedPayloads.together(payloads[one]), tuple(positions[one])) for one in payloads)
 
-    def _by_partition(self, messages: Sequence[_Record]) -> Iterator[tuple[Partition, list[_Record]]]:
+    def _by_partition(self) -> Iterator[tuple[Partition, Records]]:
         """The records of each partition that is ours, in their order. Raises PlatformError for what a broker says instead."""
-        groups: dict[tuple[Any, Any], list[_Record]] = {}
-        for message in messages:
-            error = message.error()
-            if error is not None:
-                raise self._error(error.str())
-            groups.setdefault((message.topic(), message.partition()), []).append(message)
+        complaint = self._fetcher.complaint()
+        if complaint is not None:
+            raise self._error(complaint)
+        groups = dict(self._fetcher.take())
         for place in self._let_go & groups.keys():  # from before and after it was let go: no telling where it goes on
             del groups[place]
             if (again := self._partitions.get(place)) is not None:
@@ -206,6 +202,8 @@ class _Member:
         """Seek to where the store is. What is raised here comes out of the poll that we are in."""
         try:
             located = list(self._located(given))
+            for one in located:
+                self._fetcher.lead(one.topic, one.number)
             consumer.incremental_assign([TopicPartition(one.topic, one.number, one.begin) for one in located])
         except KafkaException as error:
             raise self._error(f"its partitions can't be taken over: {_text(error)}") from error
@@ -233,7 +231,7 @@ class _Member:
             if found:
                 yield Partition(*place, stream, tuple(self._reader(route, captures, stream, kept) for route, captures in found))
 
-    def _latest(self, streams: Mapping[tuple[str, int], str], ends: dict[tuple[str, int], int]) -> dict[tuple[str, int], int]:
+    def _latest(self, streams: Mapping[Place, str], ends: dict[Place, int]) -> dict[Place, int]:
         """Where `latest` is: the end when the group saw the partition first, which it remembers until the store has a position."""
         fresh = [
             TopicPartition(*place)
@@ -262,11 +260,11 @@ class _Member:
             self._log.warning("records_lost_by_the_broker", **about, remedy=remedy)
         return Reader(route, captures, held, begin, begin)
 
-    def _offsets(self, given: Iterable[TopicPartition], spec: OffsetSpec) -> dict[tuple[str, int], int]:
+    def _offsets(self, given: Iterable[TopicPartition], spec: OffsetSpec) -> dict[Place, int]:
         """The first offset of each partition, or the end of what is committed; a leader that was just elected is asked again."""
         deadline = time.monotonic() + self._timeout
         left = {(one.topic, one.partition): one for one in given}
-        found: dict[tuple[str, int], int] = {}
+        found: dict[Place, int] = {}
         while left:
             asked: dict[TopicPartition, Future[Any]] = self._admin.list_offsets(
                 dict.fromkeys(left.values(), spec), isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=self._timeout

@@ -14,7 +14,10 @@ from twinwright.connectors.settings import TlsSettings
 from twinwright.documents import Duration, Spec
 from twinwright.errors import UsageError
 
+CLIENT: Final = "twinwright"
+"""What our clients call themselves."""
 _METADATA_MS: Final = 60_000  # a topic that comes to match a template is found within this
+_FULL_MS: Final = 20  # by itself it would ask no more for a second when the buffer was full, which we empty in a fraction of that
 _TOPIC: Final = re.compile(r"[A-Za-z0-9._-]{1,249}")  # what a broker takes for the name of a topic
 
 
@@ -105,7 +108,7 @@ def client_config(settings: ClusterSettings) -> dict[str, Any]:
     """How to reach the cluster. Raises UsageError where the password's variable is not set."""
     config: dict[str, Any] = {
         "bootstrap.servers": settings.bootstrap_servers,
-        "client.id": "twinwright",
+        "client.id": CLIENT,
         "socket.connection.setup.timeout.ms": max(1_000, settings.connect_timeout // 1_000),
         "topic.metadata.refresh.interval.ms": _METADATA_MS,
         "reconnect.backoff.max.ms": 1_000,
@@ -135,6 +138,7 @@ def member_config(settings: KafkaSettings) -> dict[str, Any]:
         "heartbeat.interval.ms": settings.session_timeout // 5_000,
         "max.poll.interval.ms": settings.max_poll_interval // 1_000,
         "queued.max.messages.kbytes": settings.buffer_kbytes,
+        "fetch.queue.backoff.ms": _FULL_MS,
     }
 
 

@@ -7,21 +7,32 @@ ended, whatever the offset of its first record.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
-from twinwright.telemetry.payloads import Payload, Position
+import numpy as np
+from numpy.typing import NDArray
+
+from twinwright.telemetry.packed import PackedPayloads
+from twinwright.telemetry.payloads import Position
 
 CAPTURE: Final = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
-class Record(Protocol):
-    """What is read of a record. One without a value (a tombstone) is an empty payload: counted, and refused as saying nothing."""
+@dataclass(frozen=True, slots=True)
+class Records:
+    """Records of one partition in their order, `keys` where somebody asks for them. One without a value (a tombstone) is an empty payload:
+    counted, and refused as saying nothing; one without a key has an empty one."""
 
-    def offset(self) -> int: ...
-    def key(self) -> bytes | None: ...
-    def value(self) -> bytes | None: ...
+    offsets: NDArray[np.int64]
+    bodies: PackedPayloads
+    keys: Sequence[bytes] | None = None
+
+    def since(self, offset: int) -> Records:
+        """Those from an offset on."""
+        first = int(np.searchsorted(self.offsets, offset))
+        return self if not first else Records(self.offsets[first:], self.bodies[first:], None if self.keys is None else self.keys[first:])
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,28 +64,25 @@ class Reader:
     begin: int
     durable: int
 
-    def take(self, stream: str, records: Sequence[Record]) -> tuple[list[Payload], Position] | None:
+    def take(self, stream: str, records: Records) -> tuple[PackedPayloads, Position] | None:
         """The payloads that it has not had, and the next link of its chain."""
-        if records[0].offset() < self.begin:
-            records = [record for record in records if record.offset() >= self.begin]
-        if not records:
+        records = records.since(self.begin)
+        if not len(records.offsets):
             return None
-        position = Position(stream, self.held, records[-1].offset() + 1, len(records))
+        position = Position(stream, self.held, int(records.offsets[-1]) + 1, len(records.offsets))
         self.held = self.begin = position.next
-        return list(self._payloads(records)), position
+        return self._captured(records), position
 
-    def _payloads(self, records: Sequence[Record]) -> Iterator[Payload]:
+    def _captured(self, records: Records) -> PackedPayloads:
         if self.route.key is None:
-            return (Payload(record.value() or b"", self.captures) for record in records)
-        known: dict[bytes | None, Mapping[str, str]] = {}
-        return (Payload(record.value() or b"", self._of_key(self.route.key, record.key(), known)) for record in records)
+            return records.bodies.captured((self.captures,))
+        keys, known = records.keys or (), dict[bytes, int]()
+        which = np.fromiter((known.setdefault(key, len(known)) for key in keys), np.int32, len(keys))
+        return records.bodies.captured([self._of_key(self.route.key, key) for key in known], which)
 
-    def _of_key(self, pattern: re.Pattern[str], key: bytes | None, known: dict[bytes | None, Mapping[str, str]]) -> Mapping[str, str]:
-        found = known.get(key)
-        if found is None:
-            match = pattern.fullmatch((key or b"").decode("utf-8", "replace"))
-            found = known[key] = {**self.captures, **(match.groupdict() if match else {})}
-        return found
+    def _of_key(self, pattern: re.Pattern[str], key: bytes) -> Mapping[str, str]:
+        match = pattern.fullmatch(key.decode("utf-8", "replace"))
+        return {**self.captures, **(match.groupdict() if match else {})}
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -40,8 +41,12 @@ _FORMATS: Final = {  # of each where the time is, and what stands before a field
 
 
 def compile_ahead() -> None:
-    """Take in a little telemetry of each text format, twice, in a workspace that is thrown away; load what models need."""
+    """Take in a little telemetry of each text format, twice, in a workspace that is thrown away; load what models and Kafka need."""
     warm_up()
+    with suppress(ImportError):  # of an extra
+        from twinwright.connectors.kafka_records import load_compiled
+
+        load_compiled()
     with tempfile.TemporaryDirectory(prefix="twinwright-") as name:
         folder = Path(name)
         _write(folder)

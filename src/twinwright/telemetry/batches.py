@@ -22,6 +22,7 @@ from twinwright.telemetry.decode_matching import MatchingDecoder
 from twinwright.telemetry.decode_nested import NestedDecoder
 from twinwright.telemetry.decode_tables import TableDecoder
 from twinwright.telemetry.evaluate import Readings, Refused, evaluate
+from twinwright.telemetry.packed import lengths_of
 from twinwright.telemetry.payloads import MAX_PAYLOAD_BYTES, Payload
 from twinwright.twins.registry import TwinRegistry
 
@@ -49,7 +50,7 @@ class Prepared:
     """What a contract made of payloads; nothing of it is known to anyone yet."""
 
     contract: Contract
-    payloads: tuple[Payload, ...]
+    payloads: Sequence[Payload]
     decoded: Decoded
     readings: Readings
     refused: tuple[Refused, ...]
@@ -119,7 +120,7 @@ def prepare(
     def attempt(tried: Sequence[Payload], refused: Sequence[Undecodable]) -> Prepared:
         decoded = _bounded(_around(contract, decoder, tried, refused))
         readings, rejected = evaluate(contract, decoded, tried, registry, received_at)
-        return Prepared(contract, tuple(tried), decoded, readings, tuple(rejected))
+        return Prepared(contract, tried, decoded, readings, tuple(rejected))
 
     def failing(first: int, last: int) -> list[Undecodable]:
         part = payloads[first:last]
@@ -142,10 +143,10 @@ def prepare(
 
 def _too_large(payloads: Sequence[Payload]) -> list[Undecodable]:
     """Payloads past the limit: refused whole and unread."""
+    lengths = lengths_of(payloads)
     return [
-        Undecodable(index, payload.body, f"{len(payload.body)} bytes, at most {MAX_PAYLOAD_BYTES} are read", "too_large")
-        for index, payload in enumerate(payloads)
-        if len(payload.body) > MAX_PAYLOAD_BYTES
+        Undecodable(index, payloads[index].body, f"{lengths[index]} bytes, at most {MAX_PAYLOAD_BYTES} are read", "too_large")
+        for index in np.flatnonzero(lengths > MAX_PAYLOAD_BYTES).tolist()
     ]
 
 

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from twinwright.telemetry.contract import FieldKind
 from twinwright.telemetry.decode import POLARS_TYPE, Column, Decoded, Joined, Undecodable, concatenate, empty
 from twinwright.telemetry.json_reader import LineReader, Lines
+from twinwright.telemetry.packed import packed
 from twinwright.telemetry.payloads import Payload
 
 _CHUNK = 1_000
@@ -77,8 +78,8 @@ class JsonDecoder:
 
     def _one_line_each(self, payloads: Sequence[Payload]) -> Decoded | None:
         """So do many payloads that are one plain document each."""
-        bodies = [payload.body for payload in payloads]
-        buffer = b"\n".join([*bodies, b""])
+        bodies = packed(payloads)
+        buffer = bodies.lines
         lines = self._compiled(buffer, len(bodies))  # None where one has a newline in it
         if lines is None:
             return None
@@ -87,7 +88,7 @@ class JsonDecoder:
         rest = self._general(elements, lines.left[owner].astype(np.int32))
         undecodable = [Undecodable(int(lines.left[bad.payload]), bad.raw, bad.detail) for bad in undecodable]
         rest = concatenate([rest, empty(self._fields, undecodable)], self._fields) if undecodable else rest
-        return replace(self._in_order(lines, rest, bodies.__getitem__), joined=Joined(buffer, len(bodies), lines.split))
+        return replace(self._in_order(lines, rest, bodies.body), joined=Joined(buffer, len(bodies), lines.split))
 
     def _compiled(self, buffer: bytes, count: int) -> Lines | None:
         """What the compiled reader takes, where that is most of it."""

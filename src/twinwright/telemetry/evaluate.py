@@ -23,6 +23,7 @@ from twinwright.telemetry.decode import Column, Decoded
 from twinwright.telemetry.derivation import PLAIN, Derivation
 from twinwright.telemetry.derive import derived
 from twinwright.telemetry.event_time import EPOCH_FORMATS
+from twinwright.telemetry.packed import captures_of
 from twinwright.telemetry.payloads import Payload, Reason
 from twinwright.telemetry.timestamps import parse_iso, parse_pattern
 from twinwright.twins.registry import TwinRegistry
@@ -180,7 +181,8 @@ def _identities(
     texts: tuple[str, ...], names: tuple[str, ...], captured: set[str], decoded: Decoded, payloads: Sequence[Payload]
 ) -> pa.Array:
     """The twin's id of each row. Where a batch's captures are all alike they are one literal."""
-    alike = not captured or all(payload.captures == payloads[0].captures for payload in payloads)
+    captures, which = captures_of(payloads) if captured else ((), np.empty(0, np.int32))
+    alike = all(one == captures[0] for one in captures)
     pieces: list[pl.Series | str] = []
     for index, text in enumerate(texts):
         pieces.append(text)
@@ -189,10 +191,10 @@ def _identities(
             if name not in captured:
                 pieces.append(decoded.columns[name].values)
             elif alike:
-                pieces.append(payloads[0].captures.get(name, "") if payloads else "")
+                pieces.append(captures[0].get(name, "") if captures else "")
             else:
-                per_payload = pl.Series([payload.captures.get(name, "") for payload in payloads], dtype=pl.String)
-                pieces.append(per_payload.gather(decoded.owner))
+                distinct = pl.Series([one.get(name, "") for one in captures], dtype=pl.String)
+                pieces.append(distinct.gather(which[decoded.owner]))
     pieces = [piece for piece in pieces if not isinstance(piece, str) or piece]
     if len(pieces) == 1 and isinstance(pieces[0], pl.Series):
         return pieces[0].to_arrow()

@@ -16,6 +16,7 @@ from twinwright.telemetry import line_template, number_columns
 from twinwright.telemetry.decode import Joined
 from twinwright.telemetry.line_template import SplitLines, Template
 from twinwright.telemetry.number_columns import PLANES
+from twinwright.telemetry.packed import PackedPayloads, captures_of, lengths_of, packed
 from twinwright.telemetry.payloads import Payload
 
 _VERSION = 3
@@ -51,13 +52,12 @@ def pack(payloads: Sequence[Payload], joined: Joined | None = None) -> bytes:
     Bodies that are lines of one form are taken apart before. Where they are already `joined`, what separates them is kept too: copying
     them once more would cost more.
     """
-    captures = [dict(payload.captures) for payload in payloads] if any(payload.captures for payload in payloads) else []
+    given, which = captures_of(payloads)
+    captures = [dict(given[index]) for index in which.tolist()] if any(given) else []
     if joined is not None and joined.count == len(payloads):
         plain, lengths, split = joined.buffer, b"", joined.split  # None: who joined them has found no form
     else:
-        bodies = [payload.body for payload in payloads]
-        plain = b"\n".join([*bodies, b""])
-        lengths = np.fromiter(map(len, bodies), np.int64, len(bodies)).astype("<u4").tobytes()
+        plain, lengths = packed(payloads).lines, lengths_of(payloads).astype("<u4").tobytes()
         split = line_template.split(plain, plain.count(b"\n"))
     parts, body = _taken_apart(split) if split else (None, _CODEC.compress(plain, asbytes=True))
     index = msgspec.msgpack.encode(_Index(lengths, captures, parts))
@@ -66,7 +66,7 @@ def pack(payloads: Sequence[Payload], joined: Joined | None = None) -> bytes:
     return b"".join([head, _CHECK.pack(zlib.crc32(body, zlib.crc32(head + short))), short, body])
 
 
-def unpack(frames: bytes) -> list[Payload]:
+def unpack(frames: bytes) -> Sequence[Payload]:
     """What was packed. Raises StoreError for a block of a newer version or one that is damaged."""
     try:
         version, gap, index_size, short_size, size = _HEAD.unpack_from(frames)
@@ -85,12 +85,12 @@ def unpack(frames: bytes) -> list[Payload]:
         lengths = np.frombuffer(index.lengths, "<u4") if index.lengths or version == 1 or not plain else _of_lines(plain)
     except (struct.error, pa.ArrowException, OSError, ValueError, MemoryError) as error:
         raise StoreError(f"a journal block is damaged: {error}", remedy="Restore the store from a backup") from error
-    payloads = []
-    at = 0
-    for number, length in enumerate(lengths.tolist()):
-        payloads.append(Payload(plain[at : at + length], index.captures[number] if index.captures else {}))
-        at += length + gap
-    return payloads
+    bounds, captures = np.cumsum([0, *(lengths.astype(np.int64) + gap)]), index.captures or [{}] * len(lengths)
+    if gap == _GAP and bounds[-1] == len(plain) and (np.frombuffer(plain, np.uint8)[bounds[1:] - 1] == 10).all():
+        which = np.arange(len(lengths), dtype=np.int32) if index.captures else None
+        return PackedPayloads(plain, bounds, captures or [{}], which)
+    begins = zip(bounds.tolist(), lengths.tolist(), captures, strict=False)
+    return [Payload(plain[begin : begin + length], one) for begin, length, one in begins]
 
 
 def _taken_apart(split: SplitLines) -> tuple[_Parts, bytes]:

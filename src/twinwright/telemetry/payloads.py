@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -64,11 +64,11 @@ class IdempotencyKey:
 class Delivery:
     """Payloads for one contract, committed together in one transaction, with the position of each stream they were read from.
 
-    The payloads are in the order of their positions.
+    The payloads are in the order of their positions; many small ones may be a `PackedPayloads`.
     """
 
     contract: str
-    payloads: tuple[Payload, ...]
+    payloads: Sequence[Payload]
     positions: tuple[Position, ...] = ()
     key: IdempotencyKey | None = None
 

@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import chain
 
 import numpy as np
 import pyarrow as pa
@@ -32,7 +31,8 @@ from twinwright.telemetry.contract import Contract
 from twinwright.telemetry.decode import Decoder
 from twinwright.telemetry.duplicates import Prints
 from twinwright.telemetry.intake import ContractIntake, Written, counts_by_delivery, prints_of_readings
-from twinwright.telemetry.payloads import Delivery, Payload, Receipt
+from twinwright.telemetry.packed import joined, size_of
+from twinwright.telemetry.payloads import Delivery, Receipt
 from twinwright.telemetry.places import Places
 from twinwright.twins.registry import TwinRegistry
 from twinwright.twins.state import StateCache
@@ -168,7 +168,7 @@ class Pipeline:
         setup = self._setup
         contract = _of(setup.contracts, delivery.contract)
         self.guard.admit(contract.source, lambda: newest_event_time(contract, setup.decoders[contract.name], delivery, setup.registry))
-        size = sum([len(payload.body) for payload in delivery.payloads])
+        size = size_of(delivery.payloads)
         with self._pending_lock:
             if self._closed:
                 raise PlatformError("the platform is stopping", remedy="Deliver again when it is back")
@@ -245,7 +245,7 @@ class Pipeline:
         setup = self._setup
         taken = len(setup.registry.taken)
         contract = _of(setup.contracts, group[0].delivery.contract)
-        payloads: list[Payload] = list(chain.from_iterable(waiting.delivery.payloads for waiting in group))
+        payloads = joined([waiting.delivery.payloads for waiting in group])
         largest = max(waiting.size for waiting in group)
         prepared = prepare(contract, setup.decoders[contract.name], payloads, setup.registry, self.guard.now(), largest=largest)
         frames = self._packing.submit(journal.pack, payloads, prepared.decoded.joined)

@@ -49,10 +49,46 @@ def _trailing_zeros(_context: Any, _word: Any) -> Any:
     return types.uint64(types.uint64), generate
 
 
+def _at(builder: Any, address: Any) -> Any:
+    return builder.inttoptr(address, ir.IntType(8).as_pointer())
+
+
+@intrinsic
+def _peek(_context: Any, _address: Any) -> Any:
+    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        return builder.load(builder.bitcast(_at(builder, arguments[0]), ir.IntType(64).as_pointer()), align=1)
+
+    return types.uint64(types.uint64), generate
+
+
+@intrinsic
+def _copy(_context: Any, _address: Any, _length: Any, data: Any, _at_byte: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        address, length, value, at = arguments
+        target = _place(context, builder, signature.args[2], value, at)
+        cgutils.raw_memcpy(builder, target, _at(builder, address), length, 1)  # type: ignore[no-untyped-call]
+        return context.get_dummy_value()
+
+    return types.void(types.uint64, types.int64, data, types.int64), generate
+
+
+@intrinsic
+def _call(_context: Any, _function: Any, _argument: Any) -> Any:
+    def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        kind = ir.FunctionType(ir.VoidType(), [ir.IntType(8).as_pointer()])
+        builder.call(builder.inttoptr(arguments[0], kind.as_pointer()), [_at(builder, arguments[1])])
+        return context.get_dummy_value()
+
+    return types.void(types.uint64, types.uint64), generate
+
+
 _CODE: dict[Callable[..., Any], Callable[..., Any]] = {
     words.load: lambda data, at: lambda data, at: _load(data, at),
     words.store: lambda data, at, word: lambda data, at, word: _store(data, at, word),
     words.trailing_zeros: lambda word: lambda word: _trailing_zeros(word),
+    words.peek: lambda address: lambda address: _peek(address),
+    words.copy: lambda address, length, data, at: lambda address, length, data, at: _copy(address, length, data, at),
+    words.call: lambda function, argument: lambda function, argument: _call(function, argument),
 }
 
 
