@@ -21,6 +21,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 RECORDS = REPOSITORY.parent / "shared" / "data"  # measured data, kept outside the repository; tests read it in place
 CORE_ROOMS = ("schema", "storage", "telemetry", "twins", "simulation")
 LONG = ("acceptance", "docs", "faults")  # folders
+TOGETHER = "tests/console/"  # one plant and one browser
 # Where lines are run so often that measuring them costs minutes and adds nothing, as in all that Hypothesis draws: others reach them.
 UNMEASURED = (
     *(f"tests/{folder}/" for folder in (*LONG, "laws")),
@@ -37,10 +38,12 @@ _SHORTFALLS = pytest.StashKey[list[str]]()
 
 
 class ByFile(LoadScopeScheduling):
-    """A file stays on one worker; the tests of pages, which take long and share nothing, are spread."""
+    """A file stays on one worker, and so does what shares a browser; the tests of pages, which take long and share nothing, are spread."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return nodeid if "/test_pages.py::" in nodeid else nodeid.split("::", 1)[0]
+        if "/test_pages.py::" in nodeid:
+            return nodeid
+        return TOGETHER if nodeid.startswith(TOGETHER) else nodeid.split("::", 1)[0]
 
 
 @pytest.hookimpl(optionalhook=True)
