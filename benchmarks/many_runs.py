@@ -3,8 +3,9 @@
 `many_runs_busy_*`: processor time inside the model over wall time and cores, for runs of about 1 ms and 20 ms; the rival is the share that
 is asked for, 0.5 and 0.9. `many_runs_fmu_busy_*`: the same of an FMU, stepped so finely that it takes as long. `many_runs_own_ms`: what a
 run of that FMU costs beyond its model, in milliseconds of processor time; the rival is what is asked for, 2. `many_runs_vs_fmpy`: runs a
-second of an FMU with a swept parameter, beside a pool of processes in which FMPy's `simulate_fmu`, given the unpacked FMU, does the same
-and writes each result to a Parquet file: no digest, no limits, no catalogue. (joblib in place of the pool takes as long.)
+second of an FMU with a swept parameter, beside a pool of processes in which FMPy's `simulate_fmu`, given the unpacked FMU and its model
+description, which each process has read once, does the same and writes each result to a Parquet file: no digest, no limits, no catalogue.
+(joblib in place of the pool takes as long.)
 
 Wall time is that of an idle machine or says little. So each figure that is over wall time comes a second time, `*_processor`: over the
 processor time of this process, of its children and of theirs. `load` is how many processes wanted a processor meanwhile.
@@ -19,6 +20,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -189,9 +191,16 @@ def _one(work: tuple[str, str, int, float]) -> None:
     signal = np.array([(0.0, 1.0), (10.0, 1.0)], [("time", float), ("u", float)])
     result = fmpy.simulate_fmu(
         unpacked, input=signal, output=["y"], start_values={"T": value}, fmi_type="CoSimulation", stop_time=10.0, step_size=0.1,
-        output_interval=0.1, validate=False,
+        output_interval=0.1, validate=False, model_description=_description(unpacked),
     )  # fmt: skip
     pq.write_table(pa.table({name: result[name] for name in result.dtype.names}), f"{target}/{index}.parquet", compression="zstd")
+
+
+@cache
+def _description(unpacked: str) -> Any:
+    import fmpy
+
+    return fmpy.read_model_description(unpacked)
 
 
 def _result(name: str, ours: float, rival: float, unit: str) -> dict[str, Any]:
