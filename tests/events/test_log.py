@@ -85,7 +85,7 @@ def test_runs_are_told_and_bookkeeping_is_not(plant):
     store.put_record(SYSTEM, "run", "r1", {"id": "r1", "status": "ok", "twin": "given"})
     store.put_record(SYSTEM, "audit", "a", {})
     with store.transaction(SYSTEM, "sink") as transaction:
-        transaction.move_position("sinks/*", "s", 0, 1)
+        transaction.move_positions("sinks/*", [("s", 0, 1)])
         transaction.count(Counts())
     assert [(one.body["type"], one.key, one.body["data"]["status"]) for one in told(plant, at)] == [(types.RUN_END, "given", "ok")]
 

@@ -279,7 +279,7 @@ def test_a_commit_that_is_told_otherwise_than_it_was_is_told_from_its_beginning(
         held = store.position(SYSTEM, WITHIN, "hook")
         assert held >> 32 == 120
         with store.transaction(SYSTEM, "sink") as transaction:
-            transaction.move_position(WITHIN, "hook", held, held ^ 1)
+            transaction.move_positions(WITHIN, [("hook", held, held ^ 1)])
 
     assert left_off(tmp_path, receiver, monkeypatch, another) >= 130
 

@@ -127,14 +127,14 @@ def test_where_tables_can_not_grow_nothing_is_taken_until_they_can(plant, disks,
 
 
 def test_a_store_that_moves_positions_by_themselves_is_caught(plant, disks, monkeypatch):
-    move = PostgresTransaction.move_position
+    move = PostgresTransaction.move_positions
 
     def apart(self, *moved):
         move(self, *moved)
         self._con.execute("COMMIT")
         self._con.execute("BEGIN")
 
-    monkeypatch.setattr(PostgresTransaction, "move_position", apart)
+    monkeypatch.setattr(PostgresTransaction, "move_positions", apart)
     with pytest.raises(AssertionError):
         check_tables(plant, disks["tables"])
 

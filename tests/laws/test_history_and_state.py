@@ -154,7 +154,7 @@ def check_a_transaction_is_whole() -> None:
         rows = pa.table([pa.array(cell, pa.float64() if at > 6 else None) for at, cell in enumerate(row)], names=table.names)
         before = store.last_commit(SYSTEM)
         with pytest.raises(ZeroDivisionError), store.transaction(SYSTEM, "ingest") as transaction:
-            transaction.move_position("a", "file", 0, 10)
+            transaction.move_positions("a", [("file", 0, 10)])
             transaction.append_readings(table, rows)
             raise ZeroDivisionError
         assert store.position(SYSTEM, "a", "file") == 0

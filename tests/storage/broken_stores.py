@@ -86,8 +86,8 @@ def _first_match(sound, principal, kind, id):
         return matches[0]
 
 
-def _half_a_position(sound, contract, stream, start, next):
-    sound.move_position(contract, stream, start, next if start else next - 1)
+def _half_a_position(sound, contract, moves):
+    sound.move_positions(contract, [(stream, start, next if start else next - 1) for stream, start, next in moves])
 
 
 def _no_letters_after_the_first(sound, letters):
@@ -258,8 +258,12 @@ BROKEN = {
     "without ignored": Broken("a_retraction_hides_by_range_and_revision_from_its_commit_on", {"readings": _hides_nothing_more}),
     "hours ignored": Broken("hours_are_found_and_read_by_themselves", {"readings": _any_hour}),
     "hours truncated": Broken("hours_are_found_and_read_by_themselves", {"hours": _truncating_hours}),
-    "position not fenced": Broken("a_position_is_fenced", transaction={"move_position": _swallowing("move_position", FenceError)}),
-    "position one short": Broken("a_position_is_fenced", transaction={"move_position": _half_a_position}),
+    "position not fenced": Broken("a_position_is_fenced", transaction={"move_positions": _swallowing("move_positions", FenceError)}),
+    "positions after the first": Broken(
+        "positions_of_many_streams_move_together_or_not_at_all",
+        transaction={"move_positions": lambda sound, contract, moves: sound.move_positions(contract, moves[:1])},
+    ),
+    "position one short": Broken("a_position_is_fenced", transaction={"move_positions": _half_a_position}),
     "revision not fenced": Broken("a_revision_is_fenced", transaction={"require_revision": _swallowing("require_revision", FenceError)}),
     "counts not held": Broken("counts_that_are_not_conserved_are_refused", transaction={"count": _swallowing("count", StoreError)}),
     "counts lost": Broken(MACHINE, transaction={"count": lambda sound, counts, **named: sound.count(Counts(), **named)}),

@@ -310,7 +310,7 @@ def _is_only_text(store, evil):
         transaction.declare_relationships([Relationship(evil, evil, evil, evil, {evil: evil})])
         transaction.append_readings(made, rows(made, transaction.commit, (1, 5, 0, 1.0)).set_column(8, "v1", [[evil]]))
         transaction.append_values(values({**value(1, evil, 6, source=evil), "unit": evil, "txt": evil}))
-        transaction.move_position(evil, evil, 0, 3)
+        transaction.move_positions(evil, [(evil, 0, 3)])
         transaction.journal(evil, evil, 1, evil.encode(), Counts())
         transaction.add_dead_letters([DeadLetter(evil, evil, 1, evil, evil, evil.encode(), {evil: evil}, evil)])
         transaction.count(Counts(), source=evil, detail=evil)

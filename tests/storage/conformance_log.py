@@ -100,7 +100,7 @@ def everything(transaction, table):
     transaction.append_readings(table, rows(table, transaction.commit, (1, 5, 0, 1.0)), sightings=True)
     transaction.append_values(values(value(1, "q", 5)))
     transaction.journal("pump", "pump", 1, b"frames", Counts(1, 1))
-    transaction.move_position("pump", "file", 0, 9)
+    transaction.move_positions("pump", [("file", 0, 9)])
     transaction.add_dead_letters([DeadLetter("pump", "pump", 1, "malformed", "no", b"x")])
     transaction.count(Counts(2, 1, 0, 1), source="pump")
     transaction.retract("other", 1, 2, 3)
@@ -202,16 +202,27 @@ def check_a_position_is_fenced(case):
     store = case.store
     for start, after in ((0, 10), (10, 25)):
         with write(store) as transaction:
-            transaction.move_position("pump", "file", start, after)
+            transaction.move_positions("pump", [("file", start, after)])
     for start in (0, 10, 26):
         with pytest.raises(FenceError, match=f"position {start} of file is not where the store is \\(25\\)"), write(store) as transaction:
-            transaction.move_position("pump", "file", start, 99)
+            transaction.move_positions("pump", [("file", start, 99)])
     assert store.position(SYSTEM, "pump", "file") == 25
     assert store.position(SYSTEM, "pump", "other") == store.position(SYSTEM, "valve", "file") == 0
     with write(store) as transaction:
-        transaction.move_position("pump", "file", 25, 2**62)
-        transaction.move_position("pump", "file", 2**62, 3)
+        transaction.move_positions("pump", [("file", 25, 2**62)])
+        transaction.move_positions("pump", [("file", 2**62, 3)])
     assert store.position(SYSTEM, "pump", "file") == 3
+
+
+def check_positions_of_many_streams_move_together_or_not_at_all(case):
+    store = case.store
+    with write(store) as transaction:
+        transaction.move_positions("pump", [("a", 0, 4), ("b", 0, 5), ("a", 4, 6)])
+        transaction.move_positions("pump", [])
+    for wrong in ([("c", 0, 1), ("a", 4, 9)], [("b", 5, 7), ("b", 5, 8)]):
+        with pytest.raises(FenceError), write(store) as transaction:
+            transaction.move_positions("pump", wrong)
+    assert [store.position(SYSTEM, "pump", stream) for stream in "abc"] == [6, 5, 0]
 
 
 def check_a_revision_is_fenced(case):

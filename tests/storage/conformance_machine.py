@@ -276,7 +276,7 @@ class Machine(RuleBasedStateMachine):
         if start % 3:  # mostly from where it is
             start = draft.positions[name]
         try:
-            transaction.move_position(name, "log", start, next)
+            transaction.move_positions(name, [("log", start, next)])
         except FenceError:
             assert start != draft.positions[name]
             raise

@@ -17,7 +17,7 @@ def main(dsn, schema, turns):
     while (start := store.position(SYSTEM, "pump", "log")) < turns:
         try:
             with store.transaction(SYSTEM, "ingest") as transaction:
-                transaction.move_position("pump", "log", start, start + 1)
+                transaction.move_positions("pump", [("log", start, start + 1)])
                 transaction.journal("pump", "pump", 1, b"%d" % start, Counts(1, 1))
                 transaction.count(Counts(1, 1), source="pump")
             moved += 1

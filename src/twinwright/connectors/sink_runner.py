@@ -181,7 +181,7 @@ class SinkRunner(Generic[T]):
 
     def _move(self, start: int, next: int) -> None:
         with self._store.transaction(SYSTEM, KIND) as transaction:
-            transaction.move_position(self.positions, self.name, start, next)
+            transaction.move_positions(self.positions, [(self.name, start, next)])
             self._beside(transaction)
             transaction.count(Counts(), detail=f"{self.name} has come to {next}")
 

@@ -263,7 +263,7 @@ class DerivedConsumer:
                 transaction.append_values(part)
                 if part is sized[-1]:
                     for one, through in moved:
-                        transaction.move_position(POSITIONS, one.name, one.stored, through)
+                        transaction.move_positions(POSITIONS, [(one.name, one.stored, through)])
                         if not one.current:
                             transaction.put_record(KIND, one.name, {"fingerprint": one.binding.fingerprint if one.binding else ""})
                 transaction.count(Counts(), detail=f"{len(part)} derived")

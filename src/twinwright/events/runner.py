@@ -81,7 +81,7 @@ class WebhookRunner(SinkRunner[Event]):
 
     def _beside(self, transaction: Transaction) -> None:
         if self._within != self._kept:
-            transaction.move_position(WITHIN, self.name, self._kept, self._within)
+            transaction.move_positions(WITHIN, [(self.name, self._kept, self._within)])
         self._sink.remember(transaction)
 
     def _count(self, changes: int) -> None:

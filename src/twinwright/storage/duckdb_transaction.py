@@ -14,8 +14,8 @@ from twinwright.storage import duckdb_expiry, duckdb_hours, duckdb_sql
 from twinwright.storage.expiry import Expiry
 from twinwright.storage.graph_rows import lifetimes_table, relationships_table, stored_relationships
 from twinwright.storage.journal_files import JournalFiles
-from twinwright.storage.layout import Counts, DeadLetter, KeptReceipt, Lifetime, ReadingColumn, ReadingTable, Relationship, Retraction
-from twinwright.storage.log_line import LogLine, require_position, require_revision
+from twinwright.storage.layout import Counts, DeadLetter, KeptReceipt, Lifetime, Move, ReadingColumn, ReadingTable, Relationship, Retraction
+from twinwright.storage.log_line import LogLine, moved_positions, require_revision
 from twinwright.storage.protocol import CELL_SCHEMA, CHECKPOINT_SCHEMA, VALUE_SCHEMA
 from twinwright.storage.record_text import digest_head, record_text
 from twinwright.storage.rows import counts_row, letters_table
@@ -78,11 +78,14 @@ class DuckDBTransaction(LogLine):
             [*counts_row(change), commit],
         )
 
-    def move_position(self, contract: str, stream: str, start: int, next: int) -> None:
-        found = self._con.execute("SELECT next FROM positions WHERE contract = ? AND stream = ?", [contract, stream]).fetchone()
-        stored = found[0] if found else 0
-        require_position(contract, stream, start, stored)
-        self._con.execute("INSERT OR REPLACE INTO positions VALUES (?, ?, ?)", [contract, stream, next])
+    def move_positions(self, contract: str, moves: Sequence[Move]) -> None:
+        if not moves:
+            return
+        held = "SELECT stream, next FROM positions WHERE contract = ? AND stream IN (SELECT unnest(?::VARCHAR[]))"
+        stored = dict(self._con.execute(held, [contract, [stream for stream, _, _ in moves]]).fetchall())
+        now = moved_positions(contract, moves, stored)
+        replace = "INSERT OR REPLACE INTO positions SELECT ?, unnest(?::VARCHAR[]), unnest(?::BIGINT[])"
+        self._con.execute(replace, [contract, list(now), list(now.values())])
 
     def require_revision(self, contract: str, revision: int) -> None:
         require_revision(contract, revision, self.catalogue.tables)

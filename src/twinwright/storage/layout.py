@@ -22,6 +22,10 @@ LATE = 1
 CONFLICT = 2
 
 
+Move = tuple[str, int, int]
+"""Of a position: the stream, where it has to be, and where it is then."""
+
+
 @dataclass(frozen=True, slots=True)
 class ReadingColumn:
     """One path of a reading table: `type` as stored, `unit` as the contract gave it (None: dimensionless)."""

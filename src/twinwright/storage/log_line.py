@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from twinwright.errors import FenceError, StoreError
 from twinwright.observability.logs import get_logger
-from twinwright.storage.layout import Commit, Counts, ReadingTable
+from twinwright.storage.layout import Commit, Counts, Move, ReadingTable
 from twinwright.storage.protocol import CommitListener
 from twinwright.storage.rows import counts_row
 
@@ -53,14 +53,19 @@ class LogLine:
         return Commit(self.commit, self.at, self._kind, self._source, self._principal, self.counts, self.detail)
 
 
-def require_position(contract: str, stream: str, start: int, stored: int) -> None:
-    """Raises FenceError unless the stored position is `start`."""
-    if stored != start:
-        raise FenceError(
-            f"position {start} of {stream} is not where the store is ({stored})",
-            where=contract,
-            remedy="Read again from the store's position",
-        )
+def moved_positions(contract: str, moves: Iterable[Move], stored: Mapping[str, int]) -> dict[str, int]:
+    """Where streams are after all moves, one after the other. Raises FenceError where one does not start where its stream is."""
+    now: dict[str, int] = {}
+    for stream, start, next in moves:
+        held = now.get(stream, stored.get(stream, 0))
+        if held != start:
+            raise FenceError(
+                f"position {start} of {stream} is not where the store is ({held})",
+                where=contract,
+                remedy="Read again from the store's position",
+            )
+        now[stream] = next
+    return dict(sorted(now.items()))  # writers that move the same ones do so in one order
 
 
 def require_revision(contract: str, revision: int, tables: Iterable[ReadingTable]) -> None:

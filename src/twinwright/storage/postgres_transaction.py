@@ -22,12 +22,13 @@ from twinwright.storage.layout import (
     DeadLetter,
     KeptReceipt,
     Lifetime,
+    Move,
     ReadingColumn,
     ReadingTable,
     Relationship,
     Retraction,
 )
-from twinwright.storage.log_line import LogLine, require_position, require_revision
+from twinwright.storage.log_line import LogLine, moved_positions, require_revision
 from twinwright.storage.postgres_connections import Connection
 from twinwright.storage.postgres_copy import pieces
 from twinwright.storage.protocol import CELL_SCHEMA, CHECKPOINT_SCHEMA, VALUE_SCHEMA
@@ -125,13 +126,16 @@ class PostgresTransaction(LogLine):
             [*counts_row(change), commit],
         )
 
-    def move_position(self, contract: str, stream: str, start: int, next: int) -> None:
-        found = self._con.execute("SELECT next FROM positions WHERE contract = %s AND stream = %s", [contract, stream]).fetchone()
-        stored = found[0] if found else 0
-        require_position(contract, stream, start, stored)
+    def move_positions(self, contract: str, moves: Sequence[Move]) -> None:
+        if not moves:
+            return
+        held = "SELECT stream, next FROM positions WHERE contract = %s AND stream = ANY(%s::text[])"
+        stored: dict[str, int] = dict(self._con.execute(held, [contract, [stream for stream, _, _ in moves]]).fetchall())
+        now = moved_positions(contract, moves, stored)
         self._con.execute(
-            "INSERT INTO positions VALUES (%s, %s, %s) ON CONFLICT (contract, stream) DO UPDATE SET next = excluded.next",
-            [contract, stream, next],
+            "INSERT INTO positions SELECT %s, * FROM unnest(%s::text[], %s::bigint[]) "
+            "ON CONFLICT (contract, stream) DO UPDATE SET next = excluded.next",
+            [contract, list(now), list(now.values())],
         )
 
     def require_revision(self, contract: str, revision: int) -> None:

@@ -22,6 +22,7 @@ from twinwright.storage.layout import (
     KeptReceipt,
     LetterGroup,
     Lifetime,
+    Move,
     ReadingColumn,
     ReadingTable,
     Relationship,
@@ -64,8 +65,8 @@ class Transaction(Protocol):
         """What the payloads of a journal entry stand for has changed by this, through a retry or replay."""
         ...
 
-    def move_position(self, contract: str, stream: str, start: int, next: int) -> None:
-        """Raises FenceError unless the stored position is `start`."""
+    def move_positions(self, contract: str, moves: Sequence[Move]) -> None:
+        """One after the other. Raises FenceError where the position of a stream is not where its move starts."""
         ...
 
     def require_revision(self, contract: str, revision: int) -> None:

@@ -303,8 +303,7 @@ class Pipeline:
                     self.hear(transaction)
                     intake = self.intake(contract.name)
                     transaction.require_revision(contract.name, contract.revision)
-                    for position in positions:
-                        transaction.move_position(contract.name, position.stream, position.start, position.next)
+                    transaction.move_positions(contract.name, [(one.stream, one.start, one.next) for one in positions])
                     idempotency.claim(transaction, contract.name, deliveries)
                     touched = True
                     written = intake.write(transaction, prepared.readings, prints=ready.prints)

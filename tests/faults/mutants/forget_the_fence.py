@@ -6,10 +6,11 @@ from twinwright.storage.duckdb_transaction import DuckDBTransaction
 
 def apply():
     DuckDBStore.position = lambda self, principal, contract, stream: 0
-    move = DuckDBTransaction.move_position
+    move = DuckDBTransaction.move_positions
 
-    def unfenced(self, contract, stream, start, next):
-        self._con.execute("DELETE FROM positions WHERE contract = ? AND stream = ?", [contract, stream])
-        move(self, contract, stream, 0, next)
+    def unfenced(self, contract, moves):
+        for stream, _, next in moves:
+            self._con.execute("DELETE FROM positions WHERE contract = ? AND stream = ?", [contract, stream])
+            move(self, contract, [(stream, 0, next)])
 
-    DuckDBTransaction.move_position = unfenced
+    DuckDBTransaction.move_positions = unfenced

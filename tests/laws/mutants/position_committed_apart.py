@@ -4,11 +4,11 @@ from twinwright.storage.duckdb_transaction import DuckDBTransaction
 
 
 def apply(monkeypatch):
-    move = DuckDBTransaction.move_position
+    move = DuckDBTransaction.move_positions
 
-    def apart(self, contract, stream, start, next):
-        move(self, contract, stream, start, next)
+    def apart(self, contract, moves):
+        move(self, contract, moves)
         self._con.execute("COMMIT")
         self._con.execute("BEGIN")
 
-    monkeypatch.setattr(DuckDBTransaction, "move_position", apart)
+    monkeypatch.setattr(DuckDBTransaction, "move_positions", apart)

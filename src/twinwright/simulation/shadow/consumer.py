@@ -333,7 +333,7 @@ class ShadowConsumer:
             transaction.append_values(rows)
             transaction.drop_checkpoints(one.name, [twin for twin, _ in gone], [time for _, time in gone])
             transaction.put_checkpoints(one.name, pa.Table.from_pylist(kept, schema=CHECKPOINT_SCHEMA))
-            transaction.move_position(POSITIONS, one.name, one.stored, through)
+            transaction.move_positions(POSITIONS, [(one.name, one.stored, through)])
             if not one.current:
                 transaction.put_record(KIND, one.name, {"fingerprint": one.fingerprint})
             if one.stopped:  # it is no more: another of its name is to follow

@@ -10,7 +10,7 @@ def apply(patched):
         horizon = self._horizon()
         if one.stopped and one.current and one.position < horizon:
             with self._store.transaction(self._principal, "shadow") as transaction:
-                transaction.move_position(POSITIONS, one.name, one.stored, horizon)
+                transaction.move_positions(POSITIONS, [(one.name, one.stored, horizon)])
             one.stored = one.position = horizon
         return whole(self, one)
 
