@@ -23,7 +23,7 @@ class Whole(Spec):
         ("parts: [{path: a, range: [5]}]", "'range': value 2 of the list is missing", "It is [5] now", "$.parts[0].range"),
         ("parts: [{path: a, range: [5, x]}]", "'range': input should be a valid number", "It is 'x' now", "$.parts[0].range[1]"),
         ("parts: [{range: [1, 2]}]", "'path' is missing", "Add `path: ...`", "$.parts[0]"),
-        ("parts: [7]", "'parts': input should be a valid dictionary", "It is 7 now", "$.parts[0]"),
+        ("parts: [7]", "'parts': input should be fields with their names", "It is 7 now", "$.parts[0]"),
     ],
 )
 def test_a_wrong_value_is_told_by_the_name_that_is_written(text: str, message: str, remedy: str, path: str) -> None:

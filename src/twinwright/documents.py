@@ -196,6 +196,8 @@ def _message(detail: Any, location: Location) -> str:
         return f"{_called(location)}value {field_name + 1} of the list is missing"
     if detail["type"] == "missing":
         return f"'{field_name}' is missing"
+    if detail["type"] in ("model_type", "dict_type"):
+        return f"{_called(location)}input should be fields with their names, as `name: value`"
     text = str(detail["msg"]).removeprefix("Value error, ")
     text = text[0].lower() + text[1:]
     return f"{_called(location)}{text}"

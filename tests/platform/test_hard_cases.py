@@ -61,6 +61,8 @@ def test_an_id_named_twice_is_retried_once(platform: LocalPlatform, folder: Path
     assert receipt["seconds"] > 0
     assert platform.replay()["seconds"] > 0
     assert counts(platform) == {"received": 1, "accepted": 1, "duplicate": 0, "dead_lettered": 0}
+    with pytest.raises(UsageError, match="-1 dead letters"):
+        platform.dead_letters(limit=-1)
 
 
 def test_letters_of_a_removed_contract_stay_open(platform: LocalPlatform, folder: Path) -> None:

@@ -71,6 +71,18 @@ def test_replaying_again_changes_nothing(plant, times):
     assert plant.send(body(1, 1)).duplicate == 1
 
 
+def test_what_is_late_in_a_replay_is_behind_what_came_before_it(make_plant):
+    plant = make_plant(contract(lateness="PT10S"))
+    for readings in ([body(1, 0)], [body(2, 30), body(3, 15), body(4, 40)], [body(5, 59)]):
+        plant.clock.advance(SECOND)
+        plant.send(*readings)
+    counts = conserved(plant)
+    assert counts.late == 1
+    assert replay(plant).receipt.late == 1
+    assert conserved(plant) == counts
+    assert replay(plant, start=NOW + 2 * SECOND).receipt.late == 1
+
+
 def test_a_window_is_by_receive_time(make_plant):
     plant = make_plant()
     for second in range(4):

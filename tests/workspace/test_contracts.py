@@ -310,6 +310,9 @@ def test_lines_that_are_no_json_are_left_out_of_a_draft_and_counted(tmp_path):
         drafted(tmp_path, "s.json", "{\n]")
     with pytest.raises(NotFoundError, match="there is no file"):
         draft(tmp_path / "gone.csv", None, tmp_path)
+    for name in ("../x", "a b", ""):
+        with pytest.raises(UsageError, match="can't name a contract"):
+            draft(tmp_path / "s.ndjson", name, tmp_path)
 
 
 def test_a_time_that_is_not_found_is_no_observation_either(tmp_path):

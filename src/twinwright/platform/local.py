@@ -93,6 +93,8 @@ class LocalPlatform(LocalForks, LocalSimulation):
     def dead_letters(self, *, contract: str | None = None, reason: str | None = None, limit: int = 100) -> dict[str, Any]:
         if reason is not None and reason not in REASONS:
             raise UsageError(f"there is no reason '{reason}'", where="reason", remedy=f"Use one of {', '.join(REASONS)}")
+        if limit < 1:
+            raise UsageError(f"{limit} dead letters can't be shown", where="limit", remedy="Give a number above 0")
         by_reason = self.session.store.dead_letter_counts(self.principal, contract=contract)
         letters = self.session.store.dead_letters(self.principal, contract=contract, reason=reason, limit=limit)
         total = by_reason.get(reason, 0) if reason else sum(by_reason.values())

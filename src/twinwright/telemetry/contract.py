@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import ConfigDict, Field, StringConstraints, field_validator, model_validator
 
@@ -29,7 +29,8 @@ from twinwright.telemetry.matching import ALONE, Group, Matching, check_field_un
 from twinwright.telemetry.quality_spec import QualitySpec, positive_duration
 
 FieldKind = Literal["number", "integer", "boolean", "string", "scalar", "json"]
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
+NAME_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
+Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 MAX_OBSERVATIONS = 1_000
 
 _LONGEST = 36_525 * 86_400 * SECOND

@@ -106,8 +106,8 @@ class ContractIntake:
             transaction.append_readings(self.table, rows)
         return Written(readings, prints.words, duplicate, late, conflict)
 
-    def fold(self, commit: int, written: Written, into: SourceCells | None = None) -> None:
-        """After the commit: take the readings into the cells; or before it, into cells that nobody sees yet. A duplicate may carry a higher
+    def fold(self, commit: int, written: Written) -> None:
+        """After the commit: take the readings into the cells; or before it, where nobody sees these yet. A duplicate may carry a higher
         revision; by order of ingestion it is no version of its own."""
         r, words = written.readings, written.words
         if self._by_order:
@@ -116,8 +116,7 @@ class ContractIntake:
         if len(r):
             commits = np.full(len(r), commit, np.int64)
             columns, revision = self.contract.columns, self.contract.revision
-            cells = self.cells if into is None else into
-            cells.fold_columns(columns, revision, commits, r.twin, r.time, r.correction, r.present, r.bad, r.values, words)
+            self.cells.fold_columns(columns, revision, commits, r.twin, r.time, r.correction, r.present, r.bad, r.values, words)
 
     def _late(self, time: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Further behind the watermark, the newest event time seen until then, than the lateness."""

@@ -180,7 +180,7 @@ class Reprocessing:
                 self._require_journal(principal, window.contract, first, last)  # in the transaction: nothing expires meanwhile
                 transaction.require_revision(contract, window.contract.revision)
                 retraction = Retraction(transaction.commit, contract, first, last, window.below)
-                intake = self._intake_without(principal, retraction)
+                intake = self._intake_without(principal, retraction, remaining)
                 transaction.retract(contract, first, last, retraction.below)
                 transaction.close_dead_letters_of(contract, first, last, "replayed")
                 before = {one.commit: one.counts for one in self._store.journal_sizes(principal, contract, first, last)}
@@ -225,11 +225,13 @@ class Reprocessing:
                 f"{readings} readings in the window", where=source, remedy=f"Replay it in parts of at most {MAX_READINGS} readings"
             )
 
-    def _intake_without(self, principal: Principal, retraction: Retraction) -> ContractIntake:
-        """An intake that sees the readings as they will be when the retraction is known."""
+    def _intake_without(self, principal: Principal, retraction: Retraction, remaining: Remaining | None) -> ContractIntake:
+        """An intake that sees the readings as they will be when the retraction is known, and folds into what remains: what is late is so
+        behind what came before it, not behind what state knows by now."""
         contract = self._pipeline.contract(retraction.contract)
         table = next(t for t in self._store.reading_tables(principal) if contract.matches(t))
-        return ContractIntake(self._store, principal, contract, table, self._state.of(contract.name), without=retraction)
+        cells = self._state.of(contract.name) if remaining is None else remaining.cells
+        return ContractIntake(self._store, principal, contract, table, cells, without=retraction)
 
     def _again(
         self, transaction: Transaction, intake: ContractIntake, one: Reread, before: Counts, remaining: Remaining | None
@@ -237,7 +239,7 @@ class Reprocessing:
         transaction.add_dead_letters(one.letters)
         written = intake.write(transaction, one.readings, origins=one.commit)
         if remaining is not None:
-            intake.fold(transaction.commit, written, remaining.cells)
+            intake.fold(transaction.commit, written)
         counts = written.counts(len(one.letters))
         transaction.adjust_journal(one.commit, counts - before)
         by_reason = letters_by_reason([letter.reason for letter in one.letters])

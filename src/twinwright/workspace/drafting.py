@@ -16,6 +16,7 @@ from twinwright import units
 from twinwright.clock import from_iso
 from twinwright.errors import UnitError, UsageError, WorkspaceError
 from twinwright.schema import PathInfo
+from twinwright.telemetry.contract import NAME_PATTERN
 from twinwright.telemetry.held import column_type
 from twinwright.telemetry.profiling import FieldProfile, Profile, profile
 from twinwright.telemetry.timestamps import parse_pattern
@@ -41,7 +42,10 @@ class _Draft:
 
 
 def draft(file: Path, name: str | None, folder: Path) -> dict[str, Any]:
-    """`contract yaml notes[] readings fields[]` from a sample. Raises UsageError for a file that can't be read."""
+    """`contract yaml notes[] readings fields[]` from a sample. Raises UsageError for a file that can't be read, and a bad name."""
+    if name is not None and not re.match(NAME_PATTERN, name):
+        remedy = "Begin with a letter or digit, go on with letters, digits, `.`, `-` and `_`; 128 at most"
+        raise UsageError(f"'{name}' can't name a contract", where="--name", remedy=remedy)
     found = profile(file)
     workspace = _workspace(folder)
     made = _Draft({"name": name or _name(file.stem), "revision": 1, "format": found.format})
@@ -72,7 +76,7 @@ def _workspace(folder: Path) -> Workspace | None:
 
 
 def _name(stem: str) -> str:
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip("-._") or "sample"
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip("-._")[:128] or "sample"
 
 
 def _time(found: Profile, made: _Draft) -> None:
