@@ -61,6 +61,10 @@ def test_a_slash_in_an_id_is_a_part_of_it(client: TestClient) -> None:
     for wrong in ("/digitaltwins/line%1F1", "/digitaltwins/line%2F%1F"):
         assert client.put(wrong, json=document).json()["error"]["code"] == "InvalidArgument"
         assert client.get(wrong).json()["error"]["code"] == "DigitalTwinNotFound"
+    for path in ("/v1/state/line%2F1", "/v1/twins/line%2F1/paths", "/v1/history/line%2F1/pressure"):
+        assert client.get(path).status_code == 200
+    for path in ("motor%2Fspeed", "motor/speed"):  # a path has slashes of its own
+        assert "'motor/speed'" in client.get(f"/v1/history/line%2F1/{path}").json()["error"]["message"]
     assert client.delete(edge).status_code == client.delete(twin).status_code == 204
 
 

@@ -26,7 +26,7 @@ class Slashes:
 
 def have_ids(path: str) -> bool:
     """Whether its parts are ids of twins and relationships: names of other things have no slashes."""
-    return path.startswith(("/digitaltwins/", "/v1/history/"))
+    return path.startswith(("/digitaltwins/", "/v1/state/", "/v1/twins/", "/v1/history/"))
 
 
 def unmarked(part: str) -> str:

@@ -138,10 +138,11 @@ class LocalGraph:
     def relationship(self, twin: str, id: str) -> dict[str, Any]:
         self.session.served.applied.registry.current(twin)
         with self.session.state.lock:
-            edges = self.session.edges.outgoing(twin)
-        if id not in edges:
-            raise relationship_writes.no_relationship(twin, id, edges)
-        return relationship_document(edges[id])
+            edge = self.session.edges.get(twin, id)
+            others = self.session.edges.outgoing(twin) if edge is None else {}
+        if edge is None:
+            raise relationship_writes.no_relationship(twin, id, others)
+        return relationship_document(edge)
 
     def incoming_relationships(self, twin: str) -> list[dict[str, Any]]:
         self.session.served.applied.registry.current(twin)

@@ -219,6 +219,7 @@ def test_the_service_describes_itself_to_who_is_let_in(channel: grpc.Channel) ->
 def test_what_is_wrong_has_its_status_and_the_error_object(client: Client) -> None:
     missing = refuses(Codes.NOT_FOUND, lambda: client.GetState(v1_pb2.StateRequest(id="pump-7")))
     assert (missing.code, bool(missing.correlation_id)) == ("DigitalTwinNotFound", True) or missing.code == "NotFound"
+    assert "'line/1'" in refuses(Codes.NOT_FOUND, lambda: client.GetState(v1_pb2.StateRequest(id="line/1"))).message
     assert "is missing" in refuses(Codes.INVALID_ARGUMENT, lambda: client.GetRun(v1_pb2.RunRequest())).message
     assert refuses(Codes.INVALID_ARGUMENT, lambda: client.GetRun(v1_pb2.RunRequest(id="x/report"))).target == "id"
     assert (

@@ -18,6 +18,9 @@ from twinwright.api.streaming import ARROW, PartsResponse, accepts, arrow
 from twinwright.platform.opened import history_table
 
 TwinId = Annotated[str, InPath(min_length=1, max_length=128, description="The $dtId of the twin."), AfterValidator(unmarked)]
+Path = Annotated[
+    str, InPath(min_length=1, max_length=512, description="`pressure`, or through a component `motor/speed`."), AfterValidator(unmarked)
+]
 AsOf = Annotated[str | None, Query(max_length=40, description="An event time: the state of the world then.")]
 KnownAt = Annotated[str | None, Query(max_length=40, description="A time or commit number: what was believed then.")]
 Lane = Annotated[Literal["observed", "desired", "derived", "simulated"], Query(description="Which lane to show.")]
@@ -112,7 +115,7 @@ async def history(
     request: Request,
     asking: Asking,
     twin: TwinId,
-    path: Annotated[str, InPath(min_length=1, max_length=512, description="`pressure`, or through a component `motor/speed`.")],
+    path: Path,
     start: Annotated[str | None, Query(alias="from", max_length=40, description="From this event time on (ISO 8601 with a zone).")] = None,
     end: Annotated[str | None, Query(alias="to", max_length=40, description="Before this event time.")] = None,
     every: Annotated[str | None, Query(max_length=40, description="Resample to this ISO 8601 duration, such as PT1M.")] = None,

@@ -132,7 +132,8 @@ def _in_object(owner: dict[str, Any], name: str, operation: Operation) -> None:
         owner[name] = operation.value
         return
     if name not in owner:
-        raise operation.refuse(f"'{name[:60]}' does not exist", "Use add for what is not there yet")
+        remedy = "Leave it out" if operation.op == "remove" else "Use add for what is not there yet"
+        raise operation.refuse(f"'{name[:60]}' does not exist", remedy)
     if operation.op == "replace":
         owner[name] = operation.value
     elif operation.op == "remove":
