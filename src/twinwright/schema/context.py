@@ -186,6 +186,9 @@ class _Reader:
             return None
         self.many = isinstance(value, list)
         if not self._check_text(specifiers):
+            if not outer.version and not isinstance(specifiers[0], str):
+                self.at = 0
+                self.fail("missingDtdlContext", "the context does not begin with a version of DTDL", _DECLARE)
             return None
         self.at = 0
         first = dtmi.deversioned(specifiers[0]) if specifiers else LANGUAGE

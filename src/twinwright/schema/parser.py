@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from twinwright.documents import Location
-from twinwright.schema import choices, dtmi, layers, literals
+from twinwright.schema import choices, dtmi, identity, layers, literals
 from twinwright.schema import context as contexts
 from twinwright.schema.brought import read_brought, unit_names
 from twinwright.schema.classify import Classifier, Types
@@ -78,12 +78,15 @@ class Parser:
         data, name, layer = placed
         types = self._types.classify(data, member, context, source, location, parent, name)
         if types.material is None:
+            identity.read_id(data, None, member, context, source, location, parent, self.report)
+            identity.check_unread_name(data, member, context, source, location, parent, self.report)
             return None
         node = Node(context.table[types.material], context, source, location, None, name, parent)
         node.partition = node if parent is None or node.cls.name == "Interface" else parent.partition
         node.cotypes, node.undefined_types, node.wrong, node.unknown = types.cotypes, types.undefined, types.wrong, types.unknown
         node.refused, node.layer = types.refused, layer
-        node.id = self._id(data, node, member)
+        node.id = identity.read_id(data, node.cls, member, context, source, location, parent, self.report)
+        node.wrong = node.wrong or (node.id is None and "@id" in data)
         self._names.add(name)
         if node.cls.name == "Interface" and node.limits.interface_bytes is not None:
             self._check_size(data, node, node.limits.interface_bytes)
@@ -154,35 +157,6 @@ class Parser:
             node.source, (*node.location, *inside), code, message, remedy, primary=node.name, secondary=secondary,
             member=member or None, value=value,
         )  # fmt: skip
-
-    def _id(self, data: dict[str, Any], node: Node, member: Member) -> str | None:
-        if "@id" not in data:
-            if node.cls.id_required or (node.parent is not None and node.parent.cls.name == "Interface" and member.name == "schemas"):
-                code = "missingRequiredId" if node.parent is not None else "missingTopLevelId"
-                self.report.add(
-                    node.source, node.location, code, f"the {node.cls.name} has no '@id'", "Add a DTMI",
-                    primary=node.parent.name if node.parent is not None else None, member=member.name or None,
-                )  # fmt: skip
-            return None
-        value, limits = data["@id"], node.limits
-
-        def fail(code: str, message: str, remedy: str, shown: object = None) -> None:
-            node.wrong = True
-            self.report.add(node.source, (*node.location, "@id"), code, message, remedy, value=shown)
-
-        if not isinstance(value, str) or not value:
-            fail("idNotString", f"'@id' is {kind(value) if value != '' else 'empty'}", "Write a DTMI")
-        elif limits.id is not None and len(value) > limits.id:
-            fail("idTooLong", f"'@id' has {len(value)} characters", f"At most {limits.id}", value)
-        elif not dtmi.is_dtmi(value, node.version):
-            fail("invalidId", f"'{value[:120]}' is not a DTMI", "Write it as dtmi:example:Thing;1", value)
-        elif contexts.is_reserved(value, node.context):
-            fail("reservedId", f"'{value[:120]}' is reserved for the language", "Use a path of your own", value)
-        elif node.cls.name == "Interface" and limits.interface_id is not None and len(value) > limits.interface_id:
-            fail("idTooLongForType", f"'@id' has {len(value)} characters", f"At most {limits.interface_id}", value)
-        else:
-            return value
-        return None
 
     def _read_members(self, data: dict[str, Any], node: Node, types: Types) -> None:
         brought = {key: member for item in node.claimed for member in item.members for key in (member.name, member.id)}
