@@ -69,6 +69,13 @@ def test_a_fragment_is_all_that_is_told_of_documents_that_do_not_name_the_extens
     assert judged(base(prop(description="a")), part) == "invalidId"
 
 
+@pytest.mark.parametrize("id", [["dtmi:t:p;1#x"], 7, None, "#", "dtmi:t:p;1#"])
+def test_identifiers_of_any_kind_are_judged_in_layers(id: Any) -> None:
+    nameless = {"@id": "dtmi:t:q;1#x", "@type": ["Property", "Layer"]}
+    documents = [base(nameless), layer({"@id": id, "@type": ["Property", "Layer"]}, nameless), layer(nameless, id="dtmi:t:A;1#y")]
+    assert "invalidId" in judged(*documents, allow_undefined_extensions=True)
+
+
 def test_many_layers_take_time_in_proportion() -> None:
     documents = [layer(prop(name=f"p{index}"), comment="a", id=f"dtmi:t:A;1#x{index}") for index in range(500)]
     assert judged(base(comment="a"), *documents, allow_undefined_extensions=True) == "invalidId"

@@ -170,12 +170,12 @@ class _Parts:
             if node is not known.first and len(counted) > member.max_count:
                 message = f"'{member.name}' has {len(counted)} elements in all parts"
                 self.fail(node, "objectCountAboveMax", message, f"At most {member.max_count} are allowed", member=member.name)
-        for item in items if member.named else ():
-            if isinstance(item, Node) and known.named.setdefault((member.name, item.values.get("name")), item.name) != item.name:
-                message = f"another part has another element with the name '{item.values['name']}'"
-                remedy = "Give both the same '@id', or rename one"
-                if item.layer or known.first.layer:
-                    self.fail(item, "nonUniquePropertyValue", message, remedy, primary=node.name, member=member.name, value="name")
+        for item in (item for item in items if member.named and isinstance(item, Node)):
+            name = item.values.get("name")
+            same = item.name if name is None else known.named.setdefault((member.name, name), item.name)
+            if same != item.name and (item.layer or known.first.layer):
+                message, remedy = f"another part has another element with the name '{name}'", "Give both the same '@id', or rename one"
+                self.fail(item, "nonUniquePropertyValue", message, remedy, primary=node.name, member=member.name, value="name")
 
 
 def _named(item: Node | Reference | StandardSchema) -> str | None:

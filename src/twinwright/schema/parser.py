@@ -112,7 +112,7 @@ class Parser:
             message = f"an element of the layer '{layer}' stands in one of the layer '{parent.layer}'"
             self.report.add(
                 source, location, "mismatchedLayers", message, "Put both into one layer", primary=parent.name,
-                secondary=data.get("@id"), member=member.name,
+                secondary=data["@id"] if isinstance(data.get("@id"), str) else None, member=member.name,
             )  # fmt: skip
             self._unjudged = True
             return None
