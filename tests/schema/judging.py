@@ -51,6 +51,7 @@ class Tally:
 
     counts: Counter[str] = field(default_factory=Counter)
     misses: list[Outcome] = field(default_factory=list)
+    partial: list[Outcome] = field(default_factory=list)  # right or not, but not every code that is named, or others
 
     def add(self, outcome: Outcome) -> None:
         self.counts["cases"] += 1
@@ -61,6 +62,8 @@ class Tally:
             self.counts["with codes"] += 1
             self.counts["right"] += outcome.right
             self.counts["strict"] += outcome.ours == outcome.named
+            if outcome.ours != outcome.named:
+                self.partial.append(outcome)
             self.counts["among"] += outcome.named <= outcome.ours
             self.counts["one of them"] += bool(outcome.named & outcome.ours)
         for key, good in _checks(outcome):

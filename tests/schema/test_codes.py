@@ -48,6 +48,13 @@ def problems(*documents: Any) -> dict[str, SchemaProblem]:
         ("an @type that is a number", model(3, prop(writable={"@value": True, "@type": 7})), "literalTypeNotSingular"),
         ("a unit that is an object, in DTDL 2", model(2, prop(unit={}) | {"@type": ["Property", "Length"]}), "badType objectCountBelowMin"),
         ("a unit that is no word", model(2, prop(unit="yard") | {"@type": ["Property", "Length"]}), "badDtmiOrTerm objectCountBelowMin"),
+        ("nothing that tells what an element is", model(3, {}), "badType missingDtmiSegPropertyValue"),
+        ("the same with a name written as a DTMI", model(3, {"dtmi:dtdl:property:name;3": "p"}), "badType"),
+        ("an identifier that is none, of who knows what", model(3, {"@id": "Pump", "name": "p"}), "badType invalidId"),
+        ("no identifier of a shared schema, of who knows what", model(3, schemas={}), "badType missingRequiredId"),
+        ("nothing but a context", {"@context": "dtmi:dtdl:context;3"}, "badType missingTopLevelId typeNotRootable"),
+        ("a local context alone", {"@context": {}, "@id": "dtmi:t:A;1", "@type": "Interface"},
+         "disallowedLocalContext missingDtdlContext"),
         ("a unit type beside a class", model(2, telemetry() | {"@type": ["Telemetry", "LengthUnit"]}), "badType multipleMaterialTypes"),
         ("an Override that is Telemetry, of nothing", model(3, telemetry(), {"@type": ["Telemetry", "ValueAnnotation", "Override"],
          "name": "u", "annotates": "p", "overrides": "unit", "schema": "string"}, extensions=_EXTENSIONS),
@@ -80,7 +87,7 @@ def test_a_local_context_is_refused_and_its_words_are_judged(definitions: Any, c
     assert set(found) == {"disallowedLocalContext", *([code] if code else [])}
     assert found["disallowedLocalContext"].path == "$.@context[1]"
     if code is not None:
-        assert found[code].property == next(iter(definitions))
+        assert found[code].path == f"$.@context[1].{next(iter(definitions))}" or not next(iter(definitions)).isidentifier()
     assert "localContextNotLast" in problems(model(3, extensions=(definitions, "dtmi:dtdl:extension:annotation;2")))
 
 

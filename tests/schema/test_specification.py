@@ -38,8 +38,42 @@ MISSES = {
     "TelemetryQualifiedWithoutAioContext": "the member that belongs to the undefined type is told as well",
     "TelemetryScaledStaticallyWithoutAioContext": "the member that belongs to the undefined type is told as well",
     "LayerWithInconsistentIdentifierPropertyBefore": "a target that is not a DTMI of DTDL 2 is told as well",
+    "LayerAddsTelemetryAnnotation": "a co-type of a later version is told as well",
     "LayerRepeatsSemanticTypeAddsProperty": "a unit that only a layer would add is told to be missing",
     "MergeAndNonMergeSameTelemetry": "an extension that is not defined is told as well",
+}
+
+# ... and those in which not every code that is named is one of ours, because only one of them can be true of the document, or both say
+# the same. No parser gives all of these: that of the specification's authors stops at its first problem in most.
+ALTERNATIVES = {
+    "CommandResponseWithSemanticTypeFeature": "either the co-type is not for the class, or not for the version",
+    "ContextInGraphJsonObject": "without a context of its own, nothing says that the object is DTDL",
+    "InterfaceCommandAnnotates": "that the co-type can't be here covers what it brings",
+    "InterfaceContentsV3EmbeddedV2": "either the version is not known, or too late for where it stands",
+    "InterfaceExtendsV3": "either the version is not known, or too late for where it stands",
+    "InterfacePropertyAnnotates": "that the co-type can't be here covers what it brings",
+    "InterfacePropertyRequired": "either the co-type is not for the class, or not for the version",
+    "InterfacePropertyWithAdjunctTypeHistorized": "either the co-type is not for the class, or not for the version",
+    "InterfacePropertyWithoutAnnotationCotype": "that the member means nothing here says that no type allows it",
+    "InterfaceSchemasV3EmbeddedV2": "either the version is not known, or too late for where it stands",
+    "InterfaceTelemetryAnnotates": "that the co-type can't be here covers what it brings",
+    "InterfaceTelemetryIncompleteContextWithUndefinedCotype": "an extension that is not known may define the type",
+    "InterfaceTelemetryWithAdjunctTypeHistorized": "either the co-type is not for the class, or not for the version",
+    "InterfaceTelemetryWithIdNoName": "two codes for one name that is missing",
+    "InvalidReferenceType": "a code that no other case names, for a value of the wrong class",
+    "LayerAddsTelemetryPartialResolve": "layers are not asked of a resolver",
+    "LayerAddsTelemetryToV2Interface": "both parts are of DTDL 2",
+    "LocalDefinitionPrefixBadDtmi": "what a refused context would define is not read",
+    "MapBadKeySchema": "a code that no other case names, for a value of the wrong class",
+    "MapValueWithSemanticTypeFeature": "either the co-type is not for the class, or not for the version",
+    "ObjectFieldWithSemanticTypeFeature": "either the co-type is not for the class, or not for the version",
+    "ObjectQualified": "that the co-type can't be here covers what it brings",
+    "RelationshipMaxMultiplicityNegative": "a version has either a least value or a range",
+    "RelationshipPropertyWithAdjunctTypeHistorized": "either the co-type is not for the class, or not for the version",
+    "TelemetryCongruence": "that the co-type can't be here covers what it brings",
+    "TelemetryDisplayNameArrayElementCodeInteger": "two codes for one language that is a number",
+    "TelemetryDisplayNameInteger": "two codes for one text that is a number",
+    "TelemetryWithSemanticTypeAccelerationVectorWithoutContext": "DTDL 2 tolerates types that nobody defines",
 }
 
 
@@ -100,7 +134,9 @@ def test_suites_that_name_codes_find_them(specification_cases: list[Any]) -> Non
         print(path.name, dict(tally.counts))
         assert tally.counts["told apart"] == tally.counts["cases"]
         assert tally.counts["right"] >= 0.95 * tally.counts["with codes"]
+        assert tally.counts["strict"] >= 0.9 * tally.counts["with codes"]
         assert not [miss.name for miss in tally.misses if not miss.name.startswith(tuple(MISSES))]
+        assert not [case.name for case in tally.partial if not case.name.startswith((*MISSES, *ALTERNATIVES))]
 
 
 def test_real_estate_core_loads_at_once(real_estate_core: list[Any]) -> None:

@@ -125,6 +125,8 @@ class _Reader:
             return
         elif item in contexts.terms(context):
             self.unknown("typeIrrelevantDtmiOrTerm", f"'{item}' is a word of the language, not a type", "Remove it", item)
+            if item in semantic_types.unit_types(max(semantic_types.EDITIONS)):
+                self._bad_type(f"{item} is a schema", "Remove it, or name it as the schema", item)
         elif context.version >= 3:
             self._undefined_term(item)
 

@@ -66,7 +66,9 @@ _BY_CLAUSE: dict[str, str] = {
     _DEPTH: "excessiveDepthWide excessiveDepthNarrow excessiveCount excludedType recursiveStructureWide recursiveStructureNarrow",
     _UNIQUE: "nonUniquePropertyValue nonUniqueImportedPropertyValue",
     _UNIT: "notRequiredType wrongParent",
-    _LAYER: "disallowedIdFragment mismatchedLayers incompatibleType layerMissingMaterialType",
+    _LAYER: "disallowedIdFragment mismatchedLayers incompatibleType layerMissingMaterialType inconsistentContext inconsistentParent "
+    "inconsistentStringValues inconsistentIntegerValues inconsistentBooleanValues inconsistentIdentifierValues "
+    "inconsistentLangStringValues inconsistentObjectValues",
 }
 CLAUSES: dict[str, str] = {code: text for text, codes in _BY_CLAUSE.items() for code in codes.split()}
 

@@ -55,7 +55,8 @@ class Constraints:
                     overriding = next(item for item in node.claimed if item.overrides)
                     self.report.add(
                         node.source, (*node.location, "overrides"), "multipleReference", message, "Keep one of them",
-                        primary=interface.id, secondary=overriding.members[0].id, member="contents", value=key[1],
+                        primary=interface.id, secondary=overriding.members[0].id, member="contents",
+                        value=f"'{key[0]}' and '{_name(annotated, key[1])}'",
                     )  # fmt: skip
                 seen[key] = node
                 if annotated is not None and isinstance(key[1], str):
@@ -153,6 +154,12 @@ class Constraints:
             if not (isinstance(schema, StandardSchema) and schema.name == brought.unit_type):
                 message = f"the schema is not {brought.unit_type}"
                 self._fail(node, ("schema",), "siblingPropertyMismatch", message, f"Write {brought.unit_type}", "schema", _shown(schema))
+
+
+def _name(node: Node | None, member: object) -> object:
+    """The name of a member that a co-type of the element brings, where it is given by its identifier."""
+    brought = (item for cotype in node.cotypes.values() for item in cotype.members) if node is not None else iter(())
+    return next((item.name for item in brought if item.id == member), member)
 
 
 def _names(cotypes: Mapping[str, CoType]) -> set[str]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from twinwright.documents import Location
 from twinwright.schema import dtmi, extensions, local_context, metamodel, semantic_types
-from twinwright.schema.extensions import IOT_CENTRAL, IOT_OPERATIONS, QUANTITATIVE, CoType
+from twinwright.schema.extensions import IOT_CENTRAL, IOT_OPERATIONS, LAYERING, QUANTITATIVE, CoType
 from twinwright.schema.metamodel import StandardSchema
 from twinwright.schema.report import Report, Source
 from twinwright.schema.sources import kind
@@ -27,13 +27,14 @@ _DECLARE = "Begin it with dtmi:dtdl:context;3"
 class Context:
     """What is in force: `version` 0 is none yet; `incomplete`: an extension whose definition nobody here has.
 
-    `extensions` are pairs of name and version; `limits` is as in `metamodel.LIMITS`.
+    `extensions` are pairs of name and version; `limits` is as in `metamodel.LIMITS`; `layering`: the document names that extension.
     """
 
     version: int = 0
     extensions: frozenset[tuple[str, str]] = frozenset()
     incomplete: bool = False
     limits: str = ""
+    layering: bool = False
 
     @property
     def table(self) -> Mapping[str, metamodel.ElementClass]:
@@ -154,7 +155,8 @@ class _Reader:
 
     def fail(self, code: str, message: str, remedy: str, value: object = None, term: str | None = None) -> None:
         inside: list[str | int] = [*([self.at] if self.many else []), *([] if term is None else [term])]
-        self.report.add(self.source, (*self.place, *inside), code, message, remedy, value=value, member=term)
+        member = term if code.startswith("localTerm") else None  # what is wrong with a definition is not about its term
+        self.report.add(self.source, (*self.place, *inside), code, message, remedy, value=value, member=member)
 
     def _each(self, specifiers: list[Any]) -> Iterator[Any]:
         for self.at, specifier in enumerate(specifiers):
@@ -184,6 +186,9 @@ class _Reader:
             return None
         self.many = isinstance(value, list)
         if not self._check_text(specifiers):
+            if not outer.version and not isinstance(specifiers[0], str):
+                self.at = 0
+                self.fail("missingDtdlContext", "the context does not begin with a version of DTDL", _DECLARE)
             return None
         self.at = 0
         first = dtmi.deversioned(specifiers[0]) if specifiers else LANGUAGE
@@ -218,7 +223,7 @@ class _Reader:
             remedy = f"Known versions: {', '.join(known)}" if known else "Correct its name, or allow undefined extensions"
             code = "unresolvableContextVersion" if known else "unresolvableContextSpecifier"
             self.fail(code, f"the extension '{specifier[:120]}' is not defined here", remedy, specifier)
-        return replace(context, incomplete=True)
+        return replace(context, incomplete=True, layering=context.layering or name == LAYERING)
 
     def _malformed(self, specifier: str) -> None:
         shown = specifier[:120]

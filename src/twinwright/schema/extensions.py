@@ -22,6 +22,7 @@ ANNOTATION = "dtmi:dtdl:extension:annotation"
 OVERRIDING = "dtmi:dtdl:extension:overriding"
 IOT_CENTRAL = "dtmi:iotcentral:context"
 IOT_OPERATIONS = "dtmi:iotoperations:context"
+LAYERING = "dtmi:dtdl:extension:layering"  # no version of it is known here, but what it means: see `layers`
 NUMERIC = ("NumericSchema",)
 
 _PLACEHOLDER = r"\{(?:[A-Za-z]+:)?[A-Za-z]+\}"

@@ -33,6 +33,7 @@ class Node:
     name: str | None = None  # the identifier that it goes by: its own, or one made of its parent's and the member
     parent: Node | None = None
     partition: Node | None = None
+    layer: str = ""  # the layer that it is written in; empty: none
     cotypes: dict[str, CoType] = field(default_factory=dict)  # by their DTMIs
     refused: list[CoType] = field(default_factory=list)  # co-types that it has and must not have
     undefined_types: list[str] = field(default_factory=list)
@@ -52,6 +53,14 @@ class Node:
     def limits(self) -> Limits:
         """The limits that it is under."""
         return LIMITS[self.context.version, self.context.limits]
+
+    @property
+    def member(self) -> Member | None:
+        """The member of its parent that it stands in."""
+        if self.parent is None:
+            return None
+        step = str(self.location[len(self.parent.location)])
+        return self.parent.cls.members.get(term_of(step, "dtmi:dtdl:property:", self.parent.version))
 
     @property
     def semantic_type(self) -> str | None:

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any, TypeAlias
 
 from twinwright.errors import NotFoundError, Problem, SchemaError, UsageError
+from twinwright.schema import layers
 from twinwright.schema.build import Builder
 from twinwright.schema.context import Options
 from twinwright.schema.described import Element, describe
@@ -125,6 +126,7 @@ def load(
     _take(documents, parser, model, report)
     _resolve(resolver, parser, model, report)
     model.check()
+    layers.check(parser.nodes, report)
     if report.problems:
         raise SchemaError(report.problems)
     builder = Builder(model)
@@ -159,7 +161,8 @@ def _take(documents: Any, parser: Parser, model: Model, report: Report) -> None:
         for location, data in top_level(source, report):
             parser.top_level(data, source, location)
     for node in parser.nodes[done:]:
-        model.add(node)
+        if not node.layer:
+            model.add(node)
 
 
 def _resolve(resolver: Resolver | None, parser: Parser, model: Model, report: Report) -> None:

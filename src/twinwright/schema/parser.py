@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from twinwright.documents import Location
-from twinwright.schema import choices, dtmi, literals
+from twinwright.schema import choices, dtmi, identity, layers, literals
 from twinwright.schema import context as contexts
 from twinwright.schema.brought import read_brought, unit_names
 from twinwright.schema.classify import Classifier, Types
@@ -31,6 +31,7 @@ class Parser:
         self.options, self.report = options, report
         self.nodes: list[Node] = []
         self._types = Classifier(report)
+        self._names: set[str | None] = set()
         self._unjudged = False  # the element that was read last can't be judged, so that nothing follows from its absence
 
     def top_level(self, data: dict[str, Any], source: Source, location: Location) -> None:
@@ -71,32 +72,69 @@ class Parser:
                     member=member.name, value=str(context.version),
                 )  # fmt: skip
         assert context is not None
-        if self._is_layer(data, source, location):
-            self._unjudged = True
+        placed = self._in_layer(data, member, context, source, location, parent)
+        if placed is None:
             return None
-        name = data["@id"] if isinstance(data.get("@id"), str) else generated(parent.name if parent else None, member, data)
+        data, name, layer = placed
         types = self._types.classify(data, member, context, source, location, parent, name)
         if types.material is None:
+            identity.read_id(data, None, member, context, source, location, parent, self.report)
+            identity.check_unread_name(data, member, context, source, location, parent, self.report)
             return None
         node = Node(context.table[types.material], context, source, location, None, name, parent)
         node.partition = node if parent is None or node.cls.name == "Interface" else parent.partition
         node.cotypes, node.undefined_types, node.wrong, node.unknown = types.cotypes, types.undefined, types.wrong, types.unknown
-        node.refused = types.refused
-        node.id = self._id(data, node, member)
+        node.refused, node.layer = types.refused, layer
+        node.id = identity.read_id(data, node.cls, member, context, source, location, parent, self.report)
+        node.wrong = node.wrong or (node.id is None and "@id" in data)
+        self._names.add(name)
         if node.cls.name == "Interface" and node.limits.interface_bytes is not None:
             self._check_size(data, node, node.limits.interface_bytes)
         self._read_members(data, node, types)
         return node
 
-    def _is_layer(self, data: dict[str, Any], source: Source, location: Location) -> bool:
-        """Whether this is part of an element in a layer, which no version of the language has: what is inside can't be judged."""
-        value = data.get("@id")
-        path, mark, _ = value.partition("#") if isinstance(value, str) else ("", "", "")
-        if not mark or not dtmi.is_dtmi(path, 3):
-            return False
-        message = f"'{str(value)[:120]}' has a fragment, which an identifier has not"
-        self.report.add(source, (*location, "@id"), "invalidId", message, f"Write {path[:120]}", value=value)
-        return True
+    def _in_layer(
+        self, data: dict[str, Any], member: Member, context: Context, source: Source, location: Location, parent: Node | None
+    ) -> tuple[dict[str, Any], str | None, str] | None:
+        """An element without what says that it is in a layer, what it is called, and the layer; None (told) where it can't be judged."""
+        name = data["@id"] if isinstance(data.get("@id"), str) else generated(parent.name if parent else None, member, data)
+        fragment = layers.split(data)
+        if not context.layering:
+            return data if fragment is None else layers.without_layer(data), name, ""
+        layer = parent.layer if parent is not None else ""
+        if fragment is not None:
+            name, layer = fragment
+            if not self._is_part(data, name, layer, source, location, parent):
+                return None
+        elif isinstance(data.get("@id"), str):
+            layer = ""
+        if parent is not None and (layer != parent.layer or "#" in (parent.name or "")):
+            message = f"an element of the layer '{layer}' stands in one of the layer '{parent.layer}'"
+            self.report.add(
+                source, location, "mismatchedLayers", message, "Put both into one layer", primary=parent.name,
+                secondary=data["@id"] if isinstance(data.get("@id"), str) else None, member=member.name,
+            )  # fmt: skip
+            self._unjudged = True
+            return None
+        if layer and layers.is_bare(data) and name in self._names:
+            message, remedy = f"the layer of {name} does not say of which class it is", "Add the class of the other parts"
+            self.report.add(source, location, "layerMissingMaterialType", message, remedy, primary=name)
+            return None
+        return layers.without_layer(data) | ({} if fragment is None else {"@id": name}), name, layer
+
+    def _is_part(
+        self, data: dict[str, Any], path: str, layer: str, source: Source, location: Location, parent: Node | None
+    ) -> bool:  # fmt: skip
+        """Whether an element in a layer, which no version of the language has, can be judged as a part of the element all the same."""
+        if parent is None or not parent.layer:
+            message = f"'{data['@id'][:120]}' has a fragment, which an identifier has not"
+            self.report.add(source, (*location, "@id"), "invalidId", message, f"Write {path[:120]}", value=data["@id"])
+        if not layer or layers.is_declared(data):
+            return True
+        message, remedy = f"{path[:120]} is in a layer and not of the type Layer", "Add the type Layer, or remove the fragment"
+        self.report.add(source, (*location, "@id"), "disallowedIdFragment", message, remedy, primary=path)
+        self._unjudged = True
+        return False
 
     def _check_size(self, data: dict[str, Any], node: Node, most: int) -> None:
         """The text of an Interface, without what stands inside it in Interfaces of their own."""
@@ -119,35 +157,6 @@ class Parser:
             node.source, (*node.location, *inside), code, message, remedy, primary=node.name, secondary=secondary,
             member=member or None, value=value,
         )  # fmt: skip
-
-    def _id(self, data: dict[str, Any], node: Node, member: Member) -> str | None:
-        if "@id" not in data:
-            if node.cls.id_required or (node.parent is not None and node.parent.cls.name == "Interface" and member.name == "schemas"):
-                code = "missingRequiredId" if node.parent is not None else "missingTopLevelId"
-                self.report.add(
-                    node.source, node.location, code, f"the {node.cls.name} has no '@id'", "Add a DTMI",
-                    primary=node.parent.name if node.parent is not None else None, member=member.name or None,
-                )  # fmt: skip
-            return None
-        value, limits = data["@id"], node.limits
-
-        def fail(code: str, message: str, remedy: str, shown: object = None) -> None:
-            node.wrong = True
-            self.report.add(node.source, (*node.location, "@id"), code, message, remedy, value=shown)
-
-        if not isinstance(value, str) or not value:
-            fail("idNotString", f"'@id' is {kind(value) if value != '' else 'empty'}", "Write a DTMI")
-        elif limits.id is not None and len(value) > limits.id:
-            fail("idTooLong", f"'@id' has {len(value)} characters", f"At most {limits.id}", value)
-        elif not dtmi.is_dtmi(value, node.version):
-            fail("invalidId", f"'{value[:120]}' is not a DTMI", "Write it as dtmi:example:Thing;1", value)
-        elif contexts.is_reserved(value, node.context):
-            fail("reservedId", f"'{value[:120]}' is reserved for the language", "Use a path of your own", value)
-        elif node.cls.name == "Interface" and limits.interface_id is not None and len(value) > limits.interface_id:
-            fail("idTooLongForType", f"'@id' has {len(value)} characters", f"At most {limits.interface_id}", value)
-        else:
-            return value
-        return None
 
     def _read_members(self, data: dict[str, Any], node: Node, types: Types) -> None:
         brought = {key: member for item in node.claimed for member in item.members for key in (member.name, member.id)}
@@ -184,13 +193,12 @@ class Parser:
     @staticmethod
     def _is_named(node: Node) -> bool:
         """Whether the identifier of an element without one would be made of its name."""
-        inside = node.parent.cls.members.get(_step(node)) if node.parent is not None else None
-        return inside is not None and inside.named
+        return node.member is not None and node.member.named
 
     def _required(self, node: Node, found: Mapping[str, str]) -> None:
         for member in node.cls.members.values():
-            if member.required and member.name not in found:
-                self._missing(node, member)
+            if member.required and member.name not in found and (not node.layer or member.name == "name"):
+                self._missing(node, member)  # what a layer lacks another part of the element may have
         for item in node.cotypes.values():
             for extra in item.members:
                 if extra.required and extra.id not in found:
@@ -199,7 +207,8 @@ class Parser:
                     if extra.kind == "unit":
                         names = unit_names(node.context, extra)
                         remedy = f"Add one of: {', '.join(names)}"
-                    self._fail(node, (), code, f"a {item.name} has no '{extra.name}'", remedy, member=extra.name)
+                    code, member_name = ("missingObjectProperty", extra.id) if node.layer and extra.kind == "unit" else (code, extra.name)
+                    self._fail(node, (), code, f"a {item.name} has no '{extra.name}'", remedy, member=member_name)
 
     def _missing(self, node: Node, member: Member) -> None:
         message, remedy = f"the {node.cls.name} has no '{member.name}'", f"Add '{member.name}'"
@@ -249,8 +258,7 @@ class Parser:
         if not informal and (not node.cotypes or refused is not None):
             allows = "noTypeThatAllows" if types.written else "inferredTypeDoesNotAllow"
             self._fail(node, (name,), allows, message, remedy, name)
-        known = code == "propertyIrrelevantDtmiOrTerm" and (not colon or dtmi.is_reserved(name))
-        if refused is None and (informal or known or not tolerated or not context.incomplete):
+        if refused is None and not (node.layer and context.incomplete):  # another part may have the type that brings it
             what = "means something else here" if code == "propertyIrrelevantDtmiOrTerm" else "means nothing here"
             self._fail(node, (name,), code, f"'{name[:60]}' {what}", remedy, name)
 
