@@ -214,6 +214,7 @@ class Copies:
         if isinstance(value, list):
             return [self.plain(which, item) for item in value]
         if isinstance(value, str):
+            value = value.replace(self.names["stopped"]["folder"], "<folder>")  # where files were that both have taken in
             for name, id in self.names[which].items():
                 value = value.replace(id, f"<{name}>") if len(id) > 8 else value
             return re.sub(r"\b[0-9a-f]{32}\b", "<id>", value)
