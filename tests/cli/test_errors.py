@@ -65,7 +65,7 @@ MISTAKES = {
     "dtdl: bad id": Mistake(S, "dtmi:test:Pump;1", "dtmi:test:9Pump;1", "dtmi:test:9Pump;1"),
     "dtdl: unknown schema": Mistake(S, '"name": "mode", "schema": "string"', '"name": "mode", "schema": "strings"', "strings"),
     "dtdl: missing name": Mistake(S, '"name": "mode", ', "", "name", '"schema": "string"},'),
-    "dtdl: duplicate name": Mistake(S, '"name": "mode"', '"name": "drive"', "drive", '"contents"'),
+    "dtdl: duplicate name": Mistake(S, '"Property", "name": "mode"', '"Property", "name": "drive"', "drive"),
     "dtdl: wrong unit": Mistake(S, '"unit": "volt"', '"unit": "kilopascal"', "kilopascal", '["Property", "Voltage"]'),
     "dtdl: unresolved": Mistake(
         S, '"@type": "Interface",', '"@type": "Interface",\n  "extends": "dtmi:test:Gone;1",', "dtmi:test:Gone;1", "extends"
