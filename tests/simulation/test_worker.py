@@ -68,6 +68,12 @@ def test_an_answer_that_is_not_plain_is_refused(answer):
     assert code == 1 and told["failure"] == "refused" and "not plain data" in told["message"]
 
 
+def chained(error, cause):
+    """As `raise error from cause` makes it."""
+    error.__cause__ = cause
+    return error
+
+
 @pytest.mark.parametrize(
     ("error", "kind", "message"),
     [
@@ -76,6 +82,7 @@ def test_an_answer_that_is_not_plain_is_refused(answer):
         (SystemExit(3), "exited", "exit(3)"),
         (OSError(errno.EFBIG, "File too large"), "output", "output limit"),
         (UsageError("bad"), "refused", "bad"),
+        (chained(UsageError("not an encoded answer"), MemoryError()), "memory", "memory limit"),
         (ZeroDivisionError("division by zero"), "raised", "ZeroDivisionError: division by zero"),
         (KeyboardInterrupt(), "raised", "KeyboardInterrupt"),
     ],

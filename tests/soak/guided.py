@@ -64,7 +64,7 @@ def main(name: str, runs: str, folder: str) -> None:
 
     def settled(payloads):
         prepared = batches.prepare(contract, decoder, payloads, registry, NOW)
-        letters, owners = prepared.dead_letters(str)
+        letters, owners = prepared.dead_letters(lambda payload, _: str(payload))
         assert prepared.received == len(prepared.readings) + len(letters)
         rows = prepared.payload_of(prepared.readings.row).tolist()
         return [(rows.count(at), owners.count(at)) for at in range(len(payloads))]

@@ -44,7 +44,7 @@ def rows(prepared):
 
 
 def reasons(prepared):
-    return sorted(letter.reason for letter in prepared.dead_letters(str)[0])
+    return sorted(letter.reason for letter in prepared.dead_letters(lambda payload, _: str(payload))[0])
 
 
 DOCUMENT = {
@@ -68,7 +68,7 @@ def test_each_element_is_a_reading_of_its_own_twin_and_a_refused_one_is_refused_
 
 
 def test_what_is_refused_is_kept_with_what_encloses_it_and_can_be_read_again():
-    letters, owners = read(FLEET, DOCUMENT).dead_letters(str)
+    letters, owners = read(FLEET, DOCUMENT).dead_letters(lambda payload, _: str(payload))
     kept = [json.loads(letter.payload) for letter in letters]
     assert {"id": "pump-1", "flow": 5, "samples": [{"t": AT, "v": {"p": "x"}}]} in [one["devices"][0] for one in kept]
     assert {"id": "pump-1", "flow": 5, "samples": [7]} in [one["devices"][0] for one in kept]
@@ -85,7 +85,7 @@ def test_members_of_an_object_are_elements_with_a_key():
     prepared = read(made, {"ts": AT, "pumps": {"pump-1": 4, "pump-2": 5.5, "pump-9": 1, "none": None}})
     assert [(twin, values) for twin, _, values in rows(prepared)] == [(1, (4.0,)), (2, (5.5,))]
     assert reasons(prepared) == ["malformed", "unknown_twin"]
-    assert json.loads(prepared.dead_letters(str)[0][1].payload) == {"ts": AT, "pumps": {"pump-9": 1}}
+    assert json.loads(prepared.dead_letters(lambda payload, _: str(payload))[0][1].payload) == {"ts": AT, "pumps": {"pump-9": 1}}
 
 
 def test_elements_may_be_arrays_and_know_their_place():
@@ -128,7 +128,7 @@ def test_text_around_elements_is_not_repeated_without_bound():
 
 def test_elements_beyond_a_thousand_share_a_letter_with_the_whole_document():
     document = {"devices": [{"id": "pump-1", "samples": [1] * 1_500}]}
-    letters = read(FLEET, document).dead_letters(str)[0]
+    letters = read(FLEET, document).dead_letters(lambda payload, _: str(payload))[0]
     assert len(letters) == 1_001 and "500 more elements" in letters[-1].detail
     assert json.loads(letters[-1].payload) == document
 
@@ -136,7 +136,7 @@ def test_elements_beyond_a_thousand_share_a_letter_with_the_whole_document():
 def test_what_is_large_and_not_read_is_not_kept_with_every_refused_element():
     around = {"ts": AT, "log": "x" * 100_000, "mode": "auto", "r": [1, 2, 3]}
     made = contract(each="r", twin="{id}", time={"field": "^ts"}, observations=[{"path": "mode", "field": "^mode"}])
-    for at, letter in enumerate(read(made, around).dead_letters(str)[0]):
+    for at, letter in enumerate(read(made, around).dead_letters(lambda payload, _: str(payload))[0]):
         assert json.loads(letter.payload) == {"ts": AT, "mode": "auto", "r": [at + 1]}
 
 
@@ -238,7 +238,7 @@ def test_every_element_is_counted_once_and_read_as_a_plain_reader_reads_it(given
     prepared = read(FLEET, *bodies)
     assert rows(prepared) == [one for accepted, _ in expected for one in accepted]
     assert prepared.received == sum(received for _, received in expected)
-    letters, owners = prepared.dead_letters(str)
+    letters, owners = prepared.dead_letters(lambda payload, _: str(payload))
     assert prepared.received == len(prepared.readings) + len(letters)
     assert all(0 <= owner < len(bodies) for owner in owners)
     again = read(FLEET, *(letter.payload for letter in letters))

@@ -220,7 +220,7 @@ def failure_of(error: BaseException) -> tuple[FailureKind, str]:
     """In which way an exception that left a model made it fail, and why."""
     if isinstance(error, ModelError):
         return error.kind, str(error)
-    if isinstance(error, MemoryError):
+    if isinstance(error, MemoryError) or isinstance(error.__cause__, MemoryError):  # of what a run is given too
         return "memory", "an allocation failed at the memory limit"
     if isinstance(error, SystemExit):
         return "exited", f"the model called exit({error.code!r})"

@@ -29,7 +29,7 @@ def decode(body: bytes | memoryview) -> Any:
     try:
         return msgspec.msgpack.decode(body, ext_hook=_decode_array)
     except (msgspec.DecodeError, ValueError, TypeError, RecursionError, MemoryError) as error:
-        raise UsageError(f"not an encoded answer: {error}", remedy="Nothing but this platform may write it") from None
+        raise UsageError(f"not an encoded answer: {error}", remedy="Nothing but this platform may write it") from error
 
 
 def _encode_array(value: Any) -> Any:

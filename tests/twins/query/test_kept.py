@@ -64,7 +64,7 @@ def _write(platform: LocalPlatform, clock: ManualClock, drawn: random.Random) ->
                 platform.update(f"SELECT T FROM DIGITALTWINS T WHERE T.$dtId = '{twin}'", delete=True, with_relationships=True)
             case 9:  # consumers of the log remember how far they are
                 with platform.session.store.transaction(SYSTEM, drawn.choice(["sink", "webhook", "shadow", "simulated"])) as transaction:
-                    transaction.move_position("sinks/*", f"s{platform.session.store.last_commit(SYSTEM)}", 0, 1)
+                    transaction.move_positions("sinks/*", [(f"s{platform.session.store.last_commit(SYSTEM)}", 0, 1)])
             case 8:
                 platform.patch_twin(twin, [{"op": "add", "path": "/p", "value": float(drawn.randrange(9))}])
     except TwinwrightError:
@@ -191,7 +191,7 @@ def test_what_is_in_memory_stays_while_consumers_of_the_log_go_on(plant: Any, mo
     monkeypatch.setattr(platform.session.state.api, "forget", lambda: pytest.fail("the values of clients are read anew"))
     for kind in ("sink", "webhook", "shadow", "simulated", "shadow-switch", "expire-history"):
         with platform.session.store.transaction(SYSTEM, kind) as transaction:
-            transaction.move_position("sinks/*", kind, 0, 1)
+            transaction.move_positions("sinks/*", [(kind, 0, 1)])
         assert platform.state("a")["count"] == 1
         platform.query(QUERY)
 
