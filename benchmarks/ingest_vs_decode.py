@@ -37,7 +37,7 @@ from twinwright.twins.registry import TwinRegistry
 from twinwright.twins.state import StateCache
 
 BATCH = 50_000
-ROUND, QUICK_ROUND = 48, 32  # batches
+ROUND, QUICK_ROUND = 48, 24  # batches
 IN_FLIGHT = 12
 TWINS = 1_000
 FIELDS = ("pressure", "flow", "speed", "current", "voltage", "temperature")
