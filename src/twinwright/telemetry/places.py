@@ -14,12 +14,14 @@ class Places:
     """Of the payloads of some deliveries, numbered through all of them."""
 
     def __init__(self, deliveries: Sequence[Delivery]) -> None:
-        self._payloads = [payload for delivery in deliveries for payload in delivery.payloads]
+        self._deliveries = deliveries  # what nothing is refused of is never looked at
+        self._begins: list[int] = []  # the first payload of each
         self._firsts: list[int] = []
         self._positions: list[Position | None] = []
         self._texts: dict[int, _Text] = {}
         end = 0
         for delivery in deliveries:
+            self._begins.append(end)
             first, end = end, end + len(delivery.payloads)
             for position in delivery.positions or (None,):
                 self._firsts.append(first)
@@ -37,7 +39,8 @@ class Places:
         if not position.line:
             return f"{position.file} from row {position.start} on"
         if payload not in self._texts:
-            self._texts[payload] = _Text(self._payloads[payload].body, position.line)
+            one = bisect_right(self._begins, payload) - 1
+            self._texts[payload] = _Text(self._deliveries[one].payloads[payload - self._begins[one]].body, position.line)
         line = self._texts[payload].line_of(raw)
         return f"{position.file} from line {position.line} on" if line is None else f"{position.file} line {line}"
 
