@@ -52,7 +52,7 @@ def lifetimes(theirs: Iterable[Lifetime], own: Iterable[Lifetime]) -> list[Lifet
     found = {life.number: life for life in theirs}
     for life in own:
         held = found.get(life.number)
-        found[life.number] = life if held is None or _order(held) < _order(life) else held
+        found[life.number] = life if held is None or order(held) < order(life) else held
     return [found[number] for number in sorted(found)]
 
 
@@ -61,14 +61,14 @@ def edges(theirs: Iterable[Relationship], own: Iterable[Relationship]) -> list[R
     found: dict[tuple[str, str], Relationship] = {}
     for edge in (*theirs, *own):
         held = found.get((edge.source, edge.id))
-        if held is None or _order(held) < _order(edge):
+        if held is None or order(held) < order(edge):
             found[edge.source, edge.id] = edge
     return [found[key] for key in sorted(found)]
 
 
 def life_versions(theirs: Iterable[Lifetime], own: Iterable[Lifetime], after: int) -> list[Lifetime]:
     """The versions of commits after one, and of each of these lifetimes the newest before; by (number, commit, changed_at)."""
-    every = {(life.number, *_order(life)): life for life in (*theirs, *own)}.values()
+    every = {(life.number, *order(life)): life for life in (*theirs, *own)}.values()
     fresh = [life for life in every if life.commit > after]
     before = lifetimes((), [life for life in every if life.commit <= after])
     known = {life.number for life in fresh}
@@ -78,7 +78,7 @@ def life_versions(theirs: Iterable[Lifetime], own: Iterable[Lifetime], after: in
 
 def edge_versions(theirs: Iterable[Relationship], own: Iterable[Relationship], after: int) -> list[Relationship]:
     """The same of edges; by (source, id, commit, changed_at)."""
-    every = {(edge.source, edge.id, *_order(edge)): edge for edge in (*theirs, *own)}.values()
+    every = {(edge.source, edge.id, *order(edge)): edge for edge in (*theirs, *own)}.values()
     fresh = [edge for edge in every if edge.commit > after]
     before = edges((), [edge for edge in every if edge.commit <= after])
     known = {(edge.source, edge.id) for edge in fresh}
@@ -91,7 +91,8 @@ def _time(version: Lifetime | Relationship) -> tuple[bool, int]:
     return version.changed_at is not None, version.changed_at or 0
 
 
-def _order(version: Lifetime | Relationship) -> tuple[bool, int, int]:
+def order(version: Lifetime | Relationship) -> tuple[bool, int, int]:
+    """By which the newest version of a lifetime or relationship is the greatest."""
     return *_time(version), version.commit
 
 

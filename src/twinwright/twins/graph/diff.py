@@ -17,10 +17,11 @@ from twinwright.governance.principals import Principal
 from twinwright.schema import Ontology
 from twinwright.storage.layout import Lifetime, Relationship, Selection
 from twinwright.storage.protocol import Store
+from twinwright.storage.united import order
 from twinwright.twins.documents import value_of
 from twinwright.twins.evolution import Evolution
 from twinwright.twins.graph.json_patch import same
-from twinwright.twins.query.source import GraphSource
+from twinwright.twins.query.source import GraphSource, is_there
 from twinwright.twins.registry import TwinRegistry
 from twinwright.twins.state import StateCache
 
@@ -147,7 +148,7 @@ class GraphDiff:
 
     def _lives(self, at: Instant) -> dict[int, Lifetime]:
         lives = self._store.lifetimes(self._principal, as_of=at.as_of, known_at=at.commit)
-        return {life.number: life for life in lives if _there(life, at.as_of)}
+        return {life.number: life for life in lives if is_there(life, at.as_of)}
 
     def _changed_lives(self, first: int, second: int, touched: Collection[int]) -> tuple[dict[int, Lifetime], ...]:
         """Those that commits between two are about, and others that were touched, as they were at each and where they had not ended."""
@@ -199,13 +200,7 @@ class GraphDiff:
 def _newest(versions: Iterable[_Version], commit: int) -> _Version | None:
     """As it was known at a commit; None: not yet."""
     known = (one for one in versions if one.commit <= commit)
-    return max(known, key=lambda one: (one.changed_at is not None, one.changed_at or 0, one.commit), default=None)
-
-
-def _there(life: Lifetime, as_of: int | None) -> bool:
-    if as_of is None:
-        return life.until is None
-    return (life.since is None or life.since <= as_of) and (life.until is None or as_of < life.until)
+    return max(known, key=order, default=None)
 
 
 def _window(one: int | None, other: int | None) -> tuple[int, int | None]:

@@ -40,7 +40,7 @@ class GraphSource:
         relationships there are."""
         catalogue = projection.catalogue
         every = self._store.lifetimes(principal, as_of=as_of, known_at=known_at)
-        lives = [life for life in every if _there(life, as_of) and life.interface in catalogue.numbers]
+        lives = [life for life in every if is_there(life, as_of) and life.interface in catalogue.numbers]
         twins = pa.table(
             [
                 pa.array([life.number for life in lives], pa.int32()),
@@ -151,7 +151,8 @@ def _described(cells: pa.Table, known: Mapping[tuple[str, int], tuple[str | None
     return {name: pa.array([one[which] for one in described], pa.string()).take(taken) for which, name in enumerate(("unit", "type"))}
 
 
-def _there(life: Lifetime, as_of: int | None) -> bool:
+def is_there(life: Lifetime, as_of: int | None) -> bool:
+    """Whether it was alive at an event time; None: now."""
     if as_of is None:
         return life.until is None
     return (life.since is None or life.since <= as_of) and (life.until is None or as_of < life.until)
