@@ -206,7 +206,7 @@ def _array(path: Path, start: int, inside: int, how: Chunking) -> Iterator[_Span
             end, closed = _array_border(buffer)
             if end:
                 body = buffer[: end - 1]  # without its comma or bracket
-                yield _Span(start, b"[" + body + b"]" if body.strip() else b"", offset + end, buffer[:end].count(b"\n"))
+                yield _Span(start, b"[" + body + b"]" if body.strip() else b"", offset + end, buffer.count(b"\n", 0, end))
                 offset, buffer = offset + end, buffer[end:]
                 start = offset
             elif piece:
@@ -264,7 +264,7 @@ def _cut(
         ended, buffer = not piece, buffer + piece
         end = len(buffer) if ended else border(buffer)
         if end:
-            yield _Span(offset, buffer[:end], offset + end, buffer[:end].count(b"\n"))
+            yield _Span(offset, buffer[:end], offset + end, buffer.count(b"\n", 0, end))
             offset, buffer = offset + end, buffer[end:]
         elif not ended:
             _check_element(buffer, offset, path)

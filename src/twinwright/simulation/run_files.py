@@ -71,9 +71,7 @@ class StoredRun:
     outputs: Floats | None
     states: Floats | None
     log: str
-    common: Mapping[str, Any] = field(
-        default_factory=dict
-    )  # what the record has in common with those of other runs, the same object in all
+    common: Mapping[str, Any] = field(default_factory=dict)  # what records have in common: the same object in all of them
 
     @property
     def record(self) -> dict[str, Any]:

@@ -84,18 +84,12 @@ class CsvDecoder:
         names, problem = self._names(plain[0].header, plain[0].body)
         if problem:
             return None
-        skipped: list[int] = []
-
-        def refuse(_: pa.csv.InvalidRow) -> str:
-            skipped.append(1)
-            return "skip"
-
         try:
-            table = self._table(b"\n".join([plain[0].header, *(one.lines for one in plain if one.lines)]), names, refuse)
+            table = self._table(b"\n".join([plain[0].header, *(one.lines for one in plain if one.lines)]), names, lambda _: "skip")
         except (pa.ArrowInvalid, pa.ArrowKeyError):
             return None
         counts = [one.count for one in plain]
-        if skipped or table.column_names != names or table.num_rows != sum(counts):
+        if table.column_names != names or table.num_rows != sum(counts):
             return None
         return self._decoded(table, names, np.repeat(np.array([one.index for one in plain], np.int32), counts), [])
 
@@ -237,7 +231,7 @@ def _begun(body: bytes) -> bytes:
 def _plain(index: int, body: bytes, delimiter: bytes) -> _Plain | None:
     if b'"' in body:
         return None
-    header, _, lines = (_begun(body).replace(b"\r\n", b"\n") if b"\r" in body else _begun(body)).partition(b"\n")
+    header, _, lines = _begun(body).replace(b"\r\n", b"\n").partition(b"\n")
     lines = lines.removesuffix(b"\n")
     if not header or b"\r" in header or b"\r" in lines or lines.startswith(b"\n") or lines.endswith(b"\n") or b"\n\n" in lines:
         return None
