@@ -18,11 +18,11 @@ PIECES = [
     *("\t", "@", "&x ", "*x", "&y ", "*y", "<<: ", "! ", "!!str ", "!!int ", "!!null ", "!foo ", "!!set ", "'q'", '"d\\n"', "é", "%", "="),
     *("~", "", "yes", "1", "-3.5", "-0", "0x1F", "012", "1_000", "1:30", "1.", "1e3", ".inf", "2026-01-01", "off", "null", "9" * 40),
     *("a: 1\n", "b: 2\n"),
-]  # fmt: skip
+]
 TWINS = [
     *("twins:\n", "  - $dtId: p-1\n", "    $metadata: {$model: 'm'}\n", "    at: 1.5\n", "    motor: {speed: 2, on: yes}\n"),
     *("    motor: *m\n", "    motor: &m {speed: 3}\n", "relationships:\n", "  - {$sourceId: a, $x: b}\n", "  - &e [1, *m]\n", "  - *e\n"),
-]  # fmt: skip
+]
 texts = st.one_of(*(st.lists(st.sampled_from(pieces), max_size=14).map("".join) for pieces in (PIECES, TWINS)))
 
 

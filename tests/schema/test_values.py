@@ -35,7 +35,7 @@ from twinwright.schema.elements import EnumValue, Field
         ("bytes", ["aGVsbG8=", ""], ["*", 5]),
         ("uuid", ["123e4567-e89b-12d3-a456-426614174000"], ["123e4567e89b12d3a456426614174000", "x"]),
     ],
-)  # fmt: skip
+)
 def test_primitives_hold_what_the_language_says(name: str, good: list[Any], bad: list[Any]) -> None:
     for value in good:
         assert not check_value(value, Primitive(name)), value

@@ -48,7 +48,7 @@ def read_id(
 
 def _check_absent(
     cls: ElementClass | None, member: Member, source: Source, location: Location, parent: Node | None, report: Report
-) -> None:  # fmt: skip
+) -> None:
     what = "element" if cls is None else cls.name
     if parent is None:
         report.add(source, location, "missingTopLevelId", f"the {what} has no '@id'", "Add a DTMI")
@@ -61,7 +61,7 @@ def _check_absent(
 
 def check_unread_name(
     data: dict[str, Any], member: Member, context: Context, source: Source, location: Location, parent: Node | None, report: Report
-) -> None:  # fmt: skip
+) -> None:
     """Tell that an element whose class nobody can tell has no name, if an identifier would be made of it."""
     if parent is None or not member.named or "@id" in data or {"name", f"dtmi:dtdl:property:name;{context.version}"} & data.keys():
         return

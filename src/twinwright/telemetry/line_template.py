@@ -83,7 +83,7 @@ def split(lines: bytes, count: int) -> SplitLines | None:
     ends, starts, matched = begins.copy(), np.empty(count + 1, np.int64), np.empty(count, np.bool_)
     found = line_kernels.split(
         np.frombuffer(lines, np.uint8), *_in_words(template), limits - WORD, buffer, ends, begins.copy(), left, starts, matched
-    )  # fmt: skip
+    )
     if found != count or int(left[0] - limits[-1]) > len(lines) * _MOST_LEFT:
         return None
     return SplitLines(template, buffer, begins, ends, (int(limits[-1]), int(left[0])), starts, matched)

@@ -120,7 +120,7 @@ WRONG = [
     ('<ScalarVariable name="a" valueReference="0"><Real min="2" max="1"/></ScalarVariable>', "min 2 above max 1", "2.2.7"),
     ('<ScalarVariable name="a" valueReference="0" causality="output"><Real/></ScalarVariable>', "outputs are not the variables", "2.2.8"),
     ('<ScalarVariable name="a" valueReference="0" causality="input" variability="fixed"><Real/></ScalarVariable>', "variability f", ""),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("body", "message", "clause"), WRONG)
@@ -244,7 +244,7 @@ def test_no_text_makes_the_reader_fail_in_another_way(fmus, data):
 @pytest.mark.parametrize(
     ("written", "ours"),
     [("N.m", "m*N"), ("m/s2", "m/s**2"), ("W/(m2.K)", "W/K/m**2"), ("degC", "degC"), ("Ohm", "ohm"), ("s-1", "1/s"), ("foo", None)],
-)  # fmt: skip
+)
 def test_units_as_modelica_writes_them(written, ours):
     assert spelled(written) == ours
 
