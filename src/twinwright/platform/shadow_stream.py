@@ -17,6 +17,7 @@ from twinwright.simulation.shadow.consumer import KIND
 from twinwright.simulation.shadow.definition import Shadow
 from twinwright.storage.layout import Commit, Lane, Lifetime, Selection
 from twinwright.storage.protocol import GOOD
+from twinwright.storage.united import frame
 
 PAGE_VALUES: Final = 20_000  # of a page; a commit that has more by itself is told without them
 PAGE_COMMITS: Final = 2_000  # of the log, whoever made them
@@ -66,8 +67,7 @@ def _said(
     told: dict[str, Any] = {"commit": commit.number, "at": to_iso(commit.at), "left_out": 0, "series": []}
     if written > PAGE_VALUES:
         return {**told, "left_out": written}
-    touched = pl.from_arrow(session.store.touched(principal, commit.number - 1, commit.number))
-    assert isinstance(touched, pl.DataFrame)
+    touched = frame(session.store.touched(principal, commit.number - 1, commit.number))
     touched = touched.filter(pl.col("twin").is_in(list(lives)))
     kinds: tuple[tuple[str, Lane, str], ...] = (
         ("prediction", "simulated", shadow.source),
@@ -94,8 +94,7 @@ def _series(
         return
     start, end = mine.select(start=pl.min("time"), end=pl.max("time") + 1).row(0)
     twins = tuple(sorted(mine["twin"].unique().to_list()))
-    rows = pl.from_arrow(session.store.history(principal, Selection(twins, None, lane, start, end, commit, source=source)))
-    assert isinstance(rows, pl.DataFrame)
+    rows = frame(session.store.history(principal, Selection(twins, None, lane, start, end, commit, source=source)))
     rows = rows.filter(pl.col("commit") == commit).sort("twin", "path", "time")
     for (twin, path, unit), part in rows.partition_by("twin", "path", "unit", as_dict=True, maintain_order=True).items():
         life = lives[int(twin)]

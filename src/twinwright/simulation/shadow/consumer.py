@@ -29,6 +29,7 @@ from twinwright.simulation.shadow.planning import plan
 from twinwright.simulation.shadow.reading import NOTHING, Readings
 from twinwright.storage.layout import Counts
 from twinwright.storage.protocol import CHECKPOINT_SCHEMA, VALUE_SCHEMA, Store
+from twinwright.storage.united import frame
 from twinwright.twins.changes import Lag, range_end
 
 _log = get_logger("shadow")
@@ -281,8 +282,7 @@ class ShadowConsumer:
 
     def _hear(self, one: Progress, shadow: Shadow, through: int) -> pl.DataFrame:
         """Forget what a range of commits makes invalid. Gives (twin, time, commit) of observed outputs that it touched."""
-        touched = pl.from_arrow(self._store.touched(self._principal, one.position, through))
-        assert isinstance(touched, pl.DataFrame)
+        touched = frame(self._store.touched(self._principal, one.position, through))
         mine = touched.filter((pl.col("lane") == "observed") & pl.col("twin").is_in(list(one.followers)))
         if mine.is_empty():
             return mine

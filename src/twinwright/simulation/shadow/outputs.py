@@ -14,6 +14,7 @@ from twinwright.simulation.protocol import Floats
 from twinwright.simulation.shadow.reading import Readings, Times
 from twinwright.storage.layout import Lane, Selection
 from twinwright.storage.protocol import GOOD, REMOVED, VALUE_SCHEMA
+from twinwright.storage.united import frame
 
 _SAID = {"twin": pl.Int32, "path": pl.String, "time": pl.Int64, "num": pl.Float64, "unit": pl.String, "correction": pl.Int64}
 _SPAN = {"twin": pl.Int32, "after": pl.Int64, "until": pl.Int64, "cause": pl.Int64}
@@ -54,8 +55,7 @@ def differing(readings: Readings, said: Said) -> list[pa.Table]:
         return [] if rows.is_empty() else [records_of(rows.with_columns(kind=pl.lit(GOOD, pl.Int8)), said)]
     start = int(spans["after"].to_numpy().min())
     selection = Selection(tuple(spans["twin"].unique().sort()), None, said.lane, None if start <= -EVER else start + 1, source=said.source)
-    found = pl.from_arrow(readings.store.history(readings.principal, selection))
-    assert isinstance(found, pl.DataFrame)
+    found = frame(readings.store.history(readings.principal, selection))
     there = found.filter(pl.col("kind") != REMOVED).select(
         "twin", "path", "time", pl.col("num").alias("now"), pl.col("unit").alias("unit_now")
     )
@@ -75,8 +75,7 @@ def withdrawn(readings: Readings, shadow: str) -> list[pa.Table]:
     tables = []
     lanes: tuple[Lane, ...] = ("simulated", "derived")
     for lane in lanes:
-        rows = pl.from_arrow(readings.store.history(readings.principal, Selection(lane=lane)))
-        assert isinstance(rows, pl.DataFrame)
+        rows = frame(readings.store.history(readings.principal, Selection(lane=lane)))
         mine = (pl.col("source") == f"shadow:{shadow}") | pl.col("source").str.starts_with(f"shadow:{shadow}+")
         rows = rows.filter((pl.col("kind") != REMOVED) & mine)
         for source, part in rows.partition_by("source", as_dict=True).items():

@@ -12,6 +12,7 @@ from twinwright import units
 from twinwright.governance.principals import Principal
 from twinwright.storage.layout import Selection
 from twinwright.storage.totals import What
+from twinwright.storage.united import frame
 from twinwright.twins.query.conditions import Window
 
 _TOTALS: Final[Mapping[str, What]] = {"min": "min", "max": "max", "first": "first", "last": "last"}  # others by sum and count
@@ -42,8 +43,7 @@ def window_table(
     lifetimes = None if twins is None else tuple(twins)
     selection = Selection(lifetimes, (window.path,), window.lane, end - window.duration + 1, end + 1, known_at)
     what = _TOTALS.get(window.aggregate, "sum")
-    found = pl.from_arrow(store.window_totals(principal, selection, what))
-    assert isinstance(found, pl.DataFrame)
+    found = frame(store.window_totals(principal, selection, what))
     parts = [_in_unit(part, window.unit, what) for part in found.partition_by("unit")] or [_in_unit(found, None, what)]
     rows = pl.concat(parts)
     if len(parts) == 1:  # each twin once
