@@ -156,7 +156,7 @@ def test_a_commit_of_many_twins_is_told_in_pieces_as_it_is_at_once(plant, monkey
     monkeypatch.setattr(telling, "PIECE", most)
     monkeypatch.setattr(telling.Telling, "_ordered", lambda self: held.append(ordered(self)) or held[-1])
     assert _told_anew(plant, at) == whole
-    assert max(map(len, held)) <= most + 14, "the relationships of one twin are the most that is held beside it"
+    assert max(map(len, held)) <= 2 * most + 4, "relationships of one twin come in pieces as well"
     assert max(map(len, plant.session.served.events._kept.values()), default=0) <= most
 
 

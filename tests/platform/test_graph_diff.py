@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from twinwright.clock import SECOND, ManualClock, to_iso
 from twinwright.errors import TwinwrightError, UsageError
 from twinwright.platform import graph_diff
 from twinwright.platform.local import LocalPlatform
+from twinwright.twins.graph import diff
 
 TWINS = ("given", "other", "a", "b")
 
@@ -111,8 +112,10 @@ def _all_pages(platform: LocalPlatform, size: int, start: str, end: str, **optio
 
 @settings(max_examples=2, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.integers(0, 2**32))
-def test_a_difference_leads_from_one_instant_to_the_other(plant: Any, seed: int) -> None:
+def test_a_difference_leads_from_one_instant_to_the_other(plant: Any, monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
     platform, clock = plant
+    monkeypatch.setattr(diff, "_FEW", 2)  # so that a page is of several looks
+    monkeypatch.setattr(diff, "_MANY", 3)
     drawn = random.Random(seed)
     start = clock.now()
     for _ in range(20):
@@ -142,8 +145,41 @@ def test_what_a_commit_touched_alone_is_not_enough_where_time_passes(tmp_path: P
     at = [_documents(platform, as_of=time) for time in times]
     assert _changed(at[0], platform.graph_diff(*times, event_time=True)["value"]) == at[1]
     monkeypatch.setattr(graph_diff.GraphDiff, "_touched", lambda *_: set())
+    platform.session.served.differences._kept.clear()
     assert _changed(at[0], platform.graph_diff(*times, event_time=True)["value"]) != at[1]
     platform.close()
+
+
+def test_a_further_page_looks_at_what_it_shows(small: LocalPlatform, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(30):
+        small.put_twin(f"t{number:02}", pump(mode="on"))
+        small.put_relationship(f"t{number:02}", "e", {"$targetId": "given", "$relationshipName": "feeds"})
+    looked: list[int] = []
+    real = diff.compared
+    monkeypatch.setattr(diff, "compared", lambda *given, **named: looked.append(1) or real(*given, **named))
+    monkeypatch.setattr(diff, "_FEW", 4)
+    monkeypatch.setattr(diff, "_MANY", 4)
+    monkeypatch.setattr(diff.GraphDiff, "candidates", _once(diff.GraphDiff.candidates))
+    found, token = [], None
+    for page in range(60 // 4):
+        looked.clear()
+        answer = small.graph_diff("1", max_items=4, continuation=token)
+        found += [(one["kind"], one["id"]) for one in answer["value"]]
+        token = answer["continuationToken"]
+        assert answer["counts"]["twins"]["added"] == answer["counts"]["relationships"]["added"] == 30
+        assert page == 0 or len(looked) <= 12
+    assert token is None and found == [("twin", f"t{number:02}") for number in range(30)] + [("relationship", "e")] * 30
+
+
+def _once(find: Callable[[Any], list[str]]) -> Callable[[Any], list[str]]:
+    calls: list[int] = []
+
+    def found(self: Any) -> list[str]:
+        calls.append(1)
+        assert len(calls) == 1, "what may be different is looked for once"
+        return find(self)
+
+    return found
 
 
 def test_pages_are_of_the_instants_of_the_first(small: LocalPlatform) -> None:

@@ -14,7 +14,7 @@ from twinwright.platform.local import LocalPlatform
 from twinwright.twins.graph.draft import Draft
 from twinwright.twins.graph.templates import UnfilledError, template_of
 
-ROOM, SENSOR = "dtmi:i:Room;1", "dtmi:i:Sensor;1"
+ROOM, SENSOR, GAUGE = "dtmi:i:Room;1", "dtmi:i:Sensor;1", "dtmi:i:Gauge;1"
 CONTEXT = ["dtmi:dtdl:context;3", "dtmi:dtdl:extension:quantitativeTypes;1"]
 
 
@@ -26,12 +26,24 @@ def _property(name: str, schema: str, **more: Any) -> dict[str, Any]:
     return {"@type": "Property", "name": name, "schema": schema, **more}
 
 
-HEAD = _interface("dtmi:i:Head;1", _property("serial", "string"))
+def _length(name: str, unit: str) -> dict[str, Any]:
+    return {**_property(name, "double"), "@type": ["Property", "Length"], "unit": unit}
+
+
+_SIZE = {
+    "@type": "Object",
+    "fields": [
+        {"@type": ["Field", "Length"], "name": "bore", "schema": "double", "unit": "micrometre"},
+        {"@type": ["Field", "Length"], "name": "far", "schema": "double", "unit": "centimetre"},
+    ],
+}
+HEAD = _interface("dtmi:i:Head;1", _property("serial", "string"), _length("bore", "millimetre"))
 SCHEMA = [
     _interface(
         ROOM,
         _property("floor", "integer"),
         _property("label", "string"),
+        _length("lift", "metre"),
         {"@type": "Relationship", "name": "has", "properties": [_property("since", "integer")]},
     ),
     HEAD,
@@ -41,6 +53,13 @@ SCHEMA = [
         _property("label", "string"),
         _property("on", "boolean"),
         {"@type": "Component", "name": "head", "schema": "dtmi:i:Head;1"},
+    ),
+    _interface(
+        GAUGE,
+        {**_property("span", "double"), "@type": ["Property", "Pressure"], "unit": "bar"},
+        _length("lift", "centimetre"),
+        {"@type": "Property", "name": "size", "schema": _SIZE},
+        {"@type": "Relationship", "name": "reads", "target": SENSOR, "properties": [_length("distance", "metre")]},
     ),
 ]
 ROOMS = "SELECT R.$dtId AS room, R.floor AS floor, R.label AS label FROM DIGITALTWINS R WHERE IS_OF_MODEL(R, 'dtmi:i:Room;1')"
@@ -109,6 +128,28 @@ def test_numbers_of_a_query_keep_their_unit(open_it: Callable[[], LocalPlatform]
     room = {"$dtId": "room-{n}", "$metadata": {"$model": ROOM}, "floor": "{r}"}  # which has no unit
     platform.import_query(query, template={"twins": [room]})
     assert platform.state("room-2")["floor"] == 3
+
+
+def test_numbers_within_whole_twins_and_relationships_keep_their_unit(open_it: Callable[[], LocalPlatform]) -> None:
+    platform = open_it()
+    platform.put_twin("first", {"$metadata": {"$model": SENSOR}, "range": 300.0, "head": {"$metadata": {}, "bore": 2.0}})
+    platform.put_twin("gauge", {"$metadata": {"$model": GAUGE}, "span": 4.0})
+    edge = {"$targetId": "first", "$relationshipName": "reads", "distance": 5.0}
+    platform.put_relationship("gauge", "e", edge)
+    select = "SELECT S, S.head, R FROM DIGITALTWINS G JOIN S RELATED G.reads R WHERE G.$dtId = 'gauge'"
+    twin = {"$dtId": "copy", "$metadata": {"$model": GAUGE}, "span": "{S.range}", "size": {"bore": "{head.bore}", "far": "{R.distance}"}}
+    platform.import_query(select, template={"twins": [twin]})
+    copy = platform.state("copy")
+    assert (copy["span"], copy["size"]) == (3.0, {"bore": 2000.0, "far": 500.0})  # of 300 kPa in bar, 2 mm in um, 5 m in cm
+    whole = {"$dtId": "again", "$metadata": {"$model": GAUGE}, "size": "{size}", "span": "{span}"}
+    platform.import_query("SELECT * FROM DIGITALTWINS WHERE $dtId = 'copy'", template={"twins": [whole]})
+    again = platform.state("again")
+    assert (again["span"], again["size"]) == (copy["span"], copy["size"])
+    back = {"$relationshipId": "f", "$sourceId": "copy", "$targetId": "first", "$relationshipName": "reads", "distance": "{S.head.bore}"}
+    platform.import_query(select, template={"relationships": [back]})
+    assert platform.relationships("copy")[0]["distance"] == 0.002
+    with pytest.raises(QueryError, match=r"several units.*IN UNIT"):  # metres of rooms, centimetres of gauges
+        platform.import_query("SELECT T.lift AS r FROM DIGITALTWINS T", template={"twins": [{**whole, "$dtId": "x-{r}"}]})
 
 
 def test_an_import_is_the_puts_of_each_or_nothing(open_it: Callable[[], LocalPlatform]) -> None:

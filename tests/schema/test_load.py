@@ -276,6 +276,49 @@ def test_what_is_no_json_is_told_with_its_line(value: str, code: str) -> None:
     assert [(problem.line, problem.code.rpartition(":")[2]) for problem in caught.value.problems] == [(3, code)]
 
 
+_OBJECT = '{"@context": "dtmi:dtdl:context;3", "@id": "dtmi:t:A;1", "@type": "Interface"'
+FILES = {  # as other people save them: what is in the file, its line, and what the message and the remedy say
+    "comment": (f'{_OBJECT},\n  // made by hand\n  "contents": []}}'.encode(), 2, "comment"),
+    "header": (f"/* (c) Example */\n{_OBJECT}}}".encode(), 1, "comment"),
+    "comma": (f"[{_OBJECT}\n,}}]".encode(), 2, "Remove the comma"),
+    "comma of a list": (f"[{_OBJECT}}},\n\n]".encode(), 3, "Remove the comma"),
+    "lines": (f"{_OBJECT}}}\n{_OBJECT}}}\n".encode(), 2, "one array"),
+    "quotes": (b"\n{'@context': 1}", 2, "double quotes"),
+    "nothing": (b" \n", None, "an Interface"),
+    "UTF-16": (f"{_OBJECT}}}".encode("utf-16"), None, "UTF-16"),
+    "Latin-1": (f'{_OBJECT},\r\n"displayName": "gr\u00f6\u00dfe"}}'.encode("latin-1"), 2, "as UTF-8"),
+    "another format": (b'{"name": "ontology", "version": "1.0"}', 1, "does not look like DTDL"),
+    "a slip in what it extends": (f'{_OBJECT},\n"extends": "dtmi:t:Bsae;1"}}'.encode(), 2, "Did you mean 'dtmi:t:Base;1'?"),
+    "a version that is not there": (f'{_OBJECT},\n"extends": "dtmi:t:Base;2"}}'.encode(), 2, "Did you mean 'dtmi:t:Base;1'?"),
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_what_is_wrong_with_files_of_other_people_is_told_with_file_line_and_remedy(tmp_path: Path, name: str) -> None:
+    content, line, remedy = FILES[name]
+    (tmp_path / "base.json").write_text(json.dumps(interface("dtmi:t:Base;1")))
+    (tmp_path / "a.JSON").write_bytes(content)
+    (error,) = schema.validate_files([tmp_path])["errors"]
+    assert error["file"] == str(tmp_path / "a.JSON") and (line is None or error["line"] == line)
+    assert remedy in f"{error['message']}. {error['remedy']}"
+
+
+def test_an_ontology_is_read_as_other_people_write_it(tmp_path: Path) -> None:
+    """A byte order mark, lines that end in CR LF, arrays, versions beside each other, and DTMIs of the language in the place of terms."""
+    array = [interface("dtmi:t:Base;1", 2, displayName={"en": "Base", "de": "Grundfl\u00e4che"}, comment="of a generator")]
+    array += [interface(f"dtmi:t:L{n};1", extends=f"dtmi:t:L{n - 1};1" if n else ["dtmi:t:Base;1"]) for n in range(9)]
+    text = json.dumps(array, indent=2, ensure_ascii=False).replace("\n", "\r\n")
+    (tmp_path / "array.json").write_bytes(b"\xef\xbb\xbf" + text.encode())
+    (tmp_path / "deep" / "er").mkdir(parents=True)
+    own = {"@context": "dtmi:dtdl:context;3", "@id": "dtmi:t:B;1", "@type": "dtmi:dtdl:class:Interface;3"}
+    own["contents"] = {"@type": ["dtmi:dtdl:class:Property;3"], "name": "a", "schema": "dtmi:dtdl:instance:Schema:double;3"}
+    (tmp_path / "deep" / "er" / "b.json").write_text(json.dumps(own))
+    assert schema.validate_files([tmp_path]) == {"valid": True, "errors": []}
+    (tmp_path / "none").mkdir()
+    (error,) = schema.validate_files([tmp_path / "none"])["errors"]
+    assert error["file"] == str(tmp_path / "none") and "no DTDL" in error["message"] and error["remedy"]
+
+
 def test_each_name_that_is_given_twice_is_told() -> None:
     text = json.dumps(interface())[:-1] + ', "comment": "a", "comment": "b", "displayName": "a", "displayName": "b"}'
     assert codes(text) == ["duplicatePropertyName"] * 2

@@ -43,6 +43,8 @@ READS: dict[str, Call] = {
     "history": lambda one, _, __: one.history("pump-1", "pressure", every="PT1M", agg="max", unit="bar", **WINDOW),
     "query": lambda one, _, __: one.query("SELECT T.$dtId AS id FROM digitaltwins T WHERE T.pressure > 1", max_items=1)["value"],
     "relationships": lambda one, _, __: [one.relationships(), one.relationships("pump-1", as_of="2026-03-01T08:01:00Z")],
+    "relationship_page": lambda one, _, __: [one.relationship_page("pump-1", name="feeds", max_items=1), one.relationship_page()],
+    "incoming_relationship_page": lambda one, _, __: one.incoming_relationship_page("pump-2", max_items=1),
     "relationship": lambda one, _, __: one.relationship("pump-1", "r1"),
     "incoming_relationships": lambda one, _, __: one.incoming_relationships("pump-2"),
     "interfaces": lambda one, _, __: one.interfaces(),

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from twinwright.errors import FenceError, NotFoundError, StoreError
 from twinwright.governance.principals import SYSTEM
-from twinwright.storage.layout import Counts
+from twinwright.storage.layout import ALL_RELATIONSHIPS, Counts
 from twinwright.storage.sealing import STEP_ROWS
 
 
@@ -351,6 +351,18 @@ BROKEN = {
     "versions of some twins are those of all": Broken(
         "versions_of_a_range_of_commits_come_with_the_one_before",
         {"lifetime_versions": lambda sound, who, after, through, twins=None: sound.lifetime_versions(who, after, through)},
+    ),
+    "parts of relationships begin with the last": Broken(
+        "a_part_of_the_relationships_is_read_from_where_the_last_ended",
+        {"relationships": lambda sound, who, part=ALL_RELATIONSHIPS, **at: sound.relationships(who, replace(part, behind=None), **at)},
+    ),
+    "what is said of other times is not told": Broken(
+        "changed_relationships_are_told_in_parts",
+        {"changed_relationships": lambda sound, *given, **of: sound.changed_relationships(*given, **{**of, "between": None})},
+    ),
+    "one time alone is told of a commit": Broken(
+        "changed_relationships_are_told_in_parts",
+        {"commit_relationships": lambda sound, *given: sound.commit_relationships(*given)[:1]},
     ),
     "changed twins without relationships": Broken(
         "versions_of_a_range_of_commits_come_with_the_one_before",

@@ -1,13 +1,15 @@
 """What every store has to do with twins and relationships that change. See `conformance.py`."""
 
 import json
+import random
 from dataclasses import replace
+from itertools import product
 
 import pyarrow as pa
 from tests.storage.conformance_case import write
 
 from twinwright.governance.principals import SYSTEM
-from twinwright.storage.layout import Lifetime, Relationship
+from twinwright.storage.layout import Lifetime, Relationship, RelationshipPart
 from twinwright.storage.protocol import RELATIONSHIP_SCHEMA
 
 PUMP, VALVE = "dtmi:t:Pump;1", "dtmi:t:Valve;1"
@@ -67,12 +69,31 @@ def check_a_relationship_is_its_newest_version_until_it_is_removed(case):
         assert [(one.changed_at, one.commit) for one in now] == [(30, again), (5, made)]
         assert store.relationships(SYSTEM, as_of=4) == [EDGE]
         assert store.relationships(SYSTEM, as_of=10) == [replace(EDGE, properties={"x": 2}), other]
-        assert store.relationships(SYSTEM, source=EDGE.source, as_of=4) == [EDGE]
-        assert store.relationships(SYSTEM, source="nobody") == []
+        assert store.relationships(SYSTEM, RelationshipPart(EDGE.source), as_of=4) == [EDGE]
+        assert store.relationships(SYSTEM, RelationshipPart("nobody")) == []
         assert store.relationships(SYSTEM, as_of=25) == [other]
         assert store.relationships(SYSTEM, known_at=gone) == [other]
         assert store.relationships(SYSTEM, known_at=changed) == [replace(EDGE, properties={"x": 2}), other]
         assert store.relationships(SYSTEM, as_of=99, known_at=made) == [EDGE, other]
+
+
+def check_a_part_of_the_relationships_is_read_from_where_the_last_ended(case):
+    rng, store = random.Random(3), case.store
+    every = [Relationship(f"t{n % 4}", f"r{n}", rng.choice(["feeds", "contains"]), "b", changed_at=5) for n in range(40)]
+    made = declare(store, (), every)
+    gone = [replace(one, removed=True, changed_at=10) for one in every[::3]]
+    declare(store, (), gone)
+    for moment in ({}, {"as_of": 7}, {"known_at": made}):
+        whole = store.relationships(SYSTEM, **moment)
+        assert len(whole) == (40 - len(gone) if not moment else 40)
+        for source, name, most in product((None, "t1"), (None, "feeds"), (None, 1, 7)):
+            wanted = [one for one in whole if source in (None, one.source) and name in (None, one.name)]
+            found, behind = [], None
+            while part := store.relationships(SYSTEM, RelationshipPart(source, name, behind, most), **moment):
+                assert most is None or len(part) <= most
+                found += part
+                behind = part[-1].source, part[-1].id
+            assert found == wanted
 
 
 def check_versions_of_a_range_of_commits_come_with_the_one_before(case):
@@ -117,6 +138,47 @@ def _some_twins_can_be_asked_for(store, made, changed, ended, lives, edges):
     for sources, theirs in ((["nobody", "a"], edges), (["b"], []), ([], [])):
         assert store.relationship_versions(SYSTEM, changed, ended, sources=sources) == theirs
     assert [one.number for one in store.lifetime_versions(SYSTEM, 0, made, twins=["b"])] == [2]
+
+
+def check_changed_relationships_are_told_in_parts(case):
+    rng, store = random.Random(5), case.store
+    known, commits = {}, []
+    for at in range(1, 7):
+        said = [Relationship(f"t{n % 3}", f"r{n}", "feeds", "b", {"x": at}, changed_at=at * 10 + n % 7) for n in rng.sample(range(40), 12)]
+        said += [replace(said[0], changed_at=None, properties={"x": -at})] if at == 4 else []
+        said += [replace(one, removed=True, changed_at=one.changed_at + 1) for one in said[1:3]]
+        commits.append(declare(store, (), said))
+        known[commits[-1]] = said
+    for opened in (lambda: case.store, case.reopen):
+        store = opened()
+        for first, last, between in ((0, 5, None), (1, 3, None), (2, 2, (25, 41)), (1, 2, (30, None)), (5, 5, (0, 1))):
+            after, through = (commits[first - 1] if first else 0), commits[last]
+            every = [(commit, one) for commit, said in known.items() for one in said if commit <= through]
+            wanted = {(one.source, one.id) for commit, one in every if commit > after or _is_between(one.changed_at, between)}
+            for most in (1, 5, 100):
+                found, behind = [], None
+                while part := store.changed_relationships(SYSTEM, after, through, between=between, behind=behind, most=most):
+                    assert len(part) <= most
+                    found, behind = found + part, part[-1]
+                assert found == sorted(wanted)
+            some = set(sorted(wanted)[::2])
+            every = store.relationship_versions(SYSTEM, after, through)
+            mine = [one for one in every if (one.source, one.id) in some]
+            assert store.relationship_versions(SYSTEM, after, through, keys=some) == mine
+            edges = [one for one in store.relationships(SYSTEM, as_of=33) if (one.source, one.id) in some]
+            assert store.relationships(SYSTEM, RelationshipPart(keys=frozenset(some)), as_of=33) == edges
+        for commit, said in known.items():
+            mine = [one for one in said if one.source == "t1"]
+            for most in (1, 3, 100):
+                found, behind = [], None
+                while part := store.commit_relationships(SYSTEM, commit, "t1", behind, most):
+                    found += part
+                    behind = part[-1].changed_at, part[-1].id
+                assert found == sorted(mine, key=lambda one: (one.changed_at is not None, one.changed_at or 0, one.id))
+
+
+def _is_between(at, between):
+    return between is not None and at is not None and at >= between[0] and (between[1] is None or at < between[1])
 
 
 def check_relationships_come_and_go_in_columns(case):

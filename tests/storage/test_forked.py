@@ -22,7 +22,7 @@ from twinwright.storage import united
 from twinwright.storage.duckdb import DuckDBStore
 from twinwright.storage.expiry import EXPIRE_HISTORY, Expiry
 from twinwright.storage.forked import Beginning, ForkedStore
-from twinwright.storage.layout import Lifetime, Relationship, Selection
+from twinwright.storage.layout import Lifetime, Relationship, RelationshipPart, Selection
 from twinwright.storage.postgres import PostgresStore
 from twinwright.storage.protocol import BAD, GOOD, REMOVED
 
@@ -142,8 +142,10 @@ def answers(store, tables, at, last, *, now=True):
             every = store.relationships(SYSTEM, as_of=as_of, known_at=known)
             found[known, as_of, "edges"] = [edge(one) for one in every]
             for source in {one.source for one in every} | {"nobody"}:
-                mine = store.relationships(SYSTEM, source=source, as_of=as_of, known_at=known)
+                mine = store.relationships(SYSTEM, RelationshipPart(source), as_of=as_of, known_at=known)
                 assert mine == [one for one in every if one.source == source]
+                part = RelationshipPart(source, None, (source, ""), 1)
+                assert store.relationships(SYSTEM, part, as_of=as_of, known_at=known) == mine[:1]
     for after in sorted({at - 1, min(at, last - 1)}):
         found[after, "touched"] = row(store.touched(SYSTEM, after, last))
         found[after, "changed"] = {number: store.changed_twins(SYSTEM, number) for number in range(after, last + 1)}

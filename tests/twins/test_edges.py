@@ -1,8 +1,11 @@
 """Relationships in columns, with what changed beside them, are what a plain dict of them is."""
 
 import random
+from bisect import bisect_left
 from dataclasses import replace
+from itertools import islice
 
+import polars as pl
 import pytest
 from tests.storage.conformance_case import NOW, write
 
@@ -13,7 +16,7 @@ from twinwright.storage.graph_rows import relationship_rows
 from twinwright.storage.layout import Relationship
 from twinwright.twins.graph import edge_columns
 from twinwright.twins.graph.current import Edges
-from twinwright.twins.graph.edge_columns import hashes
+from twinwright.twins.graph.edge_columns import hashes, key_of
 
 TWINS = [f"t{number}" for number in range(12)]
 
@@ -32,8 +35,14 @@ def some(rng, count, at):
 
 def agree(edges, plain):
     for twin in TWINS:
-        assert dict(edges.outgoing(twin)) == {id: edge for (source, id), edge in plain.items() if source == twin}
-        assert edges.incoming(twin) == sorted((one for one in plain.values() if one.target == twin), key=lambda one: (one.source, one.id))
+        outgoing = sorted((one for one in plain.values() if one.source == twin), key=key_of)
+        incoming = sorted((one for one in plain.values() if one.target == twin), key=key_of)
+        assert list(edges.outgoing(twin)) == outgoing and list(edges.incoming(twin)) == incoming
+        assert list(edges.outgoing(twin, name="a")) == [one for one in outgoing if one.name == "a"]
+        for behind in [*(one.id for one in outgoing[::5]), "", "r2", "s"]:
+            assert list(edges.outgoing(twin, behind)) == [one for one in outgoing if one.id > behind]
+        for behind in [*map(key_of, incoming[::5]), ("t3", ""), ("t3", "r2"), ("z", "")]:
+            assert list(edges.incoming(twin, behind)) == [one for one in incoming if key_of(one) > behind]
     for source, id in [*plain, ("t0", "none"), ("none", "r1")]:
         assert edges.get(source, id) == plain.get((source, id))
     for name in ("a", "b"):
@@ -83,12 +92,30 @@ def test_keys_whose_hashes_meet_are_told_apart(store, monkeypatch):
     play(store, 2)
 
 
-def _first_only(self, wanted):
-    return self._rows_of(wanted)[:1]
+BROKEN = {
+    "one row of a hash": (edge_columns._Sorted, "rows", lambda self, wanted: _rows(self, wanted)[:1]),
+    "what changed stays in the columns": (edge_columns.EdgeColumns, "hide", lambda self, key: None),
+    "a page begins with the last of the one before": (edge_columns, "bisect_right", bisect_left),
+    "rows in the order in which they came": (edge_columns.pl, "arg_sort_by", lambda *by: pl.arange(pl.len()).cast(pl.UInt32)),
+}
+_rows = edge_columns._Sorted.rows
 
 
-def test_a_broken_variant_is_caught(store, monkeypatch):
-    monkeypatch.setattr(edge_columns._Sorted, "_rows_of", edge_columns._Sorted.rows, raising=False)
-    monkeypatch.setattr(edge_columns._Sorted, "rows", _first_only)
+@pytest.mark.parametrize("broken", BROKEN)
+def test_a_broken_variant_is_caught(store, monkeypatch, broken):
+    monkeypatch.setattr(*BROKEN[broken])
     with pytest.raises(AssertionError):
         play(store, 1)
+
+
+def test_a_page_of_very_many_makes_few_of_them(store, monkeypatch):
+    hub = [Relationship(f"t{number:05}", "r", "a", "hub") for number in range(20_000)]
+    with write(store, "graph") as transaction:
+        transaction.append_relationships(relationship_rows(hub))
+    edges = Edges(store, SYSTEM)
+    assert next(edges.incoming("hub")) == hub[0]
+    made, real = [], edge_columns._edges
+    monkeypatch.setattr(edge_columns, "_edges", lambda part, rows: made.append(len(rows)) or real(part, rows))
+    for at in (0, 7_777, 19_000):
+        assert list(islice(edges.incoming("hub", key_of(hub[at])), 100)) == hub[at + 1 : at + 101]
+    assert sum(made) <= 3 * 512

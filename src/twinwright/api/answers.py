@@ -345,6 +345,7 @@ class States(Answer):
 
 class RelationshipList(Answer):
     value: list[Relationship]
+    continuation: str | None = Field(None, alias="continuationToken", description="Of a page: where it goes on, while it does.")
 
 
 class ClockStatus(Answer):

@@ -28,13 +28,18 @@ def page(
     shown = items[first : first + (size or PAGE)]
     answer: dict[str, Any] = {"value": list(shown)}
     if first + len(shown) < len(items):
-        answer["nextLink"] = _next(request, key(shown[-1]))
+        answer["nextLink"] = _next(request, base64.urlsafe_b64encode(key(shown[-1]).encode("utf-8", "surrogatepass")).decode())
     return answer
 
 
-def _next(request: Request, last: str) -> str:
+def linked(request: Request, found: dict[str, Any]) -> dict[str, Any]:
+    """A page that says itself, by its `continuationToken`, where it goes on."""
+    token = found["continuationToken"]
+    return {"value": found["value"], **({} if token is None else {"nextLink": _next(request, token)})}
+
+
+def _next(request: Request, token: str) -> str:
     query = [(name, value) for name, value in request.query_params.multi_items() if name != "continuationToken"]
-    token = base64.urlsafe_b64encode(last.encode("utf-8", "surrogatepass")).decode()
     path = request.scope.get("raw_path", b"").decode("latin-1").partition("?")[0] or request.url.path
     return f"{request.url.scheme}://{request.url.netloc}{path}?{urlencode([*query, ('continuationToken', token)])}"
 

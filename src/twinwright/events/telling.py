@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from heapq import merge
 from itertools import chain, islice
 from typing import Any, Final, NamedTuple
@@ -17,7 +17,7 @@ from twinwright.events import cloudevents as types
 from twinwright.events.cloudevents import Event, Maker
 from twinwright.governance.principals import Principal
 from twinwright.schema import Ontology
-from twinwright.storage.layout import Commit, Lane, Lifetime, Relationship
+from twinwright.storage.layout import Commit, EdgeKey, Lane, Lifetime, Relationship
 from twinwright.storage.protocol import Store
 from twinwright.storage.records import Record
 from twinwright.twins.changes import Change, ChangeLog
@@ -27,7 +27,7 @@ from twinwright.twins.graph import bodies
 from twinwright.twins.graph.twin_writes import TELEMETRY as MESSAGE
 
 LANES: Final[tuple[Lane, ...]] = ("observed", "desired", "derived")  # a run that publishes is told as a run
-PIECE: Final = 20_000  # records, about; what a commit did to one twin is parted by its values, not by its relationships
+PIECE: Final = 20_000  # records, about
 _VALUES: Final = frozenset({"ingest", "replay", "retry", "derived"})  # these write values alone
 _WRITES: Final = frozenset({"graph"})  # of clients: an Update says what they wrote, whatever was said of that time before
 _AUDIT: Final = "audit"
@@ -101,9 +101,11 @@ class Telling:
             counts += Counter(versions) + touched.counts()
         for twins in _together(counts):
             self._begun, self._documents, self._touched = {}, {}, {}
+            many = [twin for twin in twins if versions.get(twin, 0) > PIECE]
             if not versions.keys().isdisjoint(twins):
                 self._lives(self._store.lifetime_versions(self._principal, self._after, number, twins=twins))
-                self._edges(self._store.relationship_versions(self._principal, self._after, number, sources=twins))
+                few = [twin for twin in twins if twin in versions and twin not in many]
+                self._edges(self._store.relationship_versions(self._principal, self._after, number, sources=few))
             self._records(one for twin in twins for one in of_twin.get(twin, ()))
             if not twins[0]:
                 self._evolved(stages, [one for one in records if one.kind == _AUDIT])
@@ -112,7 +114,8 @@ class Telling:
             for lifetime in self._begun.values():
                 self._create(lifetime)
             values = () if rows is None else chain.from_iterable(self._values(rows))
-            told = (event for _, event in merge(self._ordered(), values, key=_place))
+            streams = (chain.from_iterable(self._many_edges(twin)) for twin in many)
+            told = (event for _, event in merge(self._ordered(), values, *streams, key=_place))
             yield list(islice(told, PIECE))
             while further := list(islice(told, PIECE)):
                 yield further
@@ -136,9 +139,9 @@ class Telling:
         before = self._commit.kind not in _WRITES
         return self._changes.told(self._principal, self._commit.number, rows, PIECE, before=before, seen=self._seen)
 
-    def _put(self, event: Event, lifetime: int, phase: int, at: int = 0) -> None:
+    def _put(self, event: Event, lifetime: int, phase: int, at: int = 0, *, number: int | None = None) -> None:
         self._number += 1
-        self._placed.append((_Place(event.key, lifetime, phase, at, self._number), event))
+        self._placed.append((_Place(event.key, lifetime, phase, at, self._number if number is None else number), event))
 
     # --- twins -------------------------------------------------------------------------------------------------------
 
@@ -235,16 +238,27 @@ class Telling:
 
     # --- relationships and records -----------------------------------------------------------------------------------
 
-    def _edges(self, versions: Iterable[Relationship]) -> None:
-        by_key: dict[tuple[str, str], list[Relationship]] = {}
+    def _edges(self, versions: Iterable[Relationship], told: Container[tuple[EdgeKey, int | None]] | None = None) -> None:
+        """Of all these versions, or of those that are `told` by key and time alone."""
+        by_key: dict[EdgeKey, list[Relationship]] = {}
         for edge in versions:
             by_key.setdefault((edge.source, edge.id), []).append(edge)
-        for edges in by_key.values():
+        for key, edges in by_key.items():
             last_removal = max((at for at, edge in enumerate(edges) if edge.removed), default=-1)
             for at, edge in enumerate(edges):
-                if edge.commit > self._after:
+                if edge.commit > self._after and (told is None or (key, edge.changed_at) in told):
                     before = edges[at - 1] if at and not edges[at - 1].removed else None
                     self._edge(edge, before, self._lifetime(edge.source, ended=at <= last_removal))
+
+    def _many_edges(self, twin: str) -> Iterator[list[_Placed]]:
+        """The events of a twin that has very many, in their order and a piece at a time."""
+        store, principal, number = self._store, self._principal, self._commit.number
+        behind = None
+        while piece := store.commit_relationships(principal, number, twin, behind, PIECE):
+            told = {((edge.source, edge.id), edge.changed_at) for edge in piece}
+            self._edges(store.relationship_versions(principal, self._after, number, keys={key for key, _ in told}), told)
+            yield self._ordered()
+            behind = piece[-1].changed_at, piece[-1].id
 
     def _edge(self, edge: Relationship, before: Relationship | None, lifetime: int) -> None:
         subject = f"{edge.source}/relationships/{edge.id}"
@@ -257,7 +271,7 @@ class Telling:
             own = {"$relationshipId": edge.id, "$sourceId": edge.source, "$relationshipName": edge.name, "$targetId": edge.target}
             data = {**own, **edge.properties}
         event = self._make(type, edge.source, self._commit.at, data, subject=subject, discriminator=edge.changed_at)
-        self._put(event, lifetime, 2, edge.changed_at or 0)
+        self._put(event, lifetime, 2, edge.changed_at or 0, number=-1)  # before messages of that time; they come by id
 
     def _lifetime(self, twin: str, *, ended: bool) -> int:
         """Which of the lifetimes that changed here something belongs to: the one that ended, or the newest; 0 where none changed."""

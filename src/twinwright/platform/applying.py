@@ -18,12 +18,11 @@ from twinwright.platform import migrating
 from twinwright.platform.applied import ID, KIND, MODEL, Applied
 from twinwright.platform.declared import PART, Declared, read_declared, same_edge
 from twinwright.schema import PathInfo
-from twinwright.storage.layout import Lifetime, ReadingTable
+from twinwright.storage.layout import EdgeKey, Lifetime, ReadingTable
 from twinwright.storage.protocol import Store, Transaction
 from twinwright.telemetry.contract import Contract
 from twinwright.twins.documents import DECLARED_TIME
 from twinwright.twins.evolution import Lineages
-from twinwright.twins.graph.edge_columns import Key
 from twinwright.twins.values import value_rows
 from twinwright.workspace import Workspace
 from twinwright.workspace.load import compile_contracts, paths_of_twins
@@ -153,12 +152,12 @@ def _changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
     return sorted(path for path, value in after.items() if path not in before or before[path] != value)
 
 
-def _edges_there(store: Store, principal: Principal) -> set[Key]:
+def _edges_there(store: Store, principal: Principal) -> set[EdgeKey]:
     rows = store.relationship_rows(principal)
     return set(zip(rows["source"].to_pylist(), rows["id"].to_pylist(), strict=True))
 
 
-def _relationship_changes(there: Collection[Key], declared: Declared, workspace: Workspace) -> Iterator[Change]:
+def _relationship_changes(there: Collection[EdgeKey], declared: Declared, workspace: Workspace) -> Iterator[Change]:
     old = declared.edges
     new = {(edge.source, edge.id): edge for edge in workspace.graph.relationships}
     for key, edge in new.items():

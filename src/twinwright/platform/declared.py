@@ -10,9 +10,8 @@ from typing import Any, Final
 from twinwright.errors import NotFoundError
 from twinwright.governance.principals import Principal
 from twinwright.platform.applied import ID, KIND
-from twinwright.storage.layout import Relationship
+from twinwright.storage.layout import EdgeKey, Relationship
 from twinwright.storage.protocol import Store
-from twinwright.twins.graph.edge_columns import Key
 from twinwright.workspace.graph import Graph
 
 PART: Final = "applied-graph"  # the kind of record
@@ -26,7 +25,7 @@ class Declared:
     name, target, properties; `parts` all of it as it is stored."""
 
     twins: Mapping[str, Mapping[str, Any]]
-    edges: Mapping[Key, Sequence[Any]]
+    edges: Mapping[EdgeKey, Sequence[Any]]
     parts: Mapping[str, Part]
 
     def changed(self, graph: Graph) -> dict[str, Part]:

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import Any, Final, NamedTuple
 
 from twinwright.clock import time_of, to_iso
 from twinwright.errors import UsageError
 from twinwright.governance.principals import Principal
 from twinwright.platform.applied import ID, INTERFACE, KIND
 from twinwright.platform.session import Session
-from twinwright.twins.graph.diff import Difference, GraphDiff, Instant, compared, counted
+from twinwright.twins.graph.diff import Counts, Difference, GraphDiff, Instant, compared, none_counted
 
 PAGE: Final = 1_000
 MOST_ITEMS: Final = 10_000
@@ -45,34 +46,75 @@ def page(
         raise UsageError(f"a page of {most} items", where="max-items-per-page", remedy=f"Ask for 1 to {MOST_ITEMS}")
     if asked.kind is not None and asked.kind not in KINDS:
         raise UsageError(f"there is no kind '{asked.kind[:40]}'", where="kind", remedy=f"Use one of {', '.join(KINDS)}")
-    first, second, offset = _begun(session, principal, asked, commit_of) if continuation is None else _continued(continuation, asked)
-    found = _found(session, principal, first, second, asked)
-    size = most or PAGE
-    shown = found[offset : offset + size]
-    more = offset + size < len(found)
-    answer: dict[str, Any] = {"from": _instant_shown(first), "to": _instant_shown(second), "counts": counted(found)}
+    begun = _begun(session, principal, asked, commit_of) if continuation is None else _continued(continuation, asked)
+    size, shown, counts = most or PAGE, list[Difference](), begun.counts or none_counted()
+    last, more = begun.place, False
+    for place, one in _found(session, principal, begun, asked):
+        if len(shown) < size:
+            shown.append(one)
+            last = place
+        else:
+            more = True
+        if begun.counts is None:  # the first page looks at all
+            counts[f"{one.kind}s"][one.change] += 1
+        elif more:
+            break
+    answer: dict[str, Any] = {"from": _instant_shown(begun.first), "to": _instant_shown(begun.second), "counts": counts}
     answer["value"] = [one.as_json() for one in shown]
-    answer["continuationToken"] = _token(asked, first, second, offset + size) if more else None
+    answer["continuationToken"] = _token(asked, replace(begun, counts=counts, place=last)) if more else None
     return answer
 
 
-def _found(session: Session, principal: Principal, first: Instant, second: Instant, asked: Asked) -> list[Difference]:
-    applied = session.served.applied
-    diff = GraphDiff(session.store, session.state, applied.ontology, applied.registry, applied.evolution, principal)
-    found: list[Difference] = []
-    if asked.kind in (None, "interface"):
-        found += _interfaces(session, principal, first, second)
-    if asked.kind in (None, "twin"):
-        found += diff.twins(first, second)
-    if asked.kind in (None, "relationship"):
-        found += diff.relationships(first, second)
-    return found
+class _Place(NamedTuple):
+    """Of a difference: the `nth` of those of a key."""
+
+    kind: str
+    key: tuple[str, ...]
+    nth: int
+
+
+_START: Final = _Place(KINDS[0], (), 0)
+
+
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    """A page comes behind a `place`. `counts` are of all pages, from the second one on."""
+
+    first: Instant
+    second: Instant
+    counts: Counts | None = None
+    place: _Place = _START
+
+
+def _found(session: Session, principal: Principal, begun: _Begun, asked: Asked) -> Iterator[tuple[_Place, Difference]]:
+    """Those behind a place, each with its own: kind by kind, and by key."""
+    applied, first, second, place = session.served.applied, begun.first, begun.second, begun.place
+    diff = GraphDiff(session.store, session.state, applied.ontology, applied.registry, applied.evolution, principal, first, second)
+    for kind in KINDS[KINDS.index(place.kind) :]:
+        if asked.kind not in (None, kind):
+            continue
+        key = place.key if place.kind == kind else ()
+        if kind == "interface":
+            ones: Iterator[Difference] = (one for one in _interfaces(session, principal, first, second) if (one.id,) >= key)
+        elif kind == "twin":
+            candidates = session.served.differences.of((principal, first, second), diff.candidates)
+            ones = diff.twins(candidates, *key)
+        else:
+            ones = diff.relationships((key[0], key[1]) if key else None)
+        for own, mine in groupby(ones, key=_key):
+            for nth, one in enumerate(mine):
+                if own != key or nth > place.nth:
+                    yield _Place(kind, own, nth), one
+
+
+def _key(one: Difference) -> tuple[str, ...]:
+    return (one.source, one.id) if one.kind == "relationship" else (one.id,)
 
 
 # --- instants --------------------------------------------------------------------------------------------------------
 
 
-def _begun(session: Session, principal: Principal, asked: Asked, commit_of: Commits) -> tuple[Instant, Instant, int]:
+def _begun(session: Session, principal: Principal, asked: Asked, commit_of: Commits) -> _Begun:
     """The instants that are meant, fixed to commits, so that every page is of the same ones."""
     last = session.store.last_commit(principal)
     if asked.event_time:
@@ -80,13 +122,13 @@ def _begun(session: Session, principal: Principal, asked: Asked, commit_of: Comm
             raise UsageError("the event times are said already", where="as-of", remedy="Leave it out: `from` and `to` are event times")
         known = last if asked.known_at is None else commit_of(asked.known_at) or 0
         start = Instant(_time(asked.start, "from"), known)
-        return start, Instant(None if asked.end is None else _time(asked.end, "to"), known), 0
+        return _Begun(start, Instant(None if asked.end is None else _time(asked.end, "to"), known))
     if asked.known_at is not None:
         remedy = "Leave it out: `from` and `to` say what was known; or ask by event time"
         raise UsageError("what was known is said already", where="known-at", remedy=remedy)
     at = time_of(asked.as_of, "as-of")
     commits = [_commit(text, where, commit_of) for text, where in ((asked.start, "from"), (asked.end, "to")) if text is not None]
-    return Instant(at, commits[0]), Instant(at, commits[1] if len(commits) > 1 else last), 0
+    return _Begun(Instant(at, commits[0]), Instant(at, commits[1] if len(commits) > 1 else last))
 
 
 def _time(text: str, where: str) -> int:
@@ -106,25 +148,33 @@ def _instant_shown(at: Instant) -> dict[str, Any]:
     return {"commit": at.commit, "as_of": None if at.as_of is None else to_iso(at.as_of)}
 
 
-def _token(asked: Asked, first: Instant, second: Instant, offset: int) -> str:
-    said = [asked.kind, asked.event_time, first.as_of, first.commit, second.as_of, second.commit, offset]
+def _token(asked: Asked, begun: _Begun) -> str:
+    first, second, counts = begun.first, begun.second, begun.counts or none_counted()
+    numbers = [count for kind in counts.values() for count in kind.values()]
+    said = [asked.kind, asked.event_time, [first.as_of, first.commit, second.as_of, second.commit], numbers, *begun.place]
     return base64.urlsafe_b64encode(json.dumps(said).encode()).decode()
 
 
-def _continued(token: str, asked: Asked) -> tuple[Instant, Instant, int]:
+def _continued(token: str, asked: Asked) -> _Begun:
     """Raises UsageError."""
     try:
-        kind, by_time, *numbers = json.loads(base64.urlsafe_b64decode(token.encode("ascii")))
-        first_time, first, second_time, second, offset = numbers
-        good = all(type(one) is int and 0 <= one < 2**60 for one in (first, second, offset))
+        kind, by_time, (first_time, first, second_time, second), numbers, own, key, nth = json.loads(
+            base64.urlsafe_b64decode(token.encode("ascii"))
+        )
+        counts = none_counted()
+        places = [(of, change) for of, held in counts.items() for change in held]
+        good = all(type(one) is int and 0 <= one < 2**60 for one in (first, second, nth, *numbers)) and len(numbers) == len(places)
         good = good and all(one is None or (type(one) is int and abs(one) < 2**60) for one in (first_time, second_time))
-        good = good and kind == asked.kind and by_time == asked.event_time
-    except (ValueError, TypeError, RecursionError):
+        good = good and kind == asked.kind and by_time == asked.event_time and own in KINDS and kind in (None, own)
+        good = good and len(key) == (2 if own == "relationship" else 1) and bool("".join(key).encode()) and "\0" not in "".join(key)
+        for (of, change), number in zip(places, numbers, strict=True):
+            counts[of][change] = number
+    except (ValueError, TypeError, AttributeError, RecursionError):
         good = False
     if not good:
         remedy = "Ask again from the start, with the same `kind`"
         raise UsageError("the continuation token is none of this question", where="continuationToken", remedy=remedy)
-    return Instant(first_time, first), Instant(second_time, second), offset
+    return _Begun(Instant(first_time, first), Instant(second_time, second), counts, _Place(own, tuple(key), nth))
 
 
 # --- interfaces ------------------------------------------------------------------------------------------------------

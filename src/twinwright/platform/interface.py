@@ -186,6 +186,20 @@ class Platform(GraphSurface, Protocol):
         """Those that begin at a twin, or all; those that were there at an event time, as known at a time or commit number."""
         ...
 
+    def relationship_page(
+        self,
+        twin: str | None = None,
+        *,
+        name: str | None = None,
+        as_of: str | None = None,
+        known_at: str | int | None = None,
+        continuation: str | None = None,
+        max_items: int | None = None,
+    ) -> dict[str, Any]:
+        """The same, of one `name` or any, a page at a time: `value[]` by source and id, and a `continuationToken` while there is more.
+        Raises UsageError."""
+        ...
+
     def interfaces(self) -> list[dict[str, Any]]:
         """The DTDL documents, those that clients added too."""
         ...

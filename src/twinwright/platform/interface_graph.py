@@ -42,7 +42,11 @@ class GraphSurface(Protocol):
     def relationship(self, twin: str, id: str) -> dict[str, Any]: ...
 
     def incoming_relationships(self, twin: str) -> list[dict[str, Any]]:
-        """`$relationshipId $sourceId $relationshipName $relationshipLink` of each."""
+        """`$relationshipId $sourceId $relationshipName $relationshipLink` of each, by source and id."""
+        ...
+
+    def incoming_relationship_page(self, twin: str, *, continuation: str | None = None, max_items: int | None = None) -> dict[str, Any]:
+        """The same a page at a time: `value[]`, and a `continuationToken` while there is more. Raises UsageError."""
         ...
 
     def put_relationship(self, twin: str, id: str, document: Any, *, if_none_match: str | None = None) -> dict[str, Any]:

@@ -23,6 +23,7 @@ IN_A_FORK: Final = frozenset(
         *("ingest", "push", "dead_letters", "dead_letter", "simulate", "runs", "run", "verify_run", "compare_runs", "explain_run"),
         *("run_report", "export_run", "parameter_sets", "parameter_set", "shadow_replay"),
         *("put_twin", "patch_twin", "delete_twin", "component", "send_telemetry", "relationship", "incoming_relationships"),
+        *("relationship_page", "incoming_relationship_page"),
         *("put_relationship", "patch_relationship", "delete_relationship", "interface_list", "interface"),
     }
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
+from itertools import islice
 from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote
@@ -23,6 +24,7 @@ from twinwright.platform import (
     interfaces,
     jobs,
     query_import,
+    relationship_pages,
     retiring,
     updating,
     versions,
@@ -32,7 +34,7 @@ from twinwright.platform.horizon import require_horizon
 from twinwright.platform.interface_graph import Progress
 from twinwright.platform.session import Session
 from twinwright.platform.version_use import What
-from twinwright.storage.layout import Relationship
+from twinwright.storage.layout import EdgeKey, Relationship, RelationshipPart
 from twinwright.twins.documents import relationship_document
 from twinwright.twins.graph import bodies, relationship_writes, twin_patch, twin_writes
 from twinwright.twins.graph.conditions import etag_of
@@ -104,15 +106,33 @@ class LocalGraph:
     def relationships(
         self, twin: str | None = None, *, as_of: str | None = None, known_at: str | int | None = None
     ) -> list[dict[str, Any]]:
+        return self._outgoing(as_of, known_at, RelationshipPart(twin))
+
+    def relationship_page(
+        self,
+        twin: str | None = None,
+        *,
+        name: str | None = None,
+        as_of: str | None = None,
+        known_at: str | int | None = None,
+        continuation: str | None = None,
+        max_items: int | None = None,
+    ) -> dict[str, Any]:
+        def read(behind: EdgeKey | None, most: int) -> list[dict[str, Any]]:
+            return self._outgoing(as_of, known_at, RelationshipPart(twin, name, behind, most))
+
+        return relationship_pages.page(read, continuation, max_items)
+
+    def _outgoing(self, as_of: str | None, known_at: str | int | None, part: RelationshipPart) -> list[dict[str, Any]]:
         time, commit = self.moment(as_of, known_at)
-        if twin is not None:
-            self.session.served.reads.lifetime(self.principal, twin, time, commit)
-        if time is None and commit is None and twin is not None:
+        if part.source is not None:
+            self.session.served.reads.lifetime(self.principal, part.source, time, commit)
+        if time is None and commit is None and part.source is not None:
+            behind = None if part.behind is None else part.behind[1]
             with self.session.state.lock:
-                edges = list(self.session.edges.outgoing(twin).values())
-            edges.sort(key=lambda edge: edge.id)
+                edges = list(islice(self.session.edges.outgoing(part.source, behind, part.name), part.most))
         else:
-            edges = self.session.store.relationships(self.principal, source=twin, as_of=time, known_at=commit)
+            edges = self.session.store.relationships(self.principal, part, as_of=time, known_at=commit)
         return [relationship_document(edge) for edge in edges]
 
     def moment(self, as_of: str | None, known_at: str | int | None) -> tuple[int | None, int | None]:
@@ -139,15 +159,20 @@ class LocalGraph:
         self.session.served.applied.registry.current(twin)
         with self.session.state.lock:
             edge = self.session.edges.get(twin, id)
-            others = self.session.edges.outgoing(twin) if edge is None else {}
-        if edge is None:
-            raise relationship_writes.no_relationship(twin, id, others)
+            if edge is None:
+                raise relationship_writes.no_relationship(twin, id, (one.id for one in self.session.edges.outgoing(twin)))
         return relationship_document(edge)
 
     def incoming_relationships(self, twin: str) -> list[dict[str, Any]]:
+        return self._incoming(twin)
+
+    def incoming_relationship_page(self, twin: str, *, continuation: str | None = None, max_items: int | None = None) -> dict[str, Any]:
+        return relationship_pages.page(lambda behind, most: self._incoming(twin, behind, most), continuation, max_items)
+
+    def _incoming(self, twin: str, behind: EdgeKey | None = None, most: int | None = None) -> list[dict[str, Any]]:
         self.session.served.applied.registry.current(twin)
         with self.session.state.lock:
-            edges = self.session.edges.incoming(twin)
+            edges = list(islice(self.session.edges.incoming(twin, behind), most))
         return [_incoming_shown(edge) for edge in edges]
 
     def put_relationship(self, twin: str, id: str, document: Any, *, if_none_match: str | None = None) -> dict[str, Any]:

@@ -67,8 +67,8 @@ class Queries:
         self, principal: Principal, text: str, most: int, commit_of: Callable[[str], int]
     ) -> tuple[tuple[str, ...], list[dict[str, Any]]]:
         """The names of its columns (none where each row is a document) and all rows of a query, numbers with their unit as `{"value": 3,
-        "unit": "bar"}`. Raises QueryError, TooLargeError."""
-        answer = self._service(None).query(principal, text, now=self._clock.now(), commit_of=commit_of, most=most)
+        "unit": "bar"}`, in documents too. Raises QueryError for a column of numbers in several units, TooLargeError."""
+        answer = self._service(None).query(principal, text, now=self._clock.now(), commit_of=commit_of, most=most, measured=True)
         if answer.continuation is not None:
             raise TooLargeError(f"more than {most} rows", where="query", remedy="Select fewer of them at a time")
         for row in answer.value if answer.units else ():

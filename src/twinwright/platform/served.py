@@ -12,6 +12,7 @@ from twinwright.calibration.service import CalibrationService
 from twinwright.events.log import EventLog
 from twinwright.events.pages import EventPages
 from twinwright.platform.applied import Applied
+from twinwright.platform.differences import Differences
 from twinwright.platform.querying import Queries
 from twinwright.simulation.service import SimulationService
 from twinwright.twins.changes import ChangeLog
@@ -29,6 +30,7 @@ class Served:
     changes: ChangeLog
     events: EventLog
     pages: EventPages
+    differences: Differences
     simulation: SimulationService
     calibration: CalibrationService
     queries: Queries

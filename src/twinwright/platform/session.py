@@ -30,6 +30,7 @@ from twinwright.platform import applied as applied_documents
 from twinwright.platform import applying
 from twinwright.platform.applied import Applied
 from twinwright.platform.clock_anchor import AnchorFile, last_commit_seen
+from twinwright.platform.differences import Differences
 from twinwright.platform.publishing import LanePublisher
 from twinwright.platform.querying import Queries
 from twinwright.platform.run_queue import RunQueue
@@ -214,7 +215,7 @@ class Session:
         changes = ChangeLog(self.store, applied.ontology, applied.registry, evolution)
         queries = Queries(self.store, self.state, applied.ontology, reads, self.clock, evolution)
         events = EventLog(self.store, changes, applied.ontology, f"/twinwright/{quote(self.folder.resolve().name)}", self._served_at)
-        return Served(applied, reads, changes, events, EventPages(events), simulation, calibration, queries)
+        return Served(applied, reads, changes, events, EventPages(events), Differences(), simulation, calibration, queries)
 
     @property
     def served(self) -> Served:

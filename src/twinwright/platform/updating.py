@@ -15,9 +15,9 @@ from twinwright.governance.principals import SYSTEM, Principal
 from twinwright.platform import piecewise
 from twinwright.platform.piecewise import Body
 from twinwright.platform.session import Session
+from twinwright.storage.layout import EdgeKey
 from twinwright.twins.graph.diff import compared
 from twinwright.twins.graph.draft import Draft
-from twinwright.twins.graph.edge_columns import Key
 from twinwright.twins.graph.measured import is_plain_number
 from twinwright.twins.graph.update import Change, change_twin
 
@@ -92,7 +92,7 @@ def _checked(session: Session, twins: Sequence[str], change: Change) -> Body:
     counts = dict.fromkeys(_COUNTED, 0)
     problems: list[Body] = []
     preview: list[Body] = []
-    gone: set[Key] = set()  # relationships: drafts of different pieces each let go of one between them
+    gone: set[EdgeKey] = set()  # relationships: drafts of different pieces each let go of one between them
     for first in range(0, len(twins), PIECE):
         with session.state.lock:  # let go in between: telemetry goes on
             draft = session.trial()
@@ -103,7 +103,7 @@ def _checked(session: Session, twins: Sequence[str], change: Change) -> Body:
     return {**shown, "commits": 0, "token": session.store.last_commit(SYSTEM), "problems": problems, "preview": preview}
 
 
-def _one(draft: Draft, id: str, change: Change, counts: dict[str, int], gone: set[Key], preview: list[Body] | None) -> list[Body]:
+def _one(draft: Draft, id: str, change: Change, counts: dict[str, int], gone: set[EdgeKey], preview: list[Body] | None) -> list[Body]:
     """A twin changed in a draft, and counted; why it was refused."""
     try:
         done = change_twin(draft, id, change)

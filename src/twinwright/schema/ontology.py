@@ -13,7 +13,7 @@ from twinwright.schema import layers
 from twinwright.schema.build import Builder
 from twinwright.schema.context import Options
 from twinwright.schema.described import Element, describe
-from twinwright.schema.elements import Component, Interface, PathInfo, Property, Relationship, Schema, Telemetry
+from twinwright.schema.elements import Component, Interface, PathInfo, Property, Relationship, Schema, SchemaReference, Telemetry
 from twinwright.schema.parser import Parser
 from twinwright.schema.report import Report
 from twinwright.schema.resolve import Model
@@ -71,6 +71,10 @@ class Ontology:
         if dtmi not in self._paths:
             self._paths[dtmi] = MappingProxyType({info.path: info for info in self._walk(self.interface(dtmi), "")})
         return self._paths[dtmi]
+
+    def plain(self, schema: Schema) -> Schema:
+        """A schema itself where it is referred to by its DTMI."""
+        return self.schemas[schema.id] if isinstance(schema, SchemaReference) else schema
 
     def relationships(self, dtmi: str) -> Mapping[str, Relationship]:
         """The relationships of an interface by name, inherited ones included."""
@@ -135,14 +139,17 @@ def load(
 
 def files_of(path: Path) -> list[Path]:
     """The file itself, or the JSON files of a folder and of those inside it, in order."""
-    return sorted(path.rglob("*.json")) if path.is_dir() else [path]
+    return sorted(file for file in path.rglob("*") if file.suffix.lower() == ".json" and file.is_file()) if path.is_dir() else [path]
 
 
 def validate_files(paths: list[Path] | list[str]) -> dict[str, Any]:
     """Check files of DTDL, and those of folders, together: `{"valid": bool, "errors": [{file, line, path, code, message, remedy}]}`."""
     documents: list[tuple[str, bytes]] = []
-    problems: list[Problem] = []
-    for path in (file for named in paths for file in files_of(Path(named))):
+    files = {named: files_of(Path(named)) for named in paths}
+    remedy = "Name files, or a folder with .json files"
+    empty = (str(named) for named, found in files.items() if not found)
+    problems = [Problem("there is no DTDL in this folder", remedy, name, code="unreadable") for name in empty]
+    for path in (file for found in files.values() for file in found):
         try:
             documents.append((str(path), path.read_bytes()))
         except OSError as error:

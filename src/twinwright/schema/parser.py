@@ -38,6 +38,8 @@ class Parser:
         """Read one top-level object, which has to be an Interface with a context."""
         if "@context" not in data:
             remedy = 'Add "@context": "dtmi:dtdl:context;3"'
+            if not data.keys() & {"@id", "@type", "contents"}:
+                remedy += ", or leave it out: it does not look like DTDL"
             self.report.add(source, location, "missingContext", "'@context' is missing", remedy)
             return
         if "@graph" in data:

@@ -74,10 +74,9 @@ class Report:
             )
         )
 
-    def syntax(self, name: str | None, message: str, line: int | None) -> None:
+    def syntax(self, name: str | None, message: str, line: int | None, remedy: str = "Mend the syntax at this line") -> None:
         """A document that is not JSON at all."""
-        problem = SchemaProblem(message, "Mend the syntax at this line", name, line, "$", PREFIX + "invalidJson", clause("invalidJson"))
-        self.problems.append(problem)
+        self.problems.append(SchemaProblem(message, remedy, name, line, "$", PREFIX + "invalidJson", clause("invalidJson")))
 
 
 def _clean(text: str | None) -> str | None:

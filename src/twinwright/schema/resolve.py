@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from difflib import get_close_matches
 
 from twinwright.documents import Location
 from twinwright.schema import graph
@@ -19,6 +20,10 @@ _DEEPEST_EXTENDS = 64
 _DEEPEST_SCHEMA = 32
 _LARGEST = 1_000_000
 
+_LOOKED_AT = 50  # identifiers that nothing has, for which the nearest is looked for
+_COMPARED = 5_000
+_UNLIKE = 3  # characters in length
+
 _WORTH_COUNTING = 10_000
 _COUNTED = frozenset({"contents", "fields", "enumValues", "request", "response", "properties", "schema", "elementSchema", "mapValue"})
 
@@ -34,6 +39,7 @@ class Model:
         self._repeated: set[str] = set()  # identifiers that are defined more than once
         self.recursive: set[Node] = set()  # schemas that contain themselves (v4)
         self._contents: dict[Node, list[Node]] = {}
+        self._nearest: dict[str, str] = {}
         self._constraints = Constraints(report, self.linked, self.schemas)
 
     def add(self, root: Node) -> None:
@@ -137,12 +143,21 @@ class Model:
         for name, ref in _references(node):
             target, inside = self.by_id.get(ref.dtmi), ref.location[len(node.location) :]
             if target is None:
-                remedy = "Add its definition to the documents, or give a resolver"
+                remedy = self._instead_of(ref.dtmi)
                 self._fail(node, inside, "unresolvedReference", f"'{ref.dtmi}' is not defined", remedy, name, ref.dtmi, ref.dtmi)
             elif target.cls.name != "Interface" and target.partition is not node.partition and ref.dtmi not in self._repeated:
                 remedy = "Move it to the top level, or define it in this Interface"
                 message, owner = f"'{ref.dtmi}' belongs to another Interface", target.partition.id if target.partition else None
                 self._fail(node, inside, "crossPartitionReference", message, remedy, name, owner, ref.dtmi)
+
+    def _instead_of(self, wanted: str) -> str:
+        """What to do about an identifier that nothing has: a few of those that are missing are looked at closely."""
+        remedy = "Add its definition to the documents, or give a resolver"
+        if wanted not in self._nearest and len(self._nearest) < _LOOKED_AT:
+            known = [id for id in self.by_id if abs(len(id) - len(wanted)) <= _UNLIKE][:_COMPARED]
+            self._nearest[wanted] = next(iter(get_close_matches(wanted, known, 1, 0.85)), "")
+        near = self._nearest.get(wanted)
+        return f"Did you mean '{near}'? Or add its definition, or give a resolver" if near else remedy
 
     def _check_conformance(self, node: Node) -> None:
         for name, items in node.elements.items():

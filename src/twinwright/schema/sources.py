@@ -90,7 +90,10 @@ def _source(name: str | None, document: Any, report: Report) -> Source | None:
         try:
             document = document.decode("utf-8-sig")
         except UnicodeDecodeError as error:
-            report.add(Source(name, None), (), "invalidJson", f"not UTF-8 (byte {error.start})", "Save the document as UTF-8")
+            wide = document.startswith((b"\xff\xfe", b"\xfe\xff"))
+            line = None if wide else document.count(b"\n", 0, error.start) + 1
+            remedy = "It is UTF-16: save it as UTF-8" if wide else "Save the document as UTF-8"
+            report.syntax(name, f"not UTF-8 (byte {error.start})", line, remedy)
             return None
     if isinstance(document, str):
         return _from_text(name, document.removeprefix("\ufeff"), report)
@@ -105,7 +108,8 @@ def _from_text(name: str | None, text: str, report: Report) -> Source | None:
     try:
         data = json.loads(text, object_pairs_hook=_object, parse_constant=_refuse_constant)
     except json.JSONDecodeError as error:
-        report.syntax(name, f"not valid JSON: {error.msg}", error.lineno)
+        what, remedy = _syntax(text, error.pos)
+        report.syntax(name, f"not valid JSON: {what or error.msg}", error.lineno, remedy)
         return None
     except (RecursionError, ValueError) as error:
         reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
@@ -113,6 +117,24 @@ def _from_text(name: str | None, text: str, report: Report) -> Source | None:
         return None
     source = Source(name, data, text)
     return source if _plain(source, report) else None
+
+
+def _syntax(text: str, at: int) -> tuple[str, str]:
+    """What is wrong at a place where JSON ends ("" where nothing is known of it), and what to do: what files of other people have."""
+    rest, before = text[at : at + 2], text[:at].rstrip()
+    if not text.strip():
+        return "the document is empty", "Write an Interface object, or an array of them"
+    if rest in ("//", "/*") or rest[:1] == "#":
+        return "a comment", "Remove it: JSON has none, and DTDL has `comment`"
+    if rest[:1] == ",":  # some versions of Python point at the comma
+        rest, before = text[at + 1 :].lstrip()[:1], f"{before},"
+    if rest[:1] in ("}", "]") and before.endswith(","):
+        return "a comma behind the last value", "Remove the comma"
+    if rest[:1] in ("{", "[") and before.endswith(("}", "]")):
+        return "a second value", "Write one array around all of them, with commas between"
+    if rest[:1] == "'":
+        return "a single quote", 'Write double quotes: "..."'
+    return "", "Mend the syntax at this line"
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import httpx
 
-from twinwright.sdk.transport import Transport, given, part
+from twinwright.sdk.transport import Transport, given, page_of, part
 
 Found = dict[str, Any]
 
@@ -47,6 +47,11 @@ class RestGraph:
 
     def incoming_relationships(self, twin: str) -> list[Found]:
         return self._http.all(f"{_twin(twin)}/incomingrelationships")
+
+    def incoming_relationship_page(self, twin: str, *, continuation: str | None = None, max_items: int | None = None) -> Found:
+        headers = {} if max_items is None else {"max-items-per-page": str(max_items)}
+        path, asked = f"{_twin(twin)}/incomingrelationships", given(continuationToken=continuation)
+        return page_of(self._http.json("GET", path, params=asked, headers=headers))
 
     def put_relationship(self, twin: str, id: str, document: Any, *, if_none_match: str | None = None) -> Found:
         return _put(self._http.ask("PUT", _edge(twin, id), json=document, headers=_if(none=if_none_match)))

@@ -38,6 +38,8 @@ ABSENT: Final[Mapping[str, str]] = {
 }
 """Methods of `twinwright.open` that have no place in the API, and why."""
 _WATCH_SECONDS: Final = 0.5
+_PAGE: Final = 1_000  # relationships
+_MOST_ITEMS: Final = 10_000
 _PART_BYTES: Final = 1024 * 1024
 
 
@@ -164,7 +166,30 @@ class RestPlatform(RestGraph):
         return self._get(f"/v1/history/{part(twin)}/{part(path, '/')}", **{"from": start, "to": end}, **options)
 
     def relationships(self, twin: str | None = None, *, as_of: str | None = None, known_at: str | int | None = None) -> list[Found]:
-        return self._list("/v1/relationships", twin=twin, as_of=as_of, known_at=known_at)
+        if twin is None:
+            return self._list("/v1/relationships", as_of=as_of, known_at=known_at)
+        found: list[Found] = []
+        page: Found = {"continuationToken": None}
+        while "value" not in page or page["continuationToken"] is not None:
+            page = self.relationship_page(
+                twin, as_of=as_of, known_at=known_at, continuation=page["continuationToken"], max_items=_MOST_ITEMS
+            )
+            found += page["value"]
+        return found
+
+    def relationship_page(
+        self,
+        twin: str | None = None,
+        *,
+        name: str | None = None,
+        as_of: str | None = None,
+        known_at: str | int | None = None,
+        continuation: str | None = None,
+        max_items: int | None = None,
+    ) -> Found:
+        asked = given(twin=twin, name=name, as_of=as_of, known_at=known_at, continuationToken=continuation)
+        headers = {"max-items-per-page": str(max_items or _PAGE)}
+        return cast(Found, self._http.json("GET", "/v1/relationships", params=asked, headers=headers))
 
     def interfaces(self) -> list[Found]:
         return [one["model"] for one in self.interface_list()]

@@ -86,11 +86,11 @@ class Transport:
         found: list[dict[str, Any]] = []
         token: dict[str, str] = {}
         while True:
-            page = self.json("GET", path, params={**(params or {}), **token})
+            page = page_of(self.json("GET", path, params={**(params or {}), **token}))
             found += page["value"]
-            if not page.get("nextLink"):
+            if page["continuationToken"] is None:
                 return found
-            token = {"continuationToken": parse_qs(urlsplit(page["nextLink"]).query)["continuationToken"][0]}
+            token = {"continuationToken": page["continuationToken"]}
 
     def _wait(self, left: int, retry_after: str | None) -> None:
         told = float(retry_after) if retry_after and retry_after.isdigit() else 0.0
@@ -99,6 +99,12 @@ class Transport:
     def _silence(self, error: httpx.HTTPError) -> PlatformError:
         remedy = "See whether it is up, whether its certificate is trusted (`ca`), and the address"
         return PlatformError(f"the platform did not answer: {error}", where=str(self._client.base_url), remedy=remedy)
+
+
+def page_of(answer: Mapping[str, Any]) -> dict[str, Any]:
+    """A page of a list that tells by a link where it goes on: `value continuationToken`."""
+    link = answer.get("nextLink")
+    return {"value": answer["value"], "continuationToken": parse_qs(urlsplit(link).query)["continuationToken"][0] if link else None}
 
 
 def told(answer: httpx.Response) -> TwinwrightError:

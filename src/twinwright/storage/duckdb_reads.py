@@ -19,15 +19,18 @@ from twinwright.storage.duckdb_errors import translated
 from twinwright.storage.duckdb_transaction import Catalogue
 from twinwright.storage.journal_files import JournalFiles, Place
 from twinwright.storage.layout import (
+    ALL_RELATIONSHIPS,
     Commit,
     Counts,
     DeadLetter,
+    EdgeKey,
     JournalEntry,
     JournalSize,
     LetterGroup,
     Lifetime,
     ReadingTable,
     Relationship,
+    RelationshipPart,
     Retraction,
     Selection,
 )
@@ -135,13 +138,18 @@ class DuckDBReads:
         return [Lifetime(*row) for row in self._rows(principal, query.text, query.values)]
 
     def relationships(
-        self, principal: Principal, *, source: str | None = None, as_of: int | None = None, known_at: int | None = None
+        self,
+        principal: Principal,
+        part: RelationshipPart = ALL_RELATIONSHIPS,
+        *,
+        as_of: int | None = None,
+        known_at: int | None = None,
     ) -> list[Relationship]:
-        query = duckdb_sql.relationships(as_of, known_at, source=source)
+        query = duckdb_sql.relationships(part, as_of, known_at)
         return [relationship(row) for row in self._rows(principal, query.text, query.values)]
 
     def relationship_rows(self, principal: Principal, *, as_of: int | None = None, known_at: int | None = None) -> pa.Table:
-        query = duckdb_sql.relationships(as_of, known_at, rows=True)
+        query = duckdb_sql.relationship_rows(as_of, known_at)
         return self._arrow(principal, query).cast(RELATIONSHIP_SCHEMA)
 
     def changed_twins(self, principal: Principal, commit: int) -> dict[str, int]:
@@ -153,10 +161,35 @@ class DuckDBReads:
         return [Lifetime(*row) for row in self._rows(principal, query.text, query.values)]
 
     def relationship_versions(
-        self, principal: Principal, after: int, through: int, *, sources: Collection[str] | None = None
+        self,
+        principal: Principal,
+        after: int,
+        through: int,
+        *,
+        sources: Collection[str] | None = None,
+        keys: Collection[EdgeKey] | None = None,
     ) -> list[Relationship]:
-        query = duckdb_sql.relationship_versions(after, through, sources)
+        query = duckdb_sql.relationship_versions(after, through, sources, keys)
         return [relationship(row) for row in self._rows(principal, query.text, query.values)]
+
+    def commit_relationships(
+        self, principal: Principal, commit: int, source: str, behind: tuple[int | None, str] | None, most: int
+    ) -> list[Relationship]:
+        query = duckdb_sql.commit_relationships(commit, source, behind, most)
+        return [relationship(row) for row in self._rows(principal, query.text, query.values)]
+
+    def changed_relationships(
+        self,
+        principal: Principal,
+        after: int,
+        through: int,
+        *,
+        between: tuple[int, int | None] | None = None,
+        behind: EdgeKey | None = None,
+        most: int,
+    ) -> list[EdgeKey]:
+        query = duckdb_sql.changed_relationships(after, through, between, behind, most)
+        return [(source, id) for source, id in self._rows(principal, query.text, query.values)]
 
     def history(self, principal: Principal, selection: Selection) -> pa.Table:
         if selection.lane == "observed" and selection.lifetimes is not None:

@@ -7,13 +7,14 @@ are `v0, v1, ...`; paths, sources and units appear in SQL only as bound paramete
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from twinwright.clock import HOUR
 from twinwright.storage.duckdb_totals import totals_sql
-from twinwright.storage.layout import MASK_BITS, ReadingTable, Retraction, Selection
+from twinwright.storage.layout import ALL_RELATIONSHIPS, MASK_BITS, EdgeKey, ReadingTable, RelationshipPart, Retraction, Selection
 from twinwright.storage.protocol import GOOD, REMOVED
 from twinwright.storage.query import Query, sightings_matter
 from twinwright.storage.record_text import DIGEST
@@ -106,14 +107,28 @@ def lifetimes(twin: str | None, as_of: int | None, known_at: int | None) -> Quer
     return query.add(f" QUALIFY row_number() OVER (PARTITION BY number ORDER BY {_NEWEST_VERSION}) = 1 ORDER BY number")
 
 
-def relationships(as_of: int | None, known_at: int | None, *, source: str | None = None, rows: bool = False) -> Query:
-    """The same of edges, without those that were removed; `rows`: as RELATIONSHIP_SCHEMA has them, in no order."""
-    query = Query(f"SELECT {RELATIONSHIP_ROW if rows else RELATIONSHIP} FROM (SELECT * FROM relationships WHERE true")
-    if source is not None:
-        query.add(" AND source = ?", source)
+def relationships(part: RelationshipPart, as_of: int | None, known_at: int | None) -> Query:
+    """The same of edges, without those that were removed."""
+    query = _edges(RELATIONSHIP, part, as_of, known_at).add(" ORDER BY source, id")
+    return query if part.most is None else query.add(" LIMIT ?", part.most)
+
+
+def relationship_rows(as_of: int | None, known_at: int | None) -> Query:
+    """As RELATIONSHIP_SCHEMA has them, in no order."""
+    return _edges(RELATIONSHIP_ROW, ALL_RELATIONSHIPS, as_of, known_at)
+
+
+def _edges(columns: str, part: RelationshipPart, as_of: int | None, known_at: int | None) -> Query:
+    query = Query(f"SELECT {columns} FROM (SELECT * FROM relationships WHERE true")
+    if part.source is not None:
+        query.add(" AND source = ?", part.source)
+    if part.keys is not None:
+        query.add(_IN_KEYS, *_columns_of(part.keys))
+    if part.behind is not None:
+        query.add(" AND (source, id) > (?, ?)", *part.behind)
     _versions(as_of, known_at, query)
-    query.add(f" QUALIFY row_number() OVER (PARTITION BY source, id ORDER BY {_NEWEST_VERSION}) = 1)")
-    return query.add(" WHERE NOT removed" if rows else " WHERE NOT removed ORDER BY source, id")
+    query.add(f" QUALIFY row_number() OVER (PARTITION BY source, id ORDER BY {_NEWEST_VERSION}) = 1) WHERE NOT removed")
+    return query if part.name is None else query.add(" AND name = ?", part.name)
 
 
 def changed_twins(commit: int) -> Query:
@@ -127,14 +142,59 @@ def lifetime_versions(after: int, through: int, twins: Collection[str] | None = 
     return _changed_versions("lifetimes", LIFETIME, "number", after, through, "twin", twins)
 
 
-def relationship_versions(after: int, through: int, sources: Collection[str] | None = None) -> Query:
+def relationship_versions(
+    after: int, through: int, sources: Collection[str] | None = None, keys: Collection[EdgeKey] | None = None
+) -> Query:
     """The same of edges, removed ones included."""
-    return _changed_versions("relationships", RELATIONSHIP, "source, id", after, through, "source", sources)
+    of, asked = ("", []) if keys is None else (_IN_KEYS, _columns_of(keys))
+    return _changed_versions("relationships", RELATIONSHIP, "source, id", after, through, "source", sources, of, asked)
 
 
-def _changed_versions(table: str, columns: str, key: str, after: int, through: int, owner: str, owners: Collection[str] | None) -> Query:
-    of = "" if owners is None else f" AND {owner} IN (SELECT unnest(?::VARCHAR[]))"
-    asked = [] if owners is None else [list(owners)]
+_IN_KEYS = " AND (source, id) IN (SELECT unnest(?::VARCHAR[]), unnest(?::VARCHAR[]))"
+
+
+def _columns_of(keys: Collection[EdgeKey]) -> list[list[str]]:
+    return [[source for source, _ in keys], [id for _, id in keys]]
+
+
+def commit_relationships(commit: int, source: str, behind: tuple[int | None, str] | None, most: int) -> Query:
+    """The versions of one commit of the edges of one twin."""
+    query = Query(f"SELECT {RELATIONSHIP} FROM relationships WHERE commit = ? AND source = ?", [commit, source])
+    if behind is not None:
+        at, id = behind
+        query.add(f" AND (coalesce(changed_at, {_ALWAYS}), id) > (?, ?)", _ALWAYS if at is None else at, id)
+    return query.add(f" ORDER BY coalesce(changed_at, {_ALWAYS}), id LIMIT ?", most)
+
+
+_ALWAYS = -(2**62)  # before every event time
+
+
+def changed_relationships(after: int, through: int, between: tuple[int, int | None] | None, behind: EdgeKey | None, most: int) -> Query:
+    """The keys of those of which something is said by commits, or from an event time on."""
+    query = Query("SELECT DISTINCT source, id FROM relationships WHERE ((commit > ? AND commit <= ?)", [after, through])
+    if between is not None:
+        query.add(" OR (commit <= ? AND changed_at >= ?", through, between[0])
+        query.add(")" if between[1] is None else " AND changed_at < ?)", *([] if between[1] is None else [between[1]]))
+    query.add(")")
+    if behind is not None:
+        query.add(" AND (source, id) > (?, ?)", *behind)
+    return query.add(" ORDER BY source, id LIMIT ?", most)
+
+
+def _changed_versions(
+    table: str,
+    columns: str,
+    key: str,
+    after: int,
+    through: int,
+    owner: str,
+    owners: Collection[str] | None,
+    of: str = "",
+    asked: Sequence[Any] = (),
+) -> Query:
+    """`of` is a further condition, with the values `asked`."""
+    if owners is not None:
+        of, asked = f"{of} AND {owner} IN (SELECT unnest(?::VARCHAR[]))", [*asked, list(owners)]
     query = Query().add(f"SELECT {columns} FROM {table} WHERE commit > ? AND commit <= ?{of}", after, through, *asked)
     query.add(f" UNION ALL SELECT {columns} FROM (SELECT * FROM {table} WHERE commit <= ?{of}", after, *asked)
     query.add(f" AND ({key}) IN (SELECT ({key}) FROM {table} WHERE commit > ? AND commit <= ?{of})", after, through, *asked)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 ColumnType = Literal["DOUBLE", "BIGINT", "BOOLEAN", "VARCHAR"]
 Lane = Literal["observed", "desired", "derived", "simulated"]
@@ -92,6 +92,25 @@ class Relationship:
     removed: bool = False
     changed_at: int | None = field(default=None, compare=False)
     commit: int = field(default=0, compare=False)
+
+
+EdgeKey = tuple[str, str]
+"""The source and the id of a relationship."""
+
+
+@dataclass(frozen=True, slots=True)
+class RelationshipPart:
+    """Which of the edges, in the order of their keys, a read wants: those that begin at `source`, of a `name` (None: any), from
+    `behind` one on, and at `most` so many; or those of some `keys`."""
+
+    source: str | None = None
+    name: str | None = None
+    behind: EdgeKey | None = None
+    most: int | None = None
+    keys: frozenset[EdgeKey] | None = None
+
+
+ALL_RELATIONSHIPS: Final = RelationshipPart()
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,15 +13,18 @@ from numpy.typing import NDArray
 from twinwright.governance.principals import Principal
 from twinwright.storage import postgres_sql
 from twinwright.storage.layout import (
+    ALL_RELATIONSHIPS,
     Commit,
     Counts,
     DeadLetter,
+    EdgeKey,
     JournalEntry,
     JournalSize,
     LetterGroup,
     Lifetime,
     ReadingTable,
     Relationship,
+    RelationshipPart,
     Retraction,
     Selection,
 )
@@ -115,13 +118,18 @@ class PostgresReads:
         return [Lifetime(*row) for row in self._rows(principal, query.text, *query.values)]
 
     def relationships(
-        self, principal: Principal, *, source: str | None = None, as_of: int | None = None, known_at: int | None = None
+        self,
+        principal: Principal,
+        part: RelationshipPart = ALL_RELATIONSHIPS,
+        *,
+        as_of: int | None = None,
+        known_at: int | None = None,
     ) -> list[Relationship]:
-        query = postgres_sql.relationships(as_of, known_at, source=source)
+        query = postgres_sql.relationships(part, as_of, known_at)
         return [relationship(row) for row in self._rows(principal, query.text, *query.values)]
 
     def relationship_rows(self, principal: Principal, *, as_of: int | None = None, known_at: int | None = None) -> pa.Table:
-        query = postgres_sql.relationships(as_of, known_at, rows=True)
+        query = postgres_sql.relationship_rows(as_of, known_at)
         return self._arrow(principal, RELATIONSHIP_SCHEMA, lambda _: query)
 
     def changed_twins(self, principal: Principal, commit: int) -> dict[str, int]:
@@ -133,10 +141,35 @@ class PostgresReads:
         return [Lifetime(*row) for row in self._rows(principal, query.text, *query.values)]
 
     def relationship_versions(
-        self, principal: Principal, after: int, through: int, *, sources: Collection[str] | None = None
+        self,
+        principal: Principal,
+        after: int,
+        through: int,
+        *,
+        sources: Collection[str] | None = None,
+        keys: Collection[EdgeKey] | None = None,
     ) -> list[Relationship]:
-        query = postgres_sql.relationship_versions(after, through, sources)
+        query = postgres_sql.relationship_versions(after, through, sources, keys)
         return [relationship(row) for row in self._rows(principal, query.text, *query.values)]
+
+    def commit_relationships(
+        self, principal: Principal, commit: int, source: str, behind: tuple[int | None, str] | None, most: int
+    ) -> list[Relationship]:
+        query = postgres_sql.commit_relationships(commit, source, behind, most)
+        return [relationship(row) for row in self._rows(principal, query.text, *query.values)]
+
+    def changed_relationships(
+        self,
+        principal: Principal,
+        after: int,
+        through: int,
+        *,
+        between: tuple[int, int | None] | None = None,
+        behind: EdgeKey | None = None,
+        most: int,
+    ) -> list[EdgeKey]:
+        query = postgres_sql.changed_relationships(after, through, between, behind, most)
+        return [(source, id) for source, id in self._rows(principal, query.text, *query.values)]
 
     def history(self, principal: Principal, selection: Selection) -> pa.Table:
         return self._records(principal, selection, postgres_sql.history)

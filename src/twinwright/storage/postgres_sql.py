@@ -8,13 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from itertools import product
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from twinwright.clock import HOUR
 from twinwright.storage import postgres_bulk
-from twinwright.storage.layout import MASK_BITS, ColumnType, ReadingTable, Retraction, Selection
+from twinwright.storage.layout import (
+    ALL_RELATIONSHIPS,
+    MASK_BITS,
+    ColumnType,
+    EdgeKey,
+    ReadingTable,
+    RelationshipPart,
+    Retraction,
+    Selection,
+)
 from twinwright.storage.protocol import BAD, GOOD, REMOVED
 from twinwright.storage.query import Query, sightings_matter
 from twinwright.storage.record_text import DIGEST
@@ -115,15 +125,28 @@ def lifetimes(twin: str | None, as_of: int | None, known_at: int | None) -> Quer
     return query.add(f" ORDER BY number, {_NEWEST_VERSION}")
 
 
-def relationships(as_of: int | None, known_at: int | None, *, source: str | None = None, rows: bool = False) -> Query:
-    """The same of edges, without those that were removed; `rows`: as RELATIONSHIP_SCHEMA has them, in no order."""
-    query = Query(
-        f"SELECT {RELATIONSHIP_ROW if rows else RELATIONSHIP} FROM (SELECT DISTINCT ON (source, id) * FROM relationships WHERE true"
-    )
-    if source is not None:
-        query.add(" AND source = %s", source)
+def relationships(part: RelationshipPart, as_of: int | None, known_at: int | None) -> Query:
+    """The same of edges, without those that were removed."""
+    query = _edges(RELATIONSHIP, part, as_of, known_at).add(" ORDER BY source, id")
+    return query if part.most is None else query.add(" LIMIT %s", part.most)
+
+
+def relationship_rows(as_of: int | None, known_at: int | None) -> Query:
+    """As RELATIONSHIP_SCHEMA has them, in no order."""
+    return _edges(RELATIONSHIP_ROW, ALL_RELATIONSHIPS, as_of, known_at)
+
+
+def _edges(columns: str, part: RelationshipPart, as_of: int | None, known_at: int | None) -> Query:
+    query = Query(f"SELECT {columns} FROM (SELECT DISTINCT ON (source, id) * FROM relationships WHERE true")
+    if part.source is not None:
+        query.add(" AND source = %s", part.source)
+    if part.keys is not None:
+        query.add(_IN_KEYS, *_columns_of(part.keys))
+    if part.behind is not None:
+        query.add(" AND (source, id) > (%s, %s)", *part.behind)
     _versions(as_of, known_at, query)
-    return query.add(f" ORDER BY source, id, {_NEWEST_VERSION}) AS newest WHERE NOT removed{'' if rows else ' ORDER BY source, id'}")
+    query.add(f" ORDER BY source, id, {_NEWEST_VERSION}) AS newest WHERE NOT removed")
+    return query if part.name is None else query.add(" AND name = %s", part.name)
 
 
 def changed_twins(commit: int) -> Query:
@@ -137,14 +160,59 @@ def lifetime_versions(after: int, through: int, twins: Collection[str] | None = 
     return _changed_versions("lifetimes", LIFETIME, "number", after, through, "twin", twins)
 
 
-def relationship_versions(after: int, through: int, sources: Collection[str] | None = None) -> Query:
+def relationship_versions(
+    after: int, through: int, sources: Collection[str] | None = None, keys: Collection[EdgeKey] | None = None
+) -> Query:
     """The same of edges, removed ones included."""
-    return _changed_versions("relationships", RELATIONSHIP, "source, id", after, through, "source", sources)
+    of, asked = ("", []) if keys is None else (_IN_KEYS, _columns_of(keys))
+    return _changed_versions("relationships", RELATIONSHIP, "source, id", after, through, "source", sources, of, asked)
 
 
-def _changed_versions(table: str, columns: str, key: str, after: int, through: int, owner: str, owners: Collection[str] | None) -> Query:
-    of = "" if owners is None else f" AND {owner} IN (SELECT unnest(%s::text[]))"
-    asked = [] if owners is None else [list(owners)]
+_IN_KEYS = " AND (source, id) IN (SELECT * FROM unnest(%s::text[], %s::text[]))"
+
+
+def _columns_of(keys: Collection[EdgeKey]) -> list[list[str]]:
+    return [[source for source, _ in keys], [id for _, id in keys]]
+
+
+def commit_relationships(commit: int, source: str, behind: tuple[int | None, str] | None, most: int) -> Query:
+    """The versions of one commit of the edges of one twin."""
+    query = Query(f"SELECT {RELATIONSHIP} FROM relationships WHERE commit = %s AND source = %s", [commit, source])
+    if behind is not None:
+        at, id = behind
+        query.add(f" AND (coalesce(changed_at, {_ALWAYS}), id) > (%s, %s)", _ALWAYS if at is None else at, id)
+    return query.add(f" ORDER BY coalesce(changed_at, {_ALWAYS}), id LIMIT %s", most)
+
+
+_ALWAYS = -(2**62)  # before every event time
+
+
+def changed_relationships(after: int, through: int, between: tuple[int, int | None] | None, behind: EdgeKey | None, most: int) -> Query:
+    """The keys of those of which something is said by commits, or from an event time on."""
+    query = Query("SELECT DISTINCT source, id FROM relationships WHERE ((commit > %s AND commit <= %s)", [after, through])
+    if between is not None:
+        query.add(" OR (commit <= %s AND changed_at >= %s", through, between[0])
+        query.add(")" if between[1] is None else " AND changed_at < %s)", *([] if between[1] is None else [between[1]]))
+    query.add(")")
+    if behind is not None:
+        query.add(" AND (source, id) > (%s, %s)", *behind)
+    return query.add(" ORDER BY source, id LIMIT %s", most)
+
+
+def _changed_versions(
+    table: str,
+    columns: str,
+    key: str,
+    after: int,
+    through: int,
+    owner: str,
+    owners: Collection[str] | None,
+    of: str = "",
+    asked: Sequence[Any] = (),
+) -> Query:
+    """`of` is a further condition, with the values `asked`."""
+    if owners is not None:
+        of, asked = f"{of} AND {owner} IN (SELECT unnest(%s::text[]))", [*asked, list(owners)]
     query = Query().add(f"SELECT * FROM (SELECT {columns} FROM {table} WHERE commit > %s AND commit <= %s{of}", after, through, *asked)
     query.add(f" UNION ALL SELECT {columns} FROM (SELECT DISTINCT ON ({key}) * FROM {table} WHERE commit <= %s{of}", after, *asked)
     query.add(f" AND ({key}) IN (SELECT {key} FROM {table} WHERE commit > %s AND commit <= %s{of})", after, through, *asked)

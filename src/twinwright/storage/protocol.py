@@ -14,9 +14,11 @@ from twinwright.governance.principals import Principal
 from twinwright.storage.copies import Snapshot
 from twinwright.storage.expiry import Expiry
 from twinwright.storage.layout import (
+    ALL_RELATIONSHIPS,
     Commit,
     Counts,
     DeadLetter,
+    EdgeKey,
     JournalEntry,
     JournalSize,
     KeptReceipt,
@@ -26,6 +28,7 @@ from twinwright.storage.layout import (
     ReadingColumn,
     ReadingTable,
     Relationship,
+    RelationshipPart,
     Retraction,
     Selection,
 )
@@ -225,10 +228,15 @@ class Store(RecordStore, Protocol):
         ...
 
     def relationships(
-        self, principal: Principal, *, source: str | None = None, as_of: int | None = None, known_at: int | None = None
+        self,
+        principal: Principal,
+        part: RelationshipPart = ALL_RELATIONSHIPS,
+        *,
+        as_of: int | None = None,
+        known_at: int | None = None,
     ) -> list[Relationship]:
-        """The edges that are there, of all twins or one, by source and id, in their newest version; those that were at an event time, as
-        known at a commit."""
+        """The edges that are there, all or a part, by source and id, in their newest version; those that were at an event time, as known
+        at a commit."""
         ...
 
     def relationship_rows(self, principal: Principal, *, as_of: int | None = None, known_at: int | None = None) -> pa.Table:
@@ -245,10 +253,38 @@ class Store(RecordStore, Protocol):
         ...
 
     def relationship_versions(
-        self, principal: Principal, after: int, through: int, *, sources: Collection[str] | None = None
+        self,
+        principal: Principal,
+        after: int,
+        through: int,
+        *,
+        sources: Collection[str] | None = None,
+        keys: Collection[EdgeKey] | None = None,
     ) -> list[Relationship]:
         """The same of edges, those that were removed included; by (source, id, commit, changed_at). `sources`: of those that begin at these
-        twins alone."""
+        twins alone; `keys`: of these alone."""
+        ...
+
+    def commit_relationships(
+        self, principal: Principal, commit: int, source: str, behind: tuple[int | None, str] | None, most: int
+    ) -> list[Relationship]:
+        """The versions that one commit made known of edges that begin at a twin, removed ones included, by `changed_at` (None comes first)
+        and id: at most so many, from `behind` one on."""
+        ...
+
+    def changed_relationships(
+        self,
+        principal: Principal,
+        after: int,
+        through: int,
+        *,
+        between: tuple[int, int | None] | None = None,
+        behind: EdgeKey | None = None,
+        most: int,
+    ) -> list[EdgeKey]:
+        """The edges of which the commits after one, through another, made a version known; and those of which one that was known by then
+        holds from an event time `between` two (the second is not included, None: without end). In order: at most so many, from `behind`
+        one on."""
         ...
 
     def retractions(self, principal: Principal) -> list[Retraction]: ...

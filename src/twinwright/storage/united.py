@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import Final
 
 import polars as pl
 import pyarrow as pa
 
-from twinwright.storage.layout import Lifetime, Relationship
+from twinwright.storage.layout import EdgeKey, Lifetime, Relationship, RelationshipPart
 from twinwright.storage.protocol import GOOD, RECORD_SCHEMA, REMOVED, TOUCHED_SCHEMA
 
 _KEY: Final = ["twin", "path", "time", "source"]
@@ -64,6 +66,17 @@ def edges(theirs: Iterable[Relationship], own: Iterable[Relationship]) -> list[R
         if held is None or order(held) < order(edge):
             found[edge.source, edge.id] = edge
     return [found[key] for key in sorted(found)]
+
+
+def edge_part(every: Sequence[Relationship], part: RelationshipPart) -> list[Relationship]:
+    """A part of some that are in order, all of its source."""
+    first = 0 if part.behind is None else bisect_right(every, part.behind, key=lambda edge: (edge.source, edge.id))
+    kept = (edge for edge in every[first:] if part.name in (None, edge.name) and _is_of(edge, part.keys))
+    return list(islice(kept, part.most))
+
+
+def _is_of(edge: Relationship, keys: frozenset[EdgeKey] | None) -> bool:
+    return keys is None or (edge.source, edge.id) in keys
 
 
 def life_versions(theirs: Iterable[Lifetime], own: Iterable[Lifetime], after: int) -> list[Lifetime]:

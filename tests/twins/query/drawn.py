@@ -71,7 +71,7 @@ def queries(draw: st.DrawFn) -> Asked:
     if groups or aggregates:
         counted = st.sampled_from([("agg", "COUNT", None), *aggregates])
         having = draw(st.none() | st.tuples(counted, _SIGN, st.integers(0, 3)))
-    return Asked(asked.first, asked.hops, asked.join, asked.relationships, where, select, groups, having)
+    return Asked(asked.first, asked.hops, asked.join, asked.relationships, where, select, groups, having, draw(st.booleans()))
 
 
 @st.composite
@@ -161,14 +161,21 @@ def _condition_of(items: tuple[tuple[str, str], ...], depth: int) -> st.SearchSt
 def _simple(owners: dict[str, str]) -> st.SearchStrategy[tuple[Any, ...]]:
     numbers, texts, truths = (_all(owners, of) for of in (_numbers_of, _texts_of, _booleans_of))
     twins = {alias: kind for alias, kind in owners.items() if kind in ("any", "base")}
-    text = st.sampled_from(texts)
+    text = st.sampled_from([one for one in texts if one[-1] != "$relationshipName"])
+    called = [one for one in texts if one[-1] == "$relationshipName"]
     words = st.one_of(TEXTS, st.sampled_from(["t0", "t1", "r0", "feeds"]))
     found = [
         st.tuples(st.just("cmp"), _SIGN, text, _lit(words)),
-        st.tuples(st.just("cmp"), _SIGN, text, text),
+        st.tuples(st.just("cmp"), _SIGN, text, st.sampled_from(texts)),
         st.tuples(st.sampled_from(["in", "nin"]), text, _lit(words), _lit(words)),
         st.tuples(st.just("call"), st.sampled_from(["STARTSWITH", "ENDSWITH", "CONTAINS"]), text, _lit(words)),
     ]
+    if called:  # a name that no relationship has is an error
+        name, names = st.sampled_from(called), _lit(st.sampled_from(["feeds", "contains"]))
+        found += [
+            st.tuples(st.just("cmp"), st.sampled_from(["=", "!="]), name, names),
+            st.tuples(st.sampled_from(["in", "nin"]), name, names),
+        ]
     if numbers:
         number = st.sampled_from(numbers)
         made = st.tuples(st.just("math"), st.sampled_from(["+", "-", "*"]), number, st.one_of(number, _lit(NUMBERS)))

@@ -41,6 +41,7 @@ class Asked:
     select: tuple[tuple[Any, str], ...] = ()
     groups: tuple[Any, ...] = ()
     having: tuple[Any, ...] | None = None  # (aggregate, sign, number)
+    named: bool = False  # what is grouped by is called by the names of its columns
 
 
 # --- written ---------------------------------------------------------------------------------------------------------
@@ -55,7 +56,8 @@ def text(asked: Asked) -> str:
         written += f" MATCH ({asked.first})" + "".join(map(_arrow, asked.hops))
     if asked.where is not None:
         written += f" WHERE {condition(asked.where)}"
-    written += f" GROUP BY {', '.join(map(operand, asked.groups))}" if asked.groups else ""
+    columns = dict(asked.select) if asked.named else {}
+    written += f" GROUP BY {', '.join(columns.get(one) or operand(one) for one in asked.groups)}" if asked.groups else ""
     if asked.having is not None:
         aggregate, sign, number = asked.having
         called = next((name for what, name in asked.select if what == aggregate), None)  # by the name of its column where it has one

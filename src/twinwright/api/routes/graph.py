@@ -12,7 +12,7 @@ from starlette.responses import Response
 from twinwright.api import answers
 from twinwright.api.bodies import read_document
 from twinwright.api.errors import JsonResponse
-from twinwright.api.paging import Continuation, MaxItems, page
+from twinwright.api.paging import Continuation, MaxItems, linked
 from twinwright.api.routes import failures
 from twinwright.api.routes.twins import AsOf, KnownAt, TwinId, accept_version
 from twinwright.api.serving import Asking
@@ -176,9 +176,8 @@ async def relationships(
     token: Continuation = None,
 ) -> Response:
     await asking.visible()
-    found = await asking.serving.reads.run(asking.platform.relationships, id, as_of=as_of, known_at=known_at)
-    chosen = [one for one in found if name in (None, one["$relationshipName"])]
-    return JsonResponse(page(request, chosen, lambda one: str(one["$relationshipId"]), size, token))
+    options: dict[str, Any] = {"name": name, "as_of": as_of, "known_at": known_at, "continuation": token, "max_items": size}
+    return JsonResponse(linked(request, await asking.serving.reads.run(asking.platform.relationship_page, id, **options)))
 
 
 @router.get(
@@ -189,13 +188,8 @@ async def relationships(
 )
 async def incoming(request: Request, asking: Asking, id: TwinId, size: MaxItems = None, token: Continuation = None) -> Response:
     await asking.visible()
-    found = await asking.serving.reads.run(asking.platform.incoming_relationships, id)
-    found = sorted(found, key=_incoming_key)
-    return JsonResponse(page(request, found, _incoming_key, size, token))
-
-
-def _incoming_key(edge: dict[str, Any]) -> str:
-    return f"{edge['$sourceId']}\x00{edge['$relationshipId']}"  # neither holds a control character
+    read = asking.platform.incoming_relationship_page
+    return JsonResponse(linked(request, await asking.serving.reads.run(read, id, continuation=token, max_items=size)))
 
 
 @router.get(

@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from twinwright.api import answers
 from twinwright.api.errors import JsonResponse
+from twinwright.api.paging import Continuation, MaxItems
 from twinwright.api.routes import failures
 from twinwright.api.serving import Asking
 from twinwright.api.slashes import unmarked
@@ -86,16 +87,28 @@ async def state(
     )
 
 
-@router.get("/v1/relationships", response_model=answers.RelationshipList, responses=failures(400, 404), summary="Relationships")
+@router.get(
+    "/v1/relationships",
+    response_model=answers.RelationshipList,
+    responses=failures(400, 404),
+    summary="Relationships",
+    description="All of them, or a page where `max-items-per-page`, `continuationToken` or `name` is given.",
+)
 async def relationships(
     asking: Asking,
     twin: Annotated[str | None, Query(min_length=1, max_length=128, description="Only those that begin at this twin.")] = None,
+    name: Annotated[str | None, Query(max_length=128, description="Only those of this name.")] = None,
     as_of: AsOf = None,
     known_at: KnownAt = None,
+    size: MaxItems = None,
+    token: Continuation = None,
 ) -> Response:
     await asking.visible()
-    read = asking.platform.relationships
-    return JsonResponse({"value": await asking.serving.reads.run(read, twin, as_of=as_of, known_at=known_at)})
+    if name is None and size is None and token is None:
+        read = asking.platform.relationships
+        return JsonResponse({"value": await asking.serving.reads.run(read, twin, as_of=as_of, known_at=known_at)})
+    options: dict[str, Any] = {"name": name, "as_of": as_of, "known_at": known_at, "continuation": token, "max_items": size}
+    return JsonResponse(await asking.serving.reads.run(asking.platform.relationship_page, twin, **options))
 
 
 @router.get("/v1/twins/{id}/paths", response_model=answers.Paths, responses=failures(404), summary="What can be observed of a twin")

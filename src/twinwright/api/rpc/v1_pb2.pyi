@@ -501,16 +501,22 @@ class HistoryPart(_message.Message):
     def __init__(self, arrow: _Optional[bytes] = ...) -> None: ...
 
 class ListRelationshipsRequest(_message.Message):
-    __slots__ = ("twin", "as_of", "known_at", "after")
+    __slots__ = ("twin", "as_of", "known_at", "after", "name", "continuation_token", "max_items")
     TWIN_FIELD_NUMBER: _ClassVar[int]
     AS_OF_FIELD_NUMBER: _ClassVar[int]
     KNOWN_AT_FIELD_NUMBER: _ClassVar[int]
     AFTER_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    CONTINUATION_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    MAX_ITEMS_FIELD_NUMBER: _ClassVar[int]
     twin: str
     as_of: str
     known_at: str
     after: int
-    def __init__(self, twin: _Optional[str] = ..., as_of: _Optional[str] = ..., known_at: _Optional[str] = ..., after: _Optional[int] = ...) -> None: ...
+    name: str
+    continuation_token: str
+    max_items: int
+    def __init__(self, twin: _Optional[str] = ..., as_of: _Optional[str] = ..., known_at: _Optional[str] = ..., after: _Optional[int] = ..., name: _Optional[str] = ..., continuation_token: _Optional[str] = ..., max_items: _Optional[int] = ...) -> None: ...
 
 class Relationship(_message.Message):
     __slots__ = ("id", "source", "target", "name", "json")
@@ -527,10 +533,12 @@ class Relationship(_message.Message):
     def __init__(self, id: _Optional[str] = ..., source: _Optional[str] = ..., target: _Optional[str] = ..., name: _Optional[str] = ..., json: _Optional[str] = ...) -> None: ...
 
 class Relationships(_message.Message):
-    __slots__ = ("relationships",)
+    __slots__ = ("relationships", "continuation_token")
     RELATIONSHIPS_FIELD_NUMBER: _ClassVar[int]
+    CONTINUATION_TOKEN_FIELD_NUMBER: _ClassVar[int]
     relationships: _containers.RepeatedCompositeFieldContainer[Relationship]
-    def __init__(self, relationships: _Optional[_Iterable[_Union[Relationship, _Mapping]]] = ...) -> None: ...
+    continuation_token: str
+    def __init__(self, relationships: _Optional[_Iterable[_Union[Relationship, _Mapping]]] = ..., continuation_token: _Optional[str] = ...) -> None: ...
 
 class QueryRequest(_message.Message):
     __slots__ = ("query", "continuation_token", "max_items", "after", "interface")

@@ -1,37 +1,39 @@
 """The relationships there are now, in memory, by the twins they begin at and lead to.
 
-Most are as they were when the store was read, or when an import brought them: those lie in columns. Where a relationship of a twin has
-changed since, all that begin at that twin lie beside them.
+Most are as they were when the store was read, or when an import brought them: those lie in columns. What has changed since lies beside
+them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from itertools import islice
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Iterable, Iterator, Mapping
+from heapq import merge
+from itertools import chain, islice
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from twinwright.governance.principals import Principal
-from twinwright.storage.layout import Relationship
+from twinwright.storage.layout import EdgeKey, Relationship
 from twinwright.storage.protocol import Store
-from twinwright.twins.graph.edge_columns import EdgeColumns, Hashes, Key
+from twinwright.twins.graph.edge_columns import EdgeColumns, Hashes, key_of
 
 _REMEMBERED = 100_000
 
 
 class Edges:
-    """Read from the store when first asked, and kept in step by whoever writes. Readers get copies; call with the lock of who writes
-    held."""
+    """Read from the store when first asked, and kept in step by whoever writes. Call with the lock of who writes held."""
 
     def __init__(self, store: Store, principal: Principal) -> None:
         self._store, self._principal = store, principal
         self._columns: EdgeColumns | None = None
-        self._changed: dict[str, dict[str, Relationship]] = {}  # by source, of those in which one has changed: all, by id
-        self._incoming: dict[str, set[Key]] = {}  # of these
-        self._passed = 0  # the columns' first rows of which all begin at one of these
-        self._removed: dict[Key, int] = {}  # when, of late: what takes such an edge's place comes after
+        self._beside: dict[EdgeKey, Relationship] = {}
+        self._outgoing: dict[str, list[EdgeKey]] = {}  # of these, by the twin they begin at, in order
+        self._incoming: dict[str, list[EdgeKey]] = {}  # and by the one they lead to
+        self._changed: set[str] = set()  # twins at which something begins that has changed
+        self._removed: dict[EdgeKey, int] = {}  # when, of late: what takes such an edge's place comes after
 
     def forget(self) -> None:
         """The store was written by others."""
@@ -40,42 +42,32 @@ class Edges:
     def _load(self) -> EdgeColumns:
         if self._columns is None:
             self._columns = EdgeColumns()
-            self._columns.add(self._store.relationship_rows(self._principal).combine_chunks())
-            self._changed, self._incoming, self._passed = {}, {}, 0
+            self._columns.add(self._store.relationship_rows(self._principal))
+            self._beside, self._outgoing, self._incoming, self._changed = {}, {}, {}, set()
         return self._columns
 
     def some(self, most: int) -> list[Relationship]:
         """So many of them, or all there are where these are fewer."""
-        columns, found = self._load(), dict[str, list[Relationship]]()
-        count = 0
-        for source in columns.sources(self._passed):
-            if source not in found:
-                if count >= most:
-                    break
-                found[source] = [] if source in self._changed else list(columns.outgoing(source))
-                count += len(found[source])
-            self._passed += source in self._changed and not count  # those are beside the columns for good
-        kept = [edge for edges in found.values() for edge in edges]
-        if len(kept) < most:
-            kept += islice((edge for edges in self._changed.values() for edge in edges.values()), most - len(kept))
-        return kept[:most]
+        return list(islice(chain(self._load().some(), self._beside.values()), most))
 
-    def outgoing(self, twin: str) -> Mapping[str, Relationship]:
-        """By id."""
-        columns = self._load()
-        held = self._changed.get(twin)
-        return dict(held) if held is not None else {edge.id: edge for edge in sorted(columns.outgoing(twin), key=lambda one: one.id)}
+    def outgoing(self, twin: str, behind: str | None = None, name: str | None = None) -> Iterator[Relationship]:
+        """Those that begin at a twin, of one name or any, by id, from behind one on. Nothing may be written until they are taken."""
+        after = None if behind is None else (twin, behind)
+        columns = self._load().outgoing(twin, after, name)
+        return merge(columns, (edge for edge in self._kept(self._outgoing, twin, after) if name in (None, edge.name)), key=key_of)
 
-    def incoming(self, twin: str) -> list[Relationship]:
-        """By source and id."""
-        found = [edge for edge in self._load().incoming(twin) if edge.source not in self._changed]
-        found += [self._changed[source][id] for source, id in self._incoming.get(twin, ())]
-        return sorted(found, key=lambda edge: (edge.source, edge.id))
+    def incoming(self, twin: str, behind: EdgeKey | None = None) -> Iterator[Relationship]:
+        """Those that lead to it, by source and id, from behind one on; the same goes for them."""
+        return merge(self._load().incoming(twin, behind), self._kept(self._incoming, twin, behind), key=key_of)
+
+    def _kept(self, index: Mapping[str, list[EdgeKey]], twin: str, behind: EdgeKey | None) -> Iterator[Relationship]:
+        keys = index.get(twin, [])
+        first = 0 if behind is None else bisect_right(keys, behind)
+        return (self._beside[keys[at]] for at in range(first, len(keys)))
 
     def get(self, source: str, id: str) -> Relationship | None:
-        columns = self._load()
-        held = self._changed.get(source)
-        return columns.get((source, id)) if held is None else held.get(id)
+        columns, key = self._load(), (source, id)
+        return self._beside.get(key) or columns.get(key)
 
     def fresh(self, sources: Iterable[str], keys: Hashes) -> list[bool]:
         """Whether there is nothing and never was of late under each key (source, id), of which the hash is given; it may say no in vain."""
@@ -86,7 +78,7 @@ class Edges:
         """How many of a name begin at each twin of which none has changed of late, by its hash; it may say too many."""
         return self._load().named(sources, name)
 
-    def changed_at(self, key: Key) -> int | None:
+    def changed_at(self, key: EdgeKey) -> int | None:
         """When the newest version began, of one that was removed too."""
         edge = self.get(*key)
         return self._removed.get(key) if edge is None else edge.changed_at
@@ -95,22 +87,30 @@ class Edges:
         """New versions, committed."""
         columns = self._load()
         for edge in edges:
-            if edge.source not in self._changed:
-                self._changed[edge.source] = {one.id: one for one in columns.outgoing(edge.source)}
-                for one in self._changed[edge.source].values():
-                    self._incoming.setdefault(one.target, set()).add((one.source, one.id))
-            held, key = self._changed[edge.source], (edge.source, edge.id)
-            old = held.pop(edge.id, None)
-            if old is not None:
-                self._incoming.get(old.target, set()).discard(key)
+            key = key_of(edge)
+            self._changed.add(edge.source)
+            old = self._beside.pop(key, None)
+            if old is None:
+                columns.hide(key)
+            else:
+                _drop(self._outgoing, old.source, key)
+                _drop(self._incoming, old.target, key)
             if edge.removed:
                 if len(self._removed) >= _REMEMBERED:
                     self._removed.clear()  # time has passed
                 self._removed[key] = edge.changed_at or 0
             else:
-                held[edge.id] = edge
-                self._incoming.setdefault(edge.target, set()).add(key)
+                self._beside[key] = edge
+                insort(self._outgoing.setdefault(edge.source, []), key)
+                insort(self._incoming.setdefault(edge.target, []), key)
 
     def take_rows(self, rows: pa.Table) -> None:
         """Very many that are fresh, committed: RELATIONSHIP_SCHEMA."""
         self._load().add(rows)
+
+
+def _drop(index: dict[str, list[EdgeKey]], twin: str, key: EdgeKey) -> None:
+    keys = index[twin]
+    del keys[bisect_left(keys, key)]
+    if not keys:
+        del index[twin]

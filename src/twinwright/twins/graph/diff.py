@@ -6,16 +6,17 @@ is not compared. Values are read as the present version of each twin's interface
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar
+from typing import Any, Final, Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from twinwright.governance.principals import Principal
 from twinwright.schema import Ontology
-from twinwright.storage.layout import Lifetime, Relationship, Selection
+from twinwright.storage.layout import EdgeKey, Lifetime, Relationship, RelationshipPart, Selection
 from twinwright.storage.protocol import Store
 from twinwright.storage.united import order
 from twinwright.twins.documents import value_of
@@ -28,7 +29,9 @@ from twinwright.twins.state import StateCache
 What = Literal["added", "removed", "changed"]
 Fields = Mapping[str, Any]
 _MISSING: Any = object()
-_Version = TypeVar("_Version", Lifetime, Relationship)
+_NO_EDGE: Final = Relationship("", "", "", "")
+_FEW: Final = 512  # that are looked at together at first: who reads a page is told soon
+_MANY: Final = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,93 +86,101 @@ def _same(a: Any, b: Any) -> bool:
 
 
 class GraphDiff:
-    """Reads for a comparison; nothing is kept here."""
+    """Of one instant to another. Differences come in the order of their keys, from behind one on, and few more are made than are taken."""
 
     def __init__(
-        self, store: Store, state: StateCache, ontology: Ontology, registry: TwinRegistry, evolution: Evolution, principal: Principal
+        self,
+        store: Store,
+        state: StateCache,
+        ontology: Ontology,
+        registry: TwinRegistry,
+        evolution: Evolution,
+        principal: Principal,
+        first: Instant,
+        second: Instant,
     ) -> None:
         self._store, self._ontology, self._registry, self._principal = store, ontology, registry, principal
         self._evolved = evolution.over(store)
         self._source, self._evolving = GraphSource(store, state, evolution), evolution.active
+        self._first, self._second = first, second
+        self._low, self._high = sorted((first.commit, second.commit))
 
     # --- relationships -----------------------------------------------------------------------------------------------
 
-    def relationships(self, first: Instant, second: Instant) -> list[Difference]:
+    def relationships(self, behind: EdgeKey | None = None) -> Iterator[Difference]:
         """By source and id."""
-        if first.as_of is None and second.as_of is None:
-            before, after = self._changed_edges(first.commit, second.commit)
-        else:
-            before, after = self._edges(first), self._edges(second)
-        found = []
-        for key in sorted({*before, *after}):
-            old, new = before.get(key), after.get(key)
-            if old == new:
-                continue
-            name = before[key].name if new is None else new.name
-            one = compared("relationship", _edge_fields(old), _edge_fields(new), id=key[1], source=key[0], of=name)
-            if one is not None:
-                found.append(one)
-        return found
+        window = None if self._first.as_of == self._second.as_of else _window(self._first.as_of, self._second.as_of)
+        most, found = 0, True
+        while found:
+            most = _more(most)
+            keys = self._store.changed_relationships(self._principal, self._low, self._high, between=window, behind=behind, most=most)
+            part = RelationshipPart(keys=frozenset(keys))
+            before, after = (self._edges(at, part) if keys else {} for at in (self._first, self._second))
+            for key in keys:
+                old, new = before.get(key), after.get(key)
+                if old == new:
+                    continue
+                named = {"id": key[1], "source": key[0], "of": (new or old or _NO_EDGE).name}
+                one = compared("relationship", _edge_fields(old), _edge_fields(new), **named)
+                if one is not None:
+                    yield one
+            found = len(keys) == most
+            behind = keys[-1] if found else None
 
-    def _edges(self, at: Instant) -> dict[tuple[str, str], Relationship]:
-        edges = self._store.relationships(self._principal, as_of=at.as_of, known_at=at.commit)
+    def _edges(self, at: Instant, part: RelationshipPart) -> dict[EdgeKey, Relationship]:
+        edges = self._store.relationships(self._principal, part, as_of=at.as_of, known_at=at.commit)
         return {(edge.source, edge.id): edge for edge in edges}
-
-    def _changed_edges(self, first: int, second: int) -> tuple[dict[tuple[str, str], Relationship], ...]:
-        """Those that commits between two are about, as they were at each."""
-        low, high = sorted((first, second))
-        versions: dict[tuple[str, str], list[Relationship]] = {}
-        for edge in self._store.relationship_versions(self._principal, low, high):
-            versions.setdefault((edge.source, edge.id), []).append(edge)
-        sides = [{key: _newest(every, commit) for key, every in versions.items()} for commit in (first, second)]
-        return tuple({key: edge for key, edge in side.items() if edge is not None and not edge.removed} for side in sides)
 
     # --- twins -------------------------------------------------------------------------------------------------------
 
-    def twins(self, first: Instant, second: Instant) -> list[Difference]:
-        """By id; a twin that was deleted and made again is removed and added."""
-        touched = self._touched(first, second)
-        if first.as_of is None and second.as_of is None:
-            before, after = self._changed_lives(first.commit, second.commit, touched)
+    def twins(self, candidates: Sequence[str], begin: str = "") -> Iterator[Difference]:
+        """By id, of `candidates` from one on; a twin that was deleted and made again is removed and added."""
+        at, most = bisect_left(candidates, begin), _more(0)
+        while at < len(candidates):
+            yield from self._of_twins(candidates[at : at + most])
+            at, most = at + most, _more(most)
+
+    def candidates(self) -> list[str]:
+        """The twins that may be different, by id."""
+        twins = {self._registry.lifetime(number).twin for number in self._touched()}
+        if self._first.as_of is None and self._second.as_of is None:
+            twins.update(life.twin for life in self._store.lifetime_versions(self._principal, self._low, self._high))
         else:
-            before, after = self._lives(first), self._lives(second)
-        come_or_gone = before.keys() ^ after.keys()
-        moved = {number for number in before.keys() & after.keys() if before[number].interface != after[number].interface}
-        numbers = sorted((touched & (before.keys() | after.keys())) | come_or_gone | moved)
-        values = [self._values(at, [number for number in numbers if number in lives]) for at, lives in ((first, before), (second, after))]
+            sides = [{life.number: life for life in self._lives(at)} for at in (self._first, self._second)]
+            twins.update(life.twin for side, other in (sides, sides[::-1]) for life in side.values() if other.get(life.number) != life)
+        return sorted(twins)
+
+    def _lives(self, at: Instant) -> Iterator[Lifetime]:
+        lives = self._store.lifetimes(self._principal, as_of=at.as_of, known_at=at.commit)
+        return (life for life in lives if is_there(life, at.as_of))
+
+    def _of_twins(self, twins: Sequence[str]) -> list[Difference]:
+        versions: dict[int, list[Lifetime]] = {}
+        for life in self._store.lifetime_versions(self._principal, 0, self._high, twins=twins):
+            versions.setdefault(life.number, []).append(life)
+        sides = [(at, _there(versions, at)) for at in (self._first, self._second)]
+        before, after = (lives for _, lives in sides)
+        values = [self._values(at, sorted(lives)) for at, lives in sides]
         found = []
-        for number in numbers:
+        for number in sorted(before.keys() | after.keys()):
             life = after.get(number) or before[number]
-            sides = [self._fields(lives.get(number), held.get(number, {})) for lives, held in zip((before, after), values, strict=True)]
-            one = compared("twin", sides[0], sides[1], id=life.twin, of=life.interface)
+            fields = [self._fields(lives.get(number), held.get(number, {})) for lives, held in zip((before, after), values, strict=True)]
+            one = compared("twin", fields[0], fields[1], id=life.twin, of=life.interface)
             if one is not None:
                 found.append(one)
         return sorted(found, key=lambda one: (one.id, one.change != "removed"))
 
-    def _lives(self, at: Instant) -> dict[int, Lifetime]:
-        lives = self._store.lifetimes(self._principal, as_of=at.as_of, known_at=at.commit)
-        return {life.number: life for life in lives if is_there(life, at.as_of)}
-
-    def _changed_lives(self, first: int, second: int, touched: Collection[int]) -> tuple[dict[int, Lifetime], ...]:
-        """Those that commits between two are about, and others that were touched, as they were at each and where they had not ended."""
-        versions: dict[int, list[Lifetime]] = {}
-        for life in self._store.lifetime_versions(self._principal, min(first, second), self._store.last_commit(self._principal)):
-            versions.setdefault(life.number, []).append(life)
-        versions |= {number: [self._registry.lifetime(number)] for number in touched if number not in versions}  # they are as they were
-        sides = [{number: _newest(every, commit) for number, every in versions.items()} for commit in (first, second)]
-        return tuple({number: life for number, life in side.items() if life is not None and life.alive} for side in sides)
-
-    def _touched(self, first: Instant, second: Instant) -> set[int]:
+    def _touched(self) -> set[int]:
         """Lifetimes of which a property may be another: what the commits between them touched, what the time between them says."""
         found: set[int] = set()
-        low, high = sorted((first.commit, second.commit))
-        if low != high:
-            rows = self._store.touched(self._principal, low, high)
+        first, second = self._first, self._second
+        if self._low != self._high:
+            rows = self._store.touched(self._principal, self._low, self._high)
             observed = rows.filter(pc.or_kleene(pc.not_equal(rows["table"], 0), pc.equal(rows["lane"], "observed")))
             found.update(pc.unique(observed["twin"]).to_pylist())
         if first.as_of != second.as_of:
             start, end = _window(first.as_of, second.as_of)
-            selection = Selection(paths=self._paths(), start=start, end=end, known_at=high)
+            selection = Selection(paths=self._paths(), start=start, end=end, known_at=self._high)
             found.update(pc.unique(self._evolved.latest(self._principal, selection)["twin"]).to_pylist())
         return found
 
@@ -197,10 +208,21 @@ class GraphDiff:
         return {"$model": life.interface, **shown}
 
 
-def _newest(versions: Iterable[_Version], commit: int) -> _Version | None:
-    """As it was known at a commit; None: not yet."""
-    known = (one for one in versions if one.commit <= commit)
-    return max(known, key=order, default=None)
+def _more(most: int) -> int:
+    """How many are looked at together, after so many."""
+    return min(4 * most, _MANY) or _FEW
+
+
+def _there(versions: Mapping[int, Sequence[Lifetime]], at: Instant) -> dict[int, Lifetime]:
+    """The lifetimes that there are, each in the version that held."""
+    found = {}
+    for number, every in versions.items():
+        known = (one for one in every if one.commit <= at.commit)
+        held = (one for one in known if at.as_of is None or one.changed_at is None or one.changed_at <= at.as_of)
+        newest = max(held, key=order, default=None)
+        if newest is not None and is_there(newest, at.as_of):
+            found[number] = newest
+    return found
 
 
 def _window(one: int | None, other: int | None) -> tuple[int, int | None]:
@@ -218,9 +240,9 @@ def _edge_fields(edge: Relationship | None) -> Fields | None:
     return None if edge is None else {"$relationshipName": edge.name, "$targetId": edge.target, **edge.properties}
 
 
-def counted(found: Iterable[Difference]) -> dict[str, dict[str, int]]:
-    """How many of each kind were added, removed and changed."""
-    counts = {f"{kind}s": {"added": 0, "removed": 0, "changed": 0} for kind in ("interface", "twin", "relationship")}
-    for one in found:
-        counts[f"{one.kind}s"][one.change] += 1
-    return counts
+Counts = dict[str, dict[str, int]]
+
+
+def none_counted() -> Counts:
+    """Of each kind: none."""
+    return {f"{kind}s": {"added": 0, "removed": 0, "changed": 0} for kind in ("interface", "twin", "relationship")}

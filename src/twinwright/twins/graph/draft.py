@@ -18,13 +18,13 @@ from numpy.typing import NDArray
 
 from twinwright.errors import DigitalTwinNotFoundError
 from twinwright.schema import Ontology
-from twinwright.storage.layout import Lifetime, Relationship
+from twinwright.storage.layout import EdgeKey, Lifetime, Relationship
 from twinwright.storage.protocol import RECORD_SCHEMA, VALUE_SCHEMA, Transaction
 from twinwright.twins.documents import Cell, winners
 from twinwright.twins.evolution import UNCHANGED, Evolution
 from twinwright.twins.graph.blocks import TwinBlock
 from twinwright.twins.graph.current import Edges
-from twinwright.twins.graph.edge_columns import EdgeColumns, Hashes, Key
+from twinwright.twins.graph.edge_columns import EdgeColumns, Hashes
 from twinwright.twins.registry import TwinRegistry
 from twinwright.twins.state import StateCache
 from twinwright.twins.values import Row, removed_row, value_row
@@ -54,7 +54,7 @@ class Draft:
     rows: list[Row] = field(default_factory=list)
     records: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)
     _lives: dict[str, Lifetime] = field(default_factory=dict)
-    _edges: dict[Key, Relationship] = field(default_factory=dict)
+    _edges: dict[EdgeKey, Relationship] = field(default_factory=dict)
     _by_source: dict[str, dict[str, Relationship]] = field(default_factory=dict)
     _cells: dict[int, dict[str, Cell]] = field(default_factory=dict)
     _added: int = 0
@@ -92,18 +92,17 @@ class Draft:
             return self._edge_columns.get((source, id)) or self.world.edges.get(source, id)
         return None if edge.removed else edge
 
-    def outgoing(self, twin: str) -> dict[str, Relationship]:
-        """By id."""
-        found = {**self.world.edges.outgoing(twin), **{edge.id: edge for edge in self._edge_columns.outgoing(twin)}}
-        for id, edge in self._by_source.get(twin, {}).items():
-            found.pop(id, None)
-            if not edge.removed:
-                found[id] = edge
-        return found
+    def outgoing(self, twin: str, name: str | None = None) -> Iterator[Relationship]:
+        """Those that begin at a twin, of one name or any."""
+        own = self._by_source.get(twin, {})
+        for edge in chain(self.world.edges.outgoing(twin, name=name), self._edge_columns.outgoing(twin, name=name)):
+            if edge.id not in own:
+                yield edge
+        yield from (edge for edge in own.values() if not edge.removed and name in (None, edge.name))
 
     def touches(self, twin: str) -> Iterator[Relationship]:
         """Relationships that begin at a twin or lead to it."""
-        yield from self.outgoing(twin).values()
+        yield from self.outgoing(twin)
         for edge in chain(self.world.edges.incoming(twin), self._edge_columns.incoming(twin)):
             if (edge.source, edge.id) not in self._edges:
                 yield edge

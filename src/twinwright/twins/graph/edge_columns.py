@@ -6,19 +6,26 @@ Keys are found by hashes of this process, sorted; what a hash finds is compared 
 from __future__ import annotations
 
 import json
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
+from heapq import merge
+from itertools import islice
 
 import numpy as np
+import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from twinwright.storage.layout import Relationship
+from twinwright.storage.layout import EdgeKey, Relationship
 from twinwright.storage.protocol import RELATIONSHIP_SCHEMA
+from twinwright.storage.united import frame
 
-Key = tuple[str, str]  # source, id
 Hashes = NDArray[np.int64]
 _MOST_PARTS = 8  # of about one size: then they become one
+_MANY = 256  # relationships of one twin: their order is kept
+_READ = 256  # rows at a time
+_LOOKED_AT = 65_536  # the same of rows that may be gone
 
 
 def hashes(texts: Iterable[object]) -> Hashes:
@@ -29,14 +36,39 @@ def hashes(texts: Iterable[object]) -> Hashes:
 class _Part:
     """Some of them, with their rows in the order of each of the three hashes."""
 
-    def __init__(self, rows: pa.Table, keys: Hashes, sources: Hashes, targets: Hashes) -> None:
-        self.rows = rows
+    def __init__(self, rows: pa.Table, keys: Hashes, sources: Hashes, targets: Hashes, gone: NDArray[np.bool_]) -> None:
+        self.rows, self.gone = rows, gone  # rows that are gone are held elsewhere, or nowhere any more
         self.hashed = keys, sources, targets
         self.keys, self.sources, self.targets = (_Sorted(one) for one in self.hashed)
+        self._passed = 0  # the first rows of which all are gone
+        self._in_order: dict[tuple[bool, int], NDArray[np.int32]] = {}  # of twins that have many, once somebody reads on
 
     def named(self, name: str) -> NDArray[np.bool_]:
         """Of each row, whether it is of a name."""
         return np.asarray(pc.equal(self.rows["name"], name).to_numpy(), np.bool_)
+
+    def key(self, row: int) -> EdgeKey:
+        return self.rows["source"][row].as_py(), self.rows["id"][row].as_py()
+
+    def ordered(self, twin: str, *, incoming: bool) -> NDArray[np.int32]:
+        """The rows that may begin at a twin, or lead to it, by source and id."""
+        wanted = hash(twin)
+        held = self._in_order.get((incoming, wanted))
+        if held is None:
+            rows = (self.targets if incoming else self.sources).rows(wanted)
+            by = frame(self.rows.select(["source", "id"]).take(pa.array(rows))) if len(rows) > 1 else None
+            held = rows if by is None else rows[by.select(pl.arg_sort_by("source", "id")).to_series().to_numpy()]
+            if len(held) >= _MANY:
+                self._in_order[incoming, wanted] = held
+        return held
+
+    def live(self) -> Iterator[int]:
+        """The rows that are not gone."""
+        for start in range(self._passed, len(self.gone), _LOOKED_AT):
+            found = np.flatnonzero(~self.gone[start : start + _LOOKED_AT]) + start
+            yield from found.tolist()
+            if not len(found) and start == self._passed:
+                self._passed = start + _LOOKED_AT
 
 
 class _Sorted:
@@ -46,9 +78,9 @@ class _Sorted:
         self.order = np.argsort(hashed, kind="stable").astype(np.int32)
         self.hashes = hashed[self.order]
 
-    def rows(self, wanted: int) -> list[int]:
+    def rows(self, wanted: int) -> NDArray[np.int32]:
         first, last = (int(np.searchsorted(self.hashes, np.int64(wanted), side)) for side in ("left", "right"))
-        return self.order[first:last].tolist() if last > first else []
+        return self.order[first:last]
 
     def has(self, wanted: Hashes) -> NDArray[np.bool_]:
         if not len(self.hashes):
@@ -58,7 +90,7 @@ class _Sorted:
 
 
 class EdgeColumns:
-    """Grows by whole tables of RELATIONSHIP_SCHEMA; each (source, id) may come once."""
+    """Grows by whole tables of RELATIONSHIP_SCHEMA; each (source, id) that is not hidden may come once."""
 
     def __init__(self) -> None:
         self._parts: list[_Part] = []
@@ -70,8 +102,10 @@ class EdgeColumns:
         """Rows whose keys are not there yet."""
         if not len(rows):
             return
+        rows = rows.combine_chunks()
         sources, ids, targets = (rows[name].to_pylist() for name in ("source", "id", "target"))
-        self._parts.append(_Part(rows, hashes(zip(sources, ids, strict=True)), hashes(sources), hashes(targets)))
+        keys, none = hashes(zip(sources, ids, strict=True)), np.zeros(len(rows), np.bool_)
+        self._parts.append(_Part(rows, keys, hashes(sources), hashes(targets), none))
         while len(self._parts) >= _MOST_PARTS and len(self._parts[-_MOST_PARTS].rows) < _MOST_PARTS * len(rows):
             self._parts[-_MOST_PARTS:] = [_joined(self._parts[-_MOST_PARTS:])]
             rows = self._parts[-1].rows
@@ -92,35 +126,65 @@ class EdgeColumns:
             found += of[last] - of[first]
         return found
 
-    def get(self, key: Key) -> Relationship | None:
+    def get(self, key: EdgeKey) -> Relationship | None:
+        found = self._find(key)
+        return None if found is None else _edges(found[0], [found[1]])[0]
+
+    def hide(self, key: EdgeKey) -> None:
+        """There is no such relationship here from now on."""
+        found = self._find(key)
+        if found is not None:
+            found[0].gone[found[1]] = True
+
+    def _find(self, key: EdgeKey) -> tuple[_Part, int] | None:
         for part in self._parts:
-            for edge in _edges(part, part.keys.rows(hash(key))):
-                if (edge.source, edge.id) == key:
-                    return edge
+            for row in part.keys.rows(hash(key)).tolist():
+                if not part.gone[row] and part.key(row) == key:
+                    return part, row
         return None
 
-    def outgoing(self, twin: str) -> Iterator[Relationship]:
-        """In no order."""
-        for part in self._parts:
-            yield from (edge for edge in _edges(part, part.sources.rows(hash(twin))) if edge.source == twin)
+    def outgoing(self, twin: str, behind: EdgeKey | None = None, name: str | None = None) -> Iterator[Relationship]:
+        """Those that begin at a twin, of one name or any, by id, from behind one on."""
+        walks = (_walked(part, part.ordered(twin, incoming=False), behind, name) for part in self._parts)
+        return (edge for edge in merge(*walks, key=key_of) if edge.source == twin)
 
-    def incoming(self, twin: str) -> Iterator[Relationship]:
-        """The same."""
-        for part in self._parts:
-            yield from (edge for edge in _edges(part, part.targets.rows(hash(twin))) if edge.target == twin)
+    def incoming(self, twin: str, behind: EdgeKey | None = None) -> Iterator[Relationship]:
+        """Those that lead to it, by source and id."""
+        walks = (_walked(part, part.ordered(twin, incoming=True), behind, None) for part in self._parts)
+        return (edge for edge in merge(*walks, key=key_of) if edge.target == twin)
 
-    def sources(self, first: int = 0) -> Iterator[str]:
-        """The twin that each begins at, from one on: what comes in later comes after."""
+    def some(self) -> Iterator[Relationship]:
+        """All, in no order."""
         for part in self._parts:
-            for chunk in part.rows["source"].slice(min(first, len(part.rows))).chunks:
-                yield from (one.as_py() for one in chunk)
-            first = max(first - len(part.rows), 0)
+            live = part.live()
+            while rows := list(islice(live, _READ)):
+                yield from _edges(part, rows)
+
+
+def key_of(edge: Relationship) -> EdgeKey:
+    return edge.source, edge.id
+
+
+def _walked(part: _Part, ordered: NDArray[np.int32], behind: EdgeKey | None, name: str | None) -> Iterator[Relationship]:
+    """Edges of some rows that are in the order of their keys, from behind one on; few more are made than are taken."""
+    first = 0 if behind is None else bisect_right(range(len(ordered)), behind, key=lambda at: part.key(int(ordered[at])))
+    for start in range(first, len(ordered), _READ):
+        rows = ordered[start : start + _READ]
+        rows = rows[~part.gone[rows]]
+        if name is not None:
+            names = part.rows["name"].take(pa.array(rows))
+            rows = rows[np.asarray(pc.equal(names, name).to_numpy(), np.bool_)]
+        yield from _edges(part, rows.tolist())
 
 
 def _joined(parts: Sequence[_Part]) -> _Part:
-    rows = pa.concat_tables([part.rows for part in parts]).combine_chunks()
-    keys, sources, targets = (np.concatenate([part.hashed[which] for part in parts]) for which in range(3))
-    return _Part(rows, keys, sources, targets)
+    """One of what is left of some."""
+    left = [~part.gone for part in parts]
+    rows = pa.concat_tables([part.rows.filter(pa.array(mask)) for part, mask in zip(parts, left, strict=True)]).combine_chunks()
+    keys, sources, targets = (
+        np.concatenate([part.hashed[which][mask] for part, mask in zip(parts, left, strict=True)]) for which in range(3)
+    )
+    return _Part(rows, keys, sources, targets, np.zeros(len(rows), np.bool_))
 
 
 def _edges(part: _Part, rows: Sequence[int]) -> list[Relationship]:

@@ -17,9 +17,10 @@ import numpy as np
 
 from twinwright.schema import Ontology, check_value
 from twinwright.schema import Relationship as Declared
+from twinwright.storage.layout import EdgeKey
 from twinwright.twins.graph.blocks import EdgeBlock, Fits, TwinBlock
 from twinwright.twins.graph.draft import Draft
-from twinwright.twins.graph.edge_columns import Key, hashes
+from twinwright.twins.graph.edge_columns import hashes
 
 _CONTROL: Final = re.compile("[\x00-\x1f\x7f]")
 _LONGEST: Final = 128  # characters of an id
@@ -76,7 +77,7 @@ def _sound(ids: Sequence[str]) -> list[bool]:
     return [0 < len(id) <= _LONGEST and not _CONTROL.search(id) for id in ids]
 
 
-def fitting_edges(draft: Draft, block: EdgeBlock, elsewhere: Collection[Key]) -> Fits:
+def fitting_edges(draft: Draft, block: EdgeBlock, elsewhere: Collection[EdgeKey]) -> Fits:
     """`elsewhere` are the keys that other documents beside the block have."""
     sources, ids, names, targets, properties = (block.rows[name].to_pylist() for name in _COLUMNS)
     interfaces = {twin: _interface(draft, twin) for twin in {*sources, *targets}}

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from twinwright import units
 from twinwright.errors import JsonPatchError, UnitError
-from twinwright.schema import Primitive, Schema, integer_range
+from twinwright.schema import Component, Object, Ontology, Primitive, Property, Relationship, Schema, integer_range
 
 _MEASURED: Final = re.compile(r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*(\S.*?)?\s*")
 _REAL: Final = ("double", "float")
@@ -26,6 +26,36 @@ def is_plain_number(value: Any) -> bool:
 def is_quantity(value: Any) -> bool:
     """Whether it is a number with its unit: `{"value": 3, "unit": "bar"}`."""
     return isinstance(value, Mapping) and value.keys() == {"value", "unit"} and type(value["value"]) in (int, float)
+
+
+def measured(document: Mapping[str, Any], ontology: Ontology) -> dict[str, Any]:
+    """The document of a twin with every number that has a unit as a quantity, those of components and of fields of objects too."""
+    interface = document["$metadata"]["$model"]
+    return _measured(document, interface, ontology) if interface in ontology.interfaces else dict(document)
+
+
+def _measured(values: Mapping[str, Any], interface: str, ontology: Ontology) -> dict[str, Any]:
+    contents, found = ontology.interface(interface).contents, dict(values)
+    for name, content in contents.items():
+        if isinstance(content, Component) and isinstance(values.get(name), Mapping):
+            found[name] = _measured(values[name], content.schema, ontology)
+        elif isinstance(content, Property) and name in values:
+            found[name] = _marked(values[name], content.schema, content.unit, ontology)
+    return found
+
+
+def measured_relationship(document: Mapping[str, Any], declared: Relationship, ontology: Ontology) -> dict[str, Any]:
+    """The same of a relationship's."""
+    known = {one.name: one for one in declared.properties}
+    return {name: _marked(v, known[name].schema, known[name].unit, ontology) if name in known else v for name, v in document.items()}
+
+
+def _marked(value: Any, schema: Schema, unit: str | None, ontology: Ontology) -> Any:
+    schema = ontology.plain(schema)
+    if isinstance(schema, Object) and isinstance(value, Mapping):
+        fields = {one.name: one for one in schema.fields}
+        return {n: _marked(v, fields[n].schema, fields[n].unit, ontology) if n in fields else v for n, v in value.items()}
+    return {"value": value, "unit": unit} if unit is not None and type(value) in (int, float) else value
 
 
 def converted(value: Any, schema: Schema | None, unit: str | None, path: str) -> Any:

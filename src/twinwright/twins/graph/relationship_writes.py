@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from difflib import get_close_matches
 from typing import Any, Final
@@ -84,7 +84,7 @@ def _check_number(draft: Draft, source: str, id: str, declared: Declared) -> Non
     """`maxMultiplicity`. The least number can't be asked for of a twin whose relationships are yet to be made."""
     if declared.max_multiplicity is None:
         return
-    others = sum(edge.name == declared.name and edge.id != id for edge in draft.outgoing(source).values())
+    others = sum(edge.id != id for edge in draft.outgoing(source, declared.name))
     if others >= declared.max_multiplicity:
         what = f"'{source}' has {others} relationship(s) '{declared.name}' already, and may have {declared.max_multiplicity}"
         raise InvalidRelationshipError(what, remedy="Delete one first")
@@ -107,11 +107,11 @@ def the_edge(draft: Draft, source: str, id: str) -> Relationship:
     draft.current(source)
     edge = draft.edge(source, id)
     if edge is None:
-        raise no_relationship(source, id, draft.outgoing(source))
+        raise no_relationship(source, id, (edge.id for edge in draft.outgoing(source)))
     return edge
 
 
-def no_relationship(source: str, id: str, known: Mapping[str, object]) -> RelationshipNotFoundError:
+def no_relationship(source: str, id: str, known: Iterable[str]) -> RelationshipNotFoundError:
     """Naming the nearest there is."""
     near = nearest_id(id, known)
     remedy = f"Did you mean '{near}'?" if near else "List them: GET /digitaltwins/ID/relationships"

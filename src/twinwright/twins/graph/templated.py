@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from twinwright.errors import InvalidTwinError, Problem
-from twinwright.schema import Ontology, Primitive, Schema
+from twinwright.schema import Object, Ontology, Primitive, Schema
 from twinwright.storage.layout import Relationship
 from twinwright.twins.graph import bodies
 from twinwright.twins.graph.draft import Draft
@@ -66,10 +66,14 @@ def _values(ontology: Ontology, interface: str, document: Mapping[str, Any]) -> 
     for path, value in bodies.flat(document, components):
         if not path.rpartition("/")[2].startswith("$"):
             info = paths.get(path)
-            yield path, value if info is None else _fitting(value, info.schema, info.unit, path)
+            yield path, value if info is None else _fitting(value, info.schema, info.unit, path, ontology)
 
 
-def _fitting(value: Any, schema: Schema, unit: str | None, path: str) -> Any:
+def _fitting(value: Any, schema: Schema | None, unit: str | None, path: str, ontology: Ontology) -> Any:
+    schema = schema and ontology.plain(schema)
+    if isinstance(schema, Object) and isinstance(value, Mapping):
+        fields = {one.name: one for one in schema.fields}
+        return {n: _fitting(v, fields[n].schema, fields[n].unit, f"{path}/{n}", ontology) if n in fields else v for n, v in value.items()}
     if is_quantity(value) and unit is None:
         value = text_of(value)  # what has no unit takes any
     if isinstance(schema, Primitive) and schema.name == "string" and isinstance(value, int | float):
@@ -93,9 +97,10 @@ def _relationship(draft: Draft, document: Mapping[str, Any]) -> Put:
     source, id = document["$sourceId"], document["$relationshipId"]
     given = {name: value for name, value in document.items() if not name.startswith("$")}
     held = draft.edge(source, id)
-    declared = draft.world.ontology.relationships(draft.current(source).interface).get(document["$relationshipName"])
+    ontology = draft.world.ontology
+    declared = ontology.relationships(draft.current(source).interface).get(document["$relationshipName"])
     known = {} if declared is None else {one.name: one for one in declared.properties}
-    fitted = {name: _fitting(v, known[name].schema, known[name].unit, name) if name in known else v for name, v in given.items()}
+    fitted = {name: _fitting(v, known[name].schema, known[name].unit, name, ontology) if name in known else v for name, v in given.items()}
     kept: Mapping[str, Any] = {}
     if held is not None and (held.name, held.target) == (document["$relationshipName"], document["$targetId"]):
         kept = held.properties

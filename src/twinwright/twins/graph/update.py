@@ -8,11 +8,10 @@ from typing import Any
 
 from twinwright.errors import RelationshipsNotDeletedError, UsageError
 from twinwright.schema import Ontology
-from twinwright.storage.layout import Lifetime
+from twinwright.storage.layout import EdgeKey, Lifetime
 from twinwright.storage.protocol import GOOD
 from twinwright.twins.documents import value_of
 from twinwright.twins.graph.draft import Draft
-from twinwright.twins.graph.edge_columns import Key
 from twinwright.twins.graph.json_patch import same
 from twinwright.twins.graph.measured import converted
 from twinwright.twins.graph.relationship_writes import delete_relationship
@@ -54,7 +53,7 @@ class Done:
     changed: bool
     before: Mapping[str, Any] = field(default_factory=dict)
     after: Mapping[str, Any] = field(default_factory=dict)
-    relationships: frozenset[Key] = frozenset()
+    relationships: frozenset[EdgeKey] = frozenset()
 
 
 def change_twin(draft: Draft, id: str, change: Change) -> Done:

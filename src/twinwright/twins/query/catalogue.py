@@ -20,7 +20,6 @@ from twinwright.schema import (
     Property,
     Relationship,
     Schema,
-    SchemaReference,
     Telemetry,
 )
 from twinwright.twins.evolution.lineage import NO_LINEAGES, Lineages
@@ -142,12 +141,12 @@ class Catalogue:
             place = self._within(content.schema, rest, content.unit)
             if place is not None:
                 kind, unit, schema = place
-                root = self._plain(content.schema)
+                root = self.ontology.plain(content.schema)
                 kept_as_text = _kind(root) in ("text", "object", "array") or root == Primitive("unsignedLong")
                 yield Place(number, path, rest, kind, unit, kept_as_text, isinstance(schema, Primitive) and schema.name in _WHOLE)
 
     def _within(self, schema: Schema, steps: tuple[str, ...], unit: str | None) -> tuple[Kind, str | None, Schema] | None:
-        schema = self._plain(schema)
+        schema = self.ontology.plain(schema)
         if not steps:
             return _kind(schema), unit, schema
         if isinstance(schema, Map):
@@ -156,9 +155,6 @@ class Catalogue:
             field = next((one for one in schema.fields if one.name == steps[0]), None)
             return self._within(field.schema, steps[1:], field.unit) if field is not None else None
         return None
-
-    def _plain(self, schema: Schema) -> Schema:
-        return self.ontology.schemas[schema.id] if isinstance(schema, SchemaReference) else schema
 
     def names(self, steps: Sequence[str], models: Iterable[int]) -> list[str]:
         """What could stand behind `steps` on some interfaces, for whoever misspelt it."""
@@ -175,11 +171,11 @@ class Catalogue:
         content = contents.get(steps[0])
         if isinstance(content, Component):
             return self._below(content.schema, steps[1:])
-        schema = self._plain(content.schema) if isinstance(content, Property | Telemetry) else None
+        plain = self.ontology.plain
+        schema = plain(content.schema) if isinstance(content, Property | Telemetry) else None
         for step in steps[1:]:
-            schema = (
-                self._plain(next((f.schema for f in schema.fields if f.name == step), schema)) if isinstance(schema, Object) else schema
-            )
+            if isinstance(schema, Object):
+                schema = plain(next((field.schema for field in schema.fields if field.name == step), schema))
         return [one.name for one in schema.fields] if isinstance(schema, Object) else []
 
     # --- relationships -----------------------------------------------------------------------------------------------

@@ -115,7 +115,8 @@ class Compiler:
 
     def compare(self, node: Node) -> Forms:
         left, right = (self.forms(arg) for arg in node.args)
-        self._check_model(node.args, left, right)
+        if node.value in ("=", "!="):
+            self._check_named(node.args, left, right)
         sql = self._compared(node, left, right, node.value, node.args)
         return self._made("boolean", sql, (left, right))
 
@@ -142,8 +143,13 @@ class Compiler:
         unit = right.unit if left.is_literal else left.unit
         return left.number(unit), right.number(unit)
 
-    def _check_model(self, args: Sequence[Node], *forms: Forms) -> None:
-        """A model that is compared with has to be there: else the answer would be empty for a slip of the pen."""
+    def _check_named(self, args: Sequence[Node], *forms: Forms) -> None:
+        """A model or relationship that is compared with has to be there: else the answer would be empty for a slip of the pen."""
+        if any(arg.op == "ref" and arg.value[-1] == "$relationshipName" for arg in args):
+            known = {*self.scope.catalogue.relationship_names, *self.scope.shape.names}
+            for arg, one in zip(args, forms, strict=True):
+                if one.is_literal and isinstance(one.literal, str) and one.literal not in known:
+                    self.fail(arg, f"there is no relationship '{one.literal[:200]}'", nearest(one.literal, known))
         if any(arg.op == "ref" and tuple(arg.value[-2:]) == ("$metadata", "$model") for arg in args):
             for arg, one in zip(args, forms, strict=True):
                 if one.is_literal and isinstance(one.literal, str):
@@ -162,7 +168,7 @@ class Compiler:
         for arg, part in zip(node.args[1:], parts, strict=True):
             if not part.is_literal:
                 self.fail(arg, "a list holds literals only", "Write numbers, true, false, or text in quotes")
-        self._check_model(node.args, found, *parts)
+        self._check_named(node.args, found, *parts)
         tests = [self._compared(node, found, part, "=", node.args[:1]) for part in parts]
         sql = "(" + " OR ".join(tests) + ")"
         return self._made("boolean", sql if node.op == "in" else f"(NOT {sql})", [found, *parts])
@@ -240,6 +246,8 @@ class Compiler:
         if exact:
             args.pop()
         named = args.pop(0) if len(args) == 2 and args[0].op == "ref" else None
+        if len(args) == 2 and named is None and args[1].op == "ref":
+            self.fail(args[1], f"'{args[1].value[-1]}' stands where exact is expected", "Write exact, or leave it out")
         if len(args) != 1 or args[0].op != "literal" or not isinstance(args[0].value, str):
             self.fail(node, "IS_OF_MODEL can't be read", "Write IS_OF_MODEL('dtmi:...'), IS_OF_MODEL(T, 'dtmi:...') or with , exact")
         if named is None:

@@ -34,6 +34,20 @@ FUNCTIONS = frozenset(
         "HISTORY",
     ]
 )
+# What other languages have in the place of ours, and what to write instead.
+FOREIGN = {
+    "DISTINCT": "Group by it instead: SELECT T.a FROM DIGITALTWINS T GROUP BY T.a",
+    "LIKE": "Write STARTSWITH(a, 'b'), ENDSWITH(a, 'b') or CONTAINS(a, 'b')",
+    "BETWEEN": "Write a >= 1 AND a <= 2",
+    "IS": "Write IS_NULL(a), or NOT IS_NULL(a)",
+    "LIMIT": "Write SELECT TOP(n)",
+    "OFFSET": "Go on with the continuation token of a page",
+    "UNION": "Ask twice, or write OR",
+    "LEFT": "A row needs its relationships: ask for twins without them apart",
+    "==": "Write =",
+    "|": "Write OR",
+    "[": "Elements of arrays are found by ARRAY_CONTAINS(a, 'b')",
+}
 _COMPARISONS = ("=", "!=", "<>", "<", "<=", ">", ">=")
 T = TypeVar("T")
 
@@ -69,6 +83,14 @@ class Expressions:
     def _error(self, what: str, remedy: str, at: int | None = None) -> QueryError:
         return QueryError(what, text=self._text, position=self._token.at if at is None else at, remedy=remedy)
 
+    def _hint(self, remedy: str) -> str:
+        """What to do about the next token, or about one that was taken for a name: where it is known from elsewhere that, else `remedy`."""
+        if self._token.kind in ("name", "sign") and self._token.text.upper() in FOREIGN:
+            return FOREIGN[self._token.text.upper()]
+        before = self._tokens[self._next - 1] if self._next else self._token
+        behind_dot = self._next > 1 and self._tokens[self._next - 2].text == "."
+        return FOREIGN.get(before.text.upper(), remedy) if before.kind == "name" and not behind_dot else remedy
+
     def _fail(self, what: str, remedy: str, at: int | None = None) -> NoReturn:
         raise self._error(what, remedy, at)
 
@@ -76,7 +98,7 @@ class Expressions:
         return "the query ends" if self._token.kind == "end" else f"'{self._token.text[:40]}' stands"
 
     def _expect_word(self, word: str, after: str) -> Token:
-        return self._word(word) or self._fail(f"{self._found()} where {word} is expected", f"Write {word} after {after}")
+        return self._word(word) or self._fail(f"{self._found()} where {word} is expected", self._hint(f"Write {word} after {after}"))
 
     def _expect_sign(self, sign: str, what: str) -> Token:
         return self._sign(sign) or self._fail(f"{self._found()} where '{sign}' is expected", f"Write '{sign}' {what}")
@@ -94,7 +116,7 @@ class Expressions:
         if token.kind == "quoted" or (token.kind == "name" and token.text.upper() not in CLAUSES):
             return self._take().text
         remedy = f"Write a name after {after}" if after else "Write a name; one that is a keyword stands in [[double brackets]]"
-        raise self._error(f"{self._found()} where a name is expected", remedy)
+        raise self._error(f"{self._found()} where a name is expected", self._hint(remedy))
 
     # --- expressions -------------------------------------------------------------------------------------------------
 
@@ -142,6 +164,8 @@ class Expressions:
     def _set(self) -> list[Node]:
         close = {"[": "]", "(": ")"}
         opened = self._sign("[", "(") or self._fail(f"{self._found()} where a list is expected", "Write it in brackets: IN ['a', 'b']")
+        if self._token.text == close[opened.text]:
+            self._fail("an empty list", "Write at least one value: nothing is IN an empty list, and everything NIN it")
         values = self._many(self._primary)
         self._expect_sign(close[opened.text], "after the last value")
         return values
@@ -168,6 +192,8 @@ class Expressions:
 
     def _signed(self) -> Node:
         at = self._token.at
+        if self._sign("+"):
+            return self._nested(self._signed)
         if self._sign("-"):
             inner = self._nested(self._signed)
             if inner.op == "literal" and isinstance(inner.value, int | float) and not isinstance(inner.value, bool):
@@ -183,8 +209,8 @@ class Expressions:
 
     def _primary(self) -> Node:
         token = self._token
-        if token.kind == "sign" and token.text in ("-", "("):
-            if token.text == "-":
+        if token.kind == "sign" and token.text in ("+", "-", "("):
+            if token.text != "(":
                 return self._signed()
             self._take()
             node = self._nested(self._condition)

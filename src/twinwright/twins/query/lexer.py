@@ -22,7 +22,7 @@ _TOKEN = re.compile(
     |(?P<quoted>\[\[[^\]]*\]\])
     |(?P<name>[^\W\d][\w$]*|\$[\w$]*)
     |(?P<text>'(?:[^'\\]|\\.|'')*'|"(?:[^"\\]|\\.|"")*")
-    |(?P<sign>\.\.|<=|>=|!=|<>|[-+*/=<>()\[\],.:|])""",
+    |(?P<sign>\.\.|==|<=|>=|!=|<>|[-+*/=<>()\[\],.:|])""",
     re.VERBOSE | re.DOTALL,
 )
 _ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})|\\(.)|(''|\"\")", re.DOTALL)
@@ -58,7 +58,8 @@ def _read(text: str) -> Iterator[Token]:
         match = _TOKEN.match(text, at)
         if match is None or match.lastgroup is None:
             what = "a quote is opened and not closed" if text[at] in "'\"" else f"'{text[at]}' is no part of a query"
-            raise QueryError(what, text=text, position=at, remedy="Close it" if text[at] in "'\"" else "Remove it, or put text in quotes")
+            remedies = {"'": "Close it", '"': "Close it", "!": "Write NOT", "&": "Write AND", "%": "Remove it: there is no remainder"}
+            raise QueryError(what, text=text, position=at, remedy=remedies.get(text[at], "Remove it, or put text in quotes"))
         kind, start, at = match.lastgroup, at, match.end()
         if kind == "space":
             continue

@@ -12,6 +12,7 @@ from twinwright.twins.query.tree import Hop, Item, Join, Node, Query
 MAX_JOINS = 10
 MAX_HOPS = 10
 MAX_TOP = 10_000_000
+_CLAUSE_WORDS = ("JOIN", "RELATED", "MATCH", "WHERE", "GROUP", "HAVING", "ORDER", "KNOWN")
 
 
 def parse(text: str) -> Query:
@@ -26,7 +27,8 @@ class _Parser(Expressions):
 
     def query(self) -> Query:
         explain = self._word("EXPLAIN") is not None
-        self._expect_word("SELECT", "nothing, or EXPLAIN") if not explain else self._expect_word("SELECT", "EXPLAIN")
+        if not self._word("SELECT"):
+            self._fail(f"{self._found()} where SELECT is expected", "A query is SELECT ... FROM DIGITALTWINS, or EXPLAIN before that")
         top = self._top()
         items = self._items()
         self._expect_word("FROM", "what is selected")
@@ -103,7 +105,18 @@ class _Parser(Expressions):
                     later = order[order.index(field) + 1 :] if field in order else ()
                     self._in_order(found, name, at, *later)
                 return
-        self._fail(f"{self._found()} where a clause is expected", "Use JOIN, MATCH, WHERE, GROUP BY, HAVING, ORDER BY, AS OF, KNOWN AT")
+        self._fail(f"{self._found()} where a clause is expected", self._hint(self._nearest_clause()))
+
+    def _nearest_clause(self) -> str:
+        """For who misspelt one: it may be taken as a name by now."""
+        from difflib import get_close_matches
+
+        before = self._tokens[self._next - 1]
+        for token in (self._token, before):
+            near = get_close_matches(token.text.upper(), _CLAUSE_WORDS, 1, 0.7) if token.kind == "name" else []
+            if near and near[0] != token.text.upper():
+                return f"Did you mean {near[0]} where '{token.text[:40]}' stands?"
+        return "Use JOIN, MATCH, WHERE, GROUP BY, HAVING, ORDER BY, AS OF, KNOWN AT"
 
     def _in_order(self, found: dict[str, Any], name: str, at: int, *later: str) -> None:
         for field in later:

@@ -22,7 +22,7 @@ MOST_ITEMS = 100
 class Column:
     """A column of the answer: a value (`kinds` of the columns of SQL that hold it, from `first` on), or a document.
 
-    `steps` lead to a part of the document; `unit` is that of numbers, where they all have one.
+    `steps` lead to a part of the document; `unit` is that of numbers, where they all have one, and `mixed` says that they have several.
     """
 
     name: str
@@ -31,6 +31,7 @@ class Column:
     kinds: tuple[Kind, ...] = ()
     steps: tuple[str, ...] = ()
     unit: str | None = None
+    mixed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,14 +154,18 @@ class _Selecting:
         query = self.query
         items = self._items()
         aggregated = bool(query.group_by) or any(_aggregates(item.node) for item in items)
-        groups = [text for node in query.group_by for text in self._group(node)]
-        shapes = {_same(node) for node in query.group_by}
+        named = {self._name(item): item.node for item in items if item.name is not None or _is_named(item.node)}
+        grouped = [self._by_name(node, named) for node in query.group_by]
+        groups = [text for node in grouped for text in self._group(node)]
+        shapes = {self._same(node) for node in grouped}
         for item in items:
-            if aggregated and not _aggregates(item.node) and _same(item.node) not in shapes:
+            if aggregated and not _aggregates(item.node) and self._same(item.node) not in shapes:
                 query.fail(item.at, "neither aggregated nor grouped by", "Put it into GROUP BY, or an aggregate around it")
             self._column(item, aggregated=aggregated)
-        order = [text for node, descending in query.order_by for text in self._ordered(node, descending, items, aggregated, shapes)]
-        having = [self._having(node, items, aggregated=aggregated) for node in conjuncts(query.having)]
+        ordered = [(_named(node, named), descending) for node, descending in query.order_by]
+        order = [text for node, descending in ordered for text in self._ordered(node, descending, aggregated, shapes)]
+        aggregates = {name: node for name, node in named.items() if _aggregates(node)}
+        having = [self._having(_named(node, aggregates), aggregated=aggregated) for node in conjuncts(query.having)]
         made = Plan(
             query, self.scope, self.pattern, self.scope.parameters, self.conditions, self._anchors(), self.columns, self.selected,
             self.used, list(self.compiler.windows.values()), groups, order, aggregated, having,
@@ -179,14 +184,25 @@ class _Selecting:
             query.fail(0, "nothing of the pattern has a name", "Name what is to be selected: MATCH (A)-[]->(B)")
         return [Item(Node("ref", 0, (), (one,)), None, 0) for one in named]
 
+    def _by_name(self, node: Node, named: Mapping[str, Node]) -> Node:
+        """A column of the answer that is called by its name, where nothing in the graph is called so."""
+        if node.op != "ref" or len(node.value) != 1 or node.value[0] not in named or _aggregates(named[node.value[0]]):
+            return node
+        return node if self.scope.is_known(node.value) else named[node.value[0]]
+
+    def _same(self, node: Node) -> Any:
+        """What a node says, wherever it stands, and whether or not it names the only collection there is."""
+        if node.op == "ref":
+            found = self.scope.find(node)
+            return "ref", found.owner.sql, found.steps
+        return node.op, node.value, node.unit, tuple(map(self._same, node.args))
+
     def _name(self, item: Item) -> str:
         if item.name is not None:
             return item.name
         node = item.node.args[0] if item.node.op == "unit" else item.node
-        if node.op == "ref":
-            return str(node.value[-1])
-        if node.op == "call":
-            return str(node.value)
+        if _is_named(node):
+            return str(node.value[-1] if node.op == "ref" else node.value)
         raise self.query.error(item.at, "a value without a name", "Name it with AS")
 
     def _column(self, item: Item, *, aggregated: bool) -> None:
@@ -200,7 +216,9 @@ class _Selecting:
             self.query.fail(item.at, f"'{name}' can't be selected", "Select the twin, or one of its properties")
         self.used.update(forms.names)
         kinds = tuple(forms.sql)
-        self.columns.append(Column(name, "value", len(self.selected), kinds, unit=self._unit(forms)))
+        unit = self._unit(forms)
+        mixed = unit is None and any(one is not None for one, _ in forms.units)
+        self.columns.append(Column(name, "value", len(self.selected), kinds, unit=unit, mixed=mixed))
         self.selected += self._texts(forms)
 
     def _unit(self, forms: Forms) -> str | None:
@@ -225,7 +243,9 @@ class _Selecting:
             self.selected += [f"{owner}.changed_at", f"{owner}.commit"]
             return True
         steps = found.steps
-        part = steps in (("$etag",), ("$lastUpdateTime",)) or (steps[:1] == ("$metadata",) and steps != ("$metadata", "$model"))
+        part = steps in (("$etag",), ("$lastUpdateTime",)) or ("$metadata" in steps and steps != ("$metadata", "$model"))
+        if "$metadata" in steps:
+            self.scope.require_metadata(node, found.owner, steps)
         if steps and not part and steps[0][0] != "$":
             places = self.scope.catalogue.places(steps)
             part = any(place.kind == "component" for place in places)
@@ -242,10 +262,8 @@ class _Selecting:
         self.used.update(forms.names)
         return self._texts(forms)
 
-    def _ordered(self, node: Node, descending: bool, items: Sequence[Item], aggregated: bool, shapes: set[Any]) -> list[tuple[str, bool]]:
-        if node.op == "ref" and len(node.value) == 1:
-            node = next((item.node for item in items if item.name == node.value[0]), node)
-        if aggregated and not _aggregates(node) and _same(node) not in shapes:
+    def _ordered(self, node: Node, descending: bool, aggregated: bool, shapes: set[Any]) -> list[tuple[str, bool]]:
+        if aggregated and not _aggregates(node) and self._same(node) not in shapes:
             self.query.fail(node.at, "neither aggregated nor grouped by", "Order by a column of the answer")
         if _aggregates(node) and not aggregated:
             self.query.fail(node.at, "an aggregate where nothing is aggregated", "Select it as well")
@@ -259,11 +277,10 @@ class _Selecting:
             self.query.fail(node.at, "it has no order", "Order by a number or text")
         return [(text, descending) for text in texts]
 
-    def _having(self, node: Node, items: Sequence[Item], *, aggregated: bool) -> str:
-        """A condition on groups: of aggregates, by the names of their columns too."""
+    def _having(self, node: Node, *, aggregated: bool) -> str:
+        """A condition on groups, of aggregates."""
         if not aggregated:
             self.query.fail(node.at, "HAVING where nothing is aggregated", "Write it as WHERE, or GROUP BY something")
-        node = _named(node, {item.name: item.node for item in items if item.name is not None and _aggregates(item.node)})
         plain = next(_outside(node), None)
         if plain is not None:
             self.query.fail(plain.at, f"'{plain.value[-1]}' is not aggregated", "WHERE has conditions on what is grouped by")
@@ -306,6 +323,7 @@ def _outside(node: Node) -> Iterator[Node]:
             yield from _outside(part)
 
 
-def _same(node: Node) -> Any:
-    """What a node says, wherever it stands."""
-    return node.op, node.value, node.unit, tuple(map(_same, node.args))
+def _is_named(node: Node) -> bool:
+    """Whether a column of it has a name without AS."""
+    inner = node.args[0] if node.op == "unit" else node
+    return inner.op in ("ref", "call")

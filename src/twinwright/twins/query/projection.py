@@ -127,6 +127,18 @@ class Projection:
         finally:
             reader.close()
 
+    def interfaces_of(self, ids: Sequence[str]) -> dict[str, str]:
+        """What twins are of."""
+        if not ids:
+            return {}
+        reader = self.reader()
+        try:
+            reader.register("given_wanted", pa.table({"id": pa.array(ids, pa.string())}))
+            found = reader.execute("SELECT t.id, t.m FROM given_wanted w JOIN twins t ON t.id = w.id").fetchall()
+        finally:
+            reader.close()
+        return {id: self.catalogue.models[model] for id, model in found}
+
     # --- the graph ---------------------------------------------------------------------------------------------------
 
     def load_graph(self, twins: pa.Table, edges: pa.Table, names: Sequence[str]) -> None:

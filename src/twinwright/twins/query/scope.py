@@ -14,6 +14,7 @@ from twinwright.twins.query.tree import Node, Query
 
 _RELATIONSHIP_FIELDS = ("$relationshipId", "$sourceId", "$targetId", "$relationshipName", "$etag")
 _TWIN_FIELDS = ("$dtId", "$metadata", "$etag", "$lanes")
+METADATA = ("lastUpdateTime", "sourceTime", "source", "quality", "unit", "ageSeconds")
 _SQL_TYPES: dict[Kind, str] = {"number": "DOUBLE", "boolean": "BOOLEAN", "text": "VARCHAR", "object": "VARCHAR", "array": "VARCHAR"}
 
 
@@ -86,7 +87,37 @@ class Scope:
             return Found(named[0], steps)
         known = [one.alias for one in named if one.alias[0] not in "(["]
         remedy = nearest(steps[0], known, otherwise="begin with one of")
+        if any(steps[0] == one.name for one in self.query.joins):
+            remedy = f"Give the relationship a name of its own: JOIN ... RELATED X.{steps[0]} R"
         raise self.query.error(node.at, f"there is no '{steps[0]}' in this query", remedy)
+
+    def is_known(self, steps: tuple[str, ...]) -> bool:
+        """Whether something in the graph of this query is called so."""
+        if steps[0] in self.twins or steps[0] in self.edges or steps[0].startswith("$"):
+            return True
+        if len(self.twins) == 1 and not self.edges:
+            return bool(self.catalogue.places(steps))
+        return not self.twins and bool(self.catalogue.relationship_places(self.catalogue.relationship_names, steps))
+
+    def require_metadata(self, node: Node, owner: Twins, steps: tuple[str, ...]) -> None:
+        """Raises QueryError for metadata of what no twin has: those of a component lie in it."""
+        at = steps.index("$metadata")
+        component, rest = steps[:at], steps[at + 1 :]
+        wanted = set(self.models_of(owner))
+        places = [place for place in self.catalogue.places(component) if place.model in wanted] if component else []
+        if component and not places:
+            self._misspelt(node, owner, component, wanted)
+        if component and all(place.kind != "component" for place in places):
+            remedy = "Write " + ".".join([*component[:-1], "$metadata", component[-1]])
+            self.query.fail(node.at, f"'{component[-1]}' holds no metadata", remedy)
+        own = () if component else ("$model", "$lastUpdateTime")
+        if rest and rest[0] not in own:
+            name = (*component, rest[0])
+            if not any(place.model in wanted and place.kind != "component" for place in self.catalogue.places(name)):
+                known = [*own, *self.catalogue.names(component, sorted(wanted))]
+                self.query.fail(node.at, f"there are no metadata of '{rest[0]}'", nearest(rest[0], known))
+            if len(rest) > 1 and (rest[1] not in METADATA or len(rest) > 2):
+                self.query.fail(node.at, f"metadata have no '{'.'.join(rest[1:])}'", nearest(rest[1], METADATA))
 
     def models_of(self, owner: Twins) -> Iterable[int]:
         chosen = owner.models
@@ -138,6 +169,9 @@ class Scope:
     def _misspelt(self, node: Node, owner: Twins, steps: tuple[str, ...], wanted: set[int]) -> None:
         for depth, step in enumerate(steps):
             known = self.catalogue.names(steps[:depth], sorted(wanted))
+            if depth == 0 and step not in known and self.catalogue.relationship(step, frozenset(wanted)):
+                remedy = f"Write JOIN X RELATED {owner.alias}.{step} R, and R for the relationship, X for where it leads"
+                self.query.fail(node.at, f"'{step}' is a relationship", remedy)
             if step not in known:
                 beside = [one.alias for one in self.twins.values()] if depth == 0 and node.value[0] == step else []
                 where = f"'{'.'.join(steps[:depth])}' has" if depth else "no interface here has" if not wanted else "these twins have"

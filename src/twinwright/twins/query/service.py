@@ -23,6 +23,8 @@ from twinwright.governance.principals import Principal
 from twinwright.storage.layout import Relationship
 from twinwright.storage.protocol import Store
 from twinwright.twins.documents import relationship_document
+from twinwright.twins.graph.measured import measured as measured_twin
+from twinwright.twins.graph.measured import measured_relationship
 from twinwright.twins.query.adjacency import Adjacency, Ints
 from twinwright.twins.query.kept import Graphs
 from twinwright.twins.query.parser import parse
@@ -74,9 +76,11 @@ class QueryService:
         continuation: str | None = None,
         most: int | None = None,
         version: str | None = None,
+        measured: bool = False,
     ) -> Answer:
         """The next `most` rows (default: MOST_ROWS). `now` is the time in microseconds, `commit_of` reads what KNOWN AT says, `version` is
-        that of an interface as which twins are shown here: pages of one answer are of one version.
+        that of an interface as which twins are shown here: pages of one answer are of one version. `measured`: who reads the rows converts
+        numbers, so those in documents are quantities, and a column of them has one unit.
 
         Raises QueryError for a query that can't be read or carried out, QueryTimeoutError, ContinuationError, UsageError for a
         continuation of another version.
@@ -91,10 +95,12 @@ class QueryService:
             run = _Run(self._store, principal, plan_, seen.adjacency, reader, now if as_of is None else as_of, known_at)
             if query.explain:
                 return Answer(run.explained(most), None, _spent(started))
+            if measured:
+                _require_one_unit(plan_)
             left = most if query.top is None else max(0, min(most, query.top - seen_rows))
             rows = run.rows(left + 1, after)
         more = len(rows) > left and (query.top is None or seen_rows + left < query.top)
-        value = self._shown(plan_, rows[:left], as_of, known_at, seen.graph)
+        value = self._shown(plan_, rows[:left], as_of, known_at, seen.graph, measured=measured)
         columns = () if plan_.whole else tuple(column.name for column in plan_.columns)
         token = _token(query, seen_rows + left, rows[left - 1][len(plan_.selected) :], version) if more else None
         units = {column.name: column.unit for column in plan_.columns if column.unit is not None}
@@ -163,26 +169,48 @@ class QueryService:
     # --- documents ---------------------------------------------------------------------------------------------------
 
     def _shown(
-        self, plan_: Plan, rows: list[tuple[Any, ...]], as_of: int | None, known_at: int | None, graph: Projection
+        self, plan_: Plan, rows: list[tuple[Any, ...]], as_of: int | None, known_at: int | None, graph: Projection, *, measured: bool
     ) -> list[dict[str, Any]]:
         wanted = sorted({row[c.first] for c in plan_.columns if c.what == "twin" for row in rows})
         documents: dict[int, dict[str, Any]] = {}
         if wanted:
             ids = graph.ids(wanted)
             found = self._documents(sorted(ids.values()), as_of, known_at)
-            documents = {number: found[id] for number, id in ids.items() if id in found}
-        shown = [{name: value for column in plan_.columns for name, value in _cell(column, row, documents)} for row in rows]
+            ontology = graph.catalogue.ontology
+            documents = {number: measured_twin(found[id], ontology) if measured else found[id] for number, id in ids.items() if id in found}
+        edges = _Edges(graph, sorted({row[c.first + 1] for c in plan_.columns if c.what == "edge" for row in rows}) if measured else [])
+        shown = [{name: value for column in plan_.columns for name, value in _cell(column, row, documents, edges)} for row in rows]
         return [next(iter(row.values())) for row in shown if row] if plan_.whole else shown
 
 
-def _cell(column: Column, row: tuple[Any, ...], documents: Mapping[int, dict[str, Any]]) -> Iterator[tuple[str, Any]]:
+def _require_one_unit(plan_: Plan) -> None:
+    """Raises QueryError."""
+    for column in plan_.columns:
+        if column.mixed:
+            what, remedy = f"the numbers of '{column.name}' are in several units", f"Write IN UNIT '...' AS {column.name}"
+            plan_.query.fail(0, what, remedy)
+
+
+class _Edges:
+    """Documents of relationships; with numbers as quantities where they begin at one of `sources`."""
+
+    def __init__(self, graph: Projection, sources: Sequence[str]) -> None:
+        self._ontology, self._models = graph.catalogue.ontology, graph.interfaces_of(sources)
+
+    def document(self, edge: Relationship) -> dict[str, Any]:
+        shown, interface = relationship_document(edge), self._models.get(edge.source)
+        declared = None if interface is None else self._ontology.relationships(interface).get(edge.name)
+        return shown if declared is None else measured_relationship(shown, declared, self._ontology)
+
+
+def _cell(column: Column, row: tuple[Any, ...], documents: Mapping[int, dict[str, Any]], edges: _Edges) -> Iterator[tuple[str, Any]]:
     """The column's name and value; nothing where the row has none."""
     if column.what == "twin":
         value = _part(documents.get(row[column.first]), column.steps)
     elif column.what == "edge":
         id, source, target, name, properties, changed_at, commit = row[column.first : column.first + 7]
         edge = Relationship(source, id, name, target, msgspec.json.decode(properties), changed_at=changed_at, commit=commit)
-        value = _part(relationship_document(edge), column.steps)
+        value = _part(edges.document(edge), column.steps)
     else:
         value = None
         for kind, found in zip(column.kinds, row[column.first :], strict=False):
