@@ -185,6 +185,7 @@ def test_what_the_version_of_the_twin_cannot_tell_is_refused_with_the_step_that_
     staged(platform, tmp_path, 1.0)
     assert told(platform, "hot", "size", "site", interface=NEW) == [False, 3, "south"]
     before = platform.session.store.last_commit(SYSTEM)
+    assert f"{OLD} has it: name that version" in refused(platform, [{"op": "replace", "path": "/temperature", "value": 1.0}], NEW)
     assert refused(platform, [put("/serial", "y"), put("/temperature", 1.0)], OLD) == (
         f"$.serial: 'serial' can't be changed by a client of {OLD}: 'p0' is of {NEW}, and `drop serial` of the migration 'pump-2' leaves "
         f"it out. Leave it as it is shown: {NEW} does without it"

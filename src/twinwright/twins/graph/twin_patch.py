@@ -42,6 +42,7 @@ def patch_twin(
     if component is not None:
         operations = [_within(component, life, operation, draft.world.ontology) for operation in operations]
     plan = _plan(life, operations, draft)
+    _require_spoken(plan, life, draft)
     ontology = draft.world.ontology
     before = values(draft, life)
     document = bodies.nested(before.items(), ontology.component_paths(life.interface))
@@ -84,6 +85,20 @@ def _plan(life: Lifetime, operations: Sequence[Operation], draft: Draft) -> _Pla
         else:
             _value_step(operation, plan, components, draft)
     return plan
+
+
+def _require_spoken(plan: _Plan, life: Lifetime, draft: Draft) -> None:
+    """Refuse a name that only another version has: its client has not said which one it speaks."""
+    lineages, ontology = draft.world.evolution.lineages, draft.world.ontology
+    if not lineages.active:
+        return
+    known = ontology.paths(life.interface).keys() | ontology.paths(plan.interface).keys()
+    for path in plan.touched:
+        speaker = None if path in known else lineages.speaker(life.interface, path)
+        if speaker is not None:
+            what = f"{life.interface}, which '{life.twin}' is of, has no property '{path[:80]}'"
+            plan.body.refuse(tuple(path.split("/")), what, f"{speaker} has it: name that version as `interface`")
+    plan.body.require_valid()
 
 
 def _new_interface(operation: Operation, draft: Draft) -> str:
