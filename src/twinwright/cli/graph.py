@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from twinwright.cli import output
-from twinwright.cli.app import HERE, After, Json, Workspace, app, opened
+from twinwright.cli.app import HERE, After, Json, Version, Workspace, app, opened
 from twinwright.errors import UsageError
 
 _NO_VALUE = "(none)"
@@ -63,6 +63,7 @@ def update(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check, count and show what would change; write nothing.")] = False,
     unfinished: Annotated[bool, typer.Option("--unfinished", help="Go on with updates that were interrupted.")] = False,
     after: After = None,
+    interface: Version = None,
     workspace: Workspace = HERE,
     as_json: Json = False,
 ) -> None:
@@ -75,7 +76,7 @@ def update(
             output.finish(found, as_json, _show_updates, good=not any(one["refused"] for one in found))
             return
         options: dict[str, Any] = {"set": _given(set or []), "remove": remove or [], "patch": _steps(patch)}
-        options |= {"delete": delete, "with_relationships": with_relationships, "dry_run": dry_run, "after": after}
+        options |= {"delete": delete, "with_relationships": with_relationships, "dry_run": dry_run, "after": after, "interface": interface}
         result = platform.update(query, **options)
     output.finish(result, as_json, lambda r: _show_updates([r]), good=not result["refused"])
 

@@ -16,14 +16,12 @@ from twinwright.platform.applied import documents_of
 from twinwright.platform.graph_files import Incoming, Item, Piece
 from twinwright.platform.session import Session
 from twinwright.schema import Ontology
-from twinwright.storage.protocol import GOOD
-from twinwright.twins.documents import value_of
 from twinwright.twins.graph import bodies
 from twinwright.twins.graph.draft import Draft
 from twinwright.twins.graph.fitting import taken_in
 from twinwright.twins.graph.json_patch import same
 from twinwright.twins.graph.relationship_writes import put_relationship
-from twinwright.twins.graph.twin_writes import put_twin, visible
+from twinwright.twins.graph.twin_writes import put_twin, values
 
 PIECE: Final = 20_000  # documents of one commit
 MOST_TOLD: Final = 1_000  # problems that are told one by one
@@ -142,13 +140,12 @@ def _is_there(draft: Draft, item: Item) -> bool:
         return edge is not None and same(own, said)
     life = draft.alive(str(document.get("$dtId")))
     metadata = document.get("$metadata")
-    if life is None or not isinstance(metadata, dict) or metadata.get("$model") != life.interface:
+    model, lineages = metadata.get("$model") if isinstance(metadata, dict) else None, draft.world.evolution.lineages
+    if life is None or not isinstance(model, str) or model in lineages.retired or not lineages.related(life.interface, model):
         return False
-    paths = draft.world.ontology.paths(life.interface)
-    held = {path: value_of(cell, paths[path]) if cell["kind"] == GOOD else None for path, cell in visible(draft, life).items()}
-    body = bodies.read_twin(document, life.interface, draft.world.ontology, draft.now)
+    body = bodies.read_twin(document, model, draft.world.ontology, draft.now)
     body.require_valid()
-    return not body.times and same(held, body.values)
+    return not body.times and same(values(draft, lineages.seen(life, model)), body.values)
 
 
 # --- writing ---------------------------------------------------------------------------------------------------------

@@ -13,14 +13,20 @@ Progress = Callable[[int, int], None]  # done, total
 
 
 class GraphSurface(Protocol):
-    """Raises the errors of the data plane: `DigitalTwinNotFound`, `PreconditionFailed`, `ValidationFailed`, `JsonPatchInvalid` ..."""
+    """`interface` is the version of a twin's interface that the client speaks (a twin's own unless given): in its names and units is what
+    it writes and is shown.
+
+    Raises the errors of the data plane: `DigitalTwinNotFound`, `PreconditionFailed`, `ValidationFailed`, `JsonPatchInvalid` ..."""
 
     # twins
-    def put_twin(self, id: str, document: Any, *, if_none_match: str | None = None) -> dict[str, Any]:
-        """`document etag token`: make a twin or replace one whole; with `if_none_match="*"` only where there is none."""
+    def put_twin(self, id: str, document: Any, *, if_none_match: str | None = None, interface: str | None = None) -> dict[str, Any]:
+        """`document etag token`: make a twin or replace one whole; with `if_none_match="*"` only where there is none. Its `$model` says
+        which version it speaks; an `interface` has to be the same."""
         ...
 
-    def patch_twin(self, id: str, patch: Any, *, component: str | None = None, if_match: str | None = None) -> dict[str, Any]:
+    def patch_twin(
+        self, id: str, patch: Any, *, component: str | None = None, if_match: str | None = None, interface: str | None = None
+    ) -> dict[str, Any]:
         """`etag token`: a JSON Patch on a twin or one of its components."""
         ...
 
@@ -28,12 +34,19 @@ class GraphSurface(Protocol):
         """`token`: its lifetime ends; what was known of it stays readable at earlier times."""
         ...
 
-    def component(self, id: str, component: str) -> dict[str, Any]:
+    def component(self, id: str, component: str, *, interface: str | None = None) -> dict[str, Any]:
         """Its part of the twin's document, and the twin's `$etag`."""
         ...
 
     def send_telemetry(
-        self, id: str, payload: Any, *, message_id: str, component: str | None = None, source_time: str | None = None
+        self,
+        id: str,
+        payload: Any,
+        *,
+        message_id: str,
+        component: str | None = None,
+        source_time: str | None = None,
+        interface: str | None = None,
     ) -> dict[str, Any]:
         """`token`: a message, kept whole under its id for whoever follows the commits; values of Telemetry in it are observed."""
         ...
@@ -73,6 +86,7 @@ class GraphSurface(Protocol):
         with_relationships: bool = False,
         dry_run: bool = False,
         after: int | None = None,
+        interface: str | None = None,
     ) -> dict[str, Any]:
         """Change every twin that a query selects: values by path (numbers with units: `"3 bar"`), paths to empty, a JSON Patch, deletion.
         `id matched changed unchanged deleted relationships refused missing commits token problems[]`; a dry run changes nothing, and has

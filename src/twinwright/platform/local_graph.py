@@ -64,41 +64,57 @@ class LocalGraph:
 
     # --- twins -------------------------------------------------------------------------------------------------------
 
-    def put_twin(self, id: str, document: Any, *, if_none_match: str | None = None) -> dict[str, Any]:
-        with self._as_version(self._version_of(id), "write"):
+    def put_twin(self, id: str, document: Any, *, if_none_match: str | None = None, interface: str | None = None) -> dict[str, Any]:
+        named = twin_writes.model_of(document)
+        if interface is not None and named != interface:
+            raise UsageError(f"the document is of {named}", where="interface", remedy="Make `$model` and `interface` the same")
+        with self._as_version(named if isinstance(named, str) else None, "write"):
             done = self.session.graph.submit(self.principal, lambda draft: twin_writes.put_twin(draft, id, document, if_none_match))
         shown = self.session.served.reads.document_of(self.principal, done.value.life, done.value.cells, self.session.clock.now())
         return {"document": shown, "etag": done.value.etag, "token": done.token}
 
-    def patch_twin(self, id: str, patch: Any, *, component: str | None = None, if_match: str | None = None) -> dict[str, Any]:
-        with self._as_version(self._version_of(id), "write"):
-            done = self.session.graph.submit(self.principal, lambda draft: twin_patch.patch_twin(draft, id, patch, if_match, component))
+    def patch_twin(
+        self, id: str, patch: Any, *, component: str | None = None, if_match: str | None = None, interface: str | None = None
+    ) -> dict[str, Any]:
+        with self._as_version(interface or self._version_of(id), "write"):
+            done = self.session.graph.submit(
+                self.principal, lambda draft: twin_patch.patch_twin(draft, id, patch, if_match, component, interface)
+            )
         return {"etag": done.value.etag, "token": done.token}
 
     def delete_twin(self, id: str, *, if_match: str | None = None) -> dict[str, Any]:
         done = self.session.graph.submit(self.principal, lambda draft: twin_writes.delete_twin(draft, id, if_match))
         return {"token": done.token}
 
-    def component(self, id: str, component: str) -> dict[str, Any]:
-        served = self.session.served
-        life = served.applied.registry.current(id)
-        if bodies.component_of(life.interface, component, served.applied.ontology) is None:
-            raise ComponentNotFoundError(f"'{id}' has no component '{component[:80]}'", remedy="See its interface")
-        now = self.session.clock.now()
-        document = served.reads.document(self.principal, id, as_of=None, known_at=None, lane="observed", facts=False, now=now)
+    def component(self, id: str, component: str, *, interface: str | None = None) -> dict[str, Any]:
+        served, now = self.session.served, self.session.clock.now()
+        options: dict[str, Any] = {"as_of": None, "known_at": None, "lane": "observed", "facts": False, "now": now, "interface": interface}
+        with self._as_version(interface or self._version_of(id), "document"):
+            life = served.applied.lineages.seen(served.applied.registry.current(id), interface)
+            if bodies.component_of(life.interface, component, served.applied.ontology) is None:
+                raise ComponentNotFoundError(f"'{id}' has no component '{component[:80]}'", remedy="See its interface")
+            document = served.reads.document(self.principal, id, **options)
         part: dict[str, Any] = document
         for name in component.split("/"):
             part = part[name]
         return {**part, "$etag": document["$etag"]}
 
     def send_telemetry(
-        self, id: str, payload: Any, *, message_id: str, component: str | None = None, source_time: str | None = None
+        self,
+        id: str,
+        payload: Any,
+        *,
+        message_id: str,
+        component: str | None = None,
+        source_time: str | None = None,
+        interface: str | None = None,
     ) -> dict[str, Any]:
         at = time_of(source_time, "Telemetry-Source-Time")
-        done = self.session.graph.submit(
-            self.principal,
-            lambda draft: twin_writes.send_telemetry(draft, id, payload, component=component, message_id=message_id, source_time=at),
-        )
+        named: dict[str, Any] = {"component": component, "message_id": message_id, "interface": interface}
+        with self._as_version(interface or self._version_of(id), "write"):
+            done = self.session.graph.submit(
+                self.principal, lambda draft: twin_writes.send_telemetry(draft, id, payload, source_time=at, **named)
+            )
         return {"token": done.token}
 
     # --- relationships -----------------------------------------------------------------------------------------------
@@ -204,11 +220,13 @@ class LocalGraph:
         with_relationships: bool = False,
         dry_run: bool = False,
         after: int | None = None,
+        interface: str | None = None,
     ) -> dict[str, Any]:
         asked = {"set": set, "remove": remove, "patch": patch, "delete": delete, "with_relationships": with_relationships}
-        change = updating.change_of(asked)
+        change = updating.change_of({**asked, "interface": interface})
         self.session.wait_for(self.principal, after)
-        return updating.update(self.session, self.principal, query, change, dry_run=dry_run)
+        with self._as_version(interface, "write"):
+            return updating.update(self.session, self.principal, query, change, dry_run=dry_run)
 
     def resume_updates(self) -> list[dict[str, Any]]:
         return updating.resumed(self.session, self.principal)

@@ -75,9 +75,9 @@ class Queries:
             row |= {name: {"value": row[name], "unit": unit} for name, unit in answer.units.items() if is_plain_number(row.get(name))}
         return answer.columns, answer.value
 
-    def twin_ids(self, principal: Principal, text: str, most: int) -> list[str]:
-        """The twins that a query selects. Raises QueryError, TooLargeError."""
-        return self._service(None).twin_ids(principal, text, now=self._clock.now(), most=most)
+    def twin_ids(self, principal: Principal, text: str, most: int, interface: str | None = None) -> list[str]:
+        """The twins that a query selects, in the names and units of a version. Raises QueryError, TooLargeError, NotFoundError."""
+        return self._service(self._version(interface)).twin_ids(principal, text, now=self._clock.now(), most=most)
 
     def _version(self, interface: str | None) -> str | None:
         """None where twins are shown as what they are. Raises NotFoundError for an interface that is none, or is retired."""

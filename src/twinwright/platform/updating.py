@@ -53,7 +53,7 @@ def change_of(given: Any) -> Change:
 def update(session: Session, principal: Principal, query: str, change: Change, *, dry_run: bool) -> Body:
     """Raises QueryError, UsageError, TooLargeError, BusyError; InvalidTwinError, with nothing written, where any twin can't be changed."""
     principal.require_write()
-    twins = session.read(lambda served: served.queries.twin_ids(principal, query, MOST))
+    twins = session.read(lambda served: served.queries.twin_ids(principal, query, MOST, change.interface))
     _require_one_unit(session, twins, change)
     checked = _checked(session, twins, change)
     if dry_run or not twins:
@@ -78,7 +78,8 @@ def _require_one_unit(session: Session, twins: Sequence[str], change: Change) ->
     """A number without a unit means one quantity (law 7): also while some of the twins are of another version. Raises UsageError."""
     applied = session.served.applied
     living = (applied.registry.alive(twin) for twin in twins)
-    paths = [applied.ontology.paths(dtmi) for dtmi in sorted({life.interface for life in living if life is not None})]
+    interfaces = {change.seen(life, applied.lineages).interface for life in living if life is not None}
+    paths = [applied.ontology.paths(dtmi) for dtmi in sorted(interfaces)]
     for path, value in change.set.items():
         if is_plain_number(value):
             named = sorted({of[path].unit or "no unit" for of in paths if path in of})

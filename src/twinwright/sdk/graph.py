@@ -20,25 +20,34 @@ class RestGraph:
 
     # --- twins -------------------------------------------------------------------------------------------------------
 
-    def put_twin(self, id: str, document: Any, *, if_none_match: str | None = None) -> Found:
-        return _put(self._http.ask("PUT", _twin(id), json=document, headers=_if(none=if_none_match)))
+    def put_twin(self, id: str, document: Any, *, if_none_match: str | None = None, interface: str | None = None) -> Found:
+        return _put(self._http.ask("PUT", _twin(id), json=document, headers=_if(none=if_none_match), params=given(interface=interface)))
 
-    def patch_twin(self, id: str, patch: Any, *, component: str | None = None, if_match: str | None = None) -> Found:
+    def patch_twin(
+        self, id: str, patch: Any, *, component: str | None = None, if_match: str | None = None, interface: str | None = None
+    ) -> Found:
         path = _twin(id) + (f"/components/{part(component)}" if component else "")
-        return _done(self._http.ask("PATCH", path, json=patch, headers=_if(if_match)))
+        return _done(self._http.ask("PATCH", path, json=patch, headers=_if(if_match), params=given(interface=interface)))
 
     def delete_twin(self, id: str, *, if_match: str | None = None) -> Found:
         return _done(self._http.ask("DELETE", _twin(id), headers=_if(if_match)))
 
-    def component(self, id: str, component: str) -> Found:
-        return self._get(f"{_twin(id)}/components/{part(component)}")
+    def component(self, id: str, component: str, *, interface: str | None = None) -> Found:
+        return self._get(f"{_twin(id)}/components/{part(component)}", interface=interface)
 
     def send_telemetry(
-        self, id: str, payload: Any, *, message_id: str, component: str | None = None, source_time: str | None = None
+        self,
+        id: str,
+        payload: Any,
+        *,
+        message_id: str,
+        component: str | None = None,
+        source_time: str | None = None,
+        interface: str | None = None,
     ) -> Found:
         path = _twin(id) + (f"/components/{part(component)}" if component else "") + "/telemetry"
         headers = {"message-id": message_id, **({"telemetry-source-time": source_time} if source_time else {})}
-        return _done(self._http.ask("POST", path, json=payload, headers=headers))
+        return _done(self._http.ask("POST", path, json=payload, headers=headers, params=given(interface=interface)))
 
     # --- relationships -----------------------------------------------------------------------------------------------
 
@@ -81,8 +90,9 @@ class RestGraph:
         asked = given(**{"from": start, "to": end}, **options)
         return cast(Found, self._http.json("GET", "/v1/graph/diff", params=asked, headers=headers))
 
-    def update(self, query: str, *, after: int | None = None, **change: Any) -> Found:
-        return cast(Found, self._http.json("POST", "/v1/graph/update", json={"query": query, **change}, params=given(after=after)))
+    def update(self, query: str, *, after: int | None = None, interface: str | None = None, **change: Any) -> Found:
+        asked = {"query": query, **change}
+        return cast(Found, self._http.json("POST", "/v1/graph/update", json=asked, params=given(after=after, interface=interface)))
 
     def import_query(self, query: str | None = None, *, template: Any, after: int | None = None, **options: Any) -> Found:
         asked = {**({} if query is None else {"query": query}), "template": template, **options}

@@ -49,7 +49,7 @@ class TwinReads:
         evolution: Evolution = UNCHANGED,
     ) -> None:
         self._state, self._ontology, self._registry = state, ontology, registry
-        self._stored, self._evolution = store, evolution
+        self._stored, self._evolution, self._lineages = store, evolution, evolution.lineages
         self._store = store = evolution.over(store)
         self.judged = Judged(store, registry, criteria or {}, evolution.criteria(criteria or {}))
         self._last_good = LastGood(store)
@@ -73,7 +73,7 @@ class TwinReads:
     ) -> dict[str, Any]:
         """One twin. `now` (microseconds; None: `as_of`) is what ages are measured from; `interface` as which version it is wanted, its own
         unless given. Raises NotFoundError."""
-        lifetime = self.seen(self.lifetime(principal, twin, as_of, known_at), interface)
+        lifetime = self._lineages.seen(self.lifetime(principal, twin, as_of, known_at), interface)
         return self._documents(principal, (lifetime,), as_of, known_at, lane, facts=facts, now=now)[0]
 
     def lifetime(self, principal: Principal, twin: str, as_of: int | None, known_at: int | None) -> Lifetime:
@@ -92,17 +92,6 @@ class TwinReads:
             raise DigitalTwinNotFoundError(f"'{twin}' did not exist at {when}", remedy="Ask for a time inside its lifetime")
         return lives[-1]
 
-    def seen(self, life: Lifetime, interface: str | None) -> Lifetime:
-        """A lifetime as a twin of another version of its interface. Raises NotFoundError for one that is none, or is retired."""
-        lineages = self._evolution.lineages
-        if interface is None or interface == life.interface:
-            return life
-        if not lineages.related(life.interface, interface) or interface in lineages.retired:
-            gone = interface in lineages.retired
-            what = f"{interface} is retired" if gone else f"'{life.twin}' is a {life.interface}, of which {interface} is no version"
-            raise NotFoundError(what, where="interface", remedy=f"Ask for one of: {', '.join(lineages.served(life.interface))}")
-        return replace(life, interface=interface)
-
     def documents(
         self,
         principal: Principal,
@@ -118,8 +107,8 @@ class TwinReads:
         """All twins, or those of some that are there, by id; those of other versions of `interface` as if they were of that one."""
         lives = tuple(self._there(principal, as_of, known_at, twins))
         if interface is not None:
-            related = self._evolution.lineages.related
-            lives = tuple(self.seen(life, interface) if related(life.interface, interface) else life for life in lives)
+            related, seen = self._lineages.related, self._lineages.seen
+            lives = tuple(seen(life, interface) if related(life.interface, interface) else life for life in lives)
         return self._documents(principal, lives, as_of, known_at, lane, facts=facts, now=now)
 
     def _there(self, principal: Principal, as_of: int | None, known_at: int | None, twins: Collection[str] | None) -> Iterator[Lifetime]:
@@ -252,10 +241,10 @@ class TwinReads:
     def info(self, twin: str, path: str, version: str | None = None) -> PathInfo:
         """What the twin's interface says of a path, or another version of it that is served (`version`: that one alone). Raises
         NotFoundError naming the nearest."""
-        interface = self.seen(self._registry.newest(twin), version).interface
+        interface = self._lineages.seen(self._registry.newest(twin), version).interface
         paths = self.shape(interface).paths
         if path not in paths and version is None and self._evolution.active:
-            other = self._evolution.lineages.speaker(interface, path)
+            other = self._lineages.speaker(interface, path)
             paths = paths if other is None else self.shape(other).paths
         if path not in paths:
             from difflib import get_close_matches
@@ -364,11 +353,11 @@ class TwinReads:
     ) -> dict[str, Any]:
         """Windows of roll-ups where raw values are gone, and of those where they are not."""
         check_windows(every, agg)
-        path, newest = info.path, self.seen(self._registry.newest(twin), version).interface
+        path, newest = info.path, self._lineages.seen(self._registry.newest(twin), version).interface
         lives = [life.number for life in self._registry.lifetimes_of(twin)]
         gone = self.expired.by_source(principal, twin, path)
         rows = self._said(principal, twin, path, *span, None, "observed")
-        speaker = self._evolution.lineages.speaker(newest, path) if self._evolution.active else None
+        speaker = self._lineages.speaker(newest, path) if self._evolution.active else None
         made, rolled_up = self._windows.of(principal, lives, speaker or newest, path, span, every, agg, unit, gone, rows)
         return {
             "twin": twin,

@@ -14,7 +14,7 @@ from twinwright.api.bodies import read_document
 from twinwright.api.errors import JsonResponse
 from twinwright.api.paging import Continuation, MaxItems, linked
 from twinwright.api.routes import failures
-from twinwright.api.routes.twins import AsOf, KnownAt, TwinId, accept_version
+from twinwright.api.routes.twins import AsOf, Interface, KnownAt, TwinId, accept_version
 from twinwright.api.serving import Asking
 from twinwright.api.slashes import unmarked
 from twinwright.twins.graph.json_patch import OPERATIONS
@@ -73,9 +73,12 @@ def put_answer(answer: dict[str, Any]) -> Response:
     summary="Make a twin, or replace one",
     openapi_extra=_TWIN,
 )
-async def put_twin(request: Request, asking: Asking, id: TwinId, if_none_match: IfNoneMatch = None) -> Response:
+async def put_twin(
+    request: Request, asking: Asking, id: TwinId, if_none_match: IfNoneMatch = None, interface: Interface = None
+) -> Response:
     document = await read_document(request)
-    return put_answer(await asking.serving.graph.run(asking.platform.put_twin, id, document, if_none_match=if_none_match))
+    put = asking.platform.put_twin
+    return put_answer(await asking.serving.graph.run(put, id, document, if_none_match=if_none_match, interface=interface))
 
 
 @router.patch(
@@ -86,9 +89,9 @@ async def put_twin(request: Request, asking: Asking, id: TwinId, if_none_match: 
     summary="Change a twin",
     openapi_extra=PATCH,
 )
-async def patch_twin(request: Request, asking: Asking, id: TwinId, if_match: IfMatch = None) -> Response:
+async def patch_twin(request: Request, asking: Asking, id: TwinId, if_match: IfMatch = None, interface: Interface = None) -> Response:
     patch = await read_document(request)
-    return done(await asking.serving.graph.run(asking.platform.patch_twin, id, patch, if_match=if_match))
+    return done(await asking.serving.graph.run(asking.platform.patch_twin, id, patch, if_match=if_match, interface=interface))
 
 
 @router.delete(
@@ -108,9 +111,9 @@ async def delete_twin(asking: Asking, id: TwinId, if_match: IfMatch = None) -> R
     responses=failures(400, 404),
     summary="A component of a twin",
 )
-async def component(asking: Asking, id: TwinId, component: Component) -> Response:
+async def component(asking: Asking, id: TwinId, component: Component, interface: Interface = None) -> Response:
     await asking.visible()
-    found = await asking.serving.reads.run(asking.platform.component, id, component)
+    found = await asking.serving.reads.run(asking.platform.component, id, component, interface=interface)
     return JsonResponse(found, headers={"etag": found["$etag"]})
 
 
@@ -122,10 +125,12 @@ async def component(asking: Asking, id: TwinId, component: Component) -> Respons
     summary="Change a component",
     openapi_extra=PATCH,
 )
-async def patch_component(request: Request, asking: Asking, id: TwinId, component: Component, if_match: IfMatch = None) -> Response:
+async def patch_component(
+    request: Request, asking: Asking, id: TwinId, component: Component, if_match: IfMatch = None, interface: Interface = None
+) -> Response:
     patch = await read_document(request)
     change = asking.platform.patch_twin
-    return done(await asking.serving.graph.run(change, id, patch, component=component, if_match=if_match))
+    return done(await asking.serving.graph.run(change, id, patch, component=component, if_match=if_match, interface=interface))
 
 
 @router.post(
@@ -136,10 +141,12 @@ async def patch_component(request: Request, asking: Asking, id: TwinId, componen
     summary="Send a message of a twin",
     openapi_extra=_MESSAGE,
 )
-async def telemetry(request: Request, asking: Asking, id: TwinId, message_id: MessageId, source_time: SourceTime = None) -> Response:
+async def telemetry(
+    request: Request, asking: Asking, id: TwinId, message_id: MessageId, source_time: SourceTime = None, interface: Interface = None
+) -> Response:
     payload = await read_document(request)
-    send = asking.platform.send_telemetry
-    return done(await asking.serving.graph.run(send, id, payload, message_id=message_id, source_time=source_time))
+    options: dict[str, Any] = {"message_id": message_id, "source_time": source_time, "interface": interface}
+    return done(await asking.serving.graph.run(asking.platform.send_telemetry, id, payload, **options))
 
 
 @router.post(
@@ -151,12 +158,17 @@ async def telemetry(request: Request, asking: Asking, id: TwinId, message_id: Me
     openapi_extra=_MESSAGE,
 )
 async def component_telemetry(
-    request: Request, asking: Asking, id: TwinId, component: Component, message_id: MessageId, source_time: SourceTime = None
+    request: Request,
+    asking: Asking,
+    id: TwinId,
+    component: Component,
+    message_id: MessageId,
+    source_time: SourceTime = None,
+    interface: Interface = None,
 ) -> Response:
     payload = await read_document(request)
-    send = asking.platform.send_telemetry
-    answer = await asking.serving.graph.run(send, id, payload, message_id=message_id, component=component, source_time=source_time)
-    return done(answer)
+    options: dict[str, Any] = {"message_id": message_id, "component": component, "source_time": source_time, "interface": interface}
+    return done(await asking.serving.graph.run(asking.platform.send_telemetry, id, payload, **options))
 
 
 @router.get(

@@ -13,7 +13,7 @@ from twinwright.api.errors import JsonResponse
 from twinwright.api.paging import MaxItems
 from twinwright.api.routes import failures
 from twinwright.api.routes.graph import body
-from twinwright.api.routes.twins import AsOf, KnownAt
+from twinwright.api.routes.twins import AsOf, Interface, KnownAt
 from twinwright.api.serving import Asking
 from twinwright.errors import UsageError
 
@@ -86,13 +86,13 @@ async def diff(
     openapi_extra=_UPDATE,
     summary="Change every twin that a query selects",
 )
-async def update(request: Request, asking: Asking) -> Response:
+async def update(request: Request, asking: Asking, interface: Interface = None) -> Response:
     given = _known(await read_document(request), {"query", "set", "remove", "patch", "delete", "with_relationships", "dry_run"})
     if not isinstance(given.get("query"), str):
         raise UsageError("there is no query", where="$.query", remedy='Send {"query": "SELECT T FROM DIGITALTWINS T", "set": {...}}')
     await asking.visible()
     query = given.pop("query")
-    answer = await asking.serving.graph.run(asking.platform.update, query, **given)
+    answer = await asking.serving.graph.run(asking.platform.update, query, **given, interface=interface)
     return JsonResponse(answer, headers={"twinwright-token": str(answer["token"])})
 
 

@@ -617,7 +617,7 @@ class GraphDiff(_message.Message):
     def __init__(self, differences: _Optional[_Iterable[_Union[GraphDifference, _Mapping]]] = ..., counts_json: _Optional[str] = ..., from_json: _Optional[str] = ..., to_json: _Optional[str] = ..., continuation_token: _Optional[str] = ...) -> None: ...
 
 class UpdateTwinsRequest(_message.Message):
-    __slots__ = ("query", "set_json", "remove", "patch_json", "delete", "with_relationships", "dry_run", "after")
+    __slots__ = ("query", "set_json", "remove", "patch_json", "delete", "with_relationships", "dry_run", "after", "interface")
     QUERY_FIELD_NUMBER: _ClassVar[int]
     SET_JSON_FIELD_NUMBER: _ClassVar[int]
     REMOVE_FIELD_NUMBER: _ClassVar[int]
@@ -626,6 +626,7 @@ class UpdateTwinsRequest(_message.Message):
     WITH_RELATIONSHIPS_FIELD_NUMBER: _ClassVar[int]
     DRY_RUN_FIELD_NUMBER: _ClassVar[int]
     AFTER_FIELD_NUMBER: _ClassVar[int]
+    INTERFACE_FIELD_NUMBER: _ClassVar[int]
     query: str
     set_json: str
     remove: _containers.RepeatedScalarFieldContainer[str]
@@ -634,7 +635,8 @@ class UpdateTwinsRequest(_message.Message):
     with_relationships: bool
     dry_run: bool
     after: int
-    def __init__(self, query: _Optional[str] = ..., set_json: _Optional[str] = ..., remove: _Optional[_Iterable[str]] = ..., patch_json: _Optional[str] = ..., delete: _Optional[bool] = ..., with_relationships: _Optional[bool] = ..., dry_run: _Optional[bool] = ..., after: _Optional[int] = ...) -> None: ...
+    interface: str
+    def __init__(self, query: _Optional[str] = ..., set_json: _Optional[str] = ..., remove: _Optional[_Iterable[str]] = ..., patch_json: _Optional[str] = ..., delete: _Optional[bool] = ..., with_relationships: _Optional[bool] = ..., dry_run: _Optional[bool] = ..., after: _Optional[int] = ..., interface: _Optional[str] = ...) -> None: ...
 
 class TwinsUpdate(_message.Message):
     __slots__ = ("id", "matched", "changed", "unchanged", "deleted", "relationships", "refused", "missing", "commits", "token", "problems_json", "preview_json")

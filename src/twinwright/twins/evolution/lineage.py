@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
 
+from twinwright.errors import NotFoundError
 from twinwright.schema import Ontology, PathInfo
+from twinwright.storage.layout import Lifetime
 from twinwright.twins.evolution.migration import Migration, Way
 
 Route = tuple[Way, ...]  # from what is stored to what is read; empty: as it is
@@ -24,6 +27,7 @@ class Lineages:
         self._versions: dict[str, tuple[str, ...]] = {}
         self._routes: dict[tuple[str, str], Mapping[str, Route]] = {}
         self._becomes: dict[tuple[str, str], Mapping[str, Route]] = {}
+        self._met: dict[tuple[str, str], frozenset[str]] = {}
 
     @property
     def active(self) -> bool:
@@ -54,6 +58,17 @@ class Lineages:
     def related(self, one: str, other: str) -> bool:
         """Whether one is a version of the other, or the same."""
         return one == other or (self.active and other in self.versions(one))
+
+    def seen(self, life: Lifetime, interface: str | None) -> Lifetime:
+        """A lifetime as a twin of another version of its interface (None: of its own). Raises NotFoundError for one that is none, or is
+        retired."""
+        if interface is None or interface == life.interface:
+            return life
+        if not self.related(life.interface, interface) or interface in self.retired:
+            gone = interface in self.retired
+            what = f"{interface} is retired" if gone else f"'{life.twin}' is a {life.interface}, of which {interface} is no version"
+            raise NotFoundError(what, where="interface", remedy=f"Ask for one of: {', '.join(self.served(life.interface))}")
+        return replace(life, interface=interface)
 
     def is_of(self, dtmi: str, base: str, ontology: Ontology) -> bool:
         """Whether a twin of an interface is one of `base`, or of what extends it, in any version that is served."""
@@ -88,6 +103,15 @@ class Lineages:
         found = [(one, path, route) for one in versions if self._has(one) for path, route in self.becomes(one, stored).items()]
         return [(one, path) for one, path, route in found if all(way.by is None for way in route)]
 
+    def one_way(self, older: str, newer: str, path: str) -> Migration | None:
+        """Of those on the way from a version to a newer one, the first that leaves a path of the older out, or from which no way leads
+        back to it; None where there is no such, or the other version is not newer."""
+        versions = self.versions(older)
+        for dtmi in versions[versions.index(older) + 1 : versions.index(newer) + 1]:
+            if not self.becomes(dtmi, path).keys() & self.routes(older, path).keys():
+                return self._to[dtmi]
+        return None
+
     def _has(self, dtmi: str) -> bool:
         return dtmi in self._ontology.interfaces
 
@@ -111,6 +135,15 @@ class Lineages:
             found = {path: self.routes(dtmi, path)[stored] for path in mine if stored in self.routes(dtmi, path)}
             self._becomes[key] = MappingProxyType(found)
         return self._becomes[key]
+
+    def met(self, dtmi: str, stored: str) -> frozenset[str]:
+        """Every path under which what is stored tells, to a reader of some version of the interface, what is stored under one as well."""
+        key = (dtmi, stored)
+        if key not in self._met:
+            versions = [one for one in self.versions(dtmi) if self._has(one)]
+            shown = [(one, path) for one in versions for path in self.becomes(one, stored)]
+            self._met[key] = frozenset({stored}.union(*(self.routes(one, path) for one, path in shown)))
+        return self._met[key]
 
     def _older(self, dtmi: str, path: str) -> dict[str, Route]:
         before = self._to.get(dtmi)

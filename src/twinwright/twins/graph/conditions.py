@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 
 import msgspec
 
@@ -10,15 +11,17 @@ from twinwright.errors import PreconditionFailedError
 from twinwright.storage.layout import Relationship
 
 
-def require_match(if_match: str | None, etag: str) -> None:
-    """Raises PreconditionFailedError unless the entity is one that If-Match names."""
-    if if_match is not None and if_match.strip() != "*" and _opaque(etag) not in _named(if_match):
+def require_match(if_match: str | None, etags: Iterable[str]) -> None:
+    """Raises PreconditionFailedError unless the entity, by any of its etags, is one that If-Match names."""
+    if if_match is not None and if_match.strip() != "*" and _named(if_match).isdisjoint(map(_opaque, etags)):
         raise PreconditionFailedError("the entity has changed", where="If-Match", remedy="Read it again, and repeat what you want changed")
 
 
-def require_none_match(if_none_match: str | None, etag: str | None) -> None:
-    """Raises PreconditionFailedError where there is an entity (`etag` not None) that If-None-Match names."""
-    if if_none_match is not None and etag is not None and (if_none_match.strip() == "*" or _opaque(etag) in _named(if_none_match)):
+def require_none_match(if_none_match: str | None, etags: Iterable[str] | None) -> None:
+    """Raises PreconditionFailedError where there is an entity (`etags` not None) that If-None-Match names."""
+    if if_none_match is None or etags is None:
+        return
+    if if_none_match.strip() == "*" or not _named(if_none_match).isdisjoint(map(_opaque, etags)):
         raise PreconditionFailedError("the entity is there already", where="If-None-Match", remedy="Read it, and update it")
 
 

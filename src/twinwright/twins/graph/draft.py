@@ -20,10 +20,11 @@ from twinwright.errors import DigitalTwinNotFoundError
 from twinwright.schema import Ontology
 from twinwright.storage.layout import EdgeKey, Lifetime, Relationship
 from twinwright.storage.protocol import RECORD_SCHEMA, VALUE_SCHEMA, Transaction
-from twinwright.twins.documents import Cell, winners
+from twinwright.twins.documents import Cell
 from twinwright.twins.evolution import UNCHANGED, Evolution
 from twinwright.twins.graph.blocks import TwinBlock
 from twinwright.twins.graph.current import Edges
+from twinwright.twins.graph.draft_cells import LifeCells
 from twinwright.twins.graph.edge_columns import EdgeColumns, Hashes
 from twinwright.twins.registry import TwinRegistry
 from twinwright.twins.state import StateCache
@@ -56,7 +57,7 @@ class Draft:
     _lives: dict[str, Lifetime] = field(default_factory=dict)
     _edges: dict[EdgeKey, Relationship] = field(default_factory=dict)
     _by_source: dict[str, dict[str, Relationship]] = field(default_factory=dict)
-    _cells: dict[int, dict[str, Cell]] = field(default_factory=dict)
+    _cells: dict[int, LifeCells] = field(default_factory=dict)
     _added: int = 0
     _blocks: list[tuple[int, TwinBlock]] = field(default_factory=list)  # with the number of its first lifetime
     _edge_rows: list[pa.Table] = field(default_factory=list)
@@ -119,21 +120,28 @@ class Draft:
         it may say too many."""
         return self._edge_columns.named(sources, name) + self.world.edges.named(sources, name)
 
-    def cells(self, number: int) -> dict[str, Cell]:
-        """The winner of each path of a lifetime (law 2)."""
+    def cells(self, life: Lifetime) -> Mapping[str, Cell]:
+        """The winner of each path of a lifetime (law 2), as the interface has them that it is given with: its own, or another version."""
+        return self._cells_of(life.number).winners(life.interface)
+
+    def told(self, life: Lifetime, row: Row) -> Sequence[Cell]:
+        """What a row, were it added, would be to readers of the interface that a lifetime is given with."""
+        return self._cells_of(life.number).told(life.interface, {**row, "commit": self.commit})
+
+    def _cells_of(self, number: int) -> LifeCells:
         held = self._cells.get(number)
         if held is None:
-            held = self._cells[number] = {path: cell for (_, path), cell in winners(self._known_of(number)).items()}
+            held = self._cells[number] = LifeCells(number, self._known_of(number), self.world.evolution)
         return held
 
     def _known_of(self, number: int) -> Sequence[Cell]:
-        """What is known of a lifetime before the single values of this draft, under the paths of its interface."""
+        """What is known of a lifetime before the single values of this draft, as it is stored."""
         if self._blocks and number >= self._blocks[0][0]:
             first, block = self._blocks[bisect_right(self._blocks, number, key=lambda placed: placed[0]) - 1]
             if number - first < len(block.ids):
                 rows = block.cells(number - first, number, self.world.ontology, self.now, self.commit)
                 return [{**row, "commit": self.commit} for row in rows]
-        return self.world.evolution.cells(self.world.state.of_twin(number))
+        return self.world.state.of_twin(number) if number <= self.world.registry.highest else ()
 
     # --- adding ------------------------------------------------------------------------------------------------------
 
@@ -144,7 +152,6 @@ class Draft:
         self._added += 1
         life = Lifetime(self.world.registry.highest + self._added, twin, interface, since, changed_at=since, commit=self.commit)
         self._put_life(life)
-        self._cells[life.number] = {}
         return life
 
     def _known(self, twin: str) -> Sequence[Lifetime]:
@@ -152,8 +159,7 @@ class Draft:
 
     def end(self, life: Lifetime) -> None:
         """After all that is known of it."""
-        newest = max((int(cell["time"]) for cell in self.cells(life.number).values()), default=0)
-        at = max(self._after(life.changed_at), newest + 1)
+        at = max(self._after(life.changed_at), self._cells_of(life.number).last + 1)
         self._put_life(replace(life, until=at, changed_at=at, commit=self.commit))
 
     def begin_block(self, block: TwinBlock) -> None:
@@ -191,10 +197,13 @@ class Draft:
         self._edge_columns.add(rows)
 
     def set_value(self, life: Lifetime, path: str, value: Any, at: int | None = None) -> None:
-        """`at` the event time that the client gave, if it did."""
-        info = self.world.ontology.paths(life.interface)[path]
-        time = self._time(life, path) if at is None else at
-        self._put_row(value_row(life.number, info, value, time=time, correction=self.commit))
+        """`at` the event time that the client gave, if it did. The path and its unit are those of the interface that the lifetime is given
+        with, which may be another version of its own."""
+        self._put_row(self.row(life, path, value, self._time(life, path) if at is None else at))
+
+    def row(self, life: Lifetime, path: str, value: Any, at: int) -> Row:
+        """A value as it is stored."""
+        return value_row(life.number, self.world.ontology.paths(life.interface)[path], value, time=at, correction=self.commit)
 
     def remove_value(self, life: Lifetime, path: str) -> None:
         """There is none from now on. `path` may be one that the interface has no longer."""
@@ -205,14 +214,12 @@ class Draft:
 
     def _put_row(self, row: Row) -> None:
         self.rows.append(row)
-        held = self.cells(row["twin"]).get(row["path"])
-        if held is None or (row["time"], row["source"]) >= (held["time"], held["source"]):
-            self.cells(row["twin"])[row["path"]] = {**row, "commit": self.commit}
+        self._cells_of(row["twin"]).put({**row, "commit": self.commit})
 
     def _time(self, life: Lifetime, path: str) -> int:
-        held = self.cells(life.number).get(path)
+        newest = self._cells_of(life.number).newest(life.interface, path)
         least = self.now if life.since is None else max(self.now, life.since)
-        return least if held is None else max(least, int(held["time"]) + 1)
+        return least if newest is None else max(least, newest + 1)
 
     def _after(self, moment: int | None) -> int:
         return self.now if moment is None else max(self.now, moment + 1)

@@ -42,7 +42,7 @@ def put_relationship(draft: Draft, source: str, id: str, document: Any, if_none_
             raise UsageError("it is not the one in the path", where=f"$.{name}", remedy="Leave it out, or make them the same")
     target, name = (_text(document, key) for key in ("$targetId", "$relationshipName"))
     held = draft.edge(source, id)
-    require_none_match(if_none_match, None if held is None else etag_of(held))
+    require_none_match(if_none_match, None if held is None else [etag_of(held)])
     declared = _declared(draft, life.interface, name)
     _check_target(draft, source, target, declared)
     _check_number(draft, source, id, declared)
@@ -122,7 +122,7 @@ def patch_relationship(draft: Draft, source: str, id: str, patch: Any, if_match:
     """Its properties. Raises DigitalTwinNotFoundError, RelationshipNotFoundError, PreconditionFailedError, JsonPatchError,
     InvalidTwinError."""
     edge = the_edge(draft, source, id)
-    require_match(if_match, etag_of(edge))
+    require_match(if_match, [etag_of(edge)])
     operations = parse_patch(patch)
     for operation in operations:
         if any(one[0].startswith("$") for one in (operation.path, operation.source) if one is not None):
@@ -143,5 +143,5 @@ def _copied(value: Any) -> Any:
 def delete_relationship(draft: Draft, source: str, id: str, if_match: str | None) -> None:
     """Raises DigitalTwinNotFoundError, RelationshipNotFoundError, PreconditionFailedError."""
     edge = the_edge(draft, source, id)
-    require_match(if_match, etag_of(edge))
+    require_match(if_match, [etag_of(edge)])
     draft.put_edge(replace(edge, removed=True))

@@ -41,11 +41,12 @@ def _twin(draft: Draft, document: Mapping[str, Any]) -> Put:
     interface = interface_named(draft, document)
     ontology, life = draft.world.ontology, draft.alive(id)
     values = dict(_values(ontology, interface, document))
-    if life is not None and life.interface != interface:
+    lineages = draft.world.evolution.lineages
+    if life is not None and not lineages.related(life.interface, interface):
         remedy = "Give it another id, or move the twin there with an update of $metadata/$model"
         raise InvalidTwinError([Problem(f"there is a twin '{id}' already, of {life.interface}", remedy, path="$.$metadata.$model")])
     if life is not None:
-        done = change_twin(draft, id, Change(set=values)) if values else None
+        done = change_twin(draft, id, Change(set=values, interface=lineages.seen(life, interface).interface)) if values else None
         if done is None or not done.changed:
             return Put("unchanged", {}, {})
         return Put("changed", done.before, done.after)

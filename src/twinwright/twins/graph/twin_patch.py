@@ -9,14 +9,12 @@ from typing import Any
 from twinwright.errors import InvalidTwinError, JsonPatchError, Problem
 from twinwright.schema import Ontology
 from twinwright.storage.layout import Lifetime
-from twinwright.storage.protocol import GOOD
-from twinwright.twins.documents import value_of
-from twinwright.twins.graph import bodies
+from twinwright.twins.graph import bodies, other_version
 from twinwright.twins.graph.bodies import CODE, Body
 from twinwright.twins.graph.conditions import require_match
 from twinwright.twins.graph.draft import Draft
 from twinwright.twins.graph.json_patch import Operation, apply_patch, parse_patch
-from twinwright.twins.graph.twin_writes import WrittenTwin, require_in_use, visible, written
+from twinwright.twins.graph.twin_writes import WrittenTwin, require_in_use, values, written
 
 
 @dataclass(slots=True)
@@ -30,22 +28,28 @@ class _Plan:
     body: Body = field(default_factory=Body)
 
 
-def patch_twin(draft: Draft, id: str, patch: Any, if_match: str | None, component: str | None = None) -> WrittenTwin:
-    """Raises DigitalTwinNotFoundError, PreconditionFailedError, JsonPatchError, InvalidTwinError, ModelDecommissionedError."""
-    life = draft.current(id)
-    require_match(if_match, written(draft, life).etag)
+def patch_twin(
+    draft: Draft, id: str, patch: Any, if_match: str | None, component: str | None = None, interface: str | None = None
+) -> WrittenTwin:
+    """`interface` is the version of the twin's whose names and units the patch has: its own, unless given.
+
+    Raises DigitalTwinNotFoundError, NotFoundError, PreconditionFailedError, JsonPatchError, InvalidTwinError, ModelDecommissionedError.
+    """
+    held = draft.current(id)
+    life = draft.world.evolution.lineages.seen(held, interface)
+    require_match(if_match, other_version.etags(draft, held))
     operations = parse_patch(patch)
     if component is not None:
         operations = [_within(component, life, operation, draft.world.ontology) for operation in operations]
     plan = _plan(life, operations, draft)
+    _require_spoken(plan, life, draft)
     ontology = draft.world.ontology
-    paths = ontology.paths(life.interface)
-    before = {path: value_of(cell, paths[path]) if cell["kind"] == GOOD else None for path, cell in visible(draft, life).items()}
+    before = values(draft, life)
     document = bodies.nested(before.items(), ontology.component_paths(life.interface))
     apply_patch(document, plan.steps)
     after = _flat(document, plan, ontology)
     _check(plan, before, after, life, ontology)
-    return _write(draft, life, plan, before, after)
+    return _write(draft, held, life, plan, before, after)
 
 
 def _within(component: str, life: Lifetime, operation: Operation, ontology: Ontology) -> Operation:
@@ -81,6 +85,20 @@ def _plan(life: Lifetime, operations: Sequence[Operation], draft: Draft) -> _Pla
         else:
             _value_step(operation, plan, components, draft)
     return plan
+
+
+def _require_spoken(plan: _Plan, life: Lifetime, draft: Draft) -> None:
+    """Refuse a name that only another version has: its client has not said which one it speaks."""
+    lineages, ontology = draft.world.evolution.lineages, draft.world.ontology
+    if not lineages.active:
+        return
+    known = ontology.paths(life.interface).keys() | ontology.paths(plan.interface).keys()
+    for path in plan.touched:
+        speaker = None if path in known else lineages.speaker(life.interface, path)
+        if speaker is not None:
+            what = f"{life.interface}, which '{life.twin}' is of, has no property '{path[:80]}'"
+            plan.body.refuse(tuple(path.split("/")), what, f"{speaker} has it: name that version as `interface`")
+    plan.body.require_valid()
 
 
 def _new_interface(operation: Operation, draft: Draft) -> str:
@@ -184,15 +202,17 @@ def _refuse_unknown(path: str, plan: _Plan, names: dict[str, Any]) -> None:
     plan.body.refuse(tuple(path.split("/")), f"{plan.interface} has no property '{path[:80]}'", remedy)
 
 
-def _write(draft: Draft, life: Lifetime, plan: _Plan, before: dict[str, Any], after: dict[str, Any]) -> WrittenTwin:
-    gone = [path for path in plan.touched if path in before and path not in after]
-    if plan.interface != life.interface:
-        gone = [path for path in before if path not in after]
-    for path in gone:
-        draft.remove_value(life, path)
-    if plan.interface != life.interface:
-        life = draft.change_interface(life, plan.interface)
-    for path in plan.touched:
+def _write(draft: Draft, held: Lifetime, seen: Lifetime, plan: _Plan, before: dict[str, Any], after: dict[str, Any]) -> WrittenTwin:
+    """`seen` is the twin as its client sees it, which has the values `before`."""
+    moves = plan.interface != seen.interface
+    touched = plan.touched if moves else other_version.changed_paths(draft, held, seen, before, after, plan.touched, plan.body)
+    plan.body.require_valid()
+    for path in before if moves else touched:
+        if path in before and path not in after:
+            draft.remove_value(seen, path)
+    if moves:
+        seen = held if plan.interface == held.interface else draft.change_interface(held, plan.interface)
+    for path in touched:
         if path in after:
-            draft.set_value(life, path, after[path], plan.body.times.get(path))
-    return written(draft, life)
+            draft.set_value(seen, path, after[path], plan.body.times.get(path))
+    return written(draft, seen)

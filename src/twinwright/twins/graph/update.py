@@ -9,26 +9,31 @@ from typing import Any
 from twinwright.errors import RelationshipsNotDeletedError, UsageError
 from twinwright.schema import Ontology
 from twinwright.storage.layout import EdgeKey, Lifetime
-from twinwright.storage.protocol import GOOD
-from twinwright.twins.documents import value_of
+from twinwright.twins.evolution import Lineages
 from twinwright.twins.graph.draft import Draft
 from twinwright.twins.graph.json_patch import same
 from twinwright.twins.graph.measured import converted
 from twinwright.twins.graph.relationship_writes import delete_relationship
 from twinwright.twins.graph.twin_patch import patch_twin
-from twinwright.twins.graph.twin_writes import delete_twin, visible
+from twinwright.twins.graph.twin_writes import delete_twin, values
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
     """Values by path, paths that are to have none, further steps as JSON Patch; or that twins are deleted, with their relationships if
-    that is said. A number may be given with a unit: `"3 bar"`, or `{"value": 3, "unit": "bar"}`."""
+    that is said. A number may be given with a unit: `"3 bar"`, or `{"value": 3, "unit": "bar"}`. `interface` is a version: twins of other
+    versions of it are changed in its names and units."""
 
     set: Mapping[str, Any] = field(default_factory=dict)
     remove: Sequence[str] = ()
     patch: Sequence[Any] = ()
     delete: bool = False
     with_relationships: bool = False
+    interface: str | None = None
+
+    def seen(self, life: Lifetime, lineages: Lineages) -> Lifetime:
+        """A twin as what it is changed."""
+        return lineages.seen(life, self.interface) if self.interface and lineages.related(life.interface, self.interface) else life
 
     def require_sound(self) -> None:
         """Raises UsageError for one that says nothing, or two things at once."""
@@ -62,12 +67,13 @@ def change_twin(draft: Draft, id: str, change: Change) -> Done:
     life = draft.current(id)
     if change.delete:
         return _deleted(draft, life, with_relationships=change.with_relationships)
-    before = _values(draft, life)
-    operations = _operations(draft.world.ontology, life, before, change)
+    seen = change.seen(life, draft.world.evolution.lineages)
+    before = _values(draft, seen)
+    operations = _operations(draft.world.ontology, seen, before, change)
     if not operations:
         return Done(False)
-    done = patch_twin(draft, id, operations, None)
-    return Done(True, {"$model": life.interface, **before}, {"$model": done.life.interface, **_values(draft, done.life)})
+    done = patch_twin(draft, id, operations, None, interface=seen.interface)
+    return Done(True, {"$model": seen.interface, **before}, {"$model": done.life.interface, **_values(draft, done.life)})
 
 
 def _deleted(draft: Draft, life: Lifetime, *, with_relationships: bool) -> Done:
@@ -83,8 +89,7 @@ def _deleted(draft: Draft, life: Lifetime, *, with_relationships: bool) -> Done:
 
 
 def _values(draft: Draft, life: Lifetime) -> dict[str, Any]:
-    paths = draft.world.ontology.paths(life.interface)
-    return {path: value_of(cell, paths[path]) for path, cell in visible(draft, life).items() if cell["kind"] == GOOD}
+    return {path: value for path, value in values(draft, life).items() if value is not None}
 
 
 def _operations(ontology: Ontology, life: Lifetime, before: Mapping[str, Any], change: Change) -> list[Any]:
