@@ -14,6 +14,7 @@ import numpy as np
 from twinwright.clock import Clock, to_iso
 from twinwright.errors import NotFoundError, StoreError, TooLargeError
 from twinwright.governance.principals import Principal
+from twinwright.simulation.collecting import only_what_is_new
 from twinwright.simulation.comparison import difference, same_outcome
 from twinwright.simulation.definition import ModelDefinition
 from twinwright.simulation.digest import engine_versions, platform_tag
@@ -101,7 +102,8 @@ class SimulationService:
             raise TooLargeError(f"{len(resolved)} runs", where=scenario.file, remedy=f"At most {MAX_RUNS}: ask about fewer twins or points")
         since = self._fresh_since(fresh, pinned)
         told: dict[str, Any] = {"progress": progress, "cancel": cancel}
-        return {"runs": Request(self, principal, resolved, since=since, outputs=outputs, executor=executor, **told).answers()}
+        with only_what_is_new(len(resolved)):
+            return {"runs": Request(self, principal, resolved, since=since, outputs=outputs, executor=executor, **told).answers()}
 
     @staticmethod
     def _fresh_since(fresh: bool, pinned: Pinned | None) -> int | None:
