@@ -36,7 +36,8 @@ from twinwright.simulation.protocol import FailureKind
 _ENTRY, _BATCH = "twinwright.simulation.worker:run", "twinwright.simulation.worker:run_batch"
 _PREPARE = "twinwright.simulation.worker:prepare"
 _BATCH_SECONDS = 1.0  # of processor time that a batch should take: long beside what a child costs, short beside a wait
-_FED_SECONDS = 0.05  # of what is handed to a child of this machine at once: long beside what it takes to hand it on
+_FED_SECONDS = 0.2  # of what is handed to a child of this machine at once: long beside what it takes to hand it on
+_FED_RUNS = 512  # of it at most: answers are taken up when more is asked for
 _LARGEST_BATCH = 2048
 _FIRST_BATCH = 8  # of runs of which nothing is known: what a child does not come to in its time is given back
 _SHORTEST = 10  # a batch is no shorter than this part of what it should take, or handing it on would cost more than the runs near the end
@@ -79,7 +80,7 @@ def run_all(work: Sequence[Work], workers: int | None = None, cancel: Cancel | N
     if count <= 1 and len(work) <= 1:
         yield from ((index, run_one(one)) for index, one in enumerate(work))
         return
-    sizes = BatchSizes(len(work), count, _FED_SECONDS, cancel)
+    sizes = BatchSizes(len(work), count, _FED_SECONDS, cancel, _FED_RUNS)
     with ThreadPoolExecutor(count) as pool:
         try:
             yield from _outcomes(work, sizes, pool, cancel)
@@ -122,11 +123,14 @@ class _Way:
 
 
 class BatchSizes:
-    """Hands out runs in order, in batches of so many `seconds`, whose size follows how long runs have taken; none once `cancel` is set."""
+    """Hands out runs in order, in batches of so many `seconds` and at most so many runs, whose size follows how long runs have taken; none
+    once `cancel` is set."""
 
-    def __init__(self, total: int, workers: int, seconds: float = _BATCH_SECONDS, cancel: Cancel | None = None) -> None:
+    def __init__(
+        self, total: int, workers: int, seconds: float = _BATCH_SECONDS, cancel: Cancel | None = None, largest: int = _LARGEST_BATCH
+    ) -> None:
         self.workers = workers
-        self._seconds, self._cancel = seconds, cancel
+        self._seconds, self._cancel, self._largest = seconds, cancel, largest
         self.waiting = deque(range(total))
         self.size = _FIRST_BATCH
         self.batching = True
@@ -155,7 +159,7 @@ class BatchSizes:
         """How long runs have taken, without the child: what that costs is no reason to give it fewer of them."""
         with self._lock:
             target = self._seconds * len(seconds) / max(sum(seconds), 1e-5)
-            self.size = int(max(1, min(_LARGEST_BATCH, target, 64 * self.size)))
+            self.size = int(max(1, min(self._largest, target, 64 * self.size)))
 
     def shrink(self, count: int) -> None:
         """A child ended after so many runs."""

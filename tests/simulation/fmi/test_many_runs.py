@@ -79,7 +79,7 @@ def test_runs_that_share_a_process_equal_runs_alone(fmu_model, children, name, f
 def left(monkeypatch):
     """Which runs were taken up while their child went on; each child is handed four at a time."""
     indices, plain = [], executor._Way
-    monkeypatch.setattr(executor, "_LARGEST_BATCH", 4)
+    monkeypatch.setattr(executor, "_FED_RUNS", 4)
 
     def spied(take, room):
         return plain(lambda some: (indices.extend(index for index, _ in some), take(some)), room)
