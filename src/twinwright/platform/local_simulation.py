@@ -21,7 +21,7 @@ from twinwright.platform.shadow_stream import said_since
 from twinwright.platform.shadowing import replayed, shadow_shown, shadows_shown, switched
 from twinwright.platform.shown import model_shown
 from twinwright.simulation.scenario import Scenario, parse_scenario
-from twinwright.simulation.service import Form
+from twinwright.simulation.service import Form, Shown
 from twinwright.workspace.load import check_scenario_in
 
 
@@ -43,9 +43,9 @@ class LocalSimulation:
     ) -> dict[str, Any]:
         return self._simulate(scenario, "lists", executor=executor, fresh=fresh, progress=progress)
 
-    def simulate_arrays(self, scenario: str | Mapping[str, Any], **options: Any) -> dict[str, Any]:
-        """As `simulate`, for a caller in this process: the values of outputs are arrays, which are not to be changed."""
-        return self._simulate(scenario, "arrays", **options)
+    def simulate_shown(self, scenario: str | Mapping[str, Any], shown: Shown, **options: Any) -> dict[str, Any]:
+        """As `simulate`, for a caller in this process, who says what is made of the outputs."""
+        return self._simulate(scenario, shown, **options)
 
     def _simulate(
         self,

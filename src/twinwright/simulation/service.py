@@ -39,7 +39,10 @@ from twinwright.twins.series import SeriesReader
 _ANSWERED: tuple[str, ...] = ("id", "status", "failure", "digest", "seconds", "constraints", "warnings", "events", "happened")
 _ANSWERED += ("sweep", "member", "seed", "parameters")
 _NEVER = -1
-Form = Literal["lists", "arrays", "none"]
+Shown = Callable[[ModelDefinition, list[str], Floats], dict[str, Any]]
+"""How a run's outputs are answered, by name: (definition, the times of the samples, which most runs share, outputs)."""
+
+Form = Literal["lists", "none"] | Shown
 _MOST_REPEATS = 20  # a run is repeated for each condition that comes to hold
 
 Publisher = Callable[[Principal, dict[str, Any], ModelDefinition, Any, Floats], None]
@@ -85,9 +88,9 @@ class SimulationService:
         """Run a scenario and keep every run: `runs[]` with id, status, failure, digest, seconds, outputs, constraints, warnings.
 
         A run that is stored already is answered from there, `reused`, unless `fresh`. `outputs` are the numbers as lists, as plain data
-        are, or as arrays, which are not to be changed; or they are left to be fetched later. `progress(done, total)` is called as runs
-        are kept; `cancel` ends the request at once: what had ended is kept. What a waiting request has fixed is `pinned`; `executor` runs
-        elsewhere than in children of this process. Raises UsageError, NotFoundError, UnitError where the request can't be resolved,
+        are, or what a function makes of them as runs are kept; or they are left to be fetched later. `progress(done, total)` is called as
+        runs are kept; `cancel` ends the request at once: what had ended is kept. What a waiting request has fixed is `pinned`; `executor`
+        runs elsewhere than in children of this process. Raises UsageError, NotFoundError, UnitError where the request can't be resolved,
         ForbiddenError, StoreError, Cancelled. A failed run is not an error.
         """
         principal.require_write()
@@ -194,7 +197,7 @@ class Request:
     ) -> None:
         self.service, self.principal, self.runs = service, principal, list(runs)
         self.executor, self.progress, self.cancel = executor, progress, cancel
-        self._shown = {"lists": _outputs, "arrays": _arrays, "none": _nothing}[outputs]
+        self._shown: Shown = outputs if callable(outputs) else {"lists": _outputs, "none": _nothing}[outputs]
         self.since = since
         self.stored: dict[Question, list[dict[str, Any]]] = {}
         self.reader = RunReader(service.runs.directory)
@@ -354,10 +357,6 @@ def _times(grid: Any) -> list[str]:
 
 def _outputs(definition: ModelDefinition, times: list[str], outputs: Floats) -> dict[str, Any]:
     return {port.name: {"times": times, "values": outputs[:, i].tolist(), "unit": port.unit} for i, port in enumerate(definition.outputs)}
-
-
-def _arrays(definition: ModelDefinition, times: list[str], outputs: Floats) -> dict[str, Any]:
-    return {port.name: {"times": times, "values": outputs[:, i], "unit": port.unit} for i, port in enumerate(definition.outputs)}
 
 
 def _nothing(_definition: ModelDefinition, _times: list[str], _outputs: Floats) -> dict[str, Any]:
