@@ -129,6 +129,8 @@ def test_a_broken_scenario_stands_in_the_way_of_no_other(folder: Path) -> None:
         [run] = platform.simulate("more")["runs"]
         [warning] = run["warnings"]
         assert run["status"] == "ok" and warning.startswith("scenarios/broken.yaml is left out") and "scenarios check" in warning
+        submitted = platform.submit_run("more")
+        assert submitted["warnings"] == [warning] == platform.watch_request(submitted["id"])["warnings"]
         assert platform.scenarios() == known
         for act in (platform.plan, platform.apply, lambda: platform.simulate("broken")):
             with pytest.raises(WorkspaceError) as refused:

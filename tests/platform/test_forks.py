@@ -118,6 +118,18 @@ def test_runs_are_the_forks_and_say_so(plant: LocalPlatform, fork: Any) -> None:
         fork.run(live["id"])
 
 
+def test_a_fit_in_a_fork_is_of_the_whole_window_and_its_parameter_set_is_the_forks(plant: LocalPlatform, fork: Any) -> None:
+    with pytest.raises(RefusedError, match="is not judged in a fork"):
+        fork.calibrate("lag", twin="pump-1")
+    found = fork.calibrate("lag", twin="pump-1", holdout=0, only=["gain"])
+    assert found["fork"] == "what-if" and found["metrics"]["holdout"] is None
+    assert [one["id"] for one in fork.parameter_sets()] == [found["id"]]
+    assert plant.parameter_sets() == []
+    asked = {"name": "fitted", "model": "lag", "twin": "pump-1", "from": "2026-03-01T08:00:00Z", "horizon": "PT1M"}
+    (run,) = fork.simulate({**asked, "parameters": found["id"]})["runs"]
+    assert run["parameters"]["gain"]["value"] == found["parameters"]["gain"]["value"]
+
+
 @pytest.mark.parametrize("method", sorted(METHODS - IN_A_FORK))
 def test_what_is_not_sound_in_a_fork_is_refused(plant: LocalPlatform, method: str) -> None:
     if not any(one["name"] == "refusing" for one in plant.forks()):

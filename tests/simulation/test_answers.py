@@ -26,7 +26,7 @@ SHAPES = [(0, 1, 1), (1, 0, 0), (2, 3, 1), (2, 2, 2), (4, 1, 1), (4, 2, 0), (2, 
 
 def made(what, cost, text, events, warnings):
     """An answer: of a shape, or (-1) a failure."""
-    costs = {"seconds": cost, "cpu_seconds": -cost, "log": text}
+    costs = {"seconds": cost, "cpu_seconds": -cost, "peak_memory": cost, "log": text}
     if what < 0:
         return {"failure": "nan", "message": "state 'x'", **costs}
     rows, *columns = SHAPES[what]
@@ -63,7 +63,7 @@ def test_answers_are_read_as_they_were_told_and_only_those_that_were_told_whole(
 def test_a_reader_that_takes_every_answer_for_one_of_the_first_shape_is_caught(monkeypatch):
     """The broken variant: neighbours of the same length and another shape."""
     wide = {"outputs": np.arange(6.0).reshape(2, 3), "states": np.ones((2, 1)), "events": [], "warnings": [], "log": ""}
-    wide |= {"seconds": 1.0, "cpu_seconds": 0.5}
+    wide |= {"seconds": 1.0, "cpu_seconds": 0.5, "peak_memory": 4096.0}
     long = {**wide, "outputs": np.arange(6.0).reshape(2, 3)[:, :2].copy(), "states": np.ones((2, 2))}
     holds([wide, long], 1)
     monkeypatch.setattr(answers, "_SHAPE", 8)
@@ -74,7 +74,7 @@ def test_a_reader_that_takes_every_answer_for_one_of_the_first_shape_is_caught(m
 @pytest.mark.parametrize("spoilt", [(16, 7), (20, 1 << 30), (0, 20)])
 def test_an_answer_that_is_not_as_long_as_it_says_is_refused(spoilt):
     body = bytearray(framed({"outputs": np.zeros((2, 1)), "states": np.zeros((2, 1)), "events": [], "warnings": [], "log": "",
-                             "seconds": 1.0, "cpu_seconds": 1.0}))  # fmt: skip
+                             "seconds": 1.0, "cpu_seconds": 1.0, "peak_memory": 0.0}))  # fmt: skip
     struct.pack_into("<I", body, *spoilt)
     with pytest.raises(UsageError):
         list(told(memoryview(bytes(body))))

@@ -17,6 +17,7 @@ import pytest
 
 from twinwright.errors import PlatformError
 from twinwright.simulation.child import Failure, Limits, Sandbox, Success, run_in_child, shared_sandbox
+from twinwright.simulation.containment import NICE
 from twinwright.simulation.sandbox import MAX_TEMPLATES
 
 TIMES = np.arange(4.0)
@@ -306,6 +307,11 @@ def test_costs_are_counted(python):
     outcome = run(python(code))
     assert outcome.cost.cpu_seconds > 0.05 and outcome.cost.wall_seconds > 0.05
     assert outcome.cost.peak_memory > 100 << 20
+
+
+def test_a_run_is_served_after_the_platform(python):
+    outcome = run(python("import os\ndef f(t, u, p):\n    return (float(os.nice(0)),)"))
+    assert outcome.result["outputs"][0, 0] == min(os.nice(0) + NICE, 19)
 
 
 def test_the_twinwright_folder_of_a_run_is_its_own(python):

@@ -11,7 +11,7 @@ import pytest
 from twinwright.simulation import executor
 from twinwright.simulation.child import Limits, Success, run_in_child
 from twinwright.simulation.executor import BatchSizes, Work, run_all
-from twinwright.simulation.feeding import Fed, Feeder
+from twinwright.simulation.feeding import Fed, Feeder, SoFar
 
 
 def open_files():
@@ -36,21 +36,25 @@ def pair():
             fed.close()
 
 
+def nothing():
+    return SoFar((), False)
+
+
 def test_what_is_asked_for_ahead_is_there_when_it_is_taken(pair):
     asked = []
     left = [{"members": [1, 2]}, {"arrays": [np.arange(1e5)]}]
-    feeder, fed = pair(lambda pace: asked.append(pace) or (left.pop(0) if left else None))
+    feeder, fed = pair(lambda pace, _: asked.append(pace) or (left.pop(0) if left else None))
     fed.ask(0.02)
     fed.ask(0.03)  # asked already
-    assert feeder.answer()
+    assert feeder.answer(nothing)
     descriptors = open_files()
     assert fed.take(0.04) == {"members": [1, 2]}
     assert open_files() == descriptors, "a descriptor is left open where a run would find it"
     fed.ask(0.01)
-    assert feeder.answer()
+    assert feeder.answer(nothing)
     assert fed.take(0.01)["arrays"][0].tolist() == np.arange(1e5).tolist()
     fed.ask(0.01)
-    assert not feeder.answer()
+    assert not feeder.answer(nothing)
     feeder.close()
     assert fed.take(0.01) is None, "what was said before it was hung up on is lost"
     assert asked == [0.02, 0.01, 0.01]
@@ -58,26 +62,26 @@ def test_what_is_asked_for_ahead_is_there_when_it_is_taken(pair):
 
 @pytest.mark.parametrize("said", [b"", b"more, please", b"x" * 64])
 def test_what_is_no_question_is_not_answered(said):
-    with Feeder(lambda pace: pytest.fail("it was asked")) as feeder:
+    with Feeder(lambda *_: pytest.fail("it was asked")) as feeder:
         if said:
             feeder.theirs.send(said)
         else:
             feeder.theirs.close()
-        assert not feeder.answer()
+        assert not feeder.answer(nothing)
 
 
 def test_a_pace_that_is_none_is_taken_as_unknown_and_who_does_not_take_what_it_asks_for_is_let_be(pair):
     asked = []
-    feeder, fed = pair(lambda pace: asked.append(pace) or {"members": []})
+    feeder, fed = pair(lambda pace, _: asked.append(pace) or {"members": []})
     for pace in (float("nan"), float("inf"), -1.0):
         fed.ask(pace)
-        assert feeder.answer() and fed.take(0.0) == {"members": []}
+        assert feeder.answer(nothing) and fed.take(0.0) == {"members": []}
     assert asked == [0.0, 0.0, 0.0]
     there, answered = open_files(), 0
     while True:
         fed._asked = False
         fed.ask(1.0)
-        if not feeder.answer():
+        if not feeder.answer(nothing):
             break
         answered += 1
     assert 0 < answered < 10_000
@@ -85,7 +89,7 @@ def test_a_pace_that_is_none_is_taken_as_unknown_and_who_does_not_take_what_it_a
 
 
 def test_who_is_hung_up_on_has_no_more(pair):
-    feeder, fed = pair(lambda pace: None)
+    feeder, fed = pair(lambda *_: None)
     feeder.close()
     assert fed.take(1.0) is None
 
@@ -117,6 +121,22 @@ def test_a_child_goes_on_with_what_it_is_handed_and_each_run_is_its_own(simple, 
         assert outcome.result["outputs"].shape == (3 + index % 3, 1)
         assert outcome.result["outputs"][-1, 0] == pytest.approx(1.0 + index * (2 + index % 3))
     assert any(done > given for given, done in sizes), sizes
+
+
+def test_what_ended_well_leaves_while_the_child_goes_on_and_what_failed_waits_for_its_end(simple):
+    jobs, left, room = works(simple("return (p[0],)"), 6), [], [True]
+    given = executor._Given(jobs, BatchSizes(0, 2), executor._Way(left.extend, room.pop))
+    given.add(range(6))
+    tables = {"outputs": np.zeros((3, 1)), "states": np.zeros((3, 1)), "events": [], "warnings": [], "peak_memory": 4096.0}
+    told = tables, {"failure": "crashed", "message": "so it says"}, "no answer", {**tables, "outputs": np.zeros((9, 1))}, tables
+    given.asked(0.001, lambda: SoFar(told, True))  # the fourth has not the shape of its model's outputs, nor has the fifth
+    assert [index for index, _ in left] == [0] and given.count == 5
+    assert left[0][1].cost.peak_memory == 4096 and left[0][1].cost.network_cut
+    assert [(index, one.kind) for index, one in given.answered] == [(1, "crashed"), (2, "refused"), (3, "refused"), (4, "refused")]
+    room.append(False)
+    given.asked(0.001, lambda: pytest.fail("nobody has room for it"))
+    given.answer((tables, tables, tables), False)  # more than it was asked for
+    assert given.count == 6 and [index for index, _ in given.answered] == [1, 2, 3, 4, 5]
 
 
 def test_nothing_is_handed_on_once_it_is_not_wanted(simple):

@@ -141,11 +141,11 @@ class Written(RunWriter):
     """A writer that tells how many runs each batch had."""
 
     def __init__(self, service, admin, clock):
-        self.batches = []
-        super().__init__(service.runs, admin, clock, lambda run: self.batches[-1].append(run.id))
+        self.batches, self.told = [], []
+        super().__init__(service.runs, admin, clock, lambda run: self.told.append(run.id))
 
     def flush(self):
-        self.batches.append([])
+        self.batches += [len(self._waiting)] if self._waiting else []
         super().flush()
 
 
@@ -163,16 +163,17 @@ def test_a_batch_ends_when_it_is_large_or_old_and_with_its_writer(service, admin
     with Written(service, admin, clock) as writer:
         for run in runs[: LARGEST_BATCH + 2]:
             writer.add(run)
-        assert [len(one) for one in writer.batches] == [LARGEST_BATCH]
+        assert writer.batches == [LARGEST_BATCH]
         clock.advance(2 * SECOND)
         writer.add(runs[LARGEST_BATCH + 2])
-        assert [len(one) for one in writer.batches] == [LARGEST_BATCH, 3]
+        assert writer.batches == [LARGEST_BATCH, 3]
         big = replace(
             runs[LARGEST_BATCH + 3], outputs=np.zeros((1 << 21, 1)), states=np.zeros((1 << 21, 1)), times=np.arange(float(1 << 21))
         )
         writer.add(big)
         writer.add(runs[LARGEST_BATCH + 4])
-    assert [len(one) for one in writer.batches] == [LARGEST_BATCH, 3, 1, 1]
+    assert writer.batches == [LARGEST_BATCH, 3, 1, 1]
+    assert writer.told == [run.id for run in runs], "who added them is not told of each in turn"
     assert service.show(admin, runs[200].id)["outputs"] == service.show(admin, runs[LARGEST_BATCH + 4].id)["outputs"]
     assert service.runs.load(admin, big.id).outputs.shape == (1 << 21, 1)
 

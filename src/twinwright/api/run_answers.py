@@ -40,6 +40,7 @@ class RunRequest(Answer):
     ok: int | None
     failed: int | None
     error: dict[str, Any] | None = Field(description="Why the whole request failed.")
+    warnings: list[str] = Field(description="What the workspace had that it was taken without: files that are not in order or not applied.")
 
 
 class RunRequests(Answer):

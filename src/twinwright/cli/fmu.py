@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -138,10 +139,14 @@ def _row(name: str, given: dict[str, Any]) -> list[Any]:
     return [name, given["unit"], len(values), *ends, *([min(numbers), max(numbers)] if numbers else [None, None])]
 
 
+_SETTING = re.compile(r"((?:'(?:[^'\\]|\\.)*'|[^='])+)=(.*)", re.DOTALL)  # within quotes a structured name may have what it likes
+
+
 def _pairs(settings: list[str]) -> dict[str, str]:
     found = {}
     for text in settings:
-        name, sign, value = text.partition("=")
+        quoted = _SETTING.fullmatch(text)
+        name, sign, value = (quoted[1], "=", quoted[2]) if quoted else text.partition("=")
         if not sign or not name.strip():
             raise UsageError(f"'{text}' is not NAME=VALUE", where="--set", remedy="Write --set k=2, or --set 'P=2 kW'")
         found[name.strip()] = value

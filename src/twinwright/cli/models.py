@@ -189,12 +189,13 @@ def calibrate(
     parameters: Annotated[
         str | None, typer.Option("--parameters", help="The id of a parameter set to start from (default: the model's own values).")
     ] = None,
+    fork: Fork = None,
     workspace: Workspace = HERE,
     as_json: Json = False,
 ) -> None:
-    """Fit a model to a twin's history, judged on a holdout."""
+    """Fit a model to a twin's history, judged on a holdout; in a fork with --holdout 0."""
     names = [name.strip() for name in only.split(",")] if only else None
-    with opened(workspace) as platform:
+    with opened(workspace, fork) as platform:
         result = platform.calibrate(named(model), twin=twin, start=start, end=end, holdout=holdout, only=names, parameters=parameters)
 
     def show(r: dict[str, Any]) -> None:

@@ -316,8 +316,8 @@ class Platform(GraphSurface, Protocol):
     ) -> dict[str, Any]:
         """Have a scenario run in the background of a running platform: `id status priority ahead total ...`, as `run_request`.
 
-        Remembered when this returns, over restarts too. `priority` is `low`, `normal`, `high` or a whole number. Raises as `simulate`, and
-        QueueFullError.
+        Remembered when this returns, over restarts too. `warnings` name files that it was taken without. `priority` is `low`, `normal`,
+        `high` or a whole number. Raises as `simulate`, and QueueFullError.
         """
         ...
 
@@ -326,7 +326,7 @@ class Platform(GraphSurface, Protocol):
         ...
 
     def run_request(self, id: str) -> dict[str, Any]:
-        """`id status priority scenario model executor submitted finished total ok failed error ahead done eta_seconds`.
+        """`id status priority scenario model executor submitted finished total ok failed error warnings ahead done eta_seconds`.
 
         `status` is waiting, running, done, failed or cancelled; `ahead` how many requests come before it.
         """

@@ -21,14 +21,15 @@ IN_A_FORK: Final = frozenset(
     {
         *("state", "twins", "history", "query", "relationships", "interfaces", "paths", "scenarios", "models"),
         *("ingest", "push", "dead_letters", "dead_letter", "simulate", "runs", "run", "verify_run", "compare_runs", "explain_run"),
-        *("run_report", "export_run", "parameter_sets", "parameter_set", "shadow_replay"),
+        *("run_report", "export_run", "calibrate", "report", "parameter_sets", "parameter_set", "shadow_replay"),
         *("put_twin", "patch_twin", "delete_twin", "component", "send_telemetry", "relationship", "incoming_relationships"),
         *("relationship_page", "incoming_relationship_page"),
         *("put_relationship", "patch_relationship", "delete_relationship", "interface_list", "interface"),
     }
 )
+_COUNTED: Final = "each look at a holdout has to be counted in the workspace"
 _WHY: Final[Mapping[str, str]] = {
-    **dict.fromkeys(("calibrate", "validate", "promote"), "each look at a holdout has to be counted in the workspace"),
+    **dict.fromkeys(("validate", "promote"), _COUNTED),
     **dict.fromkeys(("plan", "apply", "add_interfaces", "delete_interface"), "a fork keeps what was applied when it was made"),
     **dict.fromkeys(("shadows", "shadow", "shadow_run", "shadow_stop", "shadow_start", "shadow_said"), "shadows follow the workspace"),
     **dict.fromkeys(("forks", "create_fork", "fork_diff", "drop_fork"), "forks are the workspace's"),
@@ -90,6 +91,16 @@ class LocalFork(LocalPlatform):
         given: dict[str, Any] = {"twin": None, "start": None, "end": None, "speed": None, "progress": None, **options}
         keep = partial(keep_in, self.session, self.principal)
         return self._marked(replayed(self.session, self.principal, name, **given, keep=keep))
+
+    # --- calibration -------------------------------------------------------------------------------------------------
+
+    def calibrate(self, model: str, *, twin: str, holdout: float = 0.3, **options: Any) -> dict[str, Any]:
+        """As in the workspace, on all that the fork has of the window; the parameter set is the fork's own. Raises RefusedError where a
+        part of it is to be held out."""
+        if holdout:
+            remedy = "Fit it to the whole window: --holdout 0, `holdout` 0. Or leave the fork out"
+            raise RefusedError(f"a fit is not judged in a fork: {_COUNTED}", where="holdout", remedy=remedy)
+        return self._marked(super().calibrate(model, twin=twin, holdout=holdout, **options))
 
     def _marked(self, run: Mapping[str, Any]) -> dict[str, Any]:
         return {**run, "fork": self._name}

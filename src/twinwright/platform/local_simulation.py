@@ -21,7 +21,7 @@ from twinwright.platform.shadow_stream import said_since
 from twinwright.platform.shadowing import replayed, shadow_shown, shadows_shown, switched
 from twinwright.platform.shown import model_shown
 from twinwright.simulation.scenario import Scenario, parse_scenario
-from twinwright.simulation.service import Form
+from twinwright.simulation.service import Form, Shown
 from twinwright.workspace.load import check_scenario_in
 
 
@@ -43,9 +43,9 @@ class LocalSimulation:
     ) -> dict[str, Any]:
         return self._simulate(scenario, "lists", executor=executor, fresh=fresh, progress=progress)
 
-    def simulate_arrays(self, scenario: str | Mapping[str, Any], **options: Any) -> dict[str, Any]:
-        """As `simulate`, for a caller in this process: the values of outputs are arrays, which are not to be changed."""
-        return self._simulate(scenario, "arrays", **options)
+    def simulate_shown(self, scenario: str | Mapping[str, Any], shown: Shown, **options: Any) -> dict[str, Any]:
+        """As `simulate`, for a caller in this process, who says what is made of the outputs."""
+        return self._simulate(scenario, shown, **options)
 
     def _simulate(
         self,
@@ -62,7 +62,7 @@ class LocalSimulation:
         model = self.session.model(chosen.model)
         simulate = self.session.served.simulation.simulate
         answer = simulate(self.principal, chosen, model, fresh=fresh, outputs=outputs, executor=place, progress=progress)
-        if beside := [*self.session.changed_since_applied(model.name), *left_out(self.session)]:
+        if beside := self._beside(model.name):
             for run in answer["runs"]:
                 run["warnings"] = [*run["warnings"], *beside]
         count_runs(self.session, answer["runs"], model.kind)
@@ -74,7 +74,8 @@ class LocalSimulation:
         chosen_executor(self.session, executor, owner=self.owner)
         self._take_models()
         chosen, document, folder = self._scenario(scenario)
-        return self.session.queue.submit(self.principal, chosen, document, folder, priority=priority, executor=executor, fresh=fresh)
+        given: dict[str, Any] = {"priority": priority, "executor": executor, "fresh": fresh, "warnings": self._beside(chosen.model)}
+        return self.session.queue.submit(self.principal, chosen, document, folder, **given)
 
     def run_requests(self) -> list[dict[str, Any]]:
         return self.session.queue.listed(self.principal)
@@ -101,6 +102,10 @@ class LocalSimulation:
     def _take_models(self) -> None:
         if self.owner:
             self.session.apply_models(self.principal)
+
+    def _beside(self, model: str) -> list[str]:
+        """What the folder has, and runs of a model go on without."""
+        return [*self.session.changed_since_applied(model), *left_out(self.session)]
 
     def _scenario(self, scenario: str | Mapping[str, Any]) -> tuple[Scenario, Document, Path]:
         """A scenario in order, its document, and the folder that its series are in."""

@@ -20,6 +20,9 @@ from twinwright.platform.interface import Platform
 from twinwright.platform.wire import METHODS
 
 if TYPE_CHECKING:
+    from twinwright.simulation.definition import ModelDefinition
+    from twinwright.simulation.protocol import Floats
+
     _Surface = Platform
 else:  # a protocol's own methods would hide those of the platform behind it
     _Surface = object
@@ -66,8 +69,10 @@ class Opened(_Surface):
 
     def simulate(self, scenario: str | Mapping[str, Any], **options: Any) -> dict[str, Any]:
         """As `Platform.simulate`; each of `outputs` is a table of `times values`."""
-        tables, simulate = _Tables(), getattr(self._platform, "simulate_arrays", self._platform.simulate)
-        return {"runs": [tables.of(run) for run in _written(simulate)(scenario, **options)["runs"]]}
+        tables, shown = _Tables(), getattr(self._platform, "simulate_shown", None)
+        if shown is not None:  # in this process, where they are made while others run
+            return dict(_written(shown)(scenario, tables.shown, **options))
+        return {"runs": [tables.of(run) for run in _written(self._platform.simulate)(scenario, **options)["runs"]]}
 
     def run(self, id: str, **options: Any) -> dict[str, Any]:
         """As `Platform.run`; each of `outputs` is a table of `times values`."""
@@ -106,14 +111,18 @@ class _Tables:
     def of(self, run: dict[str, Any]) -> dict[str, Any]:
         """The run, its outputs in place: the lists that they were are not kept beside them."""
         if "outputs" in run:
-            run["outputs"] = {name: self._series(output) for name, output in run["outputs"].items()}
+            run["outputs"] = {name: self._series(one["times"], one["values"], one["unit"]) for name, one in run["outputs"].items()}
         return run
 
-    def _series(self, found: Mapping[str, Any]) -> pa.Table:
-        if found["times"] is not self._times[0] and found["times"] != self._times[0]:
-            self._times = found["times"], pa.array(found["times"]).cast(TIME)
-        values = _values(found["values"])
-        what = found["unit"], values.type
+    def shown(self, definition: ModelDefinition, times: list[str], outputs: Floats) -> dict[str, pa.Table]:
+        """As `of`, of arrays."""
+        return {port.name: self._series(times, outputs[:, i], port.unit) for i, port in enumerate(definition.outputs)}
+
+    def _series(self, times: list[str], found: Sequence[Any] | Floats, unit: str | None) -> pa.Table:
+        if times is not self._times[0] and times != self._times[0]:
+            self._times = times, pa.array(times).cast(TIME)
+        values = _values(found)
+        what = unit, values.type
         if what not in self._schemas:
             self._schemas[what] = pa.schema(_fields(*what))
         return pa.Table.from_arrays([self._times[1], values], schema=self._schemas[what])

@@ -100,8 +100,9 @@ class RunQueue:
         priority: str | int,
         executor: str | None,
         fresh: bool,
+        warnings: Sequence[str] = (),
     ) -> Body:
-        """Remember a scenario that was found in order; durable on return.
+        """Remember a scenario that was found in order, and what its sender is told beside it; durable on return.
 
         Raises QueueFullError, TooLargeError, UsageError, ForbiddenError.
         """
@@ -117,6 +118,7 @@ class RunQueue:
             "twins": twins,
             "total": count_of(scenario, len(twins)),
             "fresh": fresh,
+            "warnings": list(warnings),
             "document": document.data,
             "file": document.file,
             "series": _series(document, folder),

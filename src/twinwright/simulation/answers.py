@@ -1,7 +1,7 @@
 """The answers of runs that share a child, as bytes: each is told whole before the next run begins.
 
-An answer is its length (8 bytes, little-endian) and its body: MessagePack, or, where it is nothing but two tables and two times, as most
-are, a head of fixed size and the numbers as they lie in memory. Answers of one shape that follow each other are read as one table.
+An answer is its length (8 bytes, little-endian) and its body: MessagePack, or, where it is nothing but two tables and what they cost, as
+most are, a head of fixed size and the numbers as they lie in memory. Answers of one shape that follow each other are read as one table.
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ from twinwright.errors import UsageError
 from twinwright.simulation import plain_data
 
 _TABLES: Final = 0xC1  # which no MessagePack begins with
-_HEAD: Final = struct.Struct("<QB7xIIIIdd")  # length, what it is, rows, outputs, states, nothing, seconds, seconds of processor time
+_HEAD: Final = struct.Struct("<QB7xIIIIddd")  # length, what it is, rows, outputs, states, nothing, then as in `_COSTS`
+_COSTS: Final = ("seconds", "cpu_seconds", "peak_memory")
 _SHAPE: Final = 32  # bytes of the head that answers of one shape have in common
 _DOUBLE: Final = np.dtype("<f8")
-_NAMES: Final = frozenset({"outputs", "states", "events", "warnings", "seconds", "cpu_seconds", "log"})
+_NAMES: Final = frozenset({"outputs", "states", "events", "warnings", "log", *_COSTS})
 
 
 def framed(answer: Mapping[str, Any]) -> bytes:
@@ -28,7 +29,7 @@ def framed(answer: Mapping[str, Any]) -> bytes:
     if _is_tables(answer):
         outputs, states = answer["outputs"], answer["states"]
         rows, length = len(outputs), _HEAD.size - 8 + outputs.nbytes + states.nbytes
-        head = _HEAD.pack(length, _TABLES, rows, outputs.shape[1], states.shape[1], 0, answer["seconds"], answer["cpu_seconds"])
+        head = _HEAD.pack(length, _TABLES, rows, outputs.shape[1], states.shape[1], 0, *(answer[name] for name in _COSTS))
         return b"".join((head, outputs.data, states.data))
     body = plain_data.encode(answer)
     return len(body).to_bytes(8, "little") + body
@@ -45,15 +46,22 @@ def _is_tables(answer: Mapping[str, Any]) -> bool:
 
 def told(body: memoryview) -> Iterator[Any]:
     """The answers that were told whole, each as `worker.run_batch` had it. Raises UsageError at one that can't be read."""
+    for _, answers in told_until(body):
+        yield from answers
+
+
+def told_until(body: memoryview) -> Iterator[tuple[int, list[Any]]]:
+    """As `told`, some answers at a time, each time with where they end."""
     at = 0
     while at + 8 <= len(body) and (end := at + 8 + int.from_bytes(body[at : at + 8], "little")) <= len(body):
         if end > at + 8 and body[at + 8] == _TABLES:
             tables = _together(body, at, end - at)
-            yield from tables
             at += (end - at) * len(tables)
+            yield at, tables
         else:
-            yield plain_data.decode(body[at + 8 : end])
+            answer = plain_data.decode(body[at + 8 : end])
             at = end
+            yield at, [answer]
 
 
 def _together(body: memoryview, at: int, size: int) -> list[dict[str, Any]]:
@@ -70,6 +78,6 @@ def _together(body: memoryview, at: int, size: int) -> list[dict[str, Any]]:
     second = np.ascontiguousarray(values[:, rows * outputs :]).reshape(count, rows, states)
     nothing: list[Any] = []
     return [
-        {"outputs": a, "states": b, "events": nothing, "warnings": nothing, "log": "", "seconds": seconds, "cpu_seconds": cpu}
-        for a, b, (seconds, cpu) in zip(first, second, costs, strict=True)
+        {"outputs": a, "states": b, "events": nothing, "warnings": nothing, "log": "", **dict(zip(_COSTS, cost, strict=True))}
+        for a, b, cost in zip(first, second, costs, strict=True)
     ]

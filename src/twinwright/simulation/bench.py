@@ -7,6 +7,7 @@ import ctypes
 import fcntl
 import mmap
 import os
+import resource
 import signal
 import sys
 import time
@@ -58,7 +59,7 @@ class Bench:
             with contextlib.suppress(Exception):  # a model may have closed it, or put something else in its place
                 stream.flush()
         self._libc.fflush(None)
-        body = framed({**answer, "log": self._printed() + str(answer.get("log", ""))})
+        body = framed({**answer, "log": self._printed() + str(answer.get("log", "")), "peak_memory": self._peak()})
         first, self._runs = not self._runs, self._runs + 1
         if not first and self._told + len(body) > self._output:
             return False  # another process has room for it
@@ -98,6 +99,10 @@ class Bench:
     def _resident_now(self) -> int:
         """Resident bytes of this process."""
         return int(os.pread(self._sizes, 256, 0).split()[1]) * mmap.PAGESIZE
+
+    def _peak(self) -> float:
+        """The most bytes that were resident since the first run began, beyond those of then: of this run, or of one before it."""
+        return float(max(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - self._resident, 0))
 
     def _write(self, body: bytes) -> None:
         view = memoryview(body)

@@ -13,6 +13,7 @@ PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 CLONE_NEWUSER = 0x10000000
 CLONE_NEWNET = 0x40000000
+NICE = 5  # of what runs models: where all cores are taken, who takes in telemetry and keeps results has one for itself
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -26,6 +27,13 @@ def die_with_parent(parent: int) -> None:
 def adopt_orphans() -> None:
     """Become the parent of descendants whose own parent ended, so that none escapes (prctl(2), PR_SET_CHILD_SUBREAPER)."""
     _libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def stand_back() -> None:
+    """Have other processes of the platform served first, of the same session or another (sched(7), autogroups)."""
+    os.nice(NICE)
+    with contextlib.suppress(OSError):
+        Path("/proc/self/autogroup").write_text(str(NICE))
 
 
 def cut_network() -> bool:

@@ -6,18 +6,20 @@ next (compiled equations, linear systems, FMUs whose static data can be put back
 tells each before it begins the next, and asks for more before it has none (`feeding`), for some seconds. Whatever ends the child is put
 down to the run that it was at, which is run again alone: what then happens is its outcome. Those behind it, which had not begun, go to
 another child. The first of a batch has the child as if it were its own, and is believed. What can be told of a model only by trying is
-tried: the last run of the first batch of native code is repeated alone, and where the bytes differ every run has a child of its own. A
-run for which the machine failed, a child that was gone without having run, is tried once more.
+tried: the last run of the first batch of native code is repeated alone, and where the bytes differ every run has a child of its own. From
+then on, what ends well is taken up whenever the child asks for more, so that it is kept while others run. A run for which the machine
+failed, a child that was gone without having run, is tried once more.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import queue
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -27,7 +29,7 @@ from twinwright.simulation import plain_data
 from twinwright.simulation.bench import SHARED
 from twinwright.simulation.child import Failure, Limits, Outcome, Success, run_in_child
 from twinwright.simulation.definition import ModelDefinition
-from twinwright.simulation.feeding import More
+from twinwright.simulation.feeding import More, Telling
 from twinwright.simulation.outcomes import Cancel, Cancelled, Cost
 from twinwright.simulation.protocol import FailureKind
 
@@ -35,11 +37,13 @@ _ENTRY, _BATCH = "twinwright.simulation.worker:run", "twinwright.simulation.work
 _PREPARE = "twinwright.simulation.worker:prepare"
 _BATCH_SECONDS = 1.0  # of processor time that a batch should take: long beside what a child costs, short beside a wait
 _FED_SECONDS = 0.2  # of what is handed to a child of this machine at once: long beside what it takes to hand it on
+_FED_RUNS = 512  # of it at most: answers are taken up when more is asked for
 _LARGEST_BATCH = 2048
 _FIRST_BATCH = 8  # of runs of which nothing is known: what a child does not come to in its time is given back
 _SHORTEST = 10  # a batch is no shorter than this part of what it should take, or handing it on would cost more than the runs near the end
 _GRACE = 20.0  # seconds for the runs of a batch after its first
 _OWN: frozenset[FailureKind] = frozenset({"raised", "nan", "refused"})  # what a run of code of ours is the cause of by itself
+_Outcomes = list[tuple[int, Outcome]]
 GONE = "the process that had loaded the model is gone"
 
 
@@ -76,7 +80,7 @@ def run_all(work: Sequence[Work], workers: int | None = None, cancel: Cancel | N
     if count <= 1 and len(work) <= 1:
         yield from ((index, run_one(one)) for index, one in enumerate(work))
         return
-    sizes = BatchSizes(len(work), count, _FED_SECONDS, cancel)
+    sizes = BatchSizes(len(work), count, _FED_SECONDS, cancel, _FED_RUNS)
     with ThreadPoolExecutor(count) as pool:
         try:
             yield from _outcomes(work, sizes, pool, cancel)
@@ -87,28 +91,46 @@ def run_all(work: Sequence[Work], workers: int | None = None, cancel: Cancel | N
 
 
 def _outcomes(work: Sequence[Work], sizes: BatchSizes, pool: ThreadPoolExecutor, cancel: Cancel | None) -> Iterator[tuple[int, Outcome]]:
-    running: set[Future[list[tuple[int, Outcome]]]] = set()
+    running: set[Future[_Outcomes]] = set()
+    told: queue.SimpleQueue[Future[_Outcomes] | _Outcomes] = queue.SimpleQueue()
+    way = _Way(told.put, lambda: told.qsize() < 2 * sizes.workers)
     while True:
         stopped = cancel is not None and cancel.is_set()
         while not stopped and sizes.waiting and len(running) < 2 * sizes.workers:  # no thread waits for who takes the outcomes
-            running.add(pool.submit(_next_batch, work, sizes))
+            one = pool.submit(_next_batch, work, sizes, way)
+            running.add(one)
+            one.add_done_callback(told.put)
         if stopped:
             sizes.end()
             running = {one for one in running if not one.cancel()}
-        if not running:
+        if not running and told.empty():
             return
-        done, running = wait(running, return_when=FIRST_COMPLETED)
-        for one in done:
-            with contextlib.suppress(Cancelled):  # told at the end: others may have ended well meanwhile
-                yield from one.result()
+        said = told.get()
+        if isinstance(said, list):
+            yield from said
+            continue
+        running.discard(said)
+        with contextlib.suppress(Cancelled):  # told at the end: others may have ended well meanwhile
+            yield from () if said.cancelled() else said.result()
+
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """How outcomes leave while their child goes on: `take` takes some, as long as there is `room`."""
+
+    take: Callable[[_Outcomes], object]
+    room: Callable[[], bool]
 
 
 class BatchSizes:
-    """Hands out runs in order, in batches of so many `seconds`, whose size follows how long runs have taken; none once `cancel` is set."""
+    """Hands out runs in order, in batches of so many `seconds` and at most so many runs, whose size follows how long runs have taken; none
+    once `cancel` is set."""
 
-    def __init__(self, total: int, workers: int, seconds: float = _BATCH_SECONDS, cancel: Cancel | None = None) -> None:
+    def __init__(
+        self, total: int, workers: int, seconds: float = _BATCH_SECONDS, cancel: Cancel | None = None, largest: int = _LARGEST_BATCH
+    ) -> None:
         self.workers = workers
-        self._seconds, self._cancel = seconds, cancel
+        self._seconds, self._cancel, self._largest = seconds, cancel, largest
         self.waiting = deque(range(total))
         self.size = _FIRST_BATCH
         self.batching = True
@@ -136,8 +158,8 @@ class BatchSizes:
     def learn(self, seconds: Sequence[float]) -> None:
         """How long runs have taken, without the child: what that costs is no reason to give it fewer of them."""
         with self._lock:
-            target = self._seconds * len(seconds) / max(sum(seconds), 1e-5) if seconds else 1
-            self.size = int(max(1, min(_LARGEST_BATCH, target, 64 * self.size)))
+            target = self._seconds * len(seconds) / max(sum(seconds), 1e-5)
+            self.size = int(max(1, min(self._largest, target, 64 * self.size)))
 
     def shrink(self, count: int) -> None:
         """A child ended after so many runs."""
@@ -145,52 +167,53 @@ class BatchSizes:
             self.size = max(1, min(self.size, 2 * count))
 
 
-def _next_batch(work: Sequence[Work], sizes: BatchSizes) -> list[tuple[int, Outcome]]:
+def _next_batch(work: Sequence[Work], sizes: BatchSizes, way: _Way) -> _Outcomes:
     indices = sizes.take()
-    return run_batch(work, indices, sizes) if indices else []
+    return run_batch(work, indices, sizes, way) if indices else []
 
 
-def run_batch(work: Sequence[Work], indices: list[int], sizes: BatchSizes) -> list[tuple[int, Outcome]]:
+def run_batch(work: Sequence[Work], indices: list[int], sizes: BatchSizes, way: _Way | None = None) -> _Outcomes:
     """Some runs in one child, and those that it is handed on while it runs, each by itself where it has to be; `sizes` learns from it, and
-    is given back those that the child did not come to. Raises Cancelled."""
+    is given back those that the child did not come to. What has left by the `way` is not among those returned. Raises Cancelled."""
     if not sizes.batching:
         return [(index, run_one(work[index])) for index in indices]
-    given = _Given(work, sizes)
+    given = _Given(work, sizes, way if sizes.trusted else None)
     some = work[indices[0]]
     payload = {"model": some.payload["model"], "trusted": sizes.trusted, **_limits(some), **given.add(indices)}
-    outcome = _child(_BATCH, payload, some, grace=_GRACE, more=given.more)
-    indices = given.indices
-    answered = indices[: len(outcome.parts)]
-    members = [_member(answer, one, outcome) for one, answer in zip(given.work, outcome.parts, strict=False)]
-    behind = indices[len(answered) :]
-    told: list[tuple[int, Outcome]] = []
+    outcome = _child(_BATCH, payload, some, grace=_GRACE, more=given.asked)
+    given.answer(outcome.parts, outcome.cost.network_cut)
+    answered, behind = given.answered, given.indices[given.count :]
+    told: _Outcomes = []
     suspect = True
     if isinstance(outcome, Success):
         answers = outcome.result if isinstance(outcome.result, dict) else {}
         suspect = answers.get("suspect") is not False
         sizes.batching = sizes.batching and answers.get("batching") is True
-        sizes.learn([max(one.cost.cpu_seconds, one.cost.wall_seconds / SHARED) for one in members])
+        if answered:
+            sizes.learn([max(one.cost.cpu_seconds, one.cost.wall_seconds / SHARED) for _, one in answered])
     else:
-        sizes.shrink(len(answered))
-    if suspect and not sizes.trusted and not _tried(work, answered, members, sizes):
-        answered, members, behind = [], [], indices
-    if behind and (not answered or isinstance(outcome, Failure)):  # this one goes on alone, whatever happens, so that all come to an end
-        first, *behind = behind
-        itself = isinstance(outcome, Failure) and not outcome.parts and outcome.message != GONE
+        sizes.shrink(given.count)
+    if suspect and not sizes.trusted and not _tried(work, answered, sizes):
+        answered, behind = [], given.indices
+    if behind and (len(behind) == len(given.indices) or isinstance(outcome, Failure)):
+        first, *behind = behind  # this one goes on alone, whatever happens, so that all come to an end
+        itself = isinstance(outcome, Failure) and not given.count and outcome.message != GONE
         told.append((first, replace(outcome, parts=()) if itself else run_one(work[first])))
     sizes.give_back(behind)
-    for position, (index, one) in enumerate(zip(answered, members, strict=False)):
-        doubtful = isinstance(one, Failure) and position and (suspect or one.kind not in _OWN)
+    for index, one in answered:
+        doubtful = isinstance(one, Failure) and index != given.indices[0] and (suspect or one.kind not in _OWN)
         told.append((index, run_one(work[index]) if doubtful else one))
     return told
 
 
 class _Given:
-    """What one child is given to run, at first and when it asks for more. What its runs share is told once."""
+    """What one child is given to run, at first and when it asks for more, and what it has answered. What its runs share is told once."""
 
-    def __init__(self, work: Sequence[Work], sizes: BatchSizes) -> None:
+    def __init__(self, work: Sequence[Work], sizes: BatchSizes, way: _Way | None = None) -> None:
         self.indices: list[int] = []
-        self.work: list[Work] = []  # of these
+        self.count = 0  # of these, from the first on, that it has answered
+        self.answered: _Outcomes = []  # but for those that have left
+        self._way, self._given = way, list[Work]()
         self._all, self._sizes = work, sizes
         self._places: dict[int, int] = {}  # of an array among those that the child has
 
@@ -199,7 +222,7 @@ class _Given:
         arrays, members = list[Any](), []
         for index in indices:
             one = self._all[index]
-            self.work.append(one)
+            self._given.append(one)
             member = one.payload.copy()
             del member["model"]
             for name in ("times", "inputs"):
@@ -211,6 +234,23 @@ class _Given:
             members.append(member)
         self.indices += indices
         return {"arrays": arrays, "members": members}
+
+    def answer(self, parts: Sequence[Any], network_cut: bool) -> None:
+        """Take up what the child has told since."""
+        behind = slice(self.count, self.count + len(parts))
+        these = zip(self.indices[behind], self._given[behind], parts, strict=False)  # whoever tells more than was asked is not listened to
+        self.answered += [(index, _member(answer, work, network_cut)) for index, work, answer in these]
+        self.count = min(behind.stop, len(self.indices))
+
+    def asked(self, pace: float, telling: Telling) -> dict[str, Any] | None:
+        """Let go of what has ended well, which nothing that the child may still do can change; then `more`."""
+        if self._way is not None and self._way.room():
+            so_far = telling()
+            self.answer(so_far.parts, so_far.network_cut)
+            if well := [one for one in self.answered if isinstance(one[1], Success)]:
+                self._way.take(well)
+                self.answered = [one for one in self.answered if isinstance(one[1], Failure)]
+        return self.more(pace)
 
     def more(self, pace: float) -> dict[str, Any] | None:
         """What comes next, for a child whose runs take so many seconds each."""
@@ -224,12 +264,12 @@ def _limits(work: Work) -> dict[str, Any]:
     return {"wall": limits.wall_seconds, "memory_bytes": limits.memory_bytes, "output_bytes": limits.output_bytes}
 
 
-def _tried(work: Sequence[Work], answered: Sequence[int], members: Sequence[Outcome], sizes: BatchSizes) -> bool:
+def _tried(work: Sequence[Work], answered: _Outcomes, sizes: BatchSizes) -> bool:
     """Repeat one of a batch's runs alone, and believe in batches, or have no more of them. False where the answers are no good."""
-    last = next((at for at in range(len(answered) - 1, 0, -1) if isinstance(members[at], Success)), 0)
-    if not last:  # there is nothing to be learnt from: failures are run again alone anyway
+    last = next((one for one in reversed(answered[1:]) if isinstance(one[1], Success)), None)
+    if last is None:  # there is nothing to be learnt from: failures are run again alone anyway
         return True
-    sizes.trusted = _equal(members[last], run_one(work[answered[last]]))
+    sizes.trusted = _equal(last[1], run_one(work[last[0]]))
     sizes.batching = sizes.batching and sizes.trusted
     return sizes.trusted
 
@@ -241,16 +281,20 @@ def _equal(one: Outcome, alone: Outcome) -> bool:
     return plain_data.encode([one.result[name] for name in names]) == plain_data.encode([alone.result[name] for name in names])
 
 
-def _member(answer: Any, work: Work, batch: Outcome) -> Outcome:
-    """One member's outcome, with its own share of the costs."""
+def _member(answer: Any, work: Work, network_cut: bool) -> Outcome:
+    """One member's outcome, with its own share of the costs; its memory is the most that its process has had until then."""
     if not isinstance(answer, dict):
-        return Failure("refused", "the answer is not one of ours", "", batch.cost)
-    seconds, cpu = float(answer.get("seconds", 0.0)), float(answer.get("cpu_seconds", 0.0))
-    cost = Cost(seconds, cpu, batch.cost.peak_memory, batch.cost.network_cut)
+        return Failure("refused", "the answer is not one of ours", "", Cost(network_cut=network_cut))
+    cost = Cost(_amount(answer.get("seconds")), _amount(answer.get("cpu_seconds")), int(_amount(answer.get("peak_memory"))), network_cut)
     log = str(answer.get("log", ""))
     if "failure" in answer:
         return Failure(answer["failure"], str(answer.get("message")), log, cost)
     return checked(Success(answer, log, cost), work)
+
+
+def _amount(told: Any) -> float:
+    """What a child says that it used; nothing where that can't be."""
+    return float(told) if isinstance(told, int | float) and 0 <= told < 1e300 else 0.0
 
 
 def _once(work: Work) -> Outcome:

@@ -2,8 +2,9 @@
 
 So a child is forked for some seconds of work however long a run takes, none waits for the other side, and near the end of many runs those
 that are left are spread over the children little by little. What is asked is a packet (how many seconds a run takes), what is handed on a
-packet with a descriptor of anonymous memory, or one without where there is no more. Both sides take what comes as that of a stranger: a
-child that asks without end is given runs that it does not come to, and that others have when it ends.
+packet with a descriptor of anonymous memory, or one without where there is no more. Whoever is asked may also read what the child has told
+since: so answers are taken up while it goes on. Both sides take what comes as that of a stranger: a child that asks without end is given
+runs that it does not come to, and that others have when it ends.
 """
 
 from __future__ import annotations
@@ -14,16 +15,26 @@ import os
 import socket
 import struct
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Final, Self
 
 from twinwright.simulation import plain_data
 
 FEED: Final = 199  # the child's descriptor: those that a run opens have the numbers that they have in a process without it
-More = Callable[[float], Any | None]
-"""What comes next for a child whose runs take so many seconds each; None: nothing."""
+Telling = Callable[[], "SoFar"]
+More = Callable[[float, Telling], Any | None]
+"""What comes next for a child whose runs take so many seconds each; None: nothing. The second reads what it has told meanwhile."""
 
 _PACE: Final = struct.Struct("<d")
 _HERE, _NO_MORE = b"+", b"-"
+
+
+@dataclass(frozen=True, slots=True)
+class SoFar:
+    """What a child that goes on has told, as `Outcome.parts`, of which nothing is told again; and whether it has no network."""
+
+    parts: tuple[Any, ...]
+    network_cut: bool
 
 
 class Feeder:
@@ -38,7 +49,7 @@ class Feeder:
         """What becomes readable when the child asks."""
         return self._ours.fileno()
 
-    def answer(self) -> bool:
+    def answer(self, telling: Telling) -> bool:
         """Hand on what comes next. False where there is nothing more to say: all is handed on, or the child has hung up, asks what is no
         question or does not take what it has asked for."""
         try:
@@ -48,7 +59,7 @@ class Feeder:
         if len(packet) != _PACE.size:
             return False
         (pace,) = _PACE.unpack(packet)
-        following = self._more(pace if math.isfinite(pace) and pace > 0 else 0.0)
+        following = self._more(pace if math.isfinite(pace) and pace > 0 else 0.0, telling)
         try:
             if following is None:
                 self._ours.send(_NO_MORE)

@@ -34,6 +34,7 @@ from twinwright.simulation.feeding import FEED
 from twinwright.simulation.protocol import FailureKind, ModelError
 
 PACKET = 64 * 1024
+READY, READY_CUT = b"ready", b"ready, cut"  # what a template says once it has loaded; the second where it has no network
 REQUEST, RESULT, LOG, PARTS = "request.bin", "result.bin", "log.txt", "parts.bin"
 _FASTEST_POLL, _RUN_POLL, _TEMPLATE_POLL = 0.01, 0.05, 0.5  # seconds between looks at resident memory
 
@@ -176,13 +177,14 @@ def _become(request: Request, sockets: list[socket.socket], parent: int, network
     containment.limit_resources(request.memory_bytes, request.output_bytes)
     faulthandler.enable()
     if control is None:
+        containment.stand_back()
         os._exit(_answer(request, work))
     network_cut = containment.cut_network()
     if code := _answer(request, work):
         os._exit(code)
     gc.collect()
     gc.freeze()
-    control.send(b"ready")
+    control.send(READY_CUT if network_cut else READY)
     ForkServer(control, network_cut=network_cut).serve()
     os._exit(0)
 
@@ -251,7 +253,7 @@ def main() -> None:
     _function(sys.argv[2])()
     gc.collect()
     gc.freeze()
-    control.send(b"ready")
+    control.send(READY)
     try:
         ForkServer(control, network_cut=False).serve()
     finally:

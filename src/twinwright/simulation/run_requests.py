@@ -166,4 +166,4 @@ def in_turn(body: Mapping[str, Any]) -> tuple[int, int]:
 
 def shown(body: Mapping[str, Any]) -> dict[str, Any]:
     """A request as its sender sees it."""
-    return {name: body[name] for name in _SHOWN}
+    return {**{name: body[name] for name in _SHOWN}, "warnings": body.get("warnings", [])}  # older ones have none

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 import secrets
 import shutil
+from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -38,16 +40,20 @@ def reusable(record: Mapping[str, Any]) -> bool:
 
 
 class RunWriter:
-    """Keeps runs as they end, some at a time: a batch costs hardly more than a run. Leaving it keeps the rest; `kept` is called with each
-    run that is."""
+    """Keeps runs as they end, some at a time: a batch costs hardly more than a run, and is written by a thread while the next comes
+    together. Leaving it keeps the rest; `kept` is called with each run that is, in the thread that adds them."""
 
     def __init__(self, store: RunStore, principal: Principal, clock: Clock, kept: Callable[[StoredRun], object]) -> None:
         self._store, self._principal, self._clock, self._kept = store, principal, clock, kept
         self._waiting: list[StoredRun] = []
         self._bytes = self._since = 0
+        self._thread = ThreadPoolExecutor(1, "keeping-runs")
+        self._saving: deque[tuple[list[StoredRun], Future[None]]] = deque()
 
     def add(self, run: StoredRun) -> None:
-        """Raises ForbiddenError, StoreError."""
+        """Raises ForbiddenError, StoreError, of this run or of those before it."""
+        if self._saving and self._saving[0][1].done():
+            self._settle()
         now = self._clock.monotonic()
         if not self._waiting:
             self._since = now
@@ -59,18 +65,29 @@ class RunWriter:
             self.flush()
 
     def flush(self) -> None:
+        """Begin to write what waits, once no more than one batch is being written. Raises as `add`."""
+        while len(self._saving) > 1:
+            self._settle()
         runs, self._waiting, self._bytes = self._waiting, [], 0
         if runs:
-            self._store.save(self._principal, runs)
-            for run in runs:
-                self._kept(run)
+            self._saving.append((runs, self._thread.submit(self._store.save, self._principal, runs)))
+
+    def _settle(self) -> None:
+        runs, saved = self._saving.popleft()
+        saved.result()
+        for run in runs:
+            self._kept(run)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if not isinstance(error, StoreError):  # what has ended is kept, whatever ended the rest
-            self.flush()
+        with self._thread:
+            if isinstance(error, StoreError):
+                return
+            self.flush()  # what has ended is kept, whatever ended the rest
+            while self._saving:
+                self._settle()
 
 
 class RunStore:

@@ -25,9 +25,9 @@ import msgspec
 
 from twinwright.errors import PlatformError, UsageError
 from twinwright.simulation import plain_data
-from twinwright.simulation.answers import told
-from twinwright.simulation.feeding import Feeder, More
-from twinwright.simulation.fork_server import LOG, PARTS, REQUEST, RESULT, Report, Request
+from twinwright.simulation.answers import told_until
+from twinwright.simulation.feeding import Feeder, More, SoFar, Telling
+from twinwright.simulation.fork_server import LOG, PARTS, READY, READY_CUT, REQUEST, RESULT, Report, Request
 from twinwright.simulation.outcomes import Cancel, Cancelled, Cost, Failure, Limits, Outcome, Success
 
 MAX_TEMPLATES = 8
@@ -160,7 +160,7 @@ class _Root:
             ready = self.control.recv(16)
         except TimeoutError:
             ready = b""
-        if ready != b"ready":
+        if ready != READY:
             self.process.kill()
             said = self.process.communicate()[1].decode(errors="replace").strip()[-2000:]
             shutil.rmtree(self.directory, ignore_errors=True)
@@ -207,7 +207,9 @@ class _Job:
                 ours.shutdown(socket.SHUT_RDWR)  # the server is gone: what follows reads as a crash
         return job
 
-    def report(self, deadline: float, cancel: Cancel | None = None, feeder: Feeder | None = None) -> Report | None:
+    def report(
+        self, deadline: float, cancel: Cancel | None = None, feeder: Feeder | None = None, telling: Telling | None = None
+    ) -> Report | None:
         """How the child ended; None if its server is gone. Meanwhile its questions are answered by `feeder`. Raises TimeoutError past the
         deadline, Cancelled once `cancel` is set."""
         poll = select.poll()
@@ -225,7 +227,7 @@ class _Job:
                 return msgspec.msgpack.decode(packet, type=Report) if packet else None
             if cancel is not None and cancel.is_set():
                 raise Cancelled
-            if feeder is not None and feeder.fileno() in ready and not feeder.answer():
+            if feeder is not None and telling is not None and feeder.fileno() in ready and not feeder.answer(telling):
                 poll.unregister(feeder)
                 feeder.close()
             if time.monotonic() >= deadline:
@@ -268,16 +270,39 @@ class _Job:
             return Failure("refused", "the answer is not one of ours", log, cost)
         return Failure(kind, str(answer.get("message")), log, cost)
 
-    def parts(self, limits: Limits) -> tuple[Any, ...]:
-        """What the child had told before its end, whatever ended it."""
-        found: list[Any] = []
-        with contextlib.suppress(UsageError, OSError):
-            found.extend(told(memoryview(_read(self.work / PARTS, limits.output_bytes))))
-        return tuple(found)
-
     def close(self) -> None:
         self.status.close()
         shutil.rmtree(self.work, ignore_errors=True)
+
+
+class _Parts:
+    """What a child tells, read as it comes: each answer once, those that it had told before its end whatever ended it."""
+
+    def __init__(self, path: Path, limit: int) -> None:
+        self._path, self._limit = path, limit
+        self._file: int | None = None
+        self._at = 0
+
+    def read(self) -> tuple[Any, ...]:
+        """The answers since."""
+        found: list[Any] = []
+        try:
+            if self._file is None:
+                self._file = _opened(self._path)
+            size = _size(self._file, PARTS, self._limit)
+            body, begin = memoryview(os.pread(self._file, max(size - self._at, 0), self._at)), self._at
+            for end, answers in told_until(body):
+                found += answers
+                self._at = begin + end
+        except FileNotFoundError:  # it has told nothing yet
+            pass
+        except (UsageError, OSError):
+            self._limit = -1  # what it writes is not ours: no more of it is read
+        return tuple(found)
+
+    def close(self) -> None:
+        if self._file is not None:
+            os.close(self._file)
 
 
 class _Template:
@@ -288,7 +313,7 @@ class _Template:
         self.users = 0
         self.dead = False
         self._lock = threading.Lock()
-        self._is_ready = False
+        self._is_ready = self._network_cut = False
         self._failure: Failure | None = None
         self.folder = root.new_directory("artefacts")
         for name, content in files.items():
@@ -308,7 +333,8 @@ class _Template:
             self.control.settimeout(max(deadline - time.monotonic(), 0.001))
             timed_out = False
             try:
-                self._is_ready = self.control.recv(16) == b"ready"
+                said = self.control.recv(16)
+                self._is_ready, self._network_cut = said in (READY, READY_CUT), said == READY_CUT
             except TimeoutError:
                 timed_out = True
             except ConnectionError:
@@ -340,10 +366,10 @@ class _Template:
             job = _Job.start(self.control, work, request, body, [feeder.theirs.fileno()] if feeder else [])
         if feeder is not None:
             feeder.theirs.close()
-        timed_out = False
+        timed_out, parts = False, _Parts(work / PARTS, limits.output_bytes)
         try:
             try:
-                report = job.report(deadline, cancel, feeder)
+                report = job.report(deadline, cancel, feeder, lambda: SoFar(parts.read(), self._network_cut))
             except TimeoutError:
                 timed_out = True
                 report = job.kill()
@@ -354,8 +380,9 @@ class _Template:
             self.dead = self.dead or report is None
             timed_out = timed_out or bool(in_parts and report and report.code == -signal.SIGALRM)
             outcome = job.outcome(report, limits, timed_out=timed_out)
-            return replace(outcome, parts=job.parts(limits)) if in_parts else outcome
+            return replace(outcome, parts=parts.read()) if in_parts else outcome
         finally:
+            parts.close()
             job.close()
 
     def close(self) -> None:
@@ -375,13 +402,22 @@ def _key(files: Mapping[str, bytes], prepare: str, payload: Any, limits: Limits)
 def _read(path: Path, limit: int, *, tail: bool = False) -> bytes:
     """A regular file of at most `limit` bytes (or its end) that a child wrote: links and pipes in its place are refused."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        descriptor = _opened(path)
     except FileNotFoundError:
         return b""
     with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode) or (status.st_size > limit and not tail):
-            raise UsageError(f"{path.name} is not a file of at most {limit} bytes")
-        if status.st_size > limit:
-            file.seek(status.st_size - limit)
+        size = _size(descriptor, path.name, None if tail else limit)
+        if size > limit:
+            file.seek(size - limit)
         return file.read(limit)
+
+
+def _opened(path: Path) -> int:
+    return os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+
+
+def _size(descriptor: int, name: str, limit: int | None) -> int:
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode) or (limit is not None and status.st_size > limit):
+        raise UsageError(f"{name} is not a file of at most {limit} bytes")
+    return status.st_size

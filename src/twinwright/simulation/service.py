@@ -14,6 +14,7 @@ import numpy as np
 from twinwright.clock import Clock, to_iso
 from twinwright.errors import NotFoundError, StoreError, TooLargeError
 from twinwright.governance.principals import Principal
+from twinwright.simulation.collecting import only_what_is_new
 from twinwright.simulation.comparison import difference, same_outcome
 from twinwright.simulation.definition import ModelDefinition
 from twinwright.simulation.digest import engine_versions, platform_tag
@@ -38,7 +39,10 @@ from twinwright.twins.series import SeriesReader
 _ANSWERED: tuple[str, ...] = ("id", "status", "failure", "digest", "seconds", "constraints", "warnings", "events", "happened")
 _ANSWERED += ("sweep", "member", "seed", "parameters")
 _NEVER = -1
-Form = Literal["lists", "arrays", "none"]
+Shown = Callable[[ModelDefinition, list[str], Floats], dict[str, Any]]
+"""How a run's outputs are answered, by name: (definition, the times of the samples, which most runs share, outputs)."""
+
+Form = Literal["lists", "none"] | Shown
 _MOST_REPEATS = 20  # a run is repeated for each condition that comes to hold
 
 Publisher = Callable[[Principal, dict[str, Any], ModelDefinition, Any, Floats], None]
@@ -84,9 +88,9 @@ class SimulationService:
         """Run a scenario and keep every run: `runs[]` with id, status, failure, digest, seconds, outputs, constraints, warnings.
 
         A run that is stored already is answered from there, `reused`, unless `fresh`. `outputs` are the numbers as lists, as plain data
-        are, or as arrays, which are not to be changed; or they are left to be fetched later. `progress(done, total)` is called as runs
-        are kept; `cancel` ends the request at once: what had ended is kept. What a waiting request has fixed is `pinned`; `executor` runs
-        elsewhere than in children of this process. Raises UsageError, NotFoundError, UnitError where the request can't be resolved,
+        are, or what a function makes of them as runs are kept; or they are left to be fetched later. `progress(done, total)` is called as
+        runs are kept; `cancel` ends the request at once: what had ended is kept. What a waiting request has fixed is `pinned`; `executor`
+        runs elsewhere than in children of this process. Raises UsageError, NotFoundError, UnitError where the request can't be resolved,
         ForbiddenError, StoreError, Cancelled. A failed run is not an error.
         """
         principal.require_write()
@@ -101,7 +105,8 @@ class SimulationService:
             raise TooLargeError(f"{len(resolved)} runs", where=scenario.file, remedy=f"At most {MAX_RUNS}: ask about fewer twins or points")
         since = self._fresh_since(fresh, pinned)
         told: dict[str, Any] = {"progress": progress, "cancel": cancel}
-        return {"runs": Request(self, principal, resolved, since=since, outputs=outputs, executor=executor, **told).answers()}
+        with only_what_is_new(len(resolved)):
+            return {"runs": Request(self, principal, resolved, since=since, outputs=outputs, executor=executor, **told).answers()}
 
     @staticmethod
     def _fresh_since(fresh: bool, pinned: Pinned | None) -> int | None:
@@ -192,7 +197,7 @@ class Request:
     ) -> None:
         self.service, self.principal, self.runs = service, principal, list(runs)
         self.executor, self.progress, self.cancel = executor, progress, cancel
-        self._shown = {"lists": _outputs, "arrays": _arrays, "none": _nothing}[outputs]
+        self._shown: Shown = outputs if callable(outputs) else {"lists": _outputs, "none": _nothing}[outputs]
         self.since = since
         self.stored: dict[Question, list[dict[str, Any]]] = {}
         self.reader = RunReader(service.runs.directory)
@@ -352,10 +357,6 @@ def _times(grid: Any) -> list[str]:
 
 def _outputs(definition: ModelDefinition, times: list[str], outputs: Floats) -> dict[str, Any]:
     return {port.name: {"times": times, "values": outputs[:, i].tolist(), "unit": port.unit} for i, port in enumerate(definition.outputs)}
-
-
-def _arrays(definition: ModelDefinition, times: list[str], outputs: Floats) -> dict[str, Any]:
-    return {port.name: {"times": times, "values": outputs[:, i], "unit": port.unit} for i, port in enumerate(definition.outputs)}
 
 
 def _nothing(_definition: ModelDefinition, _times: list[str], _outputs: Floats) -> dict[str, Any]:

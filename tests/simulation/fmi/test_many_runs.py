@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from twinwright.simulation import executor
+from twinwright.simulation import executor, sandbox
 from twinwright.simulation.child import Failure, Limits, Success, shared_sandbox
 from twinwright.simulation.executor import Work, run_all, run_one
 from twinwright.simulation.fmi.session import Unit
@@ -73,6 +73,40 @@ def test_runs_that_share_a_process_equal_runs_alone(fmu_model, children, name, f
     for index in (0, 17, 39):
         assert told(together[index]) == told(run_one(works(definition, [values[index]])[0]))
     assert len({told(one) for one in together}) == 40
+
+
+@pytest.fixture
+def left(monkeypatch):
+    """Which runs were taken up while their child went on; each child is handed four at a time."""
+    indices, plain = [], executor._Way
+    monkeypatch.setattr(executor, "_FED_RUNS", 4)
+
+    def spied(take, room):
+        return plain(lambda some: (indices.extend(index for index, _ in some), take(some)), room)
+
+    monkeypatch.setattr(executor, "_Way", spied)
+    return indices
+
+
+def each_is_its_own(definition):
+    """The slower it is, the more is left of where it began."""
+    found = list(run_all(works(definition, np.linspace(0.5, 3.0, 60)), workers=1))
+    assert sorted(index for index, _ in found) == list(range(60))
+    assert (np.diff([one.result["outputs"][-1, 0] for _, one in sorted(found, key=lambda one: one[0])]) > 0).all()
+    assert all(one.cost.peak_memory >= 0 for _, one in found) and max(one.cost.peak_memory for _, one in found) > 0
+
+
+def test_what_ended_well_is_taken_up_once_while_its_child_goes_on(fmu_model, left):
+    each_is_its_own(fmu_model("lag2", parameters="{T: {}}", inputs="{u: {}}", states="{x: {start: 5}}"))
+    assert left and len(left) == len(set(left))
+
+
+def test_answers_that_are_read_again_from_the_first_are_caught(fmu_model, left, monkeypatch):
+    """The broken variant."""
+    plain = sandbox._Parts.read
+    monkeypatch.setattr(sandbox._Parts, "read", lambda self: setattr(self, "_at", 0) or plain(self))
+    with pytest.raises(AssertionError):
+        each_is_its_own(fmu_model("lag2", parameters="{T: {}}", inputs="{u: {}}", states="{x: {start: 5}}"))
 
 
 @pytest.mark.parametrize("way", [COUNT, HEAP, FILES, OPEN_FILES, LOG_SIZE, SPY])
@@ -143,6 +177,14 @@ def test_two_components_of_one_fmu_share_a_process(fmus, tmp_path, children):
     assert {told(one) for one in together} == {told(run_one(works(definition, [COUNT])[0]))}
     assert together[0].result["outputs"][0].tolist() == [42, 43]
     assert max(children) > 1
+
+
+def test_neighbours_that_were_taken_up_before_a_failure_stay_as_they_were(fmu_model, left):
+    definition, faults = fmu_model("bad2", parameters="{fault: {}}"), [*[0] * 30, NAN, 0, 0, CRASH, *[0] * 10]
+    for fault, outcome in zip(faults, shared(definition, faults), strict=True):
+        assert isinstance(outcome, Success) == (fault == 0)
+        assert not fault or outcome.kind == KINDS[fault]
+    assert left and all(not faults[index] for index in left)
 
 
 @given(faults=st.lists(st.sampled_from([0, 0, 0, 0, CRASH, NAN, EXIT, ERROR, FATAL]), min_size=2, max_size=12))

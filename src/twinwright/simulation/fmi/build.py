@@ -16,13 +16,12 @@ from twinwright.errors import InvalidError, Problem, UsageError
 from twinwright.simulation.fmi.archive import DESCRIPTION, open_archive
 from twinwright.simulation.fmi.description import Finding, ModelDescription
 from twinwright.simulation.fmi.native import compile_shared, compiler
-from twinwright.simulation.fmi.platforms import SourceList, host_platforms
+from twinwright.simulation.fmi.platforms import HEADERS, SourceList, host_platforms
 from twinwright.simulation.fmi.read import parse_description
 
 FLAGS = ("-O2", "-fPIC", "-shared", "-w")
 _OWN_FLAGS = ("-fvisibility=hidden",)  # what FMI names is exported by our declarations; other sources may bring some that do not
 LANGUAGE = {".c": "-std=gnu99", ".cc": "-std=c++14", ".cpp": "-std=c++14", ".cxx": "-std=c++14"}
-_HEADERS = (".h", ".hpp", ".inc")
 
 
 def compile_sources(folder: Path, sources: SourceList, major: int, target: Path, identifier: str | None = None) -> None:
@@ -94,7 +93,7 @@ class _Files:
             self.xml.append(path)
         elif path.suffix in LANGUAGE:
             self.code.append(path)
-        elif path.suffix in _HEADERS:
+        elif path.suffix in HEADERS:
             self.headers.append(path)
 
 

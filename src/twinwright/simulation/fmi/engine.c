@@ -162,7 +162,7 @@ typedef struct {
 
 /* How far it came, where a step was answered by a status: mostly to the target. */
 static inline __attribute__((always_inline)) int stepped2(Engine *e, int status, double *t, double target, Report *report) {
-  while (status == 5) { /* pending: it works in a thread of its own */
+  while (status == 5 && e->functions[GET_STATUS]) { /* pending: it works in a thread of its own */
     int failed = ((int (*)(void *, int, int *))e->functions[GET_STATUS])(e->instance, 0, &status);
     if (failed > 1) return fail(report, FAILED, failed, GET_STATUS, *t);
   }

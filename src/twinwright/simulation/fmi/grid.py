@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import itertools
 import math
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from twinwright.errors import TooLargeError, UsageError
-from twinwright.simulation.fmi.description import FLOATS, Experiment, ModelDescription, Variable
+from twinwright.simulation.fmi.abi import TYPES
+from twinwright.simulation.fmi.description import FLOATS, INTEGERS, Experiment, ModelDescription, Variable
 from twinwright.simulation.protocol import Floats
 
 MAX_SAMPLES = 20_000_000
@@ -36,15 +38,22 @@ class Grid:
 
 
 def choose_grid(
-    experiment: Experiment, start: float | None, stop: float | None, step: float | None, *, variable: bool, warnings: list[str]
+    experiment: Experiment,
+    start: float | None,
+    stop: float | None,
+    step: float | None,
+    *,
+    variable: bool,
+    warnings: list[str],
+    internal: float | None = None,
 ) -> Floats:
     """The samples from start to stop, both included. What is not given comes from the default experiment, or is sensible.
 
     Where the step does not divide the time, the last one is shorter, if the FMU takes steps of any length (`variable`);
-    else all are. Raises UsageError, TooLargeError.
+    else all are. Where it takes only multiples of its `internal` step (s), so is a step that nobody gave. Raises UsageError, TooLargeError.
     """
-    begin = start if start is not None else experiment.start or 0.0
-    end = stop if stop is not None else experiment.stop
+    begin = start if start is not None else _finite(experiment.start) or 0.0
+    end = stop if stop is not None else _finite(experiment.stop)
     if end is None or (stop is None and end <= begin):
         end = begin + 1.0
         warnings.append(f"no stop time is given, and the FMU has no default: it is run to {end:g} s")
@@ -55,6 +64,7 @@ def choose_grid(
         raise UsageError(f"a step of {step:g} s", remedy="Give --step in seconds, longer than 0")
     if step is None:
         step = _default_step(experiment, span, warnings)
+        step = internal * max(1, round(step / internal)) if internal and not experiment.step and not variable else step
     count = span / step
     if count > MAX_SAMPLES:
         raise TooLargeError(f"{count:.3g} samples", remedy=f"At most {MAX_SAMPLES}: give a longer --step")
@@ -68,8 +78,13 @@ def choose_grid(
     return np.append(begin + np.arange(whole + 1) * (span / (whole + 1)), end)
 
 
+def _finite(seconds: float | None) -> float | None:
+    """A time of a default experiment; some write INF for one without end."""
+    return seconds if seconds is not None and math.isfinite(seconds) else None
+
+
 def _default_step(experiment: Experiment, span: float, warnings: list[str]) -> float:
-    step = experiment.step
+    step = _finite(experiment.step)
     if step is not None and step > 0:
         chosen = step
         while span / chosen > MAX_DEFAULT_SAMPLES:
@@ -84,7 +99,7 @@ def _default_step(experiment: Experiment, span: float, warnings: list[str]) -> f
 
 def communication_steps(experiment: Experiment, step: float | None, samples: Floats) -> int:
     """How many steps of co-simulation lie between two samples: more than one where the default ones were too many to record each."""
-    if step is not None or experiment.step is None or not experiment.step > 0:
+    if step is not None or experiment.step is None or not 0 < experiment.step < math.inf:
         return 1
     return max(1, round(float(samples[1] - samples[0]) / experiment.step))
 
@@ -244,10 +259,22 @@ def parse_value(description: ModelDescription, variable: Variable, text: str, wh
     items = description.enumerations.get(variable.declared_type or "", {})
     if variable.type == "Enumeration" and text in items:
         return float(items[text])
+    if variable.type in INTEGERS and re.fullmatch(r"[-+]?\d{1,20}", text):  # of 64 bits some have no double
+        _check_range(variable, int(text), where)
+        return int(text)
     value = _number(text, where, f" (one of {', '.join(items)})" if items else "")
     if variable.type not in FLOATS and value != round(value):
         raise UsageError(f"'{variable.name}' is of type {variable.type} and can't be {text}", where=where, remedy="Write a whole number")
+    if variable.type in INTEGERS:
+        _check_range(variable, int(value), where)
     return value
+
+
+def _check_range(variable: Variable, value: int, where: str) -> None:
+    limits = np.iinfo(TYPES[variable.type][1])
+    if not limits.min <= value <= limits.max:
+        remedy = f"Write a number from {limits.min} to {limits.max}"
+        raise UsageError(f"'{variable.name}' is of type {variable.type} and can't be {value}", where=where, remedy=remedy)
 
 
 def _number(text: str, where: str, more: str = "") -> float:

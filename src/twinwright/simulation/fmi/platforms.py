@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import re
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -13,6 +14,7 @@ from twinwright.simulation.fmi.archive import Archive
 from twinwright.simulation.fmi.description import Interface, ModelDescription
 from twinwright.simulation.fmi.xml_tree import parse_xml
 
+HEADERS = (".h", ".hpp", ".inc")
 _SUFFIXES = {"linux": ".so", "darwin": ".dylib", "win": ".dll"}
 _MACHINES = {"amd64": "x86_64", "x86_64": "x86_64", "arm64": "aarch64", "aarch64": "aarch64", "i386": "x86", "i686": "x86"}
 # FMI 2.0, 2.3 and FMI 3.0, 2.5 name platforms differently, and tools mix the two.
@@ -69,8 +71,13 @@ def source_list(archive: Archive, description: ModelDescription, interface: Inte
         found = _build_description(archive, interface)
         if found is not None:
             return found
-    names = tuple(_below_sources(name) for name in interface.sources)
+    names = _compiled([_below_sources(name) for name in interface.sources])
     return SourceList(names) if names and description.major == 2 and all(name in archive.files for name in names) else None
+
+
+def _compiled(names: Sequence[str]) -> tuple[str, ...]:
+    """Without the headers that some tools list among the sources."""
+    return tuple(name for name in names if not name.lower().endswith(HEADERS))
 
 
 def _below_sources(name: str) -> str:
@@ -88,7 +95,7 @@ def _build_description(archive: Archive, interface: Interface) -> SourceList | N
         if (where is not None and where != own_platform()) or not sets:
             continue
         nodes = [node for one in sets for node in one.children]
-        files = tuple(_below_sources(node.attributes.get("name", "")) for node in nodes if node.tag == "SourceFile")
+        files = _compiled([_below_sources(node.attributes.get("name", "")) for node in nodes if node.tag == "SourceFile"])
         definitions = tuple(_definition(node.attributes) for node in nodes if node.tag == "PreprocessorDefinition")
         includes = tuple(_below_sources(node.attributes.get("name", "")) for node in nodes if node.tag == "IncludeDirectory")
         if files and all(name in archive.files for name in files):

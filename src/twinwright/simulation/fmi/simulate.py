@@ -26,6 +26,7 @@ from twinwright.simulation.protocol import ModelError
 from twinwright.simulation.trajectory import check_finite
 
 _NAME = "model.fmu"
+_AS_NUMBERS = NUMERIC - {"Int64", "UInt64"}  # recorded by the loop, as doubles, which have all values of these
 _WARM_UP = "twinwright.simulation.fmi.native:loops"
 _ENTRY, _PREPARE = "twinwright.simulation.fmi.simulate:run_child", "twinwright.simulation.fmi.simulate:prepare_child"
 _QUANTITY = re.compile(r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s+(\S.*?)\s*")
@@ -64,7 +65,11 @@ def run_fmu(request: RunRequest) -> dict[str, Any]:
     starts, sizes = _starts(description, request.settings)
     exchange = interface.kind == "me"
     variable = exchange or interface.has("canHandleVariableCommunicationStepSize")
-    samples = choose_grid(description.experiment, request.start, request.stop, request.step, variable=variable, warnings=warnings)
+    internal = interface.flags.get("fixedInternalStepSize")
+    samples = choose_grid(
+        description.experiment, request.start, request.stop, request.step, variable=variable, warnings=warnings,
+        internal=float(internal) if isinstance(internal, int | float) and internal > 0 else None,
+    )  # fmt: skip
     table = read_inputs(request.inputs, description, sizes) if request.inputs else None
     grid, values = put_on_grid(samples, table, exchange=exchange, variable=variable)
     columns = list(table.variables) if table else []
@@ -135,14 +140,14 @@ def _outputs(description: ModelDescription, sizes: dict[int, int], outcome: Succ
         variable = description.by_name[name]
         shape = description.shape(variable, sizes)
         count = int(np.prod(shape)) if shape else 1
-        if variable.type in NUMERIC:
+        if variable.type in _AS_NUMBERS:
             block = numbers[:, at : at + count]
             at += count
             if variable.type not in ("Float64", "Float32"):
                 block = block.astype(bool) if variable.type == "Boolean" else np.rint(block).astype(np.int64)
             values = block.reshape((len(times), *shape)).tolist()
         else:
-            values = [row if shape else row[0] for row in texts.get(name, [[""]] * len(times))]
+            values = [np.array(row, object).reshape(shape).tolist() for row in texts[name]]
         found[name] = {"times": times, "values": values, "unit": own_unit(description, variable)}
     return found
 
@@ -228,8 +233,8 @@ class _Run:
             Column(md.by_name[name], element, "linear" if is_linear(md.by_name[name]) else "zero") for name, element in payload["inputs"]
         ]
         chosen = [md.by_name[name] for name in payload["outputs"]]
-        outputs = [Column(one, element) for one in chosen if one.type in NUMERIC for element in range(md.size(one, structural))]
-        self.texts = [one for one in chosen if one.type in ("String", "Binary")]
+        outputs = [Column(one, element) for one in chosen if one.type in _AS_NUMBERS for element in range(md.size(one, structural))]
+        self.texts = [one for one in chosen if one.type not in _AS_NUMBERS]
         points = payload["points"]
         clocks = any(one.type == "Clock" for one in md.variables)
         settings = Settings(
@@ -278,5 +283,5 @@ class _Run:
             "warnings": warnings,
         }
 
-    def text(self, variable: Variable) -> list[str]:
-        return [one.hex() if isinstance(one, bytes) else str(one) for one in self.session.get_values(variable)]
+    def text(self, variable: Variable) -> list[Any]:
+        return [one.hex() if isinstance(one, bytes) else one for one in self.session.get_values(variable)]

@@ -12,7 +12,6 @@ MAX_BYTES = 128 << 20
 MAX_ELEMENTS = 3_000_000
 MAX_DEPTH = 64
 MAX_ATTRIBUTES = 256
-MAX_TEXT = 1 << 20  # characters of one element
 
 
 class XmlError(UsageError):
@@ -26,13 +25,12 @@ class XmlError(UsageError):
 
 @dataclass(slots=True)
 class Node:
-    """An element: its name without prefix, attributes, children in order, the text inside, and its line."""
+    """An element: its name without prefix, attributes, children in order, and its line. Text says nothing but in annotations of tools."""
 
     tag: str
     attributes: dict[str, str]
     line: int
     children: list[Node] = field(default_factory=list)
-    text: str = ""
 
     def child(self, tag: str) -> Node | None:
         return next((one for one in self.children if one.tag == tag), None)
@@ -58,15 +56,12 @@ class _Builder:
         self.file = file
         self.root: Node | None = None
         self.stack: list[Node] = []
-        self.texts: list[list[str]] = []
         self.count = 0
         self.parser = expat.ParserCreate()
         self.parser.ordered_attributes = True
-        self.parser.buffer_text = True
         self.parser.StartDoctypeDeclHandler = self.refuse_doctype
         self.parser.StartElementHandler = self.start
         self.parser.EndElementHandler = self.end
-        self.parser.CharacterDataHandler = self.characters
 
     def parse(self, body: bytes) -> Node:
         try:
@@ -97,18 +92,9 @@ class _Builder:
         else:
             self.root = node
         self.stack.append(node)
-        self.texts.append([])
 
     def end(self, _: str) -> None:
-        node, text = self.stack.pop(), self.texts.pop()
-        if text:
-            node.text = "".join(text).strip()
-
-    def characters(self, data: str) -> None:
-        if self.texts and not data.isspace():
-            self.texts[-1].append(data)
-            if len(self.texts[-1]) > 1 and sum(map(len, self.texts[-1])) > MAX_TEXT:
-                raise self.stop(f"more than {MAX_TEXT} characters of text in one element", "Export the FMU again")
+        self.stack.pop()
 
     def stop(self, message: str, remedy: str) -> XmlError:
         return _error(self.file, self.parser.CurrentLineNumber, message, remedy)
