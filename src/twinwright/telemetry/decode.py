@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from twinwright.telemetry.contract import FieldKind
 from twinwright.telemetry.line_template import SplitLines
+from twinwright.telemetry.packed import Buffer
 from twinwright.telemetry.payloads import Payload, Reason
 
 
@@ -42,7 +43,7 @@ class Undecodable:
 class Joined:
     """The bodies of all `count` payloads in order, each a line; and these lines taken apart, where that was done."""
 
-    buffer: bytes
+    buffer: Buffer
     count: int
     split: SplitLines | None
 
