@@ -26,6 +26,7 @@ from twinwright.telemetry.event_time import EPOCH_FORMATS
 from twinwright.telemetry.packed import captures_of
 from twinwright.telemetry.payloads import Payload, Reason
 from twinwright.telemetry.timestamps import parse_iso, parse_pattern
+from twinwright.twins.cells import words_of
 from twinwright.twins.registry import TwinRegistry
 
 _MIN_MICROS, _MAX_MICROS = -62_135_596_800_000_000, 253_402_300_800_000_000  # the years 1 to 9999: what can be written again
@@ -33,7 +34,10 @@ _MIN_MICROS, _MAX_MICROS = -62_135_596_800_000_000, 253_402_300_800_000_000  # t
 
 @dataclass(frozen=True, slots=True)
 class Readings:
-    """Accepted rows in columns, all of one length. `row` is the decoded row; `present` and `bad` are (mask words, rows)."""
+    """Accepted rows in columns, all of one length. `row` is the decoded row; `present` and `bad` are (mask words, rows).
+
+    `words` are the `words_of` the values, where they are at hand.
+    """
 
     row: NDArray[np.int64]
     twin: NDArray[np.int32]
@@ -42,6 +46,7 @@ class Readings:
     present: NDArray[np.int64]
     bad: NDArray[np.int64]
     values: tuple[pa.Array, ...]
+    words: NDArray[np.uint64] | None = None
 
     def __len__(self) -> int:
         return len(self.row)
@@ -57,6 +62,7 @@ class Readings:
             self.present[:, index],
             self.bad[:, index],
             tuple(values.take(chosen) for values in self.values),
+            None if self.words is None else self.words[:, index],
         )
 
 
@@ -98,9 +104,9 @@ def evaluate(
     time = _event_time(contract, decoded, received_at, refusals)
     twin = _twin_numbers(contract, decoded, payloads, registry, time, refusals)
     correction = _correction(contract, decoded, refusals)
-    words = (len(contract.columns) + MASK_BITS - 1) // MASK_BITS
-    present, bad = np.zeros((words, decoded.count), np.int64), np.zeros((words, decoded.count), np.int64)
-    values = []
+    masks = (len(contract.columns) + MASK_BITS - 1) // MASK_BITS
+    present, bad = np.zeros((masks, decoded.count), np.int64), np.zeros((masks, decoded.count), np.int64)
+    words, values = np.empty((len(contract.columns), decoded.count), np.uint64), []
     for j, (observation, column, domain) in enumerate(zip(contract.spec.observations, contract.columns, contract.admitted, strict=True)):
         derivation = contract.derivations[j]
         if derivation is None:
@@ -108,18 +114,19 @@ def evaluate(
         else:
             given = derived(derivation, observation.field, column.type, decoded)
         bit = np.int64(1 << (j % MASK_BITS))
-        plain = _all_good(observation, column, domain, given)
+        plain = _all_good(observation, column, domain, given, words[j])
         if plain is not None:
             values.append(plain)
             present[j // MASK_BITS] |= bit
             continue
         value, is_there, is_bad = _observe(observation, column, domain, derivation or PLAIN, given, refusals)
         values.append(value)
+        words[j] = words_of([value])
         present[j // MASK_BITS] |= np.where(is_there, bit, np.int64(0))
         if is_bad is not None:
             bad[j // MASK_BITS] |= np.where(is_bad, bit, np.int64(0))
     refusals.add(np.asarray((present == 0).all(axis=0), np.bool_), "missing_field", "none of the contract's fields is there")
-    readings = Readings(np.arange(decoded.count), twin, time, correction, present, bad, tuple(values))
+    readings = Readings(np.arange(decoded.count), twin, time, correction, present, bad, tuple(values), words)
     if not refusals.kinds:
         return readings, []
     return readings.take(np.flatnonzero(refusals.code == 0)), refusals.listed()
@@ -214,15 +221,18 @@ def _correction(contract: Contract, decoded: Decoded, refusals: _Refusals) -> ND
     return column.values.fill_null(0).to_numpy().astype(np.int64)
 
 
-def _all_good(spec: ObservationSpec, declared: ReadingColumn, domain: Admitted | None, column: Column) -> pa.Array | None:
-    """The values of a column of numbers, looked at once, where all are there, finite and in range: what `_observe` would give."""
+def _all_good(
+    spec: ObservationSpec, declared: ReadingColumn, domain: Admitted | None, column: Column, words: NDArray[np.uint64]
+) -> pa.Array | None:
+    """The values of a column of numbers, looked at once, where all are there, finite and in range: what `_observe` would give. They lie in
+    `words`."""
     if declared.type != "DOUBLE" or domain is not None or spec.map or column.wrong is not None:
         return None
     if column.values.dtype != pl.Float64 or column.values.null_count():
         return None
     given = column.values.to_numpy()
     low, high = spec.range or (-np.inf, np.inf)
-    values = np.empty(len(given))
+    values = words.view(np.float64)
     return pa.array(values) if _within(given, float(low), float(high), values) else None
 
 

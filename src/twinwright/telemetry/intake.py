@@ -155,7 +155,7 @@ class ContractIntake:
 def prints_of_readings(contract: Contract, r: Readings) -> Prints:
     """The prints of readings that a contract made. By order of ingestion the correction, which is not known yet, tells none apart."""
     correction = np.zeros_like(r.correction) if contract.spec.correction == "ingest" else r.correction
-    return prints_of(contract.columns, r.twin, r.time, correction, r.present, r.bad, r.values)
+    return prints_of(contract.columns, r.twin, r.time, correction, r.present, r.bad, r.values, r.words)
 
 
 def counts_by_delivery(
