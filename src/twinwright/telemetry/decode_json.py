@@ -100,7 +100,7 @@ class JsonDecoder:
 
     def _in_order(self, lines: Lines, rest: Decoded, line: Callable[[int], bytes]) -> Decoded:
         """The lines that were read and what became of the rest, each owned by its line, as they came."""
-        columns = {name: Column(_series(name, kind, lines.columns[name])) for name, kind in self._fields.items()}
+        columns = {name: Column(lines.columns[name]) for name in self._fields}
         rows = lines.rows
         read = Decoded(len(rows), columns, rows.astype(np.int32), lambda row: line(int(rows[row])))
         if not rest.count:

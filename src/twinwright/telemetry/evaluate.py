@@ -143,7 +143,7 @@ def _event_time(contract: Contract, decoded: Decoded, received_at: int, refusals
         good: NDArray[np.bool_] = np.asarray(np.isfinite(scaled) & (np.abs(scaled) <= _MAX_MICROS))
         time = np.where(good, scaled, 0).astype(np.int64)
     elif spec.format == "iso8601":
-        time, good = parse_iso(column.values.to_arrow(), spec.zone)
+        time, good = parse_iso(column.array, spec.zone)
     else:
         time, good = parse_pattern(column.values, spec.format, spec.zone)
     refusals.add(
@@ -157,7 +157,7 @@ def _event_time(contract: Contract, decoded: Decoded, received_at: int, refusals
 
 
 def _missing(column: Column) -> NDArray[np.bool_]:
-    missing = column.values.is_null().to_numpy()
+    missing = column.values.is_null().to_numpy() if column.nulls else np.zeros(len(column.array), np.bool_)
     return missing if column.wrong is None else missing & ~column.wrong
 
 
@@ -190,22 +190,22 @@ def _identities(
     """The twin's id of each row. Where a batch's captures are all alike they are one literal."""
     captures, which = captures_of(payloads) if captured else ((), np.empty(0, np.int32))
     alike = all(one == captures[0] for one in captures)
-    pieces: list[pl.Series | str] = []
+    pieces: list[Column | str] = []
     for index, text in enumerate(texts):
         pieces.append(text)
         if index < len(names):
             name = names[index]
             if name not in captured:
-                pieces.append(decoded.columns[name].values)
+                pieces.append(decoded.columns[name])
             elif alike:
                 pieces.append(captures[0].get(name, "") if captures else "")
             else:
                 distinct = pl.Series([one.get(name, "") for one in captures], dtype=pl.String)
-                pieces.append(distinct.gather(which[decoded.owner]))
+                pieces.append(Column(distinct.gather(which[decoded.owner])))
     pieces = [piece for piece in pieces if not isinstance(piece, str) or piece]
-    if len(pieces) == 1 and isinstance(pieces[0], pl.Series):
-        return pieces[0].to_arrow()
-    expressions = [pl.lit(piece) if isinstance(piece, str) else piece for piece in pieces]
+    if len(pieces) == 1 and isinstance(pieces[0], Column):
+        return pieces[0].array
+    expressions = [pl.lit(piece) if isinstance(piece, str) else piece.values for piece in pieces]
     if all(isinstance(piece, str) for piece in pieces):
         return pa.array(["".join(str(piece) for piece in pieces)] * decoded.count, pa.large_string())
     return pl.select(pl.concat_str(expressions)).to_series().to_arrow()
@@ -228,9 +228,9 @@ def _all_good(
     `words`."""
     if declared.type != "DOUBLE" or domain is not None or spec.map or column.wrong is not None:
         return None
-    if column.values.dtype != pl.Float64 or column.values.null_count():
+    if column.nulls or not pa.types.is_float64(column.array.type):
         return None
-    given = column.values.to_numpy()
+    given = column.array.to_numpy()
     low, high = spec.range or (-np.inf, np.inf)
     values = words.view(np.float64)
     return pa.array(values) if _within(given, float(low), float(high), values) else None
