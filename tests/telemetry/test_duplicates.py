@@ -231,5 +231,15 @@ def test_equal_readings_are_equal_whatever_lies_under_what_is_missing_or_bad():
     assert prints(present=7, values=(1.0, 1, True, None)) == prints(present=7)
 
 
+def test_a_reading_has_the_same_prints_in_any_company():
+    """Batches in which every value is there are hashed in another way."""
+    rows = [BASE, {**BASE, "present": 7}, {**BASE, "bad": 2}, {**BASE, "twin": 3, "values": (-2.5, 4, False, "b")}]
+    values = [pa.array(column) for column in zip(*(row["values"] for row in rows), strict=True)]
+    masks = [np.array([[row[name] for row in rows]], np.int64) for name in ("present", "bad")]
+    twin = np.array([row["twin"] for row in rows], np.int32)
+    made = prints_of(COLUMNS, twin, np.full(4, 5), np.zeros(4, np.int64), *masks, values)
+    assert list(zip(made.key.tolist(), made.content.tolist(), strict=True)) == [prints(**row) for row in rows]
+
+
 def test_the_order_of_a_contracts_columns_does_not_matter():
     assert prints(columns=COLUMNS[::-1], values=BASE["values"][::-1]) == prints()

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from twinwright.telemetry import journal
 from twinwright.telemetry.decode_json import JsonDecoder
-from twinwright.telemetry.packed import PackedPayloads, captures_of, joined, lengths_of, size_of
+from twinwright.telemetry.packed import PackedPayloads, captures_of, joined, lengths_of, packed, size_of
 from twinwright.telemetry.payloads import Payload
 
 quick = settings(max_examples=60, deadline=None, derandomize=True)
@@ -37,7 +37,7 @@ def test_cut_anywhere_and_put_together_again_they_are_the_same_and_not_copied(pa
     one, plain = pair
     parts = [one[begin:end] for begin, end in zip([0, *cuts], [*cuts, len(one)], strict=True)]
     assert [told(part) for part in parts] == [told(plain[begin:end]) for begin, end in zip([0, *cuts], [*cuts, len(one)], strict=True)]
-    whole = joined(parts)
+    whole = joined(parts, size_of(one))
     assert told(whole) == told(plain)
     assert whole.lines is one.lines
     assert [told([one[at]]) for at in range(-len(one), 0)] == [told([payload]) for payload in plain]
@@ -46,12 +46,24 @@ def test_cut_anywhere_and_put_together_again_they_are_the_same_and_not_copied(pa
 @quick
 @given(st.lists(packs(), min_size=1, max_size=4))
 def test_several_one_after_the_other(pairs):
-    whole, plain = joined([one for one, _ in pairs]), [payload for _, several in pairs for payload in several]
+    parts, plain = [one for one, _ in pairs], [payload for _, several in pairs for payload in several]
+    whole = joined(parts, size_of(plain))
     assert isinstance(whole, PackedPayloads)
     assert told(whole) == told(plain)
     assert (size_of(whole), lengths_of(whole).tolist()) == (size_of(plain), lengths_of(plain).tolist())
-    mixed = joined([*(one for one, _ in pairs), [Payload(b"last")]])
+    mixed = joined([*parts, [Payload(b"last")]], size_of(plain) + 4)
     assert told(mixed) == told([*plain, Payload(b"last")])
+
+
+@settings(quick, max_examples=20)
+@given(st.lists(packs(), min_size=1, max_size=3), st.integers(250, 500))
+def test_many_are_packed(pairs, times):
+    parts = [[*plain, Payload(b"last")] * times for _, plain in pairs]  # sometimes more than are looked at together
+    plain = [payload for part in parts for payload in part]
+    whole = joined(parts, size_of(plain))
+    assert isinstance(whole, PackedPayloads) == (len(plain) >= 256)
+    assert told(whole) == told(plain)
+    assert bytes(packed(whole).lines) == b"".join([payload.body + b"\n" for payload in plain])
 
 
 @quick

@@ -197,7 +197,7 @@ def _gathered(
     """The payloads or the keys, those of each partition together; `records` and `sizes` say where they begin."""
     bounds, buffer = np.zeros(len(messages) + 1, np.int64), np.empty(int(sizes[-1]), np.uint8)
     _gather(messages, which, records.copy(), sizes.copy(), field, offsets, bounds, buffer)
-    return PackedPayloads(buffer.tobytes(), bounds)
+    return PackedPayloads(buffer.data.toreadonly(), bounds)
 
 
 # --- compiled: messages are addresses ----------------------------------------------------------------------------------

@@ -12,20 +12,47 @@ from typing import Protocol
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from twinwright.telemetry.contract import FieldKind
 from twinwright.telemetry.line_template import SplitLines
+from twinwright.telemetry.packed import Buffer
 from twinwright.telemetry.payloads import Payload, Reason
 
 
-@dataclass(frozen=True, slots=True)
 class Column:
     """One field of every row. `values`: Float64, Int64, Boolean or String, null where missing or wrong; `wrong` marks rows
-    where something was there but of another type (None: nowhere)."""
+    where something was there but of another type (None: nowhere). Made of a series or of an array, and turned into the other when asked."""
 
-    values: pl.Series
-    wrong: NDArray[np.bool_] | None = None
+    __slots__ = ("_array", "_series", "wrong")
+
+    def __init__(self, values: pl.Series | pa.Array, wrong: NDArray[np.bool_] | None = None) -> None:
+        self._series = values if isinstance(values, pl.Series) else None
+        self._array = None if isinstance(values, pl.Series) else values
+        self.wrong = wrong
+
+    @property
+    def values(self) -> pl.Series:
+        """As a series of Polars, which keeps texts in another way than Arrow."""
+        if self._series is None:
+            series = pl.from_arrow(self._array)
+            assert isinstance(series, pl.Series)
+            self._series = series
+        return self._series
+
+    @property
+    def array(self) -> pa.Array:
+        """As an array of Arrow."""
+        if self._array is None:
+            assert self._series is not None
+            self._array = self._series.to_arrow()
+        return self._array
+
+    @property
+    def nulls(self) -> int:
+        """How many rows have none."""
+        return int(self.values.null_count() if self._array is None else self._array.null_count)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +69,7 @@ class Undecodable:
 class Joined:
     """The bodies of all `count` payloads in order, each a line; and these lines taken apart, where that was done."""
 
-    buffer: bytes
+    buffer: Buffer
     count: int
     split: SplitLines | None
 

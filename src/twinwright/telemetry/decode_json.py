@@ -19,10 +19,11 @@ import pyarrow as pa
 import pyarrow.json
 from numpy.typing import NDArray
 
+from twinwright.telemetry import line_template
 from twinwright.telemetry.contract import FieldKind
 from twinwright.telemetry.decode import POLARS_TYPE, Column, Decoded, Joined, Undecodable, concatenate, empty
 from twinwright.telemetry.json_reader import LineReader, Lines
-from twinwright.telemetry.packed import packed
+from twinwright.telemetry.packed import Buffer, packed
 from twinwright.telemetry.payloads import Payload
 
 _CHUNK = 1_000
@@ -90,16 +91,16 @@ class JsonDecoder:
         rest = concatenate([rest, empty(self._fields, undecodable)], self._fields) if undecodable else rest
         return replace(self._in_order(lines, rest, bodies.body), joined=Joined(buffer, len(bodies), lines.split))
 
-    def _compiled(self, buffer: bytes, count: int) -> Lines | None:
+    def _compiled(self, buffer: Buffer, count: int) -> Lines | None:
         """What the compiled reader takes, where that is most of it."""
-        if self._reader is None or not (buffer.isascii() or _is_utf8(buffer)):
+        if self._reader is None or not (line_template.is_ascii(buffer) or _is_utf8(buffer)):
             return None
         lines = self._reader.read(buffer, count)
         return lines if lines is not None and len(lines.left) <= count * _MOST_LEFT else None
 
     def _in_order(self, lines: Lines, rest: Decoded, line: Callable[[int], bytes]) -> Decoded:
         """The lines that were read and what became of the rest, each owned by its line, as they came."""
-        columns = {name: Column(_series(name, kind, lines.columns[name])) for name, kind in self._fields.items()}
+        columns = {name: Column(lines.columns[name]) for name in self._fields}
         rows = lines.rows
         read = Decoded(len(rows), columns, rows.astype(np.int32), lambda row: line(int(rows[row])))
         if not rest.count:
@@ -271,9 +272,9 @@ def _space(text: str, at: int) -> int:
     return at
 
 
-def _is_utf8(buffer: bytes) -> bool:
+def _is_utf8(buffer: Buffer) -> bool:
     try:
-        buffer.decode("utf-8")
+        str(buffer, "utf-8")
     except UnicodeDecodeError:
         return False
     return True

@@ -26,6 +26,7 @@ from twinwright.telemetry.event_time import EPOCH_FORMATS
 from twinwright.telemetry.packed import captures_of
 from twinwright.telemetry.payloads import Payload, Reason
 from twinwright.telemetry.timestamps import parse_iso, parse_pattern
+from twinwright.twins.cells import words_of
 from twinwright.twins.registry import TwinRegistry
 
 _MIN_MICROS, _MAX_MICROS = -62_135_596_800_000_000, 253_402_300_800_000_000  # the years 1 to 9999: what can be written again
@@ -33,7 +34,10 @@ _MIN_MICROS, _MAX_MICROS = -62_135_596_800_000_000, 253_402_300_800_000_000  # t
 
 @dataclass(frozen=True, slots=True)
 class Readings:
-    """Accepted rows in columns, all of one length. `row` is the decoded row; `present` and `bad` are (mask words, rows)."""
+    """Accepted rows in columns, all of one length. `row` is the decoded row; `present` and `bad` are (mask words, rows).
+
+    `words` are the `words_of` the values, where they are at hand.
+    """
 
     row: NDArray[np.int64]
     twin: NDArray[np.int32]
@@ -42,6 +46,7 @@ class Readings:
     present: NDArray[np.int64]
     bad: NDArray[np.int64]
     values: tuple[pa.Array, ...]
+    words: NDArray[np.uint64] | None = None
 
     def __len__(self) -> int:
         return len(self.row)
@@ -57,6 +62,7 @@ class Readings:
             self.present[:, index],
             self.bad[:, index],
             tuple(values.take(chosen) for values in self.values),
+            None if self.words is None else self.words[:, index],
         )
 
 
@@ -98,9 +104,9 @@ def evaluate(
     time = _event_time(contract, decoded, received_at, refusals)
     twin = _twin_numbers(contract, decoded, payloads, registry, time, refusals)
     correction = _correction(contract, decoded, refusals)
-    words = (len(contract.columns) + MASK_BITS - 1) // MASK_BITS
-    present, bad = np.zeros((words, decoded.count), np.int64), np.zeros((words, decoded.count), np.int64)
-    values = []
+    masks = (len(contract.columns) + MASK_BITS - 1) // MASK_BITS
+    present, bad = np.zeros((masks, decoded.count), np.int64), np.zeros((masks, decoded.count), np.int64)
+    words, values = np.empty((len(contract.columns), decoded.count), np.uint64), []
     for j, (observation, column, domain) in enumerate(zip(contract.spec.observations, contract.columns, contract.admitted, strict=True)):
         derivation = contract.derivations[j]
         if derivation is None:
@@ -108,18 +114,19 @@ def evaluate(
         else:
             given = derived(derivation, observation.field, column.type, decoded)
         bit = np.int64(1 << (j % MASK_BITS))
-        plain = _all_good(observation, column, domain, given)
+        plain = _all_good(observation, column, domain, given, words[j])
         if plain is not None:
             values.append(plain)
             present[j // MASK_BITS] |= bit
             continue
         value, is_there, is_bad = _observe(observation, column, domain, derivation or PLAIN, given, refusals)
         values.append(value)
+        words[j] = words_of([value])
         present[j // MASK_BITS] |= np.where(is_there, bit, np.int64(0))
         if is_bad is not None:
             bad[j // MASK_BITS] |= np.where(is_bad, bit, np.int64(0))
     refusals.add(np.asarray((present == 0).all(axis=0), np.bool_), "missing_field", "none of the contract's fields is there")
-    readings = Readings(np.arange(decoded.count), twin, time, correction, present, bad, tuple(values))
+    readings = Readings(np.arange(decoded.count), twin, time, correction, present, bad, tuple(values), words)
     if not refusals.kinds:
         return readings, []
     return readings.take(np.flatnonzero(refusals.code == 0)), refusals.listed()
@@ -136,7 +143,7 @@ def _event_time(contract: Contract, decoded: Decoded, received_at: int, refusals
         good: NDArray[np.bool_] = np.asarray(np.isfinite(scaled) & (np.abs(scaled) <= _MAX_MICROS))
         time = np.where(good, scaled, 0).astype(np.int64)
     elif spec.format == "iso8601":
-        time, good = parse_iso(column.values.to_arrow(), spec.zone)
+        time, good = parse_iso(column.array, spec.zone)
     else:
         time, good = parse_pattern(column.values, spec.format, spec.zone)
     refusals.add(
@@ -150,7 +157,7 @@ def _event_time(contract: Contract, decoded: Decoded, received_at: int, refusals
 
 
 def _missing(column: Column) -> NDArray[np.bool_]:
-    missing = column.values.is_null().to_numpy()
+    missing = column.values.is_null().to_numpy() if column.nulls else np.zeros(len(column.array), np.bool_)
     return missing if column.wrong is None else missing & ~column.wrong
 
 
@@ -183,22 +190,22 @@ def _identities(
     """The twin's id of each row. Where a batch's captures are all alike they are one literal."""
     captures, which = captures_of(payloads) if captured else ((), np.empty(0, np.int32))
     alike = all(one == captures[0] for one in captures)
-    pieces: list[pl.Series | str] = []
+    pieces: list[Column | str] = []
     for index, text in enumerate(texts):
         pieces.append(text)
         if index < len(names):
             name = names[index]
             if name not in captured:
-                pieces.append(decoded.columns[name].values)
+                pieces.append(decoded.columns[name])
             elif alike:
                 pieces.append(captures[0].get(name, "") if captures else "")
             else:
                 distinct = pl.Series([one.get(name, "") for one in captures], dtype=pl.String)
-                pieces.append(distinct.gather(which[decoded.owner]))
+                pieces.append(Column(distinct.gather(which[decoded.owner])))
     pieces = [piece for piece in pieces if not isinstance(piece, str) or piece]
-    if len(pieces) == 1 and isinstance(pieces[0], pl.Series):
-        return pieces[0].to_arrow()
-    expressions = [pl.lit(piece) if isinstance(piece, str) else piece for piece in pieces]
+    if len(pieces) == 1 and isinstance(pieces[0], Column):
+        return pieces[0].array
+    expressions = [pl.lit(piece) if isinstance(piece, str) else piece.values for piece in pieces]
     if all(isinstance(piece, str) for piece in pieces):
         return pa.array(["".join(str(piece) for piece in pieces)] * decoded.count, pa.large_string())
     return pl.select(pl.concat_str(expressions)).to_series().to_arrow()
@@ -214,15 +221,18 @@ def _correction(contract: Contract, decoded: Decoded, refusals: _Refusals) -> ND
     return column.values.fill_null(0).to_numpy().astype(np.int64)
 
 
-def _all_good(spec: ObservationSpec, declared: ReadingColumn, domain: Admitted | None, column: Column) -> pa.Array | None:
-    """The values of a column of numbers, looked at once, where all are there, finite and in range: what `_observe` would give."""
+def _all_good(
+    spec: ObservationSpec, declared: ReadingColumn, domain: Admitted | None, column: Column, words: NDArray[np.uint64]
+) -> pa.Array | None:
+    """The values of a column of numbers, looked at once, where all are there, finite and in range: what `_observe` would give. They lie in
+    `words`."""
     if declared.type != "DOUBLE" or domain is not None or spec.map or column.wrong is not None:
         return None
-    if column.values.dtype != pl.Float64 or column.values.null_count():
+    if column.nulls or not pa.types.is_float64(column.array.type):
         return None
-    given = column.values.to_numpy()
+    given = column.array.to_numpy()
     low, high = spec.range or (-np.inf, np.inf)
-    values = np.empty(len(given))
+    values = words.view(np.float64)
     return pa.array(values) if _within(given, float(low), float(high), values) else None
 
 

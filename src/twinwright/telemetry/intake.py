@@ -97,7 +97,7 @@ class ContractIntake:
         duplicate = verdict == DUPLICATE
         late = ~duplicate & self._late(readings.time)
         conflict = verdict == CLASH
-        marks = (late * LATE + conflict * CONFLICT).astype(np.int8)
+        marks = late * np.int8(LATE) + conflict * np.int8(CONFLICT)
         rows = rows_of(self.table, readings, transaction.commit, origins, marks)
         if duplicate.any():
             transaction.append_readings(self.table, rows.filter(pa.array(duplicate)), sightings=True)
@@ -120,6 +120,8 @@ class ContractIntake:
 
     def _late(self, time: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Further behind the watermark, the newest event time seen until then, than the lateness."""
+        if int(time.min()) >= max(self.cells.watermark, int(time.max())) - self.contract.lateness:
+            return np.zeros(len(time), np.bool_)
         watermark = np.maximum.accumulate(np.concatenate([[self.cells.watermark], time[:-1]]))
         seen = watermark > np.iinfo(np.int64).min
         return np.asarray(seen & (time < np.where(seen, watermark, 0) - self.contract.lateness), np.bool_)
@@ -155,7 +157,7 @@ class ContractIntake:
 def prints_of_readings(contract: Contract, r: Readings) -> Prints:
     """The prints of readings that a contract made. By order of ingestion the correction, which is not known yet, tells none apart."""
     correction = np.zeros_like(r.correction) if contract.spec.correction == "ingest" else r.correction
-    return prints_of(contract.columns, r.twin, r.time, correction, r.present, r.bad, r.values)
+    return prints_of(contract.columns, r.twin, r.time, correction, r.present, r.bad, r.values, r.words)
 
 
 def counts_by_delivery(

@@ -58,7 +58,7 @@ def pack(payloads: Sequence[Payload], joined: Joined | None = None) -> bytes:
         plain, lengths, split = joined.buffer, b"", joined.split  # None: who joined them has found no form
     else:
         plain, lengths = packed(payloads).lines, lengths_of(payloads).astype("<u4").tobytes()
-        split = line_template.split(plain, plain.count(b"\n"))
+        split = line_template.split(plain, line_template.count_lines(plain))
     parts, body = _taken_apart(split) if split else (None, _CODEC.compress(plain, asbytes=True))
     index = msgspec.msgpack.encode(_Index(lengths, captures, parts))
     short = _CODEC.compress(index, asbytes=True)

@@ -37,6 +37,7 @@ from twinwright.telemetry.json_scan import (
 from twinwright.telemetry.json_template import Plan
 from twinwright.telemetry.line_kernels import WORD
 from twinwright.telemetry.line_template import SplitLines
+from twinwright.telemetry.packed import Buffer
 
 _KINDS: Mapping[FieldKind, int] = {"number": NUMBER, "integer": INTEGER, "boolean": BOOLEAN, "string": STRING, "scalar": SCALAR}
 
@@ -84,7 +85,7 @@ class LineReader:
         self._bounds = np.concatenate([[0], np.cumsum([len(name) for name in names])]).astype(np.int64)
         self._kinds = np.array([_KINDS[kind] for kind in fields.values()], np.int8)
 
-    def read(self, buffer: bytes, count: int) -> Lines | None:
+    def read(self, buffer: Buffer, count: int) -> Lines | None:
         """The `count` lines of `buffer`, which is UTF-8 and ends with a newline; None where there are not so many."""
         values = _Values(len(self._fields), count)
         split = line_template.split(buffer, count)

@@ -31,6 +31,22 @@ def _zeros(word: Any) -> Any:
 
 
 @inlined
+def is_ascii(data: Any) -> bool:
+    every = np.uint8(0)
+    for at in range(len(data)):
+        every |= data[at]
+    return bool(every < 128)
+
+
+@inlined
+def newlines(data: Any) -> int:
+    count = 0
+    for at in range(len(data)):
+        count += data[at] == 10
+    return count
+
+
+@inlined
 def split(
     data: Any, words: Any, masks: Any, widths: Any, bounds: Any, delimiters: Any, room: Any, out: Any, ends: Any, reached: Any,
     rest: Any, starts: Any, matched: Any,

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from twinwright.telemetry import line_kernels, number_columns
 from twinwright.telemetry.line_kernels import LITTLE, ONES, WORD
 from twinwright.telemetry.number_columns import Numbers
+from twinwright.telemetry.packed import Buffer
 
 FEWEST = 256  # lines that are worth it
 _SAMPLES = 64
@@ -69,7 +70,17 @@ class SplitLines:
         return self.buffer[slice(*self.rest)]
 
 
-def split(lines: bytes, count: int) -> SplitLines | None:
+def is_ascii(lines: Buffer) -> bool:
+    """Whether all bytes are characters of ASCII."""
+    return bool(line_kernels.is_ascii(np.frombuffer(lines, np.uint8)))
+
+
+def count_lines(lines: Buffer) -> int:
+    """How many there are, each with a newline behind it."""
+    return int(line_kernels.newlines(np.frombuffer(lines, np.uint8)))
+
+
+def split(lines: Buffer, count: int) -> SplitLines | None:
     """`lines` ends with a newline and has `count` of them. None where they are few, have no form in common, or are not so many."""
     learnt = _learnt(lines) if LITTLE and count >= FEWEST else None
     if learnt is None:
@@ -107,7 +118,7 @@ def join(template: Template, parts: Sequence[bytes], matched: NDArray[np.bool_],
     return out.tobytes()
 
 
-def _learnt(lines: bytes) -> tuple[Template, list[int]] | None:
+def _learnt(lines: Buffer) -> tuple[Template, list[int]] | None:
     """The form that most of some lines have, and how long their values are at most."""
     forms: dict[tuple[bytes, ...], list[list[bytes]]] = {}
     for line in _sample(lines):
@@ -127,13 +138,14 @@ def _learnt(lines: bytes) -> tuple[Template, list[int]] | None:
     return (Template(tuple(segments)), longest) if 0 < len(longest) <= _MOST_COLUMNS else None
 
 
-def _sample(lines: bytes) -> list[bytes]:
+def _sample(lines: Buffer) -> list[bytes]:
     step, found = max(1, len(lines) // _SAMPLES), []
     for near in range(0, len(lines), step):
-        start = lines.find(b"\n", near, near + _LONGEST) + 1
-        end = lines.find(b"\n", start, start + _LONGEST) + 1
+        piece = bytes(lines[near : near + 2 * _LONGEST])
+        start = piece.find(b"\n", 0, _LONGEST) + 1
+        end = piece.find(b"\n", start, start + _LONGEST) + 1
         if start and end:
-            found.append(lines[start:end])
+            found.append(piece[start:end])
     return found
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, pairwise
-from typing import overload
+from typing import TypeAlias, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 from twinwright.telemetry.payloads import Payload
 
 _NONE: Mapping[str, str] = {}
+_MANY = 256  # payloads are packed before they are decoded
+_AT_ONCE = 1_000  # of them are looked at and joined together, while the processor's cache has them
+Buffer: TypeAlias = bytes | memoryview
 
 
 class PackedPayloads(Sequence[Payload]):
@@ -28,7 +31,7 @@ class PackedPayloads(Sequence[Payload]):
 
     def __init__(
         self,
-        buffer: bytes,
+        buffer: Buffer,
         bounds: NDArray[np.int64],
         captures: Sequence[Mapping[str, str]] = (_NONE,),
         which: NDArray[np.int32] | None = None,
@@ -63,14 +66,14 @@ class PackedPayloads(Sequence[Payload]):
     def __iter__(self) -> Iterator[Payload]:
         bounds, (captures, which) = self.bounds.tolist(), self.captures
         for begin, end, whose in zip(bounds, bounds[1:], which.tolist(), strict=False):
-            yield Payload(self._buffer[begin : end - 1], captures[whose])
+            yield Payload(bytes(self._buffer[begin : end - 1]), captures[whose])
 
     def body(self, at: int) -> bytes:
         """One body, of those there are."""
-        return self._buffer[self.bounds[at] : self.bounds[at + 1] - 1]
+        return bytes(self._buffer[self.bounds[at] : self.bounds[at + 1] - 1])
 
     @property
-    def lines(self) -> bytes:
+    def lines(self) -> Buffer:
         """All bodies, a newline behind each."""
         first, last = int(self.bounds[0]), int(self.bounds[-1])
         return self._buffer if (first, last) == (0, len(self._buffer)) else self._buffer[first:last]
@@ -110,12 +113,38 @@ def packed(payloads: Sequence[Payload]) -> PackedPayloads:
     return payloads if isinstance(payloads, PackedPayloads) else PackedPayloads.of([payload.body for payload in payloads])
 
 
-def joined(parts: Sequence[Sequence[Payload]]) -> Sequence[Payload]:
-    """One after the other, packed where all are."""
-    if len(parts) == 1:
-        return parts[0]
+def joined(parts: Sequence[Sequence[Payload]], size: int) -> Sequence[Payload]:
+    """One after the other, packed where all are or where there are many. `size`: bytes of all bodies."""
     alike = [one for one in parts if isinstance(one, PackedPayloads)]
-    return PackedPayloads.together(alike) if len(alike) == len(parts) > 0 else list(chain.from_iterable(parts))
+    if len(alike) == len(parts) > 0:
+        return PackedPayloads.together(alike)
+    if (count := sum(map(len, parts))) >= _MANY:
+        return _gathered(parts, count, size)
+    return parts[0] if len(parts) == 1 else list(chain.from_iterable(parts))
+
+
+def _gathered(parts: Sequence[Sequence[Payload]], count: int, size: int) -> PackedPayloads:
+    """Each payload is looked at once. The memory is an array's: the system gives an array that is large out in large pages."""
+    lines, bounds = np.empty(size + count, np.uint8), np.zeros(count + 1, np.int64)
+    captures, which = [_NONE], np.zeros(count, np.int32)
+    row = at = 0
+    for part in parts:
+        for first in range(0, len(part), _AT_ONCE):
+            payloads = part[first : first + _AT_ONCE]
+            bodies, end = [payload.body for payload in payloads], row + len(payloads)
+            bounds[row + 1 : end + 1] = np.fromiter(map(len, bodies), np.int64, len(bodies))
+            bodies.append(b"")
+            piece = b"\n".join(bodies)
+            lines[at : at + len(piece)] = np.frombuffer(piece, np.uint8)
+            if any(said := [payload.captures for payload in payloads]):
+                which[row:end] = np.arange(len(captures), len(captures) + len(said))
+                captures += said
+            row, at = end, at + len(piece)
+    bounds[1:] += 1
+    np.cumsum(bounds, out=bounds)
+    if which.all():
+        captures, which = captures[1:], which - 1
+    return PackedPayloads(lines.data.toreadonly(), bounds, captures, None if len(captures) == 1 else which)
 
 
 def size_of(payloads: Sequence[Payload]) -> int:

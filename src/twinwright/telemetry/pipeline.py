@@ -245,7 +245,7 @@ class Pipeline:
         setup = self._setup
         taken = len(setup.registry.taken)
         contract = _of(setup.contracts, group[0].delivery.contract)
-        payloads = joined([waiting.delivery.payloads for waiting in group])
+        payloads = joined([waiting.delivery.payloads for waiting in group], sum(waiting.size for waiting in group))
         largest = max(waiting.size for waiting in group)
         prepared = prepare(contract, setup.decoders[contract.name], payloads, setup.registry, self.guard.now(), largest=largest)
         frames = self._packing.submit(journal.pack, payloads, prepared.decoded.joined)
