@@ -151,10 +151,10 @@ class StateCache:
                 with self._store.transaction(self._principal, "materialise") as transaction:
                     self.catch_up(transaction.commit - 1)
                     cells, anew = self._cells[contract], contract in self._anew
-                    rows = cells.table(None if anew else sorted(cells.dirty))
+                    rows = cells.table(None if anew else cells.changed())
                     transaction.save_cells(contract, transaction.commit, rows, replace=anew)
                 self._made(transaction.commit)
-                cells.dirty.clear()
+                cells.settle()
                 self._anew.discard(contract)
                 self._changed.discard(contract)
             self._since = 0
