@@ -209,13 +209,18 @@ class SourceCells:
 
     # --- reading and keeping -----------------------------------------------------------------------------------------
 
-    def changed(self) -> NDArray[np.int32]:
-        """The lifetimes that were folded into since `settle`, in order."""
-        return np.sort(self._twins[np.flatnonzero(self._changed)])
+    def changed(self, after: int, through: int) -> NDArray[np.int32]:
+        """The lifetimes, in order, with a cell that is not kept yet and was made by a commit `through` at most; what was made by one
+        `after` at most is kept."""
+        slots = np.flatnonzero(self._changed)
+        made = self._commit[slots]
+        return np.sort(self._twins[slots[((made > after) & (made <= through)).any(axis=1)]])
 
-    def settle(self) -> None:
-        """What was folded is kept."""
-        self._changed[:] = False
+    def settle(self, through: int) -> bool:
+        """What was made by a commit `through` at most is kept. Whether that is all."""
+        slots = np.flatnonzero(self._changed)
+        self._changed[slots] = (self._commit[slots] > through).any(axis=1)
+        return not self._changed.any()
 
     def table(self, twins: Sequence[int] | NDArray[np.int32] | None = None) -> pa.Table:
         """The cells as CELL_SCHEMA, of some lifetimes or all."""
@@ -290,7 +295,7 @@ class SourceCells:
                     (kinds[chosen] == BAD).astype(np.int64)[None, :],
                     [part[name].combine_chunks()],
                 )
-        self.settle()
+        self._changed[:] = False
 
 
 _ARRAYS: tuple[tuple[str, int, type], ...] = (
