@@ -74,9 +74,9 @@ class SourceCells:
         self._twins = np.empty(16, np.int32)
         self._count = 0
         self._texts: list[dict[int, str]] = []
+        self._changed = np.zeros(16, np.bool_)  # by slot
         self._grow(16, 0)
         self.watermark = _NEVER
-        self.dirty: set[int] = set()
 
     def __len__(self) -> int:
         return self._count
@@ -126,7 +126,7 @@ class SourceCells:
             plain, doubles, slot, time, correction, np.int32(revision), commit, present, bad, words,
         )  # fmt: skip
         self.watermark = max(self.watermark, int(time.max()))
-        self.dirty.update(np.unique(twin).tolist())
+        self._changed[slot] = True
 
     def _fold_texts(
         self,
@@ -189,6 +189,7 @@ class SourceCells:
             if self._count > self._time.shape[0]:
                 self._grow(max(self._count, 2 * self._time.shape[0]), self._time.shape[1])
                 self._twins = np.concatenate([self._twins[:first], np.empty(self._time.shape[0] - first, np.int32)])
+                self._changed = np.concatenate([self._changed[:first], np.zeros(self._time.shape[0] - first, np.bool_)])
             self._twins[first : self._count] = fresh
             slot = self._slot[twin]
         return slot
@@ -208,17 +209,30 @@ class SourceCells:
 
     # --- reading and keeping -----------------------------------------------------------------------------------------
 
-    def table(self, twins: Sequence[int] | None = None) -> pa.Table:
+    def changed(self, after: int, through: int) -> NDArray[np.int32]:
+        """The lifetimes, in order, with a cell that is not kept yet and was made by a commit `through` at most; what was made by one
+        `after` at most is kept."""
+        slots = np.flatnonzero(self._changed)
+        made = self._commit[slots]
+        return np.sort(self._twins[slots[((made > after) & (made <= through)).any(axis=1)]])
+
+    def settle(self, through: int) -> bool:
+        """What was made by a commit `through` at most is kept. Whether that is all."""
+        slots = np.flatnonzero(self._changed)
+        self._changed[slots] = (self._commit[slots] > through).any(axis=1)
+        return not self._changed.any()
+
+    def table(self, twins: Sequence[int] | NDArray[np.int32] | None = None) -> pa.Table:
         """The cells as CELL_SCHEMA, of some lifetimes or all."""
         return table_of(self.copied(twins))
 
-    def copied(self, twins: Sequence[int] | None = None) -> list[CellColumn]:
+    def copied(self, twins: Sequence[int] | NDArray[np.int32] | None = None) -> list[CellColumn]:
         """The cells of some lifetimes or all as they are now, for `table_of`: later folds don't change them."""
         if twins is None:
             slots: NDArray[np.int64] = np.arange(self._count, dtype=np.int64)
         else:
-            known = np.array([t for t in twins if t < len(self._slot)], np.int64)
-            slots = self._slot[known].astype(np.int64)
+            known = np.asarray(twins, np.int64)
+            slots = self._slot[known[known < len(self._slot)]].astype(np.int64)
             slots = slots[slots >= 0]
         return [self._copied(path, column, slots) for path, column in self.paths.items()]
 
@@ -281,7 +295,7 @@ class SourceCells:
                     (kinds[chosen] == BAD).astype(np.int64)[None, :],
                     [part[name].combine_chunks()],
                 )
-        self.dirty.clear()
+        self._changed[:] = False
 
 
 _ARRAYS: tuple[tuple[str, int, type], ...] = (

@@ -2,30 +2,36 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import islice
+from itertools import count, islice
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from twinwright.errors import DigitalTwinNotFoundError
 from twinwright.storage.layout import Lifetime
+from twinwright.twins.twin_index import TwinIndex
 
 _LOOKED_AT = 5_000  # ids, for one that is like another
 _COMPARED = 100
+_BY_TIME = -2  # in place of a number: there are several lifetimes, or one that is bounded
 
 
 class TwinRegistry:
-    """Lifetimes by twin and number. `paths` are the paths of each interface. Readers need no lock: what `take` puts in is put in whole."""
+    """Lifetimes by twin and number. `paths` are the paths of each interface. Readers don't wait for `take`: it puts in whole."""
 
     def __init__(self, lifetimes: Sequence[Lifetime], paths: Mapping[str, Mapping[str, object]]) -> None:
         self._by_number = {lifetime.number: lifetime for lifetime in lifetimes}
         self._by_twin: dict[str, list[Lifetime]] = {}
         for lifetime in lifetimes:
             self._by_twin.setdefault(lifetime.twin, []).append(lifetime)
-        self._open = {twin: lives[0].number for twin, lives in self._by_twin.items() if len(lives) == 1 and _unbounded(lives[0])}
+        self._index, self._entries = TwinIndex(), dict[str, int]()
+        self._numbers, self._interface = np.zeros((2, 1), np.int32)  # of each entry of the index; in place of a number _BY_TIME
+        self._interfaces: dict[str, int] = {}
+        self._fresh = list(self._by_twin)  # what the index has to hear of when it is asked next
+        self._hearing = threading.Lock()
         self._paths = dict(paths)
         self._fitting: dict[tuple[str, str], bool] = {}
         self.highest = max(self._by_number, default=0)
@@ -40,10 +46,7 @@ class TwinRegistry:
         )
         self._by_number[life.number] = life
         self._by_twin[life.twin] = lives
-        if len(lives) == 1 and _unbounded(life):
-            self._open[life.twin] = life.number
-        else:
-            self._open.pop(life.twin, None)
+        self._fresh.append(life.twin)
         self.highest = max(self.highest, life.number)
         self.taken.append(life.number)
 
@@ -91,37 +94,47 @@ class TwinRegistry:
 
     def numbers(self, ids: pa.Array, time: NDArray[np.int64], contract: str, paths: Sequence[str]) -> NDArray[np.int32]:
         """The lifetime each row falls in; -1 where there is none, or where its interface lacks one of the contract's paths."""
-        encoded = ids.dictionary_encode() if not pa.types.is_dictionary(ids.type) else ids
-        if isinstance(encoded, pa.ChunkedArray):
-            encoded = encoded.combine_chunks()
-        names = encoded.dictionary.to_pylist()
-        open_numbers = np.array([self._fitting_number(name, contract, paths) for name in names] or [-1], np.int32)
-        codes = pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False)
-        numbers = np.where(codes >= 0, open_numbers[codes], np.int32(-1)).astype(np.int32)
-        for code in np.flatnonzero(open_numbers == -2):  # several or bounded lifetimes: event time decides
-            rows = np.flatnonzero(codes == code)
-            numbers[rows] = self._by_time(names[int(code)], time[rows], contract, paths)
+        if self._fresh:
+            self._hear()
+        entries = self._index.find(ids)
+        numbers: NDArray[np.int32] = self._numbers[entries]
+        fits = np.array([self._fits(interface, contract, paths) for interface in list(self._interfaces)], np.bool_)
+        if not fits.all():
+            numbers[~fits[self._interface[entries]] & (numbers != _BY_TIME)] = -1
+        numbers[entries < 0] = -1
+        several = np.flatnonzero(numbers == _BY_TIME)
+        if len(several):
+            several = several[np.argsort(entries[several], kind="stable")]
+            for rows in np.split(several, np.flatnonzero(np.diff(entries[several])) + 1):
+                numbers[rows] = self._by_time(ids[int(rows[0])].as_py(), time[rows], contract, paths)
         return numbers
 
-    def _fitting_number(self, twin: str | None, contract: str, paths: Sequence[str]) -> int:
-        if twin is None or twin not in self._by_twin:
-            return -1
-        lives = self._by_twin[twin]
-        if len(lives) == 1 and not self._fits(lives[0], contract, paths):
-            return -1
-        return self._open.get(twin, -2)
+    def _hear(self) -> None:
+        with self._hearing:
+            heard = len(self._fresh)
+            changed = dict.fromkeys(self._fresh[:heard])
+            added = [twin for twin in changed if twin not in self._entries]
+            self._entries.update(zip(added, count(len(self._entries)), strict=False))
+            if len(self._entries) > len(self._numbers):
+                self._numbers, self._interface = (np.resize(one, 2 * len(self._entries)) for one in (self._numbers, self._interface))
+            of_each = [self._by_twin[twin] for twin in changed]
+            entries = [self._entries[twin] for twin in changed]
+            self._interface[entries] = [self._interfaces.setdefault(one[0].interface, len(self._interfaces)) for one in of_each]
+            self._numbers[entries] = [one[0].number if len(one) == 1 and _unbounded(one[0]) else _BY_TIME for one in of_each]
+            self._index.add(added)  # after what is said of them: others look meanwhile
+            del self._fresh[:heard]
 
-    def _fits(self, life: Lifetime, contract: str, paths: Sequence[str]) -> bool:
-        fits = self._fitting.get((contract, life.interface))
+    def _fits(self, interface: str, contract: str, paths: Sequence[str]) -> bool:
+        fits = self._fitting.get((contract, interface))
         if fits is None:
-            known = self._paths.get(life.interface, {})
-            fits = self._fitting[contract, life.interface] = all(path in known for path in paths)
+            known = self._paths.get(interface, {})
+            fits = self._fitting[contract, interface] = all(path in known for path in paths)
         return fits
 
     def _by_time(self, twin: str, time: NDArray[np.int64], contract: str, paths: Sequence[str]) -> NDArray[np.int32]:
         numbers = np.full(len(time), -1, np.int32)
         for life in self._by_twin[twin]:
-            if self._fits(life, contract, paths):
+            if self._fits(life.interface, contract, paths):
                 inside = np.ones(len(time), np.bool_) if life.since is None else time >= life.since
                 if life.until is not None:
                     inside &= time < life.until

@@ -23,7 +23,7 @@ from twinwright.twins.cells import SourceCells, table_of
 
 _log = get_logger("twins")
 ColumnsOf: TypeAlias = dict[str, tuple[str, dict[tuple[str, int], tuple[str | None, str]]]]
-MATERIALISE_EVERY = 5_000_000  # readings folded since the last time
+MATERIALISE_EVERY = 2_500_000  # readings folded since the last time; a restart folds twice as many at most
 HEAR_READINGS = 500_000  # of other processes are in memory at a time
 _TAKES_IN = ("ingest", "retry")  # kinds of commits that add readings of one contract
 _TAKES_AWAY = ("replay", "expire")  # what kinds of commits that take readings away begin with
@@ -50,6 +50,8 @@ class StateCache:
         self._anew: set[str] = set()  # what is materialised of these is out of date in every twin
         self._since = 0
         self._heard = store.last_commit(principal)
+        self._kept: dict[str, int] = {}  # through which commit each contract's cells are materialised
+        self._last_time = self._heard  # the newest commit when the cadence was last reached
         self.applied = 0  # the newest commit that was heard of by which another process applied something
         self._tellers: list[tuple[Callable[[ReadingTable, pa.Table], None], Callable[[str], None]]] = []
         self._columns: tuple[int, ColumnsOf] = (-1, {})
@@ -133,30 +135,40 @@ class StateCache:
             return self._cells[contract]
 
     def folded(self, contract: str, readings: int, commit: int) -> None:
-        """Note that a contract's cells are ahead of what is materialised, by our own commit; past the cadence, materialise."""
+        """Note that a contract's cells are ahead of what is materialised, by our own commit; past the cadence, materialise.
+
+        A cell that has changed since the last time is found in the tail that a restart folds, and is left for the next: where each of
+        many twins reports again before that, nothing has to be written.
+        """
         self._made(commit)
         self._changed.add(contract)
         self._since += readings
         if self._since >= MATERIALISE_EVERY:
             try:
-                self.materialise()
+                self.materialise(self._last_time)
             except StoreError as error:  # what was folded is durable all the same: try again a cadence later
                 self._since = 0
                 _log.warning("state was not materialised", contract=contract, error=str(error))
+            self._last_time = commit
 
-    def materialise(self) -> None:
-        """Write the changed cells to the store, so that a restart folds only what came after."""
+    def materialise(self, through: int | None = None) -> None:
+        """Write the cells that changed through a commit (default: all) to the store, so that a restart folds only what came after."""
         with self.lock:
             for contract in sorted(self._changed):
+                cells, kept = self._cells[contract], self._kept.get(contract, 0)
+                if through is not None and through <= kept and contract not in self._anew:
+                    continue
                 with self._store.transaction(self._principal, "materialise") as transaction:
                     self.catch_up(transaction.commit - 1)
-                    cells, anew = self._cells[contract], contract in self._anew
-                    rows = cells.table(None if anew else sorted(cells.dirty))
-                    transaction.save_cells(contract, transaction.commit, rows, replace=anew)
+                    anew = contract in self._anew
+                    last = transaction.commit if through is None or anew else through
+                    rows = cells.table(None if anew else cells.changed(kept, last))
+                    transaction.save_cells(contract, last, rows, replace=anew)
                 self._made(transaction.commit)
-                cells.dirty.clear()
+                self._kept[contract] = last
                 self._anew.discard(contract)
-                self._changed.discard(contract)
+                if cells.settle(last):
+                    self._changed.discard(contract)
             self._since = 0
 
     def remaining(self, contract: str, first: int, last: int, below: int) -> Remaining:
@@ -236,6 +248,7 @@ class StateCache:
 
     def _load(self, contract: str) -> SourceCells:
         through, saved = self._store.cells(self._principal, contract)
+        self._kept[contract] = through
         if any(r.commit > through and r.contract == contract for r in self._store.retractions(self._principal)):
             self._changed.add(contract)  # stopped between a replay and its materialisation
             self._anew.add(contract)
