@@ -5,8 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 import numpy as np
 import polars as pl
@@ -38,6 +39,15 @@ class _Plain:
         return self.lines.count(b"\n") + 1 if self.lines else 0
 
 
+@dataclass(frozen=True, slots=True)
+class _Cells:
+    """Rows of text under their names, and the payload of each."""
+
+    names: list[str]
+    table: pa.Table
+    owner: NDArray[np.int32]
+
+
 class CsvDecoder:
     """Each payload begins with its header line. Everything is read as text and then converted; an empty cell is missing."""
 
@@ -48,38 +58,43 @@ class CsvDecoder:
         self._ends = delimiter.encode() + b"\r\n"
 
     def decode(self, payloads: Sequence[Payload]) -> Decoded:
-        """Payloads in a row with the same header are read as one table, as long as each is plain: see `_Plain`."""
-        parts: list[Decoded] = []
+        """Payloads in a row with the same header are read as one table, as long as each is plain: see `_Plain`. Those that are not are
+        split into cells one by one, and these become values together."""
+        cells: list[_Cells] = []
+        undecodable: list[Undecodable] = []
         waiting: list[_Plain] = []
 
-        def read() -> None:
-            parts.extend(self._all(waiting))
-            waiting.clear()
+        def alone(index: int, body: bytes) -> None:
+            found, bad = self._one(index, body)
+            undecodable.extend(bad)
+            if found is not None:
+                cells.append(found)
+
+        def read(plain: Sequence[_Plain]) -> None:
+            """Payloads with one header; halved around one that has to be read by itself."""
+            together = self._together(plain) if plain else None
+            if together is not None:
+                cells.append(together)
+            elif len(plain) == 1:
+                alone(plain[0].index, plain[0].body)
+            elif plain:
+                middle = len(plain) // 2
+                read(plain[:middle])
+                read(plain[middle:])
 
         for index, payload in enumerate(payloads):
             plain = _plain(index, payload.body, self._delimiter.encode())
             if waiting and (plain is None or plain.header != waiting[0].header):
-                read()
+                read(waiting)
+                waiting.clear()
             if plain is None:
-                parts.append(self._one(index, payload.body))
+                alone(index, payload.body)
             else:
                 waiting.append(plain)
-        read()
-        return concatenate(parts, self._fields)
+        read(waiting)
+        return concatenate([*self._decoded(cells), empty(self._fields, undecodable)], self._fields)
 
-    def _all(self, plain: Sequence[_Plain]) -> list[Decoded]:
-        """Payloads with one header; halved around one that has to be read by itself."""
-        if not plain:
-            return []
-        together = self._together(plain)
-        if together is not None:
-            return [together]
-        if len(plain) == 1:
-            return [self._one(plain[0].index, plain[0].body)]
-        middle = len(plain) // 2
-        return self._all(plain[:middle]) + self._all(plain[middle:])
-
-    def _together(self, plain: Sequence[_Plain]) -> Decoded | None:
+    def _together(self, plain: Sequence[_Plain]) -> _Cells | None:
         """Some payloads as one table; None where a line of any of them is not what the header says."""
         names, problem = self._names(plain[0].header, plain[0].body)
         if problem:
@@ -91,16 +106,17 @@ class CsvDecoder:
         counts = [one.count for one in plain]
         if table.column_names != names or table.num_rows != sum(counts):
             return None
-        return self._decoded(table, names, np.repeat(np.array([one.index for one in plain], np.int32), counts), [])
+        return _Cells(names, table, np.repeat(np.array([one.index for one in plain], np.int32), counts))
 
-    def _one(self, index: int, body: bytes) -> Decoded:
+    def _one(self, index: int, body: bytes) -> tuple[_Cells | None, list[Undecodable]]:
+        """The rows of a payload, and what is refused of it."""
         bad: list[Undecodable] = []
         body = _begun(body)
         first = body.split(b"\n", 1)[0]
         header = first.rstrip(b"\r")
         names, problem = self._names(header, body)
         if problem:
-            return empty(self._fields, [Undecodable(index, body, problem)])
+            return None, [Undecodable(index, body, problem)]
 
         def refuse(row: pa.csv.InvalidRow) -> str:
             raw = header + b"\n" + (row.text or "").encode() + b"\n"
@@ -115,10 +131,10 @@ class CsvDecoder:
         try:
             table = self._table(body, names, refuse)
         except (pa.ArrowInvalid, pa.ArrowKeyError) as error:
-            return empty(self._fields, [Undecodable(index, whole, f"not CSV: {error}")])
+            return None, [Undecodable(index, whole, f"not CSV: {error}")]
         if table.column_names != names:  # a header over several lines, say
-            return empty(self._fields, [Undecodable(index, whole, "not CSV: the header is not one plain line")])
-        return self._decoded(table, names, np.full(table.num_rows, index, np.int32), bad)
+            return None, [Undecodable(index, whole, "not CSV: the header is not one plain line")]
+        return _Cells(names, table, np.full(table.num_rows, index, np.int32)), bad
 
     def _table(self, body: bytes, names: Sequence[str], refuse: Callable[[pa.csv.InvalidRow], str]) -> pa.Table:
         """All cells as text."""
@@ -131,7 +147,14 @@ class CsvDecoder:
             ),
         )
 
-    def _decoded(self, table: pa.Table, names: Sequence[str], owner: NDArray[np.int32], bad: Sequence[Undecodable]) -> Decoded:
+    def _decoded(self, cells: Sequence[_Cells]) -> Iterator[Decoded]:
+        """Those in a row with the same names at once."""
+        for names, alike in groupby(cells, lambda one: one.names):
+            parts = list(alike)
+            table = parts[0].table if len(parts) == 1 else pa.concat_tables([one.table for one in parts]).combine_chunks()
+            yield self._typed(names, table, np.concatenate([one.owner for one in parts]))
+
+    def _typed(self, names: Sequence[str], table: pa.Table, owner: NDArray[np.int32]) -> Decoded:
         frame = pl.from_arrow(table)
         assert isinstance(frame, pl.DataFrame)
         columns = {}
@@ -146,7 +169,7 @@ class CsvDecoder:
             csv.writer(out, delimiter=self._delimiter, lineterminator=end).writerows([names, cells])
             return out.getvalue().encode()
 
-        return Decoded(len(frame), columns, owner, raw, tuple(bad))
+        return Decoded(len(frame), columns, owner, raw)
 
     def _without_stray_quotes(self, body: bytes, start: int) -> tuple[bytes, list[bytes]]:
         """The body without the lines from `start` on that open a quote and do not close it, and these lines.
