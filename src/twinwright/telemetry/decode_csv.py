@@ -5,9 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 
 import numpy as np
 import polars as pl
@@ -16,7 +15,7 @@ import pyarrow.csv
 from numpy.typing import NDArray
 
 from twinwright.telemetry.contract import FieldKind
-from twinwright.telemetry.decode import Decoded, Undecodable, concatenate, empty
+from twinwright.telemetry.decode import Decoded, Undecodable, empty
 from twinwright.telemetry.decode_text import from_text
 from twinwright.telemetry.payloads import Payload
 
@@ -59,7 +58,7 @@ class CsvDecoder:
 
     def decode(self, payloads: Sequence[Payload]) -> Decoded:
         """Payloads in a row with the same header are read as one table, as long as each is plain: see `_Plain`. Those that are not are
-        split into cells one by one, and these become values together."""
+        split into cells one by one. Cells become values together, whatever their headers are."""
         cells: list[_Cells] = []
         undecodable: list[Undecodable] = []
         waiting: list[_Plain] = []
@@ -92,7 +91,7 @@ class CsvDecoder:
             else:
                 waiting.append(plain)
         read(waiting)
-        return concatenate([*self._decoded(cells), empty(self._fields, undecodable)], self._fields)
+        return self._decoded(cells, undecodable)
 
     def _together(self, plain: Sequence[_Plain]) -> _Cells | None:
         """Some payloads as one table; None where a line of any of them is not what the header says."""
@@ -147,29 +146,22 @@ class CsvDecoder:
             ),
         )
 
-    def _decoded(self, cells: Sequence[_Cells]) -> Iterator[Decoded]:
-        """Those in a row with the same names at once."""
-        for names, alike in groupby(cells, lambda one: one.names):
-            parts = list(alike)
-            table = parts[0].table if len(parts) == 1 else pa.concat_tables([one.table for one in parts]).combine_chunks()
-            yield self._typed(names, table, np.concatenate([one.owner for one in parts]))
-
-    def _typed(self, names: Sequence[str], table: pa.Table, owner: NDArray[np.int32]) -> Decoded:
-        frame = pl.from_arrow(table)
-        assert isinstance(frame, pl.DataFrame)
-        columns = {}
-        for name, kind in self._fields.items():
-            text = frame[name] if name in names else pl.Series(name, [None] * len(frame), dtype=pl.String)
-            columns[name] = from_text(text, kind)
+    def _decoded(self, cells: Sequence[_Cells], undecodable: Sequence[Undecodable]) -> Decoded:
+        cells = [one for one in cells if one.table.num_rows]
+        if not cells:
+            return empty(self._fields, undecodable)
+        columns = {name: from_text(_text(name, cells), kind) for name, kind in self._fields.items()}
+        ends = np.cumsum([one.table.num_rows for one in cells])
 
         def raw(row: int) -> bytes:
-            out = io.StringIO()
-            cells = ["" if v is None else v for v in frame.row(row)]
-            end = "\r\n" if any("\r" in cell for cell in cells) else "\n"  # what is in the end of a line is quoted in a cell
-            csv.writer(out, delimiter=self._delimiter, lineterminator=end).writerows([names, cells])
+            at = int(np.searchsorted(ends, row, side="right"))
+            found, out = cells[at], io.StringIO()
+            texts = [column[row - int(ends[at])].as_py() or "" for column in found.table.columns]  # counted from the end
+            end = "\r\n" if any("\r" in text for text in texts) else "\n"  # what is in the end of a line is quoted in a cell
+            csv.writer(out, delimiter=self._delimiter, lineterminator=end).writerows([found.names, texts])
             return out.getvalue().encode()
 
-        return Decoded(len(frame), columns, owner, raw)
+        return Decoded(int(ends[-1]), columns, np.concatenate([one.owner for one in cells]), raw, tuple(undecodable))
 
     def _without_stray_quotes(self, body: bytes, start: int) -> tuple[bytes, list[bytes]]:
         """The body without the lines from `start` on that open a quote and do not close it, and these lines.
@@ -217,6 +209,16 @@ class CsvDecoder:
         if len(set(names)) != len(names):
             return [], "the header names a column twice"
         return names, ""
+
+
+def _text(name: str, cells: Sequence[_Cells]) -> pl.Series:
+    """A column of all rows; nothing where a header lacks it."""
+    chunks: list[pa.Array] = []
+    for one in cells:
+        chunks += one.table.column(name).chunks if name in one.names else [pa.nulls(one.table.num_rows, pa.string())]
+    series = pl.from_arrow(pa.chunked_array(chunks, pa.string()).combine_chunks())
+    assert isinstance(series, pl.Series)
+    return series.alias(name)
 
 
 def _without_foreign_bytes(body: bytes, start: int) -> tuple[bytes, list[tuple[bytes, str]]]:
