@@ -14,7 +14,7 @@ import atheris
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from tests.soak.test_fuzz import FORMATS
+from tests.soak.fuzzed import FORMATS
 from tests.telemetry.plant import INTERFACE, NOW, PATHS
 
 from twinwright.storage.layout import Lifetime
@@ -56,7 +56,7 @@ def guide() -> None:
 
 def main(name: str, runs: str, folder: str) -> None:
     logging.disable(logging.CRITICAL)
-    contract, good = FORMATS[name]
+    contract, good = FORMATS[name].contract, FORMATS[name].good
     guide()
     decoder = batches.decoder_of(contract)
     registry = TwinRegistry([Lifetime(n, f"pump-{n}", INTERFACE) for n in (1, 2)], {INTERFACE: PATHS})

@@ -1,153 +1,96 @@
 """Ten million broken payloads over the decoders, through the whole pipeline: no crash, no hang, and what was received is what became of it.
 
-Payloads are made from good ones, as a fuzzer does: bytes changed, cut out, doubled and moved, tokens that are special to a format put in,
-and pieces of one put into another.
+They come in deliveries of hundreds, as a broker's do, so that what is fuzzed is the way that batches take. Of some deliveries payloads are
+judged again, each alone: what became of one must not depend on its neighbours. And the journal must have all of them as they came.
 """
 
-import io
-import json
-import random
+from random import Random
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
+from tests.soak.fuzzed import FORMATS, payloads
 from tests.soak.shorter import amount
-from tests.telemetry.plant import Plant, contract
-from tests.telemetry.test_decode_events import EVENTS, event
-from tests.telemetry.test_decode_lines import POINTS
-from tests.telemetry.test_decode_nested import FLEET
+from tests.telemetry.plant import NOW, Plant
 
 from twinwright.governance.principals import SYSTEM
 from twinwright.storage.layout import Counts
-from twinwright.telemetry.payloads import Delivery, Payload
+from twinwright.telemetry import journal
+from twinwright.telemetry.batches import decoder_of, prepare
+from twinwright.telemetry.payloads import Delivery
 
 pytestmark = pytest.mark.soak
 PAYLOADS = amount("PAYLOADS", 10_000_000)  # of all formats together
-DELIVERY, STORE = 2_000, 200_000  # payloads of a delivery, and of a store before the next takes its place
-HANG = 120  # seconds for a delivery
-AT = "2026-03-01T07:00:00Z"
-TABLE = pa.table({"id": ["pump-1", "pump-2"], "ts": [AT, "2026-03-01T07:00:01Z"], "p": [1.5, None], "n": [3, 4], "on": [True, False]})
+FROM = amount("FROM", 0)  # the first delivery: one that fails can be made again without those before it
+LARGEST, STORE = 2_500, 200  # payloads of a delivery, and deliveries to a store before the next takes its place
+JUDGED, ALONE = 25, 60  # of so many deliveries one is judged again, and of its payloads so many alone
+HANG = 900  # seconds for a delivery: a busy machine is no hang
 
 
-def parquet(compression="snappy"):
-    out = io.BytesIO()
-    pq.write_table(TABLE, out, compression=compression)
-    return out.getvalue()
+def judged(made, batch, registry):
+    """What each payload comes to: its readings, and what is refused of it."""
+    prepared = prepare(made, decoder_of(made), batch, registry, NOW)
+    found = [[] for _ in batch]
+    r = prepared.readings
+    columns = [r.twin.tolist(), r.time.tolist(), r.correction.tolist(), *r.present.tolist(), *r.bad.tolist()]
+    columns += [values.to_pylist() for values in r.values]
+    for owner, *reading in zip(prepared.payload_of(r.row).tolist(), *columns, strict=True):
+        found[owner].append(repr(reading))
+    letters, owners = prepared.dead_letters(lambda payload, _: str(payload))
+    for owner, letter in zip(owners, letters, strict=True):
+        found[owner].append((letter.reason, letter.payload))
+    assert prepared.received == sum(map(len, found))
+    return [sorted(one, key=str) for one in found], Counts(prepared.received, dead_lettered=len(letters))
 
 
-def arrow():
-    out = io.BytesIO()
-    with pa.ipc.new_stream(out, TABLE.schema) as writer:
-        writer.write_table(TABLE)
-    return out.getvalue()
+def check_apart(made, plant, batch, receipt, rng):
+    """A delivery that was taken in: its payloads alone are what they are together, and the journal has them."""
+    together, counts = judged(made, batch, plant.pipeline.registry)
+    assert (receipt.received, sum(receipt.dead_lettered.values())) == (counts.received, counts.dead_lettered)
+    for at in rng.sample(range(len(batch)), min(ALONE, len(batch))):
+        assert judged(made, [batch[at]], plant.pipeline.registry)[0] == [together[at]], (at, batch[at])
+    (entry,) = plant.store.journal_entries(SYSTEM, made.name, receipt.token, receipt.token)
+    assert tuple(journal.unpack(entry.frames)) == batch
 
 
-def reading(**changes):
-    return json.dumps({"id": "pump-1", "ts": AT, "p": 1.5, "q": -2e3, "n": 7, "on": True, "m": "auto \u00e4\U0001f600", **changes}).encode()
-
-
-SAMPLE = {"t": AT, "v": {"p": 1.5}}
-DEVICES = {"site": {"mode": "auto"}, "devices": [{"id": "pump-1", "flow": 2, "samples": [SAMPLE, SAMPLE]}, {"id": "pump-2", "samples": []}]}
-FORMATS = {
-    "json": (
-        contract(),
-        [
-            reading(),
-            reading(p=None, m=""),
-            b"[" + reading() + b"," + reading(ts="2026-03-01T07:00:01.5+01:00") + b"]",
-            reading(n=1) + b"\n" + reading(n=2),
-        ],
-    ),
-    "nested": (FLEET, [json.dumps(DEVICES).encode(), json.dumps(DEVICES, indent=1).encode()]),
-    "csv": (
-        contract(format="csv"),
-        [
-            b"id,ts,p,q,n,on,m\npump-1,%s,1.5,2,3,true,auto\npump-2,%s,,,,,\n" % ((AT.encode(),) * 2),
-            b'"id","ts","m"\r\n"pump-1","x","a ""b"""',
-        ],
-    ),
-    "cloudevents": (contract(**EVENTS), [event({"p": 1.5, "m": "auto"}), b"[" + event({"p": 1}) + b"," + event({"p": 2}) + b"]"]),
-    "line-protocol": (
-        contract(**POINTS),
-        [b'pumps,id=pump-1,a\\ b=c p=1.5,m="auto",n=3i,on=t 1772348400000000000\npumps,id=pump-2 p=2 1772348401000000000'],
-    ),
-    "parquet": (contract(format="parquet"), [parquet(), parquet("none"), parquet("zstd")]),
-    "arrow": (contract(format="arrow"), [arrow()]),
-}
-TOKENS = [
-    *(
-        b'"',
-        b"\\",
-        b"{",
-        b"}",
-        b"[",
-        b"]",
-        b",",
-        b":",
-        b"\n",
-        b"\r\n",
-        b"\0",
-        b"\xff",
-        b"\xed\xa0\x80",
-        b"\xef\xbb\xbf",
-        b"'",
-        b"=",
-        b" ",
-        b"#",
-    ),
-    *(b"null", b"NaN", b"-Infinity", b"1e999", b"-0", b"9223372036854775808", b"1" * 400, b"0.1e-400", b"\\ud800", b"\\u0000", b"true"),
-    *(b"[" * 300, b'{"a":' * 300, b"1970-01-01T00:00:00Z", b"9999-12-31T23:59:60Z", b"pump-2", b'"id"', b"PAR1", b"ARROW1"),
-]
-
-
-def mutated(good, rng):
-    """One of the good ones, after one to six changes."""
-    body = bytearray(rng.choice(good))
-    for _ in range(rng.choice((1, 1, 1, 2, 3, 6))):
-        at, end = sorted((rng.randint(0, len(body)), rng.randint(0, len(body))))
-        match rng.randrange(8):
-            case 0 if body:
-                body[rng.randrange(len(body))] = rng.randrange(256)
-            case 1 if body:
-                body[rng.randrange(len(body))] ^= 1 << rng.randrange(8)
-            case 2:
-                del body[at:end]
-            case 3:
-                body[at:at] = body[at : min(end, at + 64)] * rng.randint(1, 3)
-            case 4 | 5:
-                body[at:at] = rng.choice(TOKENS)
-            case 6:
-                body[at : at + rng.randint(1, 8)] = rng.choice(TOKENS)
-            case _:
-                other = rng.choice(good)
-                body[at:end] = other[min(at, len(other)) : end]
-    return bytes(body)
+def take(name, plant, numbers, left):
+    """Deliveries to one store, until there are none or enough; the counts of all receipts, and how many payloads are left."""
+    made, total = FORMATS[name].contract, Counts()
+    for number in numbers:
+        rng = Random(number)
+        batch = payloads(name, number, min(rng.randint(1, LARGEST), left))
+        try:
+            receipt = plant.pipeline.submit_soon(Delivery(made.name, batch)).result(HANG)
+            dead = sum(receipt.dead_lettered.values())
+            assert receipt.received == receipt.accepted + receipt.duplicate + dead
+            if number % JUDGED == 0:
+                check_apart(made, plant, batch, receipt, rng)
+        except BaseException as error:
+            error.add_note(f"delivery {number} of {name}: TWINWRIGHT_SOAK_FROM={number} begins with it")
+            raise
+        total += Counts(receipt.received, receipt.accepted, receipt.duplicate, dead, receipt.late, receipt.conflict)
+        left -= len(batch)
+        if not left:
+            break
+    return total, left
 
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_no_payload_crashes_hangs_or_is_lost(name, tmp_path):
-    made, good = FORMATS[name]
-    rng, left, store = random.Random(name), PAYLOADS // len(FORMATS), 0
-    while left > 0:
-        plant, total = Plant(tmp_path / f"{store}.duckdb", [made]), Counts()
+    made, number = FORMATS[name].contract, FROM
+    left = max(PAYLOADS * FORMATS[name].share // 1_000, 1)
+    while left:
+        plant = Plant(tmp_path / f"{number}.duckdb", [made])
         try:
-            for _ in range(0, min(left, STORE), DELIVERY):
-                delivery = Delivery(made.name, tuple(Payload(mutated(good, rng)) for _ in range(min(left, DELIVERY))))
-                receipt = plant.pipeline.submit_soon(delivery).result(HANG)
-                assert receipt.received == receipt.accepted + receipt.duplicate + sum(receipt.dead_lettered.values())
-                total += Counts(receipt.received, receipt.accepted, receipt.duplicate, sum(receipt.dead_lettered.values()))
-                left -= len(delivery.payloads)
-            counts = plant.store.counts(SYSTEM)[made.source]
-            assert counts.conserved
-            assert (counts.received, counts.accepted, counts.duplicate, counts.dead_lettered) == (
-                *(total.received, total.accepted, total.duplicate, total.dead_lettered),
-            )
-            assert min(total.accepted, total.duplicate, total.dead_lettered) > 0  # it is neither all good nor all bad
-            kept = plant.store._rows(SYSTEM, "SELECT count(*) FROM dead_letters")[0][0]
-            assert kept == total.dead_lettered
+            total, left = take(name, plant, range(number, number + STORE), left)
+            assert plant.store.counts(SYSTEM)[made.source] == total
+            rows = {
+                what: plant.store._rows(SYSTEM, f"SELECT count(*) FROM {what}")[0][0]
+                for what in ("readings_1", "sightings_1", "dead_letters")
+            }
+            assert list(rows.values()) == [total.accepted, total.duplicate, total.dead_lettered]
+            assert min(rows.values()) > 0 or left == 0  # it is neither all good nor all bad
         finally:
             plant.close()
-        for path in tmp_path.glob(f"{store}.*"):
-            if path.is_file():
-                path.unlink()
-        store += 1
+        number += STORE
+        print(f"{name}: {number} deliveries, {left} payloads left, {total}", flush=True)
+        for path in tmp_path.glob("*.duckdb*"):
+            path.unlink()

@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.soak.fuzzed import FORMATS
 from tests.soak.shorter import amount
-from tests.soak.test_fuzz import FORMATS
 
 pytestmark = [
     pytest.mark.soak,

@@ -3,12 +3,13 @@
 import random
 
 import pytest
-from tests.telemetry.plant import contract
+from tests.telemetry.plant import NOW, contract
 
+from twinwright.clock import from_iso
 from twinwright.errors import StoreError
 from twinwright.governance.principals import SYSTEM
 from twinwright.twins import state
-from twinwright.twins.cells import SourceCells, table_of
+from twinwright.twins.cells import NEVER, SourceCells, table_of
 
 
 def reading(twin, second, **fields):
@@ -202,3 +203,18 @@ def test_a_contract_without_readings_has_no_cells(plant):
     plant.state.recompute("pump")
     assert plant.cells() == []
     assert plant.state.reconcile("pump") == (0, 0)
+
+
+def test_the_newest_reading_before_a_commit_is_found_without_what_came_after(plant):
+    """Of a source that gave its past after its present, and then an hour that it had left out."""
+    sent = [("07", "05"), ("01", "02"), ("00",), ("06", "06"), ("07",)]
+    commits, newest = [], []
+    for number, hours in enumerate(sent):
+        receipt = plant.send(*({"id": "pump-1", "ts": f"2026-03-01T{hour}:00:0{number}Z", "p": 1.0} for hour in hours))
+        commits.append(receipt.token)
+        newest.append(max(from_iso(f"2026-03-01T{hour}:00:0{number}Z") for hour in hours))
+    assert plant.state.newest_before("pump", commits[0], NOW) == NEVER
+    for at in range(1, len(sent)):
+        assert plant.state.newest_before("pump", commits[at], NOW) == max(newest[:at])
+    early = from_iso("2026-03-01T03:00:00Z")
+    assert plant.state.newest_before("pump", commits[3], early) == max(time for time in newest[:3] if time <= early)

@@ -1,5 +1,6 @@
 """Contracts of a folder: examples are held to what they say, revisions compared, documents written, drafts made of samples."""
 
+import gzip
 import json
 from contextlib import closing
 from dataclasses import replace
@@ -233,7 +234,10 @@ def test_every_format_gives_the_same_draft(tmp_path):
     with pa.ipc.new_stream(tmp_path / "s.arrow", table.schema) as writer:
         writer.write_table(table)
     samples = {"s.json": json.dumps(ROWS), "s.ndjson": lines, "s.csv": f"{head}\n{cells}\n"}
+    samples |= {f"{name}.gz": gzip.compress(data.encode()) for name, data in samples.items()}
+    samples["s.csv.zst"] = pa.compress(samples["s.csv"].encode(), "zstd", asbytes=True)
     results = [drafted(tmp_path, name, data) for name, data in samples.items()]
+    assert {result["contract"]["name"] for result in results} == {"s"}
     results += [draft(tmp_path / name, None, tmp_path) for name in ("s.parquet", "s.arrow")]
     for result in results:
         assert (
@@ -323,7 +327,18 @@ def test_a_time_that_is_not_found_is_no_observation_either(tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "data"),
-    [("x.xml", "<a/>"), ("x.json", "[1]"), ("x.json", "{"), ("x.csv", ""), ("x.parquet", "no"), ("x.arrow", "no"), ("x.json", b"\xff")],
+    [
+        *[
+            ("x.xml", "<a/>"),
+            ("x.json", "[1]"),
+            ("x.json", "{"),
+            ("x.csv", ""),
+            ("x.parquet", "no"),
+            ("x.arrow", "no"),
+            ("x.json", b"\xff"),
+        ],
+        *[("x.csv.gz", "a,b"), ("x.csv.gz", gzip.compress(b"a,b\n1,2\n")[:-6]), ("x.json.zst", "{}"), ("x.parquet.gz", "no"), (".gz", "")],
+    ],
 )
 def test_what_is_no_sample_is_told(tmp_path, name, data):
     with pytest.raises(UsageError) as caught:

@@ -17,7 +17,7 @@ app.add_typer(contracts, name="contracts")
 
 @contracts.command("infer")
 def infer(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A sample: JSON, NDJSON, CSV, Parquet or Arrow, by its ending.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A sample, by its ending: JSON, NDJSON, CSV (or .csv.gz), Parquet, Arrow.")],
     name: Annotated[str | None, typer.Option("--name", help="The contract's name (default: of the file).")] = None,
     workspace: Workspace = HERE,
     as_json: Json = False,

@@ -11,29 +11,26 @@ of Parquet is a Parquet file, a chunk of Arrow an IPC stream.
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import re
-import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final, Protocol, cast
+from typing import Final
 
 import msgspec
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from twinwright.connectors import columnar
 from twinwright.errors import TooLargeError, UnsupportedMediaError, UsageError
+from twinwright.telemetry import compressed
 from twinwright.telemetry.payloads import Payload, Position
 
 CHUNK_BYTES: Final = 4 * 1024 * 1024
 MAX_ELEMENT_BYTES: Final = 64 * 1024 * 1024
 _HEAD_BYTES: Final = 64 * 1024
-_COMPRESSED: Final = {".gz": "gzip", ".zst": "zstd", ".zstd": "zstd"}
 _LINES: Final = frozenset({"json", "cloudevents", "line-protocol", "csv"})
 _USUAL_DELIMITERS: Final = ",;\t|"
 _BOM: Final = b"\xef\xbb\xbf"
@@ -73,10 +70,6 @@ class _Span:
     ahead: int = 0
 
 
-class _Readable(Protocol):
-    def read(self, size: int, /) -> bytes: ...
-
-
 def read_chunks(
     path: Path, format: str, *, start: int = 0, stream: str | None = None, how: Chunking | None = None, progress: Progress | None = None
 ) -> Iterator[tuple[Payload, Position]]:
@@ -102,7 +95,7 @@ def read_chunks(
 def _lines_before(path: Path, end: int) -> int:
     """How many lines end before a position of a file of text."""
     found = 0
-    with _open(path) as file:
+    with compressed.opened(path) as file:
         while end > 0 and (piece := file.read(min(end, CHUNK_BYTES))):
             found, end = found + piece.count(b"\n"), end - len(piece)
     return found
@@ -116,7 +109,7 @@ def file_stream(path: Path) -> str:
 
 def beginning_stream(path: Path, size: int) -> str | None:
     """The name of the content that a file of plain text began with, where that is whole lines; None for other files."""
-    if _codec(path) is not None:
+    if compressed.codec(path) is not None:
         return None
     digest, left, last = hashlib.sha256(), size, b""
     with _readable(path), path.open("rb") as file:
@@ -131,9 +124,9 @@ def end_of(path: Path, format: str) -> int:
     with _readable(path):
         if format in columnar.FORMATS:
             return columnar.row_count(path, format)
-        if _codec(path) is None:
+        if compressed.codec(path) is None:
             return path.stat().st_size
-        with _open(path) as file:
+        with compressed.opened(path) as file:
             return sum(len(piece) for piece in iter(lambda: file.read(CHUNK_BYTES), b""))
 
 
@@ -167,7 +160,7 @@ def _spans(path: Path, format: str, start: int, how: Chunking) -> Iterator[_Span
 
 
 def _json(path: Path, start: int, how: Chunking) -> Iterator[_Span]:
-    with _open(path) as file:
+    with compressed.opened(path) as file:
         head = file.read(_HEAD_BYTES)
     _check_encoding(head, path)
     if start == 0:
@@ -188,7 +181,7 @@ def _json(path: Path, start: int, how: Chunking) -> Iterator[_Span]:
 
 
 def _text(path: Path, start: int, how: Chunking) -> Iterator[_Span]:
-    with _open(path, start) as file:
+    with compressed.opened(path, start) as file:
         for span in _cut(file, start, how.chunk_bytes, _after_last_line, path):
             if span.start == 0:
                 _check_encoding(span.body, path)
@@ -198,7 +191,7 @@ def _text(path: Path, start: int, how: Chunking) -> Iterator[_Span]:
 
 def _array(path: Path, start: int, inside: int, how: Chunking) -> Iterator[_Span]:
     """Elements of a top-level array from the offset `inside` it on, and as lines whatever follows its end."""
-    with _open(path, inside) as file:
+    with compressed.opened(path, inside) as file:
         buffer, closed, offset = b"", False, inside
         while not closed:
             piece = file.read(max(how.chunk_bytes - len(buffer), len(buffer), 1))
@@ -224,11 +217,11 @@ def _csv(path: Path, start: int, how: Chunking) -> Iterator[_Span]:
     def border(buffer: bytes) -> int:
         return _after_last_record(buffer, delimiters, quoted)
 
-    with _open(path) as file:
+    with compressed.opened(path) as file:
         header, header_end = _csv_header(file, quoted, path)
     inside, repeated = max(start, header_end), header.count(b"\n")
     before = _lines_before(path, header_end)
-    with _open(path, inside) as file:
+    with compressed.opened(path, inside) as file:
         for span in _cut(file, inside, how.chunk_bytes, border, path):
             body = header + span.body if span.body.strip() else b""
             if span.start == inside and start < header_end:
@@ -237,7 +230,7 @@ def _csv(path: Path, start: int, how: Chunking) -> Iterator[_Span]:
                 yield _Span(span.start, body, span.next, span.lines, repeated)
 
 
-def _csv_header(file: _Readable, quoted: re.Pattern[bytes], path: Path) -> tuple[bytes, int]:
+def _csv_header(file: compressed.Readable, quoted: re.Pattern[bytes], path: Path) -> tuple[bytes, int]:
     """The header line with its newline, without what comes before it, and the offset after it."""
     buffer = b""
     while True:
@@ -255,7 +248,7 @@ def _csv_header(file: _Readable, quoted: re.Pattern[bytes], path: Path) -> tuple
 
 
 def _cut(
-    file: _Readable, offset: int, chunk_bytes: int, border: Callable[[bytes], int], path: Path, buffer: bytes = b""
+    file: compressed.Readable, offset: int, chunk_bytes: int, border: Callable[[bytes], int], path: Path, buffer: bytes = b""
 ) -> Iterator[_Span]:
     """Pieces of about `chunk_bytes` that end where `border(buffer)` says the last record does (0: nowhere yet)."""
     ended = False
@@ -367,13 +360,13 @@ def _is_value(text: bytes) -> bool:
 
 def _whole_document(path: Path) -> bytes | None:
     """All of the file if it is one JSON value over several lines."""
-    with _open(path) as file:
+    with compressed.opened(path) as file:
         text = file.read(MAX_ELEMENT_BYTES + 1)
     return text if len(text) <= MAX_ELEMENT_BYTES and _is_value(text.removeprefix(_BOM)) else None
 
 
 def _byte_before(path: Path, offset: int) -> bytes:
-    with _open(path, offset - 1) as file:
+    with compressed.opened(path, offset - 1) as file:
         return file.read(1)
 
 
@@ -389,27 +382,6 @@ def _check_element(buffer: bytes, offset: int, path: Path) -> None:
         )
 
 
-def _codec(path: Path) -> str | None:
-    return _COMPRESSED.get(path.suffix.lower())
-
-
-@contextmanager
-def _open(path: Path, offset: int = 0) -> Iterator[_Readable]:
-    """The file's bytes, decompressed, from an offset on."""
-    codec = _codec(path)
-    if codec is None:
-        with path.open("rb") as file:
-            file.seek(offset)
-            yield file
-        return
-    opened = gzip.open(path, "rb") if codec == "gzip" else pa.CompressedInputStream(pa.OSFile(str(path)), codec)  # noqa: SIM115
-    with opened as stream:
-        left = offset
-        while left > 0 and (piece := stream.read(min(left, CHUNK_BYTES))):
-            left -= len(piece)
-        yield cast(_Readable, stream)
-
-
 @contextmanager
 def _readable(path: Path) -> Iterator[None]:
     """What the system and the libraries say of a file they can't read, in our words."""
@@ -417,7 +389,7 @@ def _readable(path: Path) -> Iterator[None]:
         yield
     except FileNotFoundError:
         raise UsageError("there is no such file", where=str(path), remedy="Check its name") from None
-    except (OSError, EOFError, zlib.error, pa.ArrowException) as error:
+    except compressed.UNREADABLE as error:
         said = " ".join(str(error).split())[:300]
         raise UsageError(
             f"it can't be read: {said.rstrip('.')}", where=str(path), remedy="Check that it is whole and may be read"

@@ -15,7 +15,7 @@ import pyarrow.csv
 from numpy.typing import NDArray
 
 from twinwright.telemetry.contract import FieldKind
-from twinwright.telemetry.decode import Decoded, Undecodable, concatenate, empty
+from twinwright.telemetry.decode import Decoded, Undecodable, empty
 from twinwright.telemetry.decode_text import from_text
 from twinwright.telemetry.payloads import Payload
 
@@ -38,6 +38,15 @@ class _Plain:
         return self.lines.count(b"\n") + 1 if self.lines else 0
 
 
+@dataclass(frozen=True, slots=True)
+class _Cells:
+    """Rows of text under their names, and the payload of each."""
+
+    names: list[str]
+    table: pa.Table
+    owner: NDArray[np.int32]
+
+
 class CsvDecoder:
     """Each payload begins with its header line. Everything is read as text and then converted; an empty cell is missing."""
 
@@ -48,38 +57,43 @@ class CsvDecoder:
         self._ends = delimiter.encode() + b"\r\n"
 
     def decode(self, payloads: Sequence[Payload]) -> Decoded:
-        """Payloads in a row with the same header are read as one table, as long as each is plain: see `_Plain`."""
-        parts: list[Decoded] = []
+        """Payloads in a row with the same header are read as one table, as long as each is plain: see `_Plain`. Those that are not are
+        split into cells one by one. Cells become values together, whatever their headers are."""
+        cells: list[_Cells] = []
+        undecodable: list[Undecodable] = []
         waiting: list[_Plain] = []
 
-        def read() -> None:
-            parts.extend(self._all(waiting))
-            waiting.clear()
+        def alone(index: int, body: bytes) -> None:
+            found, bad = self._one(index, body)
+            undecodable.extend(bad)
+            if found is not None:
+                cells.append(found)
+
+        def read(plain: Sequence[_Plain]) -> None:
+            """Payloads with one header; halved around one that has to be read by itself."""
+            together = self._together(plain) if plain else None
+            if together is not None:
+                cells.append(together)
+            elif len(plain) == 1:
+                alone(plain[0].index, plain[0].body)
+            elif plain:
+                middle = len(plain) // 2
+                read(plain[:middle])
+                read(plain[middle:])
 
         for index, payload in enumerate(payloads):
             plain = _plain(index, payload.body, self._delimiter.encode())
             if waiting and (plain is None or plain.header != waiting[0].header):
-                read()
+                read(waiting)
+                waiting.clear()
             if plain is None:
-                parts.append(self._one(index, payload.body))
+                alone(index, payload.body)
             else:
                 waiting.append(plain)
-        read()
-        return concatenate(parts, self._fields)
+        read(waiting)
+        return self._decoded(cells, undecodable)
 
-    def _all(self, plain: Sequence[_Plain]) -> list[Decoded]:
-        """Payloads with one header; halved around one that has to be read by itself."""
-        if not plain:
-            return []
-        together = self._together(plain)
-        if together is not None:
-            return [together]
-        if len(plain) == 1:
-            return [self._one(plain[0].index, plain[0].body)]
-        middle = len(plain) // 2
-        return self._all(plain[:middle]) + self._all(plain[middle:])
-
-    def _together(self, plain: Sequence[_Plain]) -> Decoded | None:
+    def _together(self, plain: Sequence[_Plain]) -> _Cells | None:
         """Some payloads as one table; None where a line of any of them is not what the header says."""
         names, problem = self._names(plain[0].header, plain[0].body)
         if problem:
@@ -91,16 +105,17 @@ class CsvDecoder:
         counts = [one.count for one in plain]
         if table.column_names != names or table.num_rows != sum(counts):
             return None
-        return self._decoded(table, names, np.repeat(np.array([one.index for one in plain], np.int32), counts), [])
+        return _Cells(names, table, np.repeat(np.array([one.index for one in plain], np.int32), counts))
 
-    def _one(self, index: int, body: bytes) -> Decoded:
+    def _one(self, index: int, body: bytes) -> tuple[_Cells | None, list[Undecodable]]:
+        """The rows of a payload, and what is refused of it."""
         bad: list[Undecodable] = []
         body = _begun(body)
         first = body.split(b"\n", 1)[0]
         header = first.rstrip(b"\r")
         names, problem = self._names(header, body)
         if problem:
-            return empty(self._fields, [Undecodable(index, body, problem)])
+            return None, [Undecodable(index, body, problem)]
 
         def refuse(row: pa.csv.InvalidRow) -> str:
             raw = header + b"\n" + (row.text or "").encode() + b"\n"
@@ -115,10 +130,10 @@ class CsvDecoder:
         try:
             table = self._table(body, names, refuse)
         except (pa.ArrowInvalid, pa.ArrowKeyError) as error:
-            return empty(self._fields, [Undecodable(index, whole, f"not CSV: {error}")])
+            return None, [Undecodable(index, whole, f"not CSV: {error}")]
         if table.column_names != names:  # a header over several lines, say
-            return empty(self._fields, [Undecodable(index, whole, "not CSV: the header is not one plain line")])
-        return self._decoded(table, names, np.full(table.num_rows, index, np.int32), bad)
+            return None, [Undecodable(index, whole, "not CSV: the header is not one plain line")]
+        return _Cells(names, table, np.full(table.num_rows, index, np.int32)), bad
 
     def _table(self, body: bytes, names: Sequence[str], refuse: Callable[[pa.csv.InvalidRow], str]) -> pa.Table:
         """All cells as text."""
@@ -131,22 +146,22 @@ class CsvDecoder:
             ),
         )
 
-    def _decoded(self, table: pa.Table, names: Sequence[str], owner: NDArray[np.int32], bad: Sequence[Undecodable]) -> Decoded:
-        frame = pl.from_arrow(table)
-        assert isinstance(frame, pl.DataFrame)
-        columns = {}
-        for name, kind in self._fields.items():
-            text = frame[name] if name in names else pl.Series(name, [None] * len(frame), dtype=pl.String)
-            columns[name] = from_text(text, kind)
+    def _decoded(self, cells: Sequence[_Cells], undecodable: Sequence[Undecodable]) -> Decoded:
+        cells = [one for one in cells if one.table.num_rows]
+        if not cells:
+            return empty(self._fields, undecodable)
+        columns = {name: from_text(_text(name, cells), kind) for name, kind in self._fields.items()}
+        ends = np.cumsum([one.table.num_rows for one in cells])
 
         def raw(row: int) -> bytes:
-            out = io.StringIO()
-            cells = ["" if v is None else v for v in frame.row(row)]
-            end = "\r\n" if any("\r" in cell for cell in cells) else "\n"  # what is in the end of a line is quoted in a cell
-            csv.writer(out, delimiter=self._delimiter, lineterminator=end).writerows([names, cells])
+            at = int(np.searchsorted(ends, row, side="right"))
+            found, out = cells[at], io.StringIO()
+            texts = [column[row - int(ends[at])].as_py() or "" for column in found.table.columns]  # counted from the end
+            end = "\r\n" if any("\r" in text for text in texts) else "\n"  # what is in the end of a line is quoted in a cell
+            csv.writer(out, delimiter=self._delimiter, lineterminator=end).writerows([found.names, texts])
             return out.getvalue().encode()
 
-        return Decoded(len(frame), columns, owner, raw, tuple(bad))
+        return Decoded(int(ends[-1]), columns, np.concatenate([one.owner for one in cells]), raw, tuple(undecodable))
 
     def _without_stray_quotes(self, body: bytes, start: int) -> tuple[bytes, list[bytes]]:
         """The body without the lines from `start` on that open a quote and do not close it, and these lines.
@@ -194,6 +209,16 @@ class CsvDecoder:
         if len(set(names)) != len(names):
             return [], "the header names a column twice"
         return names, ""
+
+
+def _text(name: str, cells: Sequence[_Cells]) -> pl.Series:
+    """A column of all rows; nothing where a header lacks it."""
+    chunks: list[pa.Array] = []
+    for one in cells:
+        chunks += one.table.column(name).chunks if name in one.names else [pa.nulls(one.table.num_rows, pa.string())]
+    series = pl.from_arrow(pa.chunked_array(chunks, pa.string()).combine_chunks())
+    assert isinstance(series, pl.Series)
+    return series.alias(name)
 
 
 def _without_foreign_bytes(body: bytes, start: int) -> tuple[bytes, list[tuple[bytes, str]]]:

@@ -22,7 +22,7 @@ from twinwright.telemetry.batches import Prepared, rows_of
 from twinwright.telemetry.contract import Contract
 from twinwright.telemetry.duplicates import CLASH, DUPLICATE, PathBits, Prints, SeenReadings, prints_of
 from twinwright.telemetry.evaluate import Readings
-from twinwright.twins.cells import SourceCells
+from twinwright.twins.cells import NEVER, SourceCells
 
 _ORDER_BITS = 24  # rows per commit that `correction: ingest` can tell apart
 RETRIED = 1 << (_ORDER_BITS - 1)  # in the order within an origin, what was refused at first comes after what was not
@@ -47,7 +47,8 @@ class Written:
 class ContractIntake:
     """Writes prepared batches of one contract; used under the writer's lock only, and of no use after a failed transaction.
 
-    `without` is a retraction that the store will know when the transaction at hand commits (a replay's own).
+    `without` is a retraction that the store will know when the transaction at hand commits (a replay's own), `watermark` what is late
+    is behind where that is not what the cells know (a replay's: what had come before its window).
     """
 
     def __init__(
@@ -59,8 +60,10 @@ class ContractIntake:
         cells: SourceCells,
         *,
         without: Retraction | None = None,
+        watermark: int | None = None,
     ) -> None:
         self._without = without
+        self._watermark = watermark
         self.contract = contract
         self.table = table
         self.cells = cells
@@ -96,6 +99,8 @@ class ContractIntake:
         verdict = self._seen.add(prints.key, prints.content, paths, readings.time, self.contract.revision, partial(self._load, readings))
         duplicate = verdict == DUPLICATE
         late = ~duplicate & self._late(readings.time)
+        if self._watermark is not None:
+            self._watermark = max(self._watermark, int(readings.time.max()))
         conflict = verdict == CLASH
         marks = late * np.int8(LATE) + conflict * np.int8(CONFLICT)
         rows = rows_of(self.table, readings, transaction.commit, origins, marks)
@@ -120,10 +125,11 @@ class ContractIntake:
 
     def _late(self, time: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Further behind the watermark, the newest event time seen until then, than the lateness."""
-        if int(time.min()) >= max(self.cells.watermark, int(time.max())) - self.contract.lateness:
+        before = self.cells.watermark if self._watermark is None else self._watermark
+        if int(time.min()) >= max(before, int(time.max())) - self.contract.lateness:
             return np.zeros(len(time), np.bool_)
-        watermark = np.maximum.accumulate(np.concatenate([[self.cells.watermark], time[:-1]]))
-        seen = watermark > np.iinfo(np.int64).min
+        watermark = np.maximum.accumulate(np.concatenate([[before], time[:-1]]))
+        seen = watermark > NEVER
         return np.asarray(seen & (time < np.where(seen, watermark, 0) - self.contract.lateness), np.bool_)
 
     def hear(self, table: ReadingTable, rows: pa.Table) -> None:

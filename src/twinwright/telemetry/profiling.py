@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from twinwright.errors import NotFoundError, UsageError
+from twinwright.telemetry import compressed
 
 MAX_BYTES = 16 * 1024 * 1024
 MAX_READINGS = 10_000
@@ -29,6 +31,7 @@ FORMATS: Mapping[str, str] = {
     ".parquet": "parquet",
     ".arrow": "arrow",
 }
+_TABLES = ("parquet", "arrow")  # compressed within
 
 
 @dataclass(slots=True)
@@ -81,11 +84,14 @@ class Profile:
 
 
 def profile(path: Path) -> Profile:
-    """The profile of a file's first readings, within 16 MiB. Raises NotFoundError, and UsageError for what can't be read."""
-    format = FORMATS.get(path.suffix.lower())
-    if format is None:
+    """The profile of a file's first readings, within 16 MiB; text may be compressed. Raises NotFoundError, and UsageError for what can't be
+    read."""
+    format = FORMATS.get(compressed.plain_name(path).suffix.lower())
+    if format is None or (format in _TABLES and compressed.codec(path)):
         raise UsageError(
-            f"'{path.suffix}' is no ending of a sample", where=str(path), remedy=f"Name a file that ends in {', '.join(FORMATS)}"
+            f"'{''.join(path.suffixes[-2:])}' is no ending of a sample",
+            where=str(path),
+            remedy=f"Name a file that ends in {', '.join(FORMATS)}; text may be compressed ({', '.join(compressed.ENDINGS)})",
         )
     if not path.is_file():
         raise NotFoundError(f"there is no file {path}", remedy="Check the path")
@@ -98,7 +104,7 @@ def profile(path: Path) -> Profile:
             each, readings = (), rows
         else:
             each, readings = (), _table(path, format)
-    except (OSError, UnicodeDecodeError, ValueError, RecursionError, csv.Error, pa.ArrowException) as error:
+    except (*compressed.UNREADABLE, ValueError, RecursionError, csv.Error) as error:
         raise UsageError(
             f"can't be read as {format}: {str(error).rstrip('.')}"[:500], where=str(path), remedy="Give a sample as the source sends it"
         ) from error
@@ -125,6 +131,14 @@ def _kind(value: Any) -> str:
     return "number" if isinstance(value, float) else "text" if isinstance(value, str) else "object"
 
 
+def _text(path: Path) -> tuple[str, bool]:
+    """The beginning of a file of text, and whether that is all of it."""
+    with compressed.opened(path) as file:
+        data = file.read(MAX_BYTES + 1)
+    whole = len(data) <= MAX_BYTES
+    return data[:MAX_BYTES].decode("utf-8-sig", errors="strict" if whole else "ignore"), whole
+
+
 # --- JSON ------------------------------------------------------------------------------------------------------------
 
 
@@ -139,16 +153,14 @@ def _json(path: Path) -> tuple[tuple[str, ...], list[Reading], int]:
 
 def _documents(path: Path) -> tuple[list[dict[str, Any]], int]:
     """The objects of a document, of an array, or of lines, and how many lines are no JSON."""
-    with path.open("rb") as file:
-        data = file.read(MAX_BYTES + 1)
-    text = data[:MAX_BYTES].decode("utf-8", errors="strict" if len(data) <= MAX_BYTES else "ignore")
+    text, whole_file = _text(path)
     unread, broken = 0, ValueError("no JSON object is in it")
     try:
         whole = json.loads(text)
     except ValueError as error:
         lines = [line for line in text.splitlines() if line.strip()]
         whole = []
-        for line in lines if len(data) <= MAX_BYTES else lines[:-1]:
+        for line in lines if whole_file else lines[:-1]:
             try:
                 whole.append(json.loads(line))
             except ValueError:
@@ -209,12 +221,12 @@ def _leaves(value: Mapping[str, Any], prefix: str, depth: int) -> Iterator[tuple
 
 
 def _csv(path: Path) -> tuple[str, list[Reading]]:
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        head = file.readline(65_536)
-        delimiter = max(",;\t|", key=head.count)
-        file.seek(0)
-        rows = islice(csv.DictReader(file, delimiter=delimiter), MAX_READINGS)
-        readings: list[Reading] = [[(name, _cell(text)) for name, text in row.items() if name and text] for row in rows]
+    text, whole_file = _text(path)
+    text = text if whole_file else text[: text.rfind("\n") + 1]
+    head = text.partition("\n")[0]
+    delimiter = max(",;\t|", key=head.count)
+    rows = islice(csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter), MAX_READINGS)
+    readings: list[Reading] = [[(name, _cell(cell)) for name, cell in row.items() if name and cell] for row in rows]
     return delimiter, readings
 
 

@@ -62,11 +62,12 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class _Window:
-    """What was received at commits `first` to `last`, and what reads it again."""
+    """What was received at commits `first` to `last`, what reads it again, and the newest event time that had been received before."""
 
     first: int
     last: int
     reader: Reader
+    watermark: int
 
     @property
     def contract(self) -> Contract:
@@ -169,7 +170,9 @@ class Reprocessing:
             )
         self._check_size(principal, applied.source, first, last)
         self._require_journal(principal, applied, first, last)
-        return _Window(first, last, Reader(applied, self._pipeline.registry))
+        began = self._store.commit_times(principal, {first})[first]
+        watermark = self._state.newest_before(contract, first, began + applied.skew)
+        return _Window(first, last, Reader(applied, self._pipeline.registry), watermark)
 
     def _write(self, principal: Principal, window: _Window, spool: Iterable[Reread], remaining: Remaining | None) -> Replayed:
         """All of it, state included. With nothing that remained it is a dry run."""
@@ -180,7 +183,7 @@ class Reprocessing:
                 self._require_journal(principal, window.contract, first, last)  # in the transaction: nothing expires meanwhile
                 transaction.require_revision(contract, window.contract.revision)
                 retraction = Retraction(transaction.commit, contract, first, last, window.below)
-                intake = self._intake_without(principal, retraction, remaining)
+                intake = self._intake_without(principal, retraction, window.watermark, remaining)
                 transaction.retract(contract, first, last, retraction.below)
                 transaction.close_dead_letters_of(contract, first, last, "replayed")
                 before = {one.commit: one.counts for one in self._store.journal_sizes(principal, contract, first, last)}
@@ -225,13 +228,12 @@ class Reprocessing:
                 f"{readings} readings in the window", where=source, remedy=f"Replay it in parts of at most {MAX_READINGS} readings"
             )
 
-    def _intake_without(self, principal: Principal, retraction: Retraction, remaining: Remaining | None) -> ContractIntake:
-        """An intake that sees the readings as they will be when the retraction is known, and folds into what remains: what is late is so
-        behind what came before it, not behind what state knows by now."""
+    def _intake_without(self, principal: Principal, retraction: Retraction, watermark: int, remaining: Remaining | None) -> ContractIntake:
+        """An intake that sees the readings as they will be when the retraction is known, and folds into what remains."""
         contract = self._pipeline.contract(retraction.contract)
         table = next(t for t in self._store.reading_tables(principal) if contract.matches(t))
         cells = self._state.of(contract.name) if remaining is None else remaining.cells
-        return ContractIntake(self._store, principal, contract, table, cells, without=retraction)
+        return ContractIntake(self._store, principal, contract, table, cells, without=retraction, watermark=watermark)
 
     def _again(
         self, transaction: Transaction, intake: ContractIntake, one: Reread, before: Counts, remaining: Remaining | None

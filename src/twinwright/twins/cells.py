@@ -18,7 +18,7 @@ from twinwright.compiled import compiled
 from twinwright.storage.layout import MASK_BITS, ColumnType, ReadingColumn, ReadingTable
 from twinwright.storage.protocol import BAD, CELL_SCHEMA, GOOD
 
-_NEVER = np.iinfo(np.int64).min
+NEVER = np.iinfo(np.int64).min
 _SIGN = np.uint64(1 << 63)
 
 
@@ -76,7 +76,7 @@ class SourceCells:
         self._texts: list[dict[int, str]] = []
         self._changed = np.zeros(16, np.bool_)  # by slot
         self._grow(16, 0)
-        self.watermark = _NEVER
+        self.watermark = NEVER
 
     def __len__(self) -> int:
         return self._count
@@ -237,7 +237,7 @@ class SourceCells:
         return [self._copied(path, column, slots) for path, column in self.paths.items()]
 
     def _copied(self, path: str, column: int, slots: NDArray[np.int64]) -> CellColumn:
-        slots = slots[self._time[slots, column] != _NEVER]
+        slots = slots[self._time[slots, column] != NEVER]
         type_ = self.types[column]
         return CellColumn(
             path=path,
@@ -258,7 +258,7 @@ class SourceCells:
         if slot < 0:
             return []
         held = self._time[slot]
-        return [self._row(number, path, slot, column) for path, column in self.paths.items() if held[column] != _NEVER]
+        return [self._row(number, path, slot, column) for path, column in self.paths.items() if held[column] != NEVER]
 
     def _row(self, number: int, path: str, slot: int, column: int) -> dict[str, Any]:
         at, type_ = (slot, column), self.types[column]
@@ -299,7 +299,7 @@ class SourceCells:
 
 
 _ARRAYS: tuple[tuple[str, int, type], ...] = (
-    ("_time", _NEVER, np.int64),
+    ("_time", NEVER, np.int64),
     ("_correction", 0, np.int64),
     ("_revision", 0, np.int32),
     ("_commit", 0, np.int64),

@@ -12,14 +12,16 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from twinwright.clock import HOUR
 from twinwright.errors import StoreError
 from twinwright.governance.principals import Principal
 from twinwright.observability.logs import get_logger
 from twinwright.storage.layout import Commit, ReadingTable, Retraction, Selection
 from twinwright.storage.protocol import CELL_SCHEMA, Store
 from twinwright.twins.api_cells import ApiCells, Cell
-from twinwright.twins.cells import SourceCells, table_of
+from twinwright.twins.cells import NEVER, SourceCells, table_of
 
 _log = get_logger("twins")
 ColumnsOf: TypeAlias = dict[str, tuple[str, dict[tuple[str, int], tuple[str | None, str]]]]
@@ -176,6 +178,26 @@ class StateCache:
         recomputing, for which nobody waits. What the replay says instead is to be folded into it."""
         through = self._store.last_commit(self._principal)
         return Remaining(through, self._from_history(contract, without=Retraction(_EVER, contract, first, last, below)))
+
+    def newest_before(self, contract: str, commit: int, most: int) -> int:
+        """The newest event time of a contract's readings that arrived before a commit, none of which is past `most`: its watermark then.
+
+        Backwards from there, in twice as many hours each time, so that neither what arrived since nor all history is read.
+        """
+        if commit <= 1:
+            return NEVER
+        tables = self._tables_of(contract)
+        hours = sorted((hour for hour in self._store.hours(self._principal, contract) if hour * HOUR <= most), reverse=True)
+        without = Retraction(_EVER, contract, commit, _EVER, _EVER)
+        first, size = 0, 1
+        while first < len(hours):
+            part = hours[first : first + size]
+            selection = Selection(source=tables[0].source, start=part[-1] * HOUR, end=(part[0] + 1) * HOUR)
+            found = self._store.latest(self._principal, selection, without=without)
+            if len(found):
+                return int(pc.max(found["time"]).as_py())
+            first, size = first + size, 2 * size
+        return NEVER
 
     def recompute(self, contract: str, commit: int | None = None, remaining: Remaining | None = None) -> None:
         """Something was taken away, by a commit of our own: make the cells of a contract anew from history, and materialise them.

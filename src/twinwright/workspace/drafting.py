@@ -16,6 +16,7 @@ from twinwright import units
 from twinwright.clock import from_iso
 from twinwright.errors import UnitError, UsageError, WorkspaceError
 from twinwright.schema import PathInfo
+from twinwright.telemetry.compressed import plain_name
 from twinwright.telemetry.contract import NAME_PATTERN
 from twinwright.telemetry.held import column_type
 from twinwright.telemetry.profiling import FieldProfile, Profile, profile
@@ -48,7 +49,7 @@ def draft(file: Path, name: str | None, folder: Path) -> dict[str, Any]:
         raise UsageError(f"'{name}' can't name a contract", where="--name", remedy=remedy)
     found = profile(file)
     workspace = _workspace(folder)
-    made = _Draft({"name": name or _name(file.stem), "revision": 1, "format": found.format})
+    made = _Draft({"name": name or _name(plain_name(file).stem), "revision": 1, "format": found.format})
     if found.delimiter != ",":
         made.contract["delimiter"] = found.delimiter
     if found.each:
