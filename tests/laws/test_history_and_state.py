@@ -203,7 +203,9 @@ def test_the_broken_variant_is_caught(name, monkeypatch):
 
 
 def test_every_variant_has_a_check_that_catches_it():
-    others = {path.stem for kind in ("kept", "migrations", "quality", "validation", "writers") for path in MUTANTS.glob(f"{kind}_*.py")}
+    others = {
+        path.stem for kind in ("kept", "migrations", "quality", "validation", "writers", "writes") for path in MUTANTS.glob(f"{kind}_*.py")
+    }
     assert {path.stem for path in MUTANTS.glob("*.py")} == set(CAUGHT_BY) | others
 
 

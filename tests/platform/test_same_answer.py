@@ -325,7 +325,19 @@ def test_the_table_covers_what_the_socket_answers() -> None:
         "promote",
     }
     reached |= {"forks", "create_fork", "fork_diff", "drop_fork"}
-    theirs = {"push", "twins", "relationships", "interfaces", "paths", "status", "metrics", "models", "scenarios", "report"}
+    theirs = {
+        "push",
+        "twins",
+        "relationships",
+        "relationship_page",
+        "interfaces",
+        "paths",
+        "status",
+        "metrics",
+        "models",
+        "scenarios",
+        "report",
+    }
     theirs |= {"parameter_sets", "parameter_set", "validations"}
     theirs |= {"query"}
     theirs |= {"run_request"}  # what `watch` gives in the end

@@ -169,7 +169,12 @@ def _says_it_is_sealed(sound, principal, table):
 
 def _without(name, given):
     """A read that leaves one of its arguments out of account."""
-    return lambda sound, principal, **named: getattr(sound, name)(principal, **{key: one for key, one in named.items() if key != given})
+    return lambda sound, *rest, **named: getattr(sound, name)(*rest, **{key: one for key, one in named.items() if key != given})
+
+
+def _behind_all_of_its_time(sound, principal, commit, source, behind=None, most=None):
+    """A part that begins behind the time of the last one, whatever else is of that time."""
+    return sound.commit_relationships(principal, commit, source, behind and (behind[0], "~"), most)
 
 
 LIVES, EDGES = "a_lifetime_is_its_newest_version", "a_relationship_is_its_newest_version_until_it_is_removed"
@@ -360,9 +365,9 @@ BROKEN = {
         "changed_relationships_are_told_in_parts",
         {"changed_relationships": lambda sound, *given, **of: sound.changed_relationships(*given, **{**of, "between": None})},
     ),
-    "one time alone is told of a commit": Broken(
+    "one of each time is told of a commit": Broken(
         "changed_relationships_are_told_in_parts",
-        {"commit_relationships": lambda sound, *given: sound.commit_relationships(*given)[:1]},
+        {"commit_relationships": _behind_all_of_its_time},
     ),
     "changed twins without relationships": Broken(
         "versions_of_a_range_of_commits_come_with_the_one_before",

@@ -92,6 +92,7 @@ def check_a_part_of_the_relationships_is_read_from_where_the_last_ended(case):
             while part := store.relationships(SYSTEM, RelationshipPart(source, name, behind, most), **moment):
                 assert most is None or len(part) <= most
                 found += part
+                assert len(found) <= len(wanted)
                 behind = part[-1].source, part[-1].id
             assert found == wanted
 
