@@ -87,6 +87,17 @@ def test_columns_and_changes_are_what_a_dict_is(store):
     play(store, 1)
 
 
+@pytest.fixture
+def many(monkeypatch):
+    """Every twin has very many relationships, of which few are read together."""
+    monkeypatch.setattr(edge_columns, "_MANY", 3)
+    monkeypatch.setattr(edge_columns, "_READ", 4)
+
+
+def test_those_of_twins_that_have_many_are_too(store, many):
+    play(store, 3)
+
+
 def test_keys_whose_hashes_meet_are_told_apart(store, monkeypatch):
     monkeypatch.setattr(edge_columns, "hash", lambda one: len(str(one)) % 3, raising=False)
     play(store, 2)
@@ -102,7 +113,7 @@ _rows = edge_columns._Sorted.rows
 
 
 @pytest.mark.parametrize("broken", BROKEN)
-def test_a_broken_variant_is_caught(store, monkeypatch, broken):
+def test_a_broken_variant_is_caught(store, many, monkeypatch, broken):
     monkeypatch.setattr(*BROKEN[broken])
     with pytest.raises(AssertionError):
         play(store, 1)

@@ -166,8 +166,6 @@ class RestPlatform(RestGraph):
         return self._get(f"/v1/history/{part(twin)}/{part(path, '/')}", **{"from": start, "to": end}, **options)
 
     def relationships(self, twin: str | None = None, *, as_of: str | None = None, known_at: str | int | None = None) -> list[Found]:
-        if twin is None:
-            return self._list("/v1/relationships", as_of=as_of, known_at=known_at)
         found: list[Found] = []
         page: Found = {"continuationToken": None}
         while "value" not in page or page["continuationToken"] is not None:

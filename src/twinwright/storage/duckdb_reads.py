@@ -37,6 +37,7 @@ from twinwright.storage.layout import (
 from twinwright.storage.protocol import CELL_SCHEMA, CHECKPOINT_SCHEMA, RECORD_SCHEMA, RELATIONSHIP_SCHEMA, TOUCHED_SCHEMA
 from twinwright.storage.query import Query
 from twinwright.storage.records import Record
+from twinwright.storage.relationship_parts import some_relationships
 from twinwright.storage.rows import COUNTS, LETTER, RECORD, letter, record, relationship, the_letter, the_record
 from twinwright.storage.totals import TOTAL_SCHEMA, What
 
@@ -145,8 +146,15 @@ class DuckDBReads:
         as_of: int | None = None,
         known_at: int | None = None,
     ) -> list[Relationship]:
-        query = duckdb_sql.relationships(part, as_of, known_at)
-        return [relationship(row) for row in self._rows(principal, query.text, query.values)]
+        def edges(part: RelationshipPart) -> list[Relationship]:
+            query = duckdb_sql.relationships(part, as_of, known_at)
+            return [relationship(row) for row in self._rows(principal, query.text, query.values)]
+
+        def keys(part: RelationshipPart) -> list[EdgeKey]:
+            query = duckdb_sql.relationship_keys(part, as_of, known_at)
+            return [(source, id) for source, id in self._rows(principal, query.text, query.values)]
+
+        return edges(part) if part.most is None else some_relationships(part, keys, edges)
 
     def relationship_rows(self, principal: Principal, *, as_of: int | None = None, known_at: int | None = None) -> pa.Table:
         query = duckdb_sql.relationship_rows(as_of, known_at)

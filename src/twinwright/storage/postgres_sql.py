@@ -126,9 +126,15 @@ def lifetimes(twin: str | None, as_of: int | None, known_at: int | None) -> Quer
 
 
 def relationships(part: RelationshipPart, as_of: int | None, known_at: int | None) -> Query:
-    """The same of edges, without those that were removed."""
-    query = _edges(RELATIONSHIP, part, as_of, known_at).add(" ORDER BY source, id")
-    return query if part.most is None else query.add(" LIMIT %s", part.most)
+    """The same of edges, without those that were removed; however many there are."""
+    return _edges(RELATIONSHIP, part, as_of, known_at).add(" ORDER BY source, id")
+
+
+def relationship_keys(part: RelationshipPart, as_of: int | None, known_at: int | None) -> Query:
+    """The keys of those, and of others that were removed or are called otherwise: as many as are asked for."""
+    query = _of_part(Query("SELECT DISTINCT source, id FROM relationships WHERE true"), part)
+    _versions(as_of, known_at, query)
+    return query.add(" ORDER BY source, id LIMIT %s", part.most)
 
 
 def relationship_rows(as_of: int | None, known_at: int | None) -> Query:
@@ -138,15 +144,20 @@ def relationship_rows(as_of: int | None, known_at: int | None) -> Query:
 
 def _edges(columns: str, part: RelationshipPart, as_of: int | None, known_at: int | None) -> Query:
     query = Query(f"SELECT {columns} FROM (SELECT DISTINCT ON (source, id) * FROM relationships WHERE true")
+    _of_part(query, part)
+    _versions(as_of, known_at, query)
+    query.add(f" ORDER BY source, id, {_NEWEST_VERSION}) AS newest WHERE NOT removed")
+    return query if part.name is None else query.add(" AND name = %s", part.name)
+
+
+def _of_part(query: Query, part: RelationshipPart) -> Query:
     if part.source is not None:
         query.add(" AND source = %s", part.source)
     if part.keys is not None:
         query.add(_IN_KEYS, *_columns_of(part.keys))
     if part.behind is not None:
         query.add(" AND (source, id) > (%s, %s)", *part.behind)
-    _versions(as_of, known_at, query)
-    query.add(f" ORDER BY source, id, {_NEWEST_VERSION}) AS newest WHERE NOT removed")
-    return query if part.name is None else query.add(" AND name = %s", part.name)
+    return query
 
 
 def changed_twins(commit: int) -> Query:

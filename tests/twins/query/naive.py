@@ -87,10 +87,12 @@ def operand(node: tuple[Any, ...]) -> str:
     raise AssertionError(node)
 
 
-def condition(node: tuple[Any, ...]) -> str:
+def condition(node: tuple[Any, ...], within: str = "") -> str:
+    """With no more parentheses than it takes."""
     match node:
         case ("and" | "or" as word, *parts):
-            return "(" + f" {word.upper()} ".join(map(condition, parts)) + ")"
+            written = f" {word.upper()} ".join(condition(part, word) for part in parts)
+            return f"({written})" if (word, within) == ("or", "and") else written
         case ("not", part):
             return f"NOT ({condition(part)})"
         case ("cmp", sign, left, right):

@@ -107,6 +107,7 @@ ANSWERED = {
         {"COUNT": 1},
     ],
     "SELECT T.temp IN UNIT 'degC' AS t FROM DIGITALTWINS T WHERE T.temp > +19 ORDER BY t * -1, T.$dtId DESC": [{"t": 20.0}, {"t": 20.0}],
+    "SELECT T.$dtId FROM DIGITALTWINS T WHERE T.order = 'x' OR T.temp > 1 AND NOT T.$dtId = 't0' AND T.count = 1": [{"$dtId": "it's"}],
     "SELECT T.motor.$metadata AS m FROM DIGITALTWINS T WHERE T.$dtId = 't0'": [{"m": {}}],
     "SELECT T.motor.$metadata.speed.lastUpdateTime AS m FROM DIGITALTWINS T WHERE T.$dtId = 't0'": [{}],
     "SELECT A.$dtId AS a FROM DIGITALTWINS MATCH (A)-[R]->(B) WHERE R.$relationshipName != 'contains' ORDER BY a": [{"a": "t0"}],

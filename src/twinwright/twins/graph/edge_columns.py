@@ -50,16 +50,15 @@ class _Part:
     def key(self, row: int) -> EdgeKey:
         return self.rows["source"][row].as_py(), self.rows["id"][row].as_py()
 
-    def ordered(self, twin: str, *, incoming: bool) -> NDArray[np.int32]:
-        """The rows that may begin at a twin, or lead to it, by source and id."""
-        wanted = hash(twin)
-        held = self._in_order.get((incoming, wanted))
+    def of(self, twin: str, *, incoming: bool) -> NDArray[np.int32]:
+        """The rows that may begin at a twin, or lead to it: many of them by source and id, few in no order."""
+        held = self._in_order.get((incoming, hash(twin)))
         if held is None:
-            rows = (self.targets if incoming else self.sources).rows(wanted)
-            by = frame(self.rows.select(["source", "id"]).take(pa.array(rows))) if len(rows) > 1 else None
-            held = rows if by is None else rows[by.select(pl.arg_sort_by("source", "id")).to_series().to_numpy()]
+            held = (self.targets if incoming else self.sources).rows(hash(twin))
             if len(held) >= _MANY:
-                self._in_order[incoming, wanted] = held
+                keys = frame(self.rows.select(["source", "id"]).take(pa.array(held)))
+                held = held[keys.select(pl.arg_sort_by("source", "id")).to_series().to_numpy()]
+                self._in_order[incoming, hash(twin)] = held
         return held
 
     def live(self) -> Iterator[int]:
@@ -145,12 +144,12 @@ class EdgeColumns:
 
     def outgoing(self, twin: str, behind: EdgeKey | None = None, name: str | None = None) -> Iterator[Relationship]:
         """Those that begin at a twin, of one name or any, by id, from behind one on."""
-        walks = (_walked(part, part.ordered(twin, incoming=False), behind, name) for part in self._parts)
+        walks = (_walked(part, part.of(twin, incoming=False), behind, name) for part in self._parts)
         return (edge for edge in merge(*walks, key=key_of) if edge.source == twin)
 
     def incoming(self, twin: str, behind: EdgeKey | None = None) -> Iterator[Relationship]:
         """Those that lead to it, by source and id."""
-        walks = (_walked(part, part.ordered(twin, incoming=True), behind, None) for part in self._parts)
+        walks = (_walked(part, part.of(twin, incoming=True), behind, None) for part in self._parts)
         return (edge for edge in merge(*walks, key=key_of) if edge.target == twin)
 
     def some(self) -> Iterator[Relationship]:
@@ -165,11 +164,15 @@ def key_of(edge: Relationship) -> EdgeKey:
     return edge.source, edge.id
 
 
-def _walked(part: _Part, ordered: NDArray[np.int32], behind: EdgeKey | None, name: str | None) -> Iterator[Relationship]:
-    """Edges of some rows that are in the order of their keys, from behind one on; few more are made than are taken."""
-    first = 0 if behind is None else bisect_right(range(len(ordered)), behind, key=lambda at: part.key(int(ordered[at])))
-    for start in range(first, len(ordered), _READ):
-        rows = ordered[start : start + _READ]
+def _walked(part: _Part, found: NDArray[np.int32], behind: EdgeKey | None, name: str | None) -> Iterator[Relationship]:
+    """Edges of the rows of a twin, in the order of their keys, from behind one on; of many few more are made than are taken."""
+    if len(found) < _MANY:
+        edges = sorted(_edges(part, found[~part.gone[found]].tolist()), key=key_of)
+        yield from (edge for edge in edges if (behind is None or key_of(edge) > behind) and name in (None, edge.name))
+        return
+    first = 0 if behind is None else bisect_right(range(len(found)), behind, key=lambda at: part.key(int(found[at])))
+    for start in range(first, len(found), _READ):
+        rows = found[start : start + _READ]
         rows = rows[~part.gone[rows]]
         if name is not None:
             names = part.rows["name"].take(pa.array(rows))

@@ -145,7 +145,9 @@ class Compiler:
 
     def _check_named(self, args: Sequence[Node], *forms: Forms) -> None:
         """A model or relationship that is compared with has to be there: else the answer would be empty for a slip of the pen."""
-        if any(arg.op == "ref" and arg.value[-1] == "$relationshipName" for arg in args):
+        query = self.scope.query
+        now = query.as_of is None and query.known_at is None  # another name may have been there
+        if now and any(arg.op == "ref" and arg.value[-1] == "$relationshipName" for arg in args):
             known = {*self.scope.catalogue.relationship_names, *self.scope.shape.names}
             for arg, one in zip(args, forms, strict=True):
                 if one.is_literal and isinstance(one.literal, str) and one.literal not in known:
