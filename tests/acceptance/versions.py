@@ -166,8 +166,7 @@ class Client(threading.Thread):
                 if self.fleet.down or running is None:
                     time.sleep(0.01)
                     continue
-                # a connection is not used again that the server may be about to close for having been idle
-                limits = httpx.Limits(keepalive_expiry=1.0)
+                limits = httpx.Limits(max_keepalive_connections=0)  # the server may be about to close one that was idle
                 with httpx.Client(base_url=running.url, headers=running.headers, timeout=60, limits=limits) as client:
                     try:
                         while not self.over:

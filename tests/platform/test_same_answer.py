@@ -64,6 +64,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "graph diff of a bad time": ("graph", "diff", "--from", "noon"),
     "update on trial": ("update", "SELECT T FROM DIGITALTWINS T", "--set", "drive=1 mV", "--dry-run"),
     "update that does not fit": ("update", "SELECT T FROM DIGITALTWINS T", "--set", "drive=1 bar"),
+    "update as no version": ("update", "SELECT T FROM DIGITALTWINS T", "--set", "drive=1", "--interface", "dtmi:test:Pmup;1"),
     "updates that were interrupted": ("update", "--unfinished"),
     "import by query on trial": ("import", "query", ROOMS, "--template", "{folder}/gauges.yaml", "--dry-run"),
     "import by query": ("import", "query", ROOMS, "--template", "{folder}/gauges.yaml"),

@@ -105,6 +105,10 @@ def document(
         known = [times[one] for one in (lifetime.commit, *(cell["commit"] for cell in cells)) if one in times]
         if known:
             metadata["$lastUpdateTime"] = to_iso(max(known))
+        for component in shape.components:
+            mine = [times[cell["commit"]] for cell in cells if cell["path"].startswith(f"{component}/") and cell["commit"] in times]
+            if mine:
+                _place(body, metadata, component)[1]["$lastUpdateTime"] = to_iso(max(mine))
         if now is not None:
             _add_ages(body, metadata, cells, now)
     return body
