@@ -12,6 +12,7 @@ from tests.acceptance.plant import telemetry, workspace
 from tests.acceptance.running import write
 
 from twinwright.clock import HOUR, ManualClock, from_iso
+from twinwright.derived import consumer
 from twinwright.errors import ForbiddenError, NotFoundError, RefusedError, StoreError, TwinwrightError, UsageError
 from twinwright.governance.principals import SYSTEM, Principal
 from twinwright.platform.forks import Forks
@@ -169,11 +170,12 @@ def test_what_is_derived_in_a_fork_is_what_the_workspace_would_derive_of_its_rec
     try:
         plant.apply()
         plant.ingest([str(folder / "one.ndjson")], "pump")
-        before = derived(plant)
-        assert sorted(before.values()) == [100.0, 200.0]
+        empty = plant.status()["commit"]  # nothing is derived by then
+        before, followed = derived(plant), plant.status()["commit"]
+        assert sorted(before.values()) == [100.0, 200.0] and followed > empty
         plant.ingest([str(folder / "two.ndjson")], "pump")
         plant.create_fork("what-if")  # what is derived has not followed that yet
-        plant.create_fork("old", at=str(plant.status()["commit"]))
+        earlier = {"lagging": (plant.status()["commit"], [200.0, 300.0]), "followed": (followed, [200.0]), "empty": (empty, [200.0])}
         fork = plant.fork("what-if")
         fork.ingest([str(folder / "three.ndjson")], "pump")
         assert fork.state("pump-1", lane="derived")["drive"] == 500.0
@@ -184,16 +186,37 @@ def test_what_is_derived_in_a_fork_is_what_the_workspace_would_derive_of_its_rec
         assert derived(fork) == there, "what the workspace derives later shows in a fork"
         plant.ingest([str(folder / "three.ndjson")], "pump")
         assert derived(plant) == there
-        with pytest.raises(RefusedError, match="by an earlier commit") as refused:
+        for name, (commit, values) in earlier.items():
+            plant.create_fork(name, at=str(commit))
+            assert sorted(derived(plant.fork(name)).values()) == [100.0, *values], name
+            plant.fork(name).ingest([str(folder / "three.ndjson")], "pump")
+            assert sorted(derived(plant.fork(name)).values()) == sorted([250.0, *values, 500.0]), name
+        assert derived(plant) == there
+    finally:
+        plant.close()
+
+
+def test_where_the_log_does_not_say_how_far_what_is_derived_had_come_it_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in the log of a version that did not say so."""
+    monkeypatch.setattr(consumer, "_detail", lambda rows, moved: f"{rows} derived")
+    folder = workspace(tmp_path / "w")
+    write(folder, {"derived/mean.yaml": MEAN, "one.ndjson": reading(5, 100.0)})
+    plant = LocalPlatform(Session(folder, ManualClock(NOW)))
+    try:
+        plant.apply()
+        plant.ingest([str(folder / "one.ndjson")], "pump")
+        assert derived(plant)
+        plant.create_fork("old", at=str(plant.status()["commit"]))
+        with pytest.raises(RefusedError, match="by that commit is not known") as refused:
             plant.fork("old").state("pump-1", lane="derived")
-        assert "newest" in str(refused.value.remedy)
+        assert "later" in str(refused.value.remedy)
     finally:
         plant.close()
 
 
 def test_without_its_place_in_the_log_a_fork_would_miss_what_was_not_derived_yet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The broken variant: as if all had been derived by the commit that is forked."""
-    monkeypatch.setattr(Forks, "_followed", lambda self: {"mean": self._session.store.last_commit(SYSTEM)})
+    monkeypatch.setattr(Forks, "_followed", lambda self, commit: {"mean": commit or self._session.store.last_commit(SYSTEM)})
     with pytest.raises(AssertionError):
         test_what_is_derived_in_a_fork_is_what_the_workspace_would_derive_of_its_records(tmp_path)
 

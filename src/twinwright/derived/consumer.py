@@ -7,8 +7,9 @@ a derived one follows in the next round. Each definition has a place in the log 
 
 from __future__ import annotations
 
+import re
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -37,6 +38,9 @@ RANGE_COMMITS = 1_000
 WRITE_ROWS = 100_000  # of one transaction: the store has one writer, and ingestion is not to wait for this one
 _OWN_WEIGHT = RANGE_READINGS // 10  # how many rows a commit of our own is taken for
 _LONGEST_PAUSE = 300 * SECOND
+_LINES = 1_000  # of the log that are read together
+_UNFINISHED = "more of it follows"
+_PLACE = re.compile(r"(?:; |, )(\S+) through (\d+)")
 
 
 @dataclass(slots=True)
@@ -266,6 +270,35 @@ class DerivedConsumer:
                         transaction.move_positions(POSITIONS, [(one.name, one.stored, through)])
                         if not one.current:
                             transaction.put_record(KIND, one.name, {"fingerprint": one.binding.fingerprint if one.binding else ""})
-                transaction.count(Counts(), detail=f"{len(part)} derived")
+                transaction.count(Counts(), detail=_detail(len(part), moved if part is sized[-1] else ()))
         for name, count in frame(rows)["source"].value_counts().iter_rows():
             self._metrics.derived_values.labels(derived=name).inc(count)
+
+
+# --- what the log tells ------------------------------------------------------------------------------------------------
+
+
+def _detail(rows: int, moved: Sequence[tuple[Progress, int]]) -> str:
+    """What a commit says of itself in the log: positions are kept as they are now, and here as of each commit."""
+    return f"{rows} derived; " + (", ".join(f"{one.name} through {through}" for one, through in moved) or _UNFINISHED)
+
+
+def places_at(store: Store, principal: Principal, names: Collection[str], commit: int) -> dict[str, int] | None:
+    """How far each definition had come by a commit; 0 of one that had not begun, or not as it is defined now.
+
+    None where the log does not tell, because a version that did not say so in it has derived since. Reads back as far as the definition
+    that was last behind: it says how far it is each thousand commits.
+    """
+    begun = {record.id for record in store.records(principal, KIND) if record.id in names and record.commit <= commit}
+    found = {name: 0 for name in names if name not in begun}
+    last = commit
+    while last > 0 and begun - found.keys():
+        first = max(1, last - _LINES + 1)
+        for line in reversed(store.commits(principal, first=first, last=last, kind=KIND)):
+            places = _PLACE.findall(line.detail)
+            if not places and _UNFINISHED not in line.detail:
+                return None
+            for name, through in places:
+                found.setdefault(name, int(through))
+        last = first - 1
+    return {name: found[name] for name in names} if begun <= found.keys() else None

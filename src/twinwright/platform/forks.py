@@ -14,7 +14,7 @@ from difflib import get_close_matches
 from typing import Any, Final
 
 from twinwright.clock import to_iso
-from twinwright.derived.consumer import POSITIONS
+from twinwright.derived.consumer import POSITIONS, places_at
 from twinwright.errors import NotFoundError, RefusedError, StoreError, UsageError
 from twinwright.governance.principals import SYSTEM, Principal
 from twinwright.observability.logs import get_logger
@@ -66,17 +66,20 @@ class Forks:
                 raise RefusedError(f"there is a fork '{name}' already", where="name", remedy=remedy)
             if len(self._names()) >= MOST:
                 raise RefusedError(f"there are {MOST} forks", where="name", remedy="Drop one: twinwright fork drop NAME")
-            followed = self._followed() if at is None else None
+            followed = self._followed(at)
             line, tables = self._begun(at)
             fork = Fork(name, line.number, line.at, tables, self._session.clock.now(), principal.name, followed)
             self._write(fork)
         _log.info("forked", fork=name, commit=line.number, by=principal.name)
         return fork
 
-    def _followed(self) -> Mapping[str, int]:
-        """How far what is derived has come. Asked before which commit is the newest: what was derived by then is there at that one."""
-        store, bindings = self._session.store, self._session.served.applied.bindings
-        return {one.definition.name: store.position(SYSTEM, POSITIONS, one.definition.name) for one in bindings}
+    def _followed(self, commit: int | None) -> Mapping[str, int] | None:
+        """How far what is derived had come by a commit. Where that is the newest (None), asked before which it is: what was derived by then
+        is there at it."""
+        store, names = self._session.store, [one.definition.name for one in self._session.served.applied.bindings]
+        if commit is not None:
+            return places_at(store, SYSTEM, names, commit)
+        return {name: store.position(SYSTEM, POSITIONS, name) for name in names}
 
     def _begun(self, at: int | None) -> tuple[Commit, tuple[int, ...]]:
         """The commit to fork, and the reading tables that there are by then."""

@@ -67,8 +67,8 @@ class LocalFork(LocalPlatform):
 
     def _lane(self, lane: str, after: int | None) -> Lane:
         if lane == "derived" and not self._derives:
-            remedy = "Fork the newest commit, or ask for it without the fork"
-            raise RefusedError("how far what is derived had come by an earlier commit is not known", where="lane", remedy=remedy)
+            remedy = "Fork a later commit, or ask for it without the fork"
+            raise RefusedError("how far what is derived had come by that commit is not known", where="lane", remedy=remedy)
         return super()._lane(lane, after)
 
     # --- simulation --------------------------------------------------------------------------------------------------
