@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,8 +44,8 @@ def rows(table: ReadingTable, commit: int, start: int, every: int, rng: np.rando
     return pa.table([*fixed.values(), *values], names=table.names)
 
 
-def build(folder: Path, readings: int, days: int) -> float:
-    """A store with that history, closed; seconds."""
+def build(folder: Path, readings: int, days: int, *, killed: bool = False) -> float:
+    """A store with that history, closed, or left as a kill leaves it; seconds."""
     store, state, pipeline = furnished(DuckDBStore(folder / "store.duckdb"))
     (table,), rng, began = store.reading_tables(SYSTEM), np.random.default_rng(3), time.perf_counter()
     every = days * DAY // (readings // TWINS)
@@ -57,7 +58,8 @@ def build(folder: Path, readings: int, days: int) -> float:
             state.of("pump").fold(table, made)
             state.folded("pump", BATCH, transaction.commit)
     pipeline.close()
-    state.materialise()
+    if not killed:
+        state.materialise()
     store.close()
     return time.perf_counter() - began
 
@@ -78,10 +80,10 @@ def restart(path: Path) -> tuple[float, float, float]:
     return opened - began, loaded - opened, ready - loaded
 
 
-def read_day(store: DuckDBStore, twin: int, day: int) -> float:
-    """Milliseconds of one twin's day of one path."""
+def read_day(store: DuckDBStore, twin: int, day: int, paths: Sequence[str] = FIELDS[:1]) -> float:
+    """Milliseconds of one twin's day, of one path where nothing else is said."""
     began = time.perf_counter()
-    found = store.history(SYSTEM, Selection((twin,), FIELDS[:1], start=FIRST + day * DAY, end=FIRST + (day + 1) * DAY))
+    found = store.history(SYSTEM, Selection((twin,), tuple(paths), start=FIRST + day * DAY, end=FIRST + (day + 1) * DAY))
     assert len(found)
     return (time.perf_counter() - began) * 1e3
 

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from twinwright.compiled import compiled
 
 _FEWEST = 64  # places
+_TOGETHER = 16  # rows that are looked up at once
+_REPEAT = 2  # rows out of order, where something is said again: one there, one back
 _HIGH = np.uint64(0xFFFFFFFF00000000)
 
 
@@ -49,7 +51,8 @@ class TwinIndex:
         """Where each id stands; -1 for what is not there, and for null."""
         offsets, data = _texts(ids)
         found = np.empty(len(ids), np.int32)
-        _find(*self._held, offsets, data, self._seed, found)
+        together = np.empty(_TOGETHER, np.uint64), np.empty(_TOGETHER, np.int64)
+        _find(*self._held, offsets, data, self._seed, found, *together)
         if ids.null_count:
             found[pc.is_null(ids).to_numpy(zero_copy_only=False)] = -1
         return found
@@ -107,24 +110,37 @@ def _is(bounds: Any, texts: Any, number: Any, data: Any, begin: Any, length: Any
 
 
 @compiled
-def _find(places: Any, bounds: Any, texts: Any, count: Any, offsets: Any, data: Any, seed: Any, found: Any) -> None:
-    """A fleet is mostly asked, or answers, in one order: the next one is tried first."""
-    mask = np.uint64(len(places) - 1)
-    number = np.int64(-1)
-    for row in range(len(found)):
-        begin, length = offsets[row], offsets[row + 1] - offsets[row]
+def _find(
+    places: Any, bounds: Any, texts: Any, count: Any, offsets: Any, data: Any, seed: Any, found: Any, hashes: Any, starts: Any
+) -> Any:
+    """A fleet is mostly asked, or answers, in one order: the next one is tried first. Where it is another, some rows are looked up
+    together, step by step, so that the memory of all is on its way at once; what is read ahead is summed, or the compiler leaves it out."""
+    mask, row, number, read, misses = np.uint64(len(places) - 1), 0, np.int64(-1), np.uint64(0), 0
+    while row < len(found):
         number += 1
-        if number < count and _is(bounds, texts, number, data, begin, length):
+        if number < count and _is(bounds, texts, number, data, offsets[row], offsets[row + 1] - offsets[row]):
             found[row] = number
+            row += 1
+            misses = 0
             continue
-        hashed = _hash(data, begin, begin + length, seed)
-        at = hashed & mask
-        number = np.int64(-1)
-        while places[at] != 0:
-            if (places[at] ^ hashed) & _HIGH == 0:
-                other = np.int64(places[at] & ~_HIGH) - 1
-                if _is(bounds, texts, other, data, begin, length):
-                    number = other
-                    break
-            at = (at + np.uint64(1)) & mask
-        found[row] = number
+        misses += 1
+        size = min(len(hashes), len(found) - row) if misses > _REPEAT else 1
+        for i in range(size):
+            hashes[i] = _hash(data, offsets[row + i], offsets[row + i + 1], seed)
+            starts[i] = np.int64(places[hashes[i] & mask] & ~_HIGH)
+        for i in range(size):
+            starts[i] = bounds[max(starts[i] - 1, 0)]
+        for i in range(size):
+            read += np.uint64(texts[starts[i]])
+        for i in range(size):
+            at, number = hashes[i] & mask, np.int64(-1)
+            while places[at] != 0:
+                if (places[at] ^ hashes[i]) & _HIGH == 0:
+                    other = np.int64(places[at] & ~_HIGH) - 1
+                    if _is(bounds, texts, other, data, offsets[row + i], offsets[row + i + 1] - offsets[row + i]):
+                        number = other
+                        break
+                at = (at + np.uint64(1)) & mask
+            found[row + i] = number
+        row += size
+    return read
