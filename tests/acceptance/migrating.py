@@ -16,6 +16,7 @@ from tests.acceptance.versions import TWINS, VERSIONS, WRITTEN, Client, Fleet, L
 import twinwright as tw
 
 EACH = (Sender, Reader, Writer)  # the clients of a version
+PATIENCE = 300.0  # seconds that all of them are waited for, however busy the machine is
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ def migrate(folder: Path, stages: Sequence[Stage], seed: int, toml: str = "") ->
         one.start()
     listener = Listener(fleet)
     listener.start()
-    until(lambda: _go_on(clients) and all(client.done > 2 for client in clients))
+    until(lambda: _go_on(clients) and all(client.done > 2 for client in clients), PATIENCE)
     for number, one in enumerate(stages):
         stage(folder, one.shares)
         if one.kill:
@@ -54,7 +55,7 @@ def migrate(folder: Path, stages: Sequence[Stage], seed: int, toml: str = "") ->
                 clients.append(of(fleet, version))
                 clients[-1].start()
         before = [client.done for client in clients]
-        until(lambda before=before: _go_on(clients) and all(now.done > was + 3 for now, was in zip(clients, before, strict=True)))
+        until(lambda before=before: _go_on(clients) and all(now.done > was + 3 for now, was in zip(clients, before, strict=True)), PATIENCE)
     _retire_the_first(fleet, clients)
     listener.finish()  # while there is something to be told
     for client in clients:
@@ -116,7 +117,7 @@ def _retire_the_first(fleet: Fleet, clients: Sequence[Client]) -> None:
         client.finish()
     fleet.served = fleet.served[1:]
     before = [client.done for client in others]
-    until(lambda: _go_on(clients) and all(now.done > was + 1 for now, was in zip(others, before, strict=True)))
+    until(lambda: _go_on(clients) and all(now.done > was + 1 for now, was in zip(others, before, strict=True)), PATIENCE)
     refused = twinwright("schema", "retire", dtmi(0), workspace=folder)
     assert refused.code != 0 and "twins.yaml" in refused.out, refused.out
     twins = (folder / "twins.yaml").read_text().replace(dtmi(0), dtmi(1))
@@ -131,7 +132,7 @@ def _retire_the_first(fleet: Fleet, clients: Sequence[Client]) -> None:
         assert refusal.status_code == 404 and "is retired" in refusal.text
         assert caller.put(path, json={"$metadata": {"$model": dtmi(0)}, "pressure": 100.0}).status_code == 400
     before = [client.done for client in others]
-    until(lambda: _go_on(clients) and all(now.done > was + 3 for now, was in zip(others, before, strict=True)))
+    until(lambda: _go_on(clients) and all(now.done > was + 3 for now, was in zip(others, before, strict=True)), PATIENCE)
 
 
 def _check_the_end(fleet: Fleet) -> None:

@@ -39,7 +39,7 @@ class Writer(Client):
             shown = self.get(client, version)
             assert shown["$metadata"]["$model"] == dtmi(version)
             assert self.fits(shown, version, self.held), (self.version + 1, version + 1, self.held, shown)
-        time.sleep(0.05)
+        time.sleep(0.2)
 
     def get(self, client: httpx.Client, version: int) -> dict[str, Any]:
         answer = client.get(self.twin, params={"interface": dtmi(version)})

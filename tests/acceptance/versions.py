@@ -167,7 +167,7 @@ class Client(threading.Thread):
                     time.sleep(0.01)
                     continue
                 limits = httpx.Limits(max_keepalive_connections=0)  # the server may be about to close one that was idle
-                with httpx.Client(base_url=running.url, headers=running.headers, timeout=60, limits=limits) as client:
+                with httpx.Client(base_url=running.url, headers=running.headers, timeout=240, limits=limits) as client:
                     try:
                         while not self.over:
                             self.once(client)

@@ -269,3 +269,28 @@ def test_messages_and_relationships_of_an_old_client(tmp_path: Path) -> None:
         with pytest.raises(TwinwrightError, match="may have 1"):
             platform.put_relationship(source, "two", {"$relationshipName": "feeds", "$targetId": "p4"})
     platform.close()
+
+
+def test_queries_events_and_derived_values_follow_what_is_written_under_other_names(platform: LocalPlatform, tmp_path: Path) -> None:
+    derived = f"name: twice\ninterface: {OLD}\noutput: {{path: speed}}\ninputs: {{s: {{path: speed}}}}\nexpression: 2 * s\n"
+    write(tmp_path, {"derived/twice.yaml": derived})
+    by_old = "SELECT T.temperature AS v FROM DIGITALTWINS T WHERE T.temperature > 0"
+    by_new = "SELECT T.temp AS v FROM DIGITALTWINS T WHERE T.temp > -300"
+    for step, share in enumerate((0.0, 1.0)):
+        staged(platform, tmp_path, share)
+        for wrote, (path, value) in ((OLD, ("/temperature", 300.0 + step)), (NEW, ("/temp", 30.0 + step))):
+            token = platform.patch_twin("p0", [put(path, value)], interface=wrote)["token"]
+            kelvin = value if wrote == OLD else value + 273.15
+            for text, version, shown in ((by_old, OLD, kelvin), (by_new, NEW, kelvin - 273.15), (by_new, None, kelvin - 273.15)):
+                found = platform.query(text, after=token, interface=version)["value"]
+                assert [one["v"] for one in found] == [pytest.approx(shown)]
+            (event,) = [one for one in events(platform, token - 1) if one["type"] == "Microsoft.DigitalTwins.Twin.Update"]
+            own, shown = (NEW, kelvin - 273.15) if share else (OLD, kelvin)
+            assert event["data"]["modelId"] == own
+            assert event["data"]["patch"] == [{"op": "add", "path": "/temp" if share else "/temperature", "value": pytest.approx(shown)}]
+        for wrote, path, value in ((OLD, "/speed", 60.0 + step), (NEW, "/motor/speed", 90.0 + step)):
+            token = platform.patch_twin("p0", [put(path, value)], interface=wrote)["token"]
+            assert platform.history("p0", "speed", lane="derived", interface=OLD, after=token)["values"][-1] == 2 * value
+    staged(platform, tmp_path, 0.0)
+    token = platform.patch_twin("p0", [put("/site", "south")], interface=NEW)["token"]  # the old version has no place for it
+    assert events(platform, token - 1) == []

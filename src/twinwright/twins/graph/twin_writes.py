@@ -62,7 +62,7 @@ def put_twin(draft: Draft, id: str, document: Any, if_none_match: str | None) ->
     body.require_valid()
     life = held or draft.begin(id, interface)
     seen = lineages.seen(life, interface) if spoken else life
-    before = values(draft, seen)
+    before = {} if held is None else values(draft, seen)
     paths = other_version.changed_paths(draft, life, seen, before, body.values, dict.fromkeys([*before, *body.values]), body)
     body.require_valid()
     for path in paths:
