@@ -79,7 +79,7 @@ def test_a_pace_that_is_none_is_taken_as_unknown_and_who_does_not_take_what_it_a
     assert asked == [0.0, 0.0, 0.0]
     there, answered = open_files(), 0
     while True:
-        fed._asked = False
+        fed.asked = False
         fed.ask(1.0)
         if not feeder.answer(nothing):
             break

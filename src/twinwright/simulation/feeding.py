@@ -89,19 +89,19 @@ class Fed:
 
     def __init__(self, descriptor: int = FEED) -> None:
         self._socket = socket.socket(fileno=descriptor)
-        self._asked = False
+        self.asked = False
 
     def ask(self, pace: float) -> None:
         """Have the next ones made, and go on meanwhile; `pace` is how many seconds a run takes."""
-        if not self._asked:
-            self._asked = True
+        if not self.asked:
+            self.asked = True
             with contextlib.suppress(OSError):
                 self._socket.send(_PACE.pack(pace))
 
     def take(self, pace: float) -> Any | None:
         """The next ones, as soon as they are there. None where there are none, or the other side is gone."""
         self.ask(pace)
-        self._asked = False
+        self.asked = False
         descriptors: list[int] = []
         with contextlib.suppress(OSError):
             _, descriptors, _, _ = socket.recv_fds(self._socket, 1, 1)

@@ -23,6 +23,7 @@ from twinwright.simulation.registry import load_model
 _Advancing = Callable[[State, Floats, Floats], Advance]
 _Again = Callable[[Mapping[str, float], Mapping[str, float], Floats, Floats], Trajectory | None]
 _loaded: dict[str, SimulationModel] = {}
+_LEAD = 0.08  # seconds of work that are left when more is asked for: who is asked is busy with what it is told, and may be slow to answer
 _SHORT = 0.1  # seconds of a run, up to which the next ones are asked for ahead; longer ones would be kept from children that are idle
 
 
@@ -109,8 +110,10 @@ def _members(payload: dict[str, Any] | None, feed: Fed | None, bench: Bench) -> 
         arrays += payload["arrays"]
         members = payload["members"]
         for position, member in enumerate(members):
-            if feed is not None and 2 * position >= len(members) and 0 < bench.longest < _SHORT:
-                feed.ask(bench.pace())
+            if feed is not None and not feed.asked and 0 < bench.longest < _SHORT:
+                pace = bench.pace()
+                if (len(members) - position) * pace <= _LEAD:
+                    feed.ask(pace)
             yield {**member, **{name: arrays[member[name]] for name in ("times", "inputs")}}
         payload = feed.take(bench.pace()) if feed is not None else None
 
