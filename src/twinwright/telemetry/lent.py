@@ -35,9 +35,10 @@ class Lender:
         if size < LEAST:
             return np.empty(shape, dtype)
         block = self._block(size)
-        owner = (ctypes.c_uint8 * len(block)).from_buffer(block)  # every view leads to it, where NumPy would pass over an array
+        owner = (ctypes.c_uint8 * len(block)).from_buffer(block.data)  # every view leads to it, where NumPy would pass over an array
         weakref.finalize(owner, self._back.append, block).atexit = False
-        return np.frombuffer(owner, np.uint8, size).view(dtype).reshape(shape)
+        lent: NDArray[Any] = np.frombuffer(memoryview(owner), np.uint8, size).view(dtype).reshape(shape)
+        return lent
 
     @property
     def waiting(self) -> int:
