@@ -82,8 +82,8 @@ def platform(folder: Path, twins: int = TWINS) -> tuple[Store, StateCache, Pipel
     return furnished(DuckDBStore(folder / "store.duckdb"), twins)
 
 
-def furnished(store: Store, twins: int = TWINS) -> tuple[Store, StateCache, Pipeline]:
-    """An empty store, with one contract and its pipeline."""
+def furnished(store: Store, twins: int = TWINS, *, applied: bool = False) -> tuple[Store, StateCache, Pipeline]:
+    """A store with one contract and its pipeline. It is empty, or another process has `applied` the same to it."""
     observations = [{"path": name, "field": name, "unit": unit, "range": [-10, 10_000]} for name, unit in zip(FIELDS, UNITS, strict=True)]
     text = json.dumps({"name": "pump", "twin": "{id}", "time": {"field": "ts"}, "observations": observations})
     problems = Problems()
@@ -95,9 +95,10 @@ def furnished(store: Store, twins: int = TWINS) -> tuple[Store, StateCache, Pipe
     contract = compile_contract(spec, paths, document, problems)
     assert contract is not None, problems
     lifetimes = [Lifetime(number + 1, f"pump-{number}", "dtmi:bench:Pump;1") for number in range(twins)]
-    with store.transaction(LOCAL_ADMIN, "apply") as transaction:
-        transaction.create_reading_table(contract.name, contract.source, contract.revision, contract.columns)
-        transaction.declare_twins(lifetimes)
+    if not applied:
+        with store.transaction(LOCAL_ADMIN, "apply") as transaction:
+            transaction.create_reading_table(contract.name, contract.source, contract.revision, contract.columns)
+            transaction.declare_twins(lifetimes)
     state = StateCache(store, LOCAL_ADMIN)
     pipeline = Pipeline(store, LOCAL_ADMIN, state, SystemClock(), Metrics.create())
     pipeline.configure({contract.name: contract}, TwinRegistry(lifetimes, {"dtmi:bench:Pump;1": paths}))
