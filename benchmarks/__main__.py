@@ -34,6 +34,7 @@ WHOLE_ONLY = (
     "kafka_vs_consume",
     "many_runs",
     "mqtt_vs_consume",
+    "postgres_writers",
     "query_vs_recursive",
     "sealed_days",
     "shadow_runs",

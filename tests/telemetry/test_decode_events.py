@@ -240,3 +240,9 @@ def test_a_contract_names_what_is_in_an_event(field):
     made, problems = compiled(written(**(EVENTS | {"observations": [{"path": "pressure", "field": field, "unit": "kPa"}]})))
     assert made is None
     assert any(f"'{field}'" in str(problem) for problem in problems.items)
+
+
+def test_an_event_that_is_not_utf8_is_refused_wherever_it_is_not():
+    for broken in (b"\xe5", b'"\xe5": 1', b'"a": "\xe5"'):
+        odd = event([{"p": 1}, {"p": "x"}])[:-1] + b", " + broken + b"}"
+        assert rows(event({"p": 1}), odd) == [[row(**{"data.p": 1.0})], [(odd, "malformed")]]

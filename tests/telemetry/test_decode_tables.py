@@ -235,6 +235,7 @@ tables = st.builds(bytes.__add__, st.sampled_from(HEADERS), st.lists(st.sampled_
 @given(st.lists(tables, max_size=6))
 @example([b"id,a\np,1\n", b"id,a\n1\n1,2,3\n", b"id,a\nq,2\n"])  # too few cells in one line, too many in the next
 @example([b"id\nx", b"id\n", b"id\ny\n"])
+@example([b"id,a\np,1\n", b"id,a", b"\xef\xbb\xbfid,a\r"])
 def test_payloads_read_together_are_what_each_is_by_itself(bodies):
     decoder = CsvDecoder(FIELDS, ",")
     together = decoder.decode([Payload(body) for body in bodies])
@@ -374,3 +375,19 @@ def test_statistics_that_do_not_fit_their_column_end_nothing():
     decoder = TableDecoder(FIELDS, "parquet")
     assert decoder.decode([Payload(sink.getvalue().replace(optional, required))]).count <= 1
     assert decoder.decode([Payload(sink.getvalue())]).count == 1
+
+
+def test_a_dictionary_that_is_shorter_than_it_says_ends_nothing():
+    body = write_table(pa.table({"id": pa.array(["p", "q", "r"]).dictionary_encode()}), "arrow")
+    length, refused = (3).to_bytes(8, "little"), []
+    for at in [at for at in range(len(body)) if body.startswith(length, at)]:
+        spoiled = body[: at + 3] + b"\x48" + body[at + 4 :]
+        refused += TableDecoder(FIELDS, "arrow").decode([Payload(spoiled)]).undecodable
+    assert any("Buffer #1 too small" in bad.detail for bad in refused)
+
+
+@pytest.mark.parametrize("format", ["parquet", "arrow"])
+def test_a_column_that_is_there_twice_is_refused(format):
+    twice = pa.table([pa.array([1]), pa.array([2])], names=["a", "a"])
+    decoded = TableDecoder(FIELDS, format).decode([Payload(write_table(twice, format)), Payload(write_table(TABLE, format))])
+    assert decoded.count == 2 and "'a' is there twice" in decoded.undecodable[0].detail

@@ -3,6 +3,7 @@
 import json
 import threading
 from concurrent.futures import Future
+from dataclasses import replace
 
 import pytest
 from tests.telemetry.plant import contract
@@ -291,6 +292,20 @@ def test_what_is_broken_in_every_line_shares_a_letter_beyond_ten_thousand(make_p
     assert len(letters) == 1
     assert letters[0].payload.startswith(header + b"a,b,10000\n")
     assert letters[0].payload.count(b"a,b,") == 500
+
+
+def test_a_refused_row_that_can_not_be_taken_out_of_its_payload_harms_only_itself(plant, monkeypatch):
+    around = batches._around
+
+    def raw(row):
+        raise ValueError("a payload that nobody thought of")
+
+    monkeypatch.setattr(batches, "_around", lambda *of: replace(around(*of), raw=raw))
+    odd = b'[{"id": "pump-9"}, ' + body(2) + b"]"
+    receipt = plant.pipeline.submit(delivery(body(1), odd, body(3)))
+    assert (receipt.received, receipt.accepted) == (4, 3)
+    assert [letter.payload for letter in plant.store.dead_letters(SYSTEM)] == [odd]
+    assert total(plant).conserved
 
 
 def test_a_payload_that_can_not_be_evaluated_harms_only_itself(plant, monkeypatch):

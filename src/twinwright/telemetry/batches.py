@@ -72,9 +72,17 @@ class Prepared:
             owners.append(bad.payload)
         for refused in self.refused:
             payload = int(self.decoded.owner[refused.row])
-            letters.append(self._letter(refused.reason, refused.detail, self.decoded.raw(refused.row), payload, place))
+            letters.append(self._letter(refused.reason, refused.detail, self._raw(refused.row, payload), payload, place))
             owners.append(payload)
         return letters, owners
+
+    def _raw(self, row: int, payload: int) -> bytes:
+        """A row as it came; where it can't be taken out of its payload, all of that: it must not fail its neighbours."""
+        try:
+            return self.decoded.raw(row)
+        except _POISONED as error:
+            _log.warning("a row can't be told apart", contract=self.contract.name, error=repr(error)[:_DETAIL_LIMIT])
+            return self.payloads[payload].body
 
     def _letter(self, reason: str, detail: str, raw: bytes, payload: int, place: Callable[[int, bytes], str]) -> DeadLetter:
         contract, captures = self.contract, self.payloads[payload].captures

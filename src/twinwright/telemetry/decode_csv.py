@@ -136,10 +136,10 @@ class CsvDecoder:
         return _Cells(names, table, np.full(table.num_rows, index, np.int32)), bad
 
     def _table(self, body: bytes, names: Sequence[str], refuse: Callable[[pa.csv.InvalidRow], str]) -> pa.Table:
-        """All cells as text."""
+        """All cells as text. A header alone is a table without rows, however it ends."""
         return pa.csv.read_csv(
-            pa.BufferReader(body),
-            pa.csv.ReadOptions(use_threads=False, block_size=max(len(body) + 1, 1 << 16)),
+            pa.BufferReader(body if body.endswith(b"\n") else body + b"\n"),
+            pa.csv.ReadOptions(use_threads=False, block_size=max(len(body) + 2, 1 << 16)),
             pa.csv.ParseOptions(delimiter=self._delimiter, newlines_in_values=True, invalid_row_handler=refuse),
             pa.csv.ConvertOptions(
                 column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=True, null_values=[""], quoted_strings_can_be_null=True

@@ -111,6 +111,7 @@ class CloudEventsDecoder:
         return found, undecodable
 
     def _read(self, payload: int, element: bytes) -> _Event:
+        str(element, "utf-8")  # raises; the reader looks only at members that it knows
         try:
             event = self._decoder.decode(element)
             data = bytes(getattr(event, self._member["data"]))

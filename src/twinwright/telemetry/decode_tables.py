@@ -59,6 +59,8 @@ class _TooLargeError(Exception):
 
 
 def _column(table: pa.Table, name: str, kind: FieldKind) -> Column:
+    if table.column_names.count(name) > 1:
+        raise ValueError(f"the column '{name}' is there twice")
     if name not in table.column_names:
         return Column(pl.Series(name, [None] * table.num_rows, dtype=POLARS_TYPE[kind]))
     column = table.column(name)
@@ -110,6 +112,7 @@ def _read_table(body: bytes, format: str, names: Collection[str] | None) -> pa.T
             reader = pa.ipc.open_file(source, options=options) if is_file else pa.ipc.open_stream(source, options=options)
     batches, rows, size = [], 0, 0
     for batch in (reader.get_batch(at) for at in range(reader.num_record_batches)) if hasattr(reader, "get_batch") else reader:
+        batch.validate()  # Arrow counts the bytes of a text that is longer than its buffers by looking there, and that ends the process
         rows, size = rows + batch.num_rows, size + batch.nbytes
         _check_size(rows, size)
         batches.append(batch)

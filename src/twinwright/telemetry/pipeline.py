@@ -307,6 +307,8 @@ class Pipeline:
             prepared = ready.prepared
             letters, owners = prepared.dead_letters(Places(deliveries).of)
             touched = False
+            if self._store.many_writers:
+                ready.frames.result()  # what the others would wait for
             try:
                 with self._store.transaction(self._principal, "ingest") as transaction:
                     self.hear(transaction)
