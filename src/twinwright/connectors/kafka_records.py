@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from twinwright.compiled import inlined
 from twinwright.connectors.librdkafka import Message, Queue, queue_of
 from twinwright.connectors.partitions import Records
-from twinwright.telemetry.lent import LENDER
 from twinwright.telemetry.packed import PackedPayloads
 from twinwright.telemetry.words import call, copy, peek
 
@@ -196,7 +195,7 @@ def _gathered(
     offsets: NDArray[np.int64],
 ) -> PackedPayloads:
     """The payloads or the keys, those of each partition together; `records` and `sizes` say where they begin."""
-    bounds, buffer = np.zeros(len(messages) + 1, np.int64), LENDER.empty(int(sizes[-1]), np.uint8)
+    bounds, buffer = np.zeros(len(messages) + 1, np.int64), np.empty(int(sizes[-1]), np.uint8)
     _gather(messages, which, records.copy(), sizes.copy(), field, offsets, bounds, buffer)
     return PackedPayloads(buffer.data.toreadonly(), bounds)
 

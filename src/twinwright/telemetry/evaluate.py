@@ -23,7 +23,6 @@ from twinwright.telemetry.decode import Column, Decoded
 from twinwright.telemetry.derivation import PLAIN, Derivation
 from twinwright.telemetry.derive import derived
 from twinwright.telemetry.event_time import EPOCH_FORMATS
-from twinwright.telemetry.lent import LENDER
 from twinwright.telemetry.packed import captures_of
 from twinwright.telemetry.payloads import Payload, Reason
 from twinwright.telemetry.timestamps import parse_iso, parse_pattern
@@ -107,7 +106,7 @@ def evaluate(
     correction = _correction(contract, decoded, refusals)
     masks = (len(contract.columns) + MASK_BITS - 1) // MASK_BITS
     present, bad = np.zeros((masks, decoded.count), np.int64), np.zeros((masks, decoded.count), np.int64)
-    words, values = LENDER.empty((len(contract.columns), decoded.count), np.uint64), []
+    words, values = np.empty((len(contract.columns), decoded.count), np.uint64), []
     for j, (observation, column, domain) in enumerate(zip(contract.spec.observations, contract.columns, contract.admitted, strict=True)):
         derivation = contract.derivations[j]
         if derivation is None:

@@ -35,7 +35,6 @@ from twinwright.telemetry.json_scan import (
     read_value,
 )
 from twinwright.telemetry.json_template import Plan
-from twinwright.telemetry.lent import LENDER
 from twinwright.telemetry.line_kernels import WORD
 from twinwright.telemetry.line_template import SplitLines
 from twinwright.telemetry.packed import Buffer
@@ -61,7 +60,7 @@ class _Values:
     """What is read, a row for each field and a column for each line: a number, a whole number, or where a text is."""
 
     def __init__(self, fields: int, lines: int) -> None:
-        self.words = LENDER.empty((fields, lines), np.uint64)
+        self.words = np.empty((fields, lines), np.uint64)
         self.state = np.zeros((fields, lines), np.uint8)
         self.good = np.zeros(lines, np.bool_)
 
@@ -160,10 +159,9 @@ def _array(data: NDArray[np.uint8], kind: FieldKind, words: NDArray[np.uint64], 
         return pa.array(words.view(np.int64), mask=missing)
     if kind == "boolean":
         return pa.array(words.astype(np.bool_), mask=missing)
-    offsets = LENDER.empty(len(words) + 1, np.int64)
-    offsets[0] = 0
+    offsets = np.zeros(len(words) + 1, np.int64)
     np.cumsum(np.where(there, words & np.uint64((1 << LENGTH_BITS) - 1), np.uint64(0)), out=offsets[1:])
-    text = LENDER.empty(int(offsets[-1]) + WORD, np.uint8)
+    text = np.empty(int(offsets[-1]) + WORD, np.uint8)
     gather(data, words, offsets, text)
     valid = None if missing is None else pa.py_buffer(np.packbits(there, bitorder="little"))
     return pa.Array.from_buffers(pa.large_string(), len(words), [valid, pa.py_buffer(offsets), pa.py_buffer(text)])

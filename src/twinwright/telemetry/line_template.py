@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twinwright.telemetry import line_kernels, number_columns
-from twinwright.telemetry.lent import LENDER
 from twinwright.telemetry.line_kernels import LITTLE, ONES, WORD
 from twinwright.telemetry.number_columns import Numbers
 from twinwright.telemetry.packed import Buffer
@@ -91,7 +90,7 @@ def split(lines: Buffer, count: int) -> SplitLines | None:
     limits = np.cumsum(room)
     begins = limits - room
     left = np.array([limits[-1]], np.int64)
-    buffer = LENDER.empty(int(limits[-1]) + len(lines), np.uint8)
+    buffer = np.empty(int(limits[-1]) + len(lines), np.uint8)
     ends, starts, matched = begins.copy(), np.empty(count + 1, np.int64), np.empty(count, np.bool_)
     found = line_kernels.split(
         np.frombuffer(lines, np.uint8), *_in_words(template), limits - WORD, buffer, ends, begins.copy(), left, starts, matched

@@ -13,7 +13,6 @@ from typing import TypeAlias, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from twinwright.telemetry.lent import LENDER
 from twinwright.telemetry.payloads import Payload
 
 _NONE: Mapping[str, str] = {}
@@ -125,8 +124,8 @@ def joined(parts: Sequence[Sequence[Payload]], size: int) -> Sequence[Payload]:
 
 
 def _gathered(parts: Sequence[Sequence[Payload]], count: int, size: int) -> PackedPayloads:
-    """Each payload is looked at once."""
-    lines, bounds = LENDER.empty(size + count, np.uint8), np.zeros(count + 1, np.int64)
+    """Each payload is looked at once. The memory is an array's: the system gives an array that is large out in large pages."""
+    lines, bounds = np.empty(size + count, np.uint8), np.zeros(count + 1, np.int64)
     captures, which = [_NONE], np.zeros(count, np.int32)
     row = at = 0
     for part in parts:

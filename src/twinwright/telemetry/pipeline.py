@@ -31,7 +31,6 @@ from twinwright.telemetry.contract import Contract
 from twinwright.telemetry.decode import Decoder
 from twinwright.telemetry.duplicates import Prints
 from twinwright.telemetry.intake import ContractIntake, Written, counts_by_delivery, prints_of_readings
-from twinwright.telemetry.lent import LENDER
 from twinwright.telemetry.packed import joined, size_of
 from twinwright.telemetry.payloads import Delivery, Receipt
 from twinwright.telemetry.places import Places
@@ -41,7 +40,6 @@ from twinwright.twins.state import StateCache
 _log = get_logger("telemetry")
 QUEUE_BYTES = 128 * 1024 * 1024
 QUEUE_DELIVERIES = 20_000
-_QUIET_SECONDS = 10  # after which the memory of a backlog's batches is given back
 BATCH_BYTES = 24 * 1024 * 1024  # a backlog's batches then have more rows than a row group of the engine, and are written once
 
 
@@ -210,7 +208,7 @@ class Pipeline:
     def _prepare(self) -> None:
         stopping = False
         while not stopping:
-            first = self._next()
+            first = self._in.get()
             if first is None:
                 break
             if isinstance(first, _Mark):
@@ -236,13 +234,6 @@ class Pipeline:
             if mark is not None:
                 self._out.put(mark)
         self._out.put(None)
-
-    def _next(self) -> _Waiting | _Mark | None:
-        try:
-            return self._in.get(timeout=_QUIET_SECONDS)
-        except queue.Empty:
-            LENDER.forget()
-            return self._in.get()
 
     def _ready(self, group: Sequence[_Waiting]) -> None:
         try:
