@@ -337,7 +337,13 @@ def test_a_time_that_is_not_found_is_no_observation_either(tmp_path):
             ("x.arrow", "no"),
             ("x.json", b"\xff"),
         ],
-        *[("x.csv.gz", "a,b"), ("x.csv.gz", gzip.compress(b"a,b\n1,2\n")[:-6]), ("x.json.zst", "{}"), ("x.parquet.gz", "no"), (".gz", "")],
+        *[
+            ("x.csv.gz", "a,b"),
+            ("x.csv.gz", gzip.compress(b"a,b\n1,2\n", mtime=0)[:-6]),
+            ("x.json.zst", "{}"),
+            ("x.parquet.gz", "no"),
+            (".gz", ""),
+        ],
     ],
 )
 def test_what_is_no_sample_is_told(tmp_path, name, data):
