@@ -17,28 +17,23 @@ from twinwright.governance.principals import Principal
 from twinwright.storage import duckdb_history, duckdb_hours, duckdb_smaller, duckdb_sql
 from twinwright.storage.duckdb_errors import translated
 from twinwright.storage.duckdb_transaction import Catalogue
+from twinwright.storage.graph_reads import GraphReads
 from twinwright.storage.journal_files import JournalFiles, Place
 from twinwright.storage.layout import (
-    ALL_RELATIONSHIPS,
     Commit,
     Counts,
     DeadLetter,
-    EdgeKey,
     JournalEntry,
     JournalSize,
     LetterGroup,
-    Lifetime,
     ReadingTable,
-    Relationship,
-    RelationshipPart,
     Retraction,
     Selection,
 )
 from twinwright.storage.protocol import CELL_SCHEMA, CHECKPOINT_SCHEMA, RECORD_SCHEMA, RELATIONSHIP_SCHEMA, TOUCHED_SCHEMA
 from twinwright.storage.query import Query
 from twinwright.storage.records import Record
-from twinwright.storage.relationship_parts import some_relationships
-from twinwright.storage.rows import COUNTS, LETTER, RECORD, letter, record, relationship, the_letter, the_record
+from twinwright.storage.rows import COUNTS, LETTER, RECORD, letter, record, the_letter, the_record
 from twinwright.storage.totals import TOTAL_SCHEMA, What
 
 
@@ -52,7 +47,7 @@ def _moment(cursor: duckdb.DuckDBPyConnection) -> Iterator[duckdb.DuckDBPyConnec
         cursor.rollback()
 
 
-class DuckDBReads:
+class DuckDBReads(GraphReads):
     """The reading half of a store; the other half (`DuckDBStore`) opens the file and writes."""
 
     _path: Path
@@ -62,6 +57,7 @@ class DuckDBReads:
     _local: threading.local
     _files: JournalFiles
     _last: int
+    _graph = duckdb_sql.GRAPH
 
     def _cursor(self, principal: Principal) -> duckdb.DuckDBPyConnection:
         """A connection of this thread's own on the same database: readers don't wait for the writer."""
@@ -74,6 +70,9 @@ class DuckDBReads:
     def _rows(self, principal: Principal, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         with translated(self._path):
             return self._cursor(principal).execute(sql, list(values)).fetchall()
+
+    def _found(self, principal: Principal, query: Query) -> list[tuple[Any, ...]]:
+        return self._rows(principal, query.text, query.values)
 
     def _arrow(self, principal: Principal, query: Query) -> pa.Table:
         with translated(self._path):
@@ -132,72 +131,8 @@ class DuckDBReads:
         principal.require_read()
         return list(self._catalogue.retractions)
 
-    def lifetimes(
-        self, principal: Principal, *, twin: str | None = None, as_of: int | None = None, known_at: int | None = None
-    ) -> list[Lifetime]:
-        query = duckdb_sql.lifetimes(twin, as_of, known_at)
-        return [Lifetime(*row) for row in self._rows(principal, query.text, query.values)]
-
-    def relationships(
-        self,
-        principal: Principal,
-        part: RelationshipPart = ALL_RELATIONSHIPS,
-        *,
-        as_of: int | None = None,
-        known_at: int | None = None,
-    ) -> list[Relationship]:
-        def edges(part: RelationshipPart) -> list[Relationship]:
-            query = duckdb_sql.relationships(part, as_of, known_at)
-            return [relationship(row) for row in self._rows(principal, query.text, query.values)]
-
-        def keys(part: RelationshipPart) -> list[EdgeKey]:
-            query = duckdb_sql.relationship_keys(part, as_of, known_at)
-            return [(source, id) for source, id in self._rows(principal, query.text, query.values)]
-
-        return edges(part) if part.most is None else some_relationships(part, keys, edges)
-
     def relationship_rows(self, principal: Principal, *, as_of: int | None = None, known_at: int | None = None) -> pa.Table:
-        query = duckdb_sql.relationship_rows(as_of, known_at)
-        return self._arrow(principal, query).cast(RELATIONSHIP_SCHEMA)
-
-    def changed_twins(self, principal: Principal, commit: int) -> dict[str, int]:
-        query = duckdb_sql.changed_twins(commit)
-        return dict(self._rows(principal, query.text, query.values))
-
-    def lifetime_versions(self, principal: Principal, after: int, through: int, *, twins: Collection[str] | None = None) -> list[Lifetime]:
-        query = duckdb_sql.lifetime_versions(after, through, twins)
-        return [Lifetime(*row) for row in self._rows(principal, query.text, query.values)]
-
-    def relationship_versions(
-        self,
-        principal: Principal,
-        after: int,
-        through: int,
-        *,
-        sources: Collection[str] | None = None,
-        keys: Collection[EdgeKey] | None = None,
-    ) -> list[Relationship]:
-        query = duckdb_sql.relationship_versions(after, through, sources, keys)
-        return [relationship(row) for row in self._rows(principal, query.text, query.values)]
-
-    def commit_relationships(
-        self, principal: Principal, commit: int, source: str, behind: tuple[int | None, str] | None, most: int
-    ) -> list[Relationship]:
-        query = duckdb_sql.commit_relationships(commit, source, behind, most)
-        return [relationship(row) for row in self._rows(principal, query.text, query.values)]
-
-    def changed_relationships(
-        self,
-        principal: Principal,
-        after: int,
-        through: int,
-        *,
-        between: tuple[int, int | None] | None = None,
-        behind: EdgeKey | None = None,
-        most: int,
-    ) -> list[EdgeKey]:
-        query = duckdb_sql.changed_relationships(after, through, between, behind, most)
-        return [(source, id) for source, id in self._rows(principal, query.text, query.values)]
+        return self._arrow(principal, self._graph.relationship_rows(as_of, known_at)).cast(RELATIONSHIP_SCHEMA)
 
     def history(self, principal: Principal, selection: Selection) -> pa.Table:
         if selection.lane == "observed" and selection.lifetimes is not None:

@@ -6,19 +6,18 @@ are `v0, v1, ...`; paths, sources and units appear in SQL only as bound paramete
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from twinwright.clock import HOUR
 from twinwright.storage.duckdb_totals import totals_sql
-from twinwright.storage.layout import ALL_RELATIONSHIPS, MASK_BITS, EdgeKey, ReadingTable, RelationshipPart, Retraction, Selection
+from twinwright.storage.graph_sql import GraphSql
+from twinwright.storage.layout import MASK_BITS, ReadingTable, Retraction, Selection
 from twinwright.storage.protocol import GOOD, REMOVED
 from twinwright.storage.query import Query, sightings_matter
 from twinwright.storage.record_text import DIGEST
-from twinwright.storage.rows import LIFETIME, RELATIONSHIP, RELATIONSHIP_ROW
 from twinwright.storage.totals import What
 
 HOUR_OF_TIME = f"CASE WHEN time >= 0 THEN time // {HOUR} ELSE -((-time + {HOUR - 1}) // {HOUR}) END"  # `//` rounds towards zero
@@ -98,129 +97,11 @@ CREATE TABLE IF NOT EXISTS record_digests AS {RECORD_DIGESTS};
 """  # since the format was fixed: a store that is older has none of it, and needs none to be read
 
 
-def lifetimes(twin: str | None, as_of: int | None, known_at: int | None) -> Query:
-    """The newest version of each, of those that held by an event time and were known at a commit."""
-    query = Query(f"SELECT {LIFETIME} FROM lifetimes WHERE true")
-    if twin is not None:
-        query.add(" AND twin = ?", twin)
-    _versions(as_of, known_at, query)
-    return query.add(f" QUALIFY row_number() OVER (PARTITION BY number ORDER BY {_NEWEST_VERSION}) = 1 ORDER BY number")
-
-
-def relationships(part: RelationshipPart, as_of: int | None, known_at: int | None) -> Query:
-    """The same of edges, without those that were removed; however many there are."""
-    return _edges(RELATIONSHIP, part, as_of, known_at).add(" ORDER BY source, id")
-
-
-def relationship_keys(part: RelationshipPart, as_of: int | None, known_at: int | None) -> Query:
-    """The keys of those, and of others that were removed or are called otherwise: as many as are asked for."""
-    query = _of_part(Query("SELECT DISTINCT source, id FROM relationships WHERE true"), part)
-    _versions(as_of, known_at, query)
-    return query.add(" ORDER BY source, id LIMIT ?", part.most)
-
-
-def relationship_rows(as_of: int | None, known_at: int | None) -> Query:
-    """As RELATIONSHIP_SCHEMA has them, in no order."""
-    return _edges(RELATIONSHIP_ROW, ALL_RELATIONSHIPS, as_of, known_at)
-
-
-def _edges(columns: str, part: RelationshipPart, as_of: int | None, known_at: int | None) -> Query:
-    query = Query(f"SELECT {columns} FROM (SELECT * FROM relationships WHERE true")
-    _of_part(query, part)
-    _versions(as_of, known_at, query)
-    query.add(f" QUALIFY row_number() OVER (PARTITION BY source, id ORDER BY {_NEWEST_VERSION}) = 1) WHERE NOT removed")
-    return query if part.name is None else query.add(" AND name = ?", part.name)
-
-
-def _of_part(query: Query, part: RelationshipPart) -> Query:
-    if part.source is not None:
-        query.add(" AND source = ?", part.source)
-    if part.keys is not None:
-        query.add(_IN_KEYS, *_columns_of(part.keys))
-    if part.behind is not None:
-        query.add(" AND (source, id) > (?, ?)", *part.behind)
-    return query
-
-
-def changed_twins(commit: int) -> Query:
-    """How many versions a commit has of each twin and of what begins at it."""
-    query = Query("SELECT twin, count(*) FROM (SELECT twin FROM lifetimes WHERE commit = ?", [commit])
-    return query.add(" UNION ALL SELECT source FROM relationships WHERE commit = ?) AS changed GROUP BY twin", commit)
-
-
-def lifetime_versions(after: int, through: int, twins: Collection[str] | None = None) -> Query:
-    """Those of a range of commits, and the one before them."""
-    return _changed_versions("lifetimes", LIFETIME, "number", after, through, "twin", twins)
-
-
-def relationship_versions(
-    after: int, through: int, sources: Collection[str] | None = None, keys: Collection[EdgeKey] | None = None
-) -> Query:
-    """The same of edges, removed ones included."""
-    of, asked = ("", []) if keys is None else (_IN_KEYS, _columns_of(keys))
-    return _changed_versions("relationships", RELATIONSHIP, "source, id", after, through, "source", sources, of, asked)
-
-
-_IN_KEYS = " AND (source, id) IN (SELECT unnest(?::VARCHAR[]), unnest(?::VARCHAR[]))"
-
-
-def _columns_of(keys: Collection[EdgeKey]) -> list[list[str]]:
-    return [[source for source, _ in keys], [id for _, id in keys]]
-
-
-def commit_relationships(commit: int, source: str, behind: tuple[int | None, str] | None, most: int) -> Query:
-    """The versions of one commit of the edges of one twin."""
-    query = Query(f"SELECT {RELATIONSHIP} FROM relationships WHERE commit = ? AND source = ?", [commit, source])
-    if behind is not None:
-        at, id = behind
-        query.add(f" AND (coalesce(changed_at, {_ALWAYS}), id) > (?, ?)", _ALWAYS if at is None else at, id)
-    return query.add(f" ORDER BY coalesce(changed_at, {_ALWAYS}), id LIMIT ?", most)
-
-
-_ALWAYS = -(2**62)  # before every event time
-
-
-def changed_relationships(after: int, through: int, between: tuple[int, int | None] | None, behind: EdgeKey | None, most: int) -> Query:
-    """The keys of those of which something is said by commits, or from an event time on."""
-    query = Query("SELECT DISTINCT source, id FROM relationships WHERE ((commit > ? AND commit <= ?)", [after, through])
-    if between is not None:
-        query.add(" OR (commit <= ? AND changed_at >= ?", through, between[0])
-        query.add(")" if between[1] is None else " AND changed_at < ?)", *([] if between[1] is None else [between[1]]))
-    query.add(")")
-    if behind is not None:
-        query.add(" AND (source, id) > (?, ?)", *behind)
-    return query.add(" ORDER BY source, id LIMIT ?", most)
-
-
-def _changed_versions(
-    table: str,
-    columns: str,
-    key: str,
-    after: int,
-    through: int,
-    owner: str,
-    owners: Collection[str] | None,
-    of: str = "",
-    asked: Sequence[Any] = (),
-) -> Query:
-    """`of` is a further condition, with the values `asked`."""
-    if owners is not None:
-        of, asked = f"{of} AND {owner} IN (SELECT unnest(?::VARCHAR[]))", [*asked, list(owners)]
-    query = Query().add(f"SELECT {columns} FROM {table} WHERE commit > ? AND commit <= ?{of}", after, through, *asked)
-    query.add(f" UNION ALL SELECT {columns} FROM (SELECT * FROM {table} WHERE commit <= ?{of}", after, *asked)
-    query.add(f" AND ({key}) IN (SELECT ({key}) FROM {table} WHERE commit > ? AND commit <= ?{of})", after, through, *asked)
-    query.add(f" QUALIFY row_number() OVER (PARTITION BY {key} ORDER BY {_NEWEST_VERSION}) = 1)")
-    return query.add(f" ORDER BY {key}, commit, changed_at NULLS FIRST")
-
-
-_NEWEST_VERSION = "changed_at DESC NULLS LAST, commit DESC"
-
-
-def _versions(as_of: int | None, known_at: int | None, query: Query) -> None:
-    if as_of is not None:
-        query.add(" AND (changed_at IS NULL OR changed_at <= ?)", as_of)
-    if known_at is not None:
-        query.add(" AND commit <= ?", known_at)
+GRAPH = GraphSql(
+    select="SELECT",
+    newest=" QUALIFY row_number() OVER (PARTITION BY {key} ORDER BY {order}) = 1",
+    pairs="SELECT unnest(?::text[]), unnest(?::text[])",
+)
 
 
 def create_reading_tables(table: ReadingTable) -> Iterable[str]:

@@ -12,19 +12,15 @@ from numpy.typing import NDArray
 
 from twinwright.governance.principals import Principal
 from twinwright.storage import postgres_sql
+from twinwright.storage.graph_reads import GraphReads
 from twinwright.storage.layout import (
-    ALL_RELATIONSHIPS,
     Commit,
     Counts,
     DeadLetter,
-    EdgeKey,
     JournalEntry,
     JournalSize,
     LetterGroup,
-    Lifetime,
     ReadingTable,
-    Relationship,
-    RelationshipPart,
     Retraction,
     Selection,
 )
@@ -34,19 +30,23 @@ from twinwright.storage.postgres_transaction import Catalogue, reading_schema
 from twinwright.storage.protocol import CELL_SCHEMA, CHECKPOINT_SCHEMA, RECORD_SCHEMA, RELATIONSHIP_SCHEMA, TOUCHED_SCHEMA
 from twinwright.storage.query import Query
 from twinwright.storage.records import Record
-from twinwright.storage.relationship_parts import some_relationships
-from twinwright.storage.rows import COUNTS, LETTER, RECORD, letter, record, relationship, the_letter, the_record
+from twinwright.storage.rows import COUNTS, LETTER, RECORD, letter, record, the_letter, the_record
 from twinwright.storage.totals import TOTAL_SCHEMA, What
 
 
-class PostgresReads:
+class PostgresReads(GraphReads):
     """The reading half of a store; the other half (`PostgresStore`) makes the connections."""
 
     _connections: Connections
+    _graph = postgres_sql.GRAPH
 
     def _rows(self, principal: Principal, sql: str, *values: Any) -> list[tuple[Any, ...]]:
         principal.require_read()
         return self._connections.read(lambda connection: fetch(connection, sql, *values))
+
+    def _found(self, principal: Principal, query: Query) -> list[tuple[Any, ...]]:
+        query = postgres_sql.spelled(query)
+        return self._rows(principal, query.text, *query.values)
 
     def _arrow(self, principal: Principal, schema: pa.Schema, query: Callable[[Catalogue], Query], *, few: bool = False) -> pa.Table:
         """Rows, and the tables and retractions that they are read by, of one moment; `few` as those of some twins are."""
@@ -112,72 +112,9 @@ class PostgresReads:
         principal.require_read()
         return self._connections.read(retractions)
 
-    def lifetimes(
-        self, principal: Principal, *, twin: str | None = None, as_of: int | None = None, known_at: int | None = None
-    ) -> list[Lifetime]:
-        query = postgres_sql.lifetimes(twin, as_of, known_at)
-        return [Lifetime(*row) for row in self._rows(principal, query.text, *query.values)]
-
-    def relationships(
-        self,
-        principal: Principal,
-        part: RelationshipPart = ALL_RELATIONSHIPS,
-        *,
-        as_of: int | None = None,
-        known_at: int | None = None,
-    ) -> list[Relationship]:
-        def edges(part: RelationshipPart) -> list[Relationship]:
-            query = postgres_sql.relationships(part, as_of, known_at)
-            return [relationship(row) for row in self._rows(principal, query.text, *query.values)]
-
-        def keys(part: RelationshipPart) -> list[EdgeKey]:
-            query = postgres_sql.relationship_keys(part, as_of, known_at)
-            return [(source, id) for source, id in self._rows(principal, query.text, *query.values)]
-
-        return edges(part) if part.most is None else some_relationships(part, keys, edges)
-
     def relationship_rows(self, principal: Principal, *, as_of: int | None = None, known_at: int | None = None) -> pa.Table:
-        query = postgres_sql.relationship_rows(as_of, known_at)
+        query = postgres_sql.spelled(self._graph.relationship_rows(as_of, known_at))
         return self._arrow(principal, RELATIONSHIP_SCHEMA, lambda _: query)
-
-    def changed_twins(self, principal: Principal, commit: int) -> dict[str, int]:
-        query = postgres_sql.changed_twins(commit)
-        return dict(self._rows(principal, query.text, *query.values))
-
-    def lifetime_versions(self, principal: Principal, after: int, through: int, *, twins: Collection[str] | None = None) -> list[Lifetime]:
-        query = postgres_sql.lifetime_versions(after, through, twins)
-        return [Lifetime(*row) for row in self._rows(principal, query.text, *query.values)]
-
-    def relationship_versions(
-        self,
-        principal: Principal,
-        after: int,
-        through: int,
-        *,
-        sources: Collection[str] | None = None,
-        keys: Collection[EdgeKey] | None = None,
-    ) -> list[Relationship]:
-        query = postgres_sql.relationship_versions(after, through, sources, keys)
-        return [relationship(row) for row in self._rows(principal, query.text, *query.values)]
-
-    def commit_relationships(
-        self, principal: Principal, commit: int, source: str, behind: tuple[int | None, str] | None, most: int
-    ) -> list[Relationship]:
-        query = postgres_sql.commit_relationships(commit, source, behind, most)
-        return [relationship(row) for row in self._rows(principal, query.text, *query.values)]
-
-    def changed_relationships(
-        self,
-        principal: Principal,
-        after: int,
-        through: int,
-        *,
-        between: tuple[int, int | None] | None = None,
-        behind: EdgeKey | None = None,
-        most: int,
-    ) -> list[EdgeKey]:
-        query = postgres_sql.changed_relationships(after, through, between, behind, most)
-        return [(source, id) for source, id in self._rows(principal, query.text, *query.values)]
 
     def history(self, principal: Principal, selection: Selection) -> pa.Table:
         return self._records(principal, selection, postgres_sql.history)

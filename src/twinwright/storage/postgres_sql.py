@@ -6,29 +6,19 @@ Values are always parameters. Identifiers are never taken from outside: reading 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import product
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from twinwright.clock import HOUR
 from twinwright.storage import postgres_bulk
-from twinwright.storage.layout import (
-    ALL_RELATIONSHIPS,
-    MASK_BITS,
-    ColumnType,
-    EdgeKey,
-    ReadingTable,
-    RelationshipPart,
-    Retraction,
-    Selection,
-)
+from twinwright.storage.graph_sql import GraphSql
+from twinwright.storage.layout import MASK_BITS, ColumnType, ReadingTable, Retraction, Selection
 from twinwright.storage.protocol import BAD, GOOD, REMOVED
 from twinwright.storage.query import Query, sightings_matter
 from twinwright.storage.record_text import DIGEST
-from twinwright.storage.rows import LIFETIME, RELATIONSHIP, RELATIONSHIP_ROW
 from twinwright.storage.totals import What
 
 HOUR_OF_TIME = f"CASE WHEN time >= 0 THEN time / {HOUR} ELSE -((-time + {HOUR - 1}) / {HOUR}) END"  # `/` rounds towards zero
@@ -116,129 +106,16 @@ CREATE INDEX ON records (commit);
 _TYPES: dict[ColumnType, str] = {"DOUBLE": "double precision", "BIGINT": "bigint", "BOOLEAN": "boolean", "VARCHAR": _TEXT}
 
 
-def lifetimes(twin: str | None, as_of: int | None, known_at: int | None) -> Query:
-    """The newest version of each, of those that held by an event time and were known at a commit."""
-    query = Query(f"SELECT DISTINCT ON (number) {LIFETIME} FROM lifetimes WHERE true")
-    if twin is not None:
-        query.add(" AND twin = %s", twin)
-    _versions(as_of, known_at, query)
-    return query.add(f" ORDER BY number, {_NEWEST_VERSION}")
+GRAPH = GraphSql(
+    select="SELECT DISTINCT ON ({key})",
+    newest=" ORDER BY {key}, {order}",
+    pairs="SELECT * FROM unnest(?::text[], ?::text[])",
+)
 
 
-def relationships(part: RelationshipPart, as_of: int | None, known_at: int | None) -> Query:
-    """The same of edges, without those that were removed; however many there are."""
-    return _edges(RELATIONSHIP, part, as_of, known_at).add(" ORDER BY source, id")
-
-
-def relationship_keys(part: RelationshipPart, as_of: int | None, known_at: int | None) -> Query:
-    """The keys of those, and of others that were removed or are called otherwise: as many as are asked for."""
-    query = _of_part(Query("SELECT DISTINCT source, id FROM relationships WHERE true"), part)
-    _versions(as_of, known_at, query)
-    return query.add(" ORDER BY source, id LIMIT %s", part.most)
-
-
-def relationship_rows(as_of: int | None, known_at: int | None) -> Query:
-    """As RELATIONSHIP_SCHEMA has them, in no order."""
-    return _edges(RELATIONSHIP_ROW, ALL_RELATIONSHIPS, as_of, known_at)
-
-
-def _edges(columns: str, part: RelationshipPart, as_of: int | None, known_at: int | None) -> Query:
-    query = Query(f"SELECT {columns} FROM (SELECT DISTINCT ON (source, id) * FROM relationships WHERE true")
-    _of_part(query, part)
-    _versions(as_of, known_at, query)
-    query.add(f" ORDER BY source, id, {_NEWEST_VERSION}) AS newest WHERE NOT removed")
-    return query if part.name is None else query.add(" AND name = %s", part.name)
-
-
-def _of_part(query: Query, part: RelationshipPart) -> Query:
-    if part.source is not None:
-        query.add(" AND source = %s", part.source)
-    if part.keys is not None:
-        query.add(_IN_KEYS, *_columns_of(part.keys))
-    if part.behind is not None:
-        query.add(" AND (source, id) > (%s, %s)", *part.behind)
-    return query
-
-
-def changed_twins(commit: int) -> Query:
-    """How many versions a commit has of each twin and of what begins at it."""
-    query = Query("SELECT twin, count(*) FROM (SELECT twin FROM lifetimes WHERE commit = %s", [commit])
-    return query.add(" UNION ALL SELECT source FROM relationships WHERE commit = %s) AS changed GROUP BY twin", commit)
-
-
-def lifetime_versions(after: int, through: int, twins: Collection[str] | None = None) -> Query:
-    """Those of a range of commits, and the one before them."""
-    return _changed_versions("lifetimes", LIFETIME, "number", after, through, "twin", twins)
-
-
-def relationship_versions(
-    after: int, through: int, sources: Collection[str] | None = None, keys: Collection[EdgeKey] | None = None
-) -> Query:
-    """The same of edges, removed ones included."""
-    of, asked = ("", []) if keys is None else (_IN_KEYS, _columns_of(keys))
-    return _changed_versions("relationships", RELATIONSHIP, "source, id", after, through, "source", sources, of, asked)
-
-
-_IN_KEYS = " AND (source, id) IN (SELECT * FROM unnest(%s::text[], %s::text[]))"
-
-
-def _columns_of(keys: Collection[EdgeKey]) -> list[list[str]]:
-    return [[source for source, _ in keys], [id for _, id in keys]]
-
-
-def commit_relationships(commit: int, source: str, behind: tuple[int | None, str] | None, most: int) -> Query:
-    """The versions of one commit of the edges of one twin."""
-    query = Query(f"SELECT {RELATIONSHIP} FROM relationships WHERE commit = %s AND source = %s", [commit, source])
-    if behind is not None:
-        at, id = behind
-        query.add(f" AND (coalesce(changed_at, {_ALWAYS}), id) > (%s, %s)", _ALWAYS if at is None else at, id)
-    return query.add(f" ORDER BY coalesce(changed_at, {_ALWAYS}), id LIMIT %s", most)
-
-
-_ALWAYS = -(2**62)  # before every event time
-
-
-def changed_relationships(after: int, through: int, between: tuple[int, int | None] | None, behind: EdgeKey | None, most: int) -> Query:
-    """The keys of those of which something is said by commits, or from an event time on."""
-    query = Query("SELECT DISTINCT source, id FROM relationships WHERE ((commit > %s AND commit <= %s)", [after, through])
-    if between is not None:
-        query.add(" OR (commit <= %s AND changed_at >= %s", through, between[0])
-        query.add(")" if between[1] is None else " AND changed_at < %s)", *([] if between[1] is None else [between[1]]))
-    query.add(")")
-    if behind is not None:
-        query.add(" AND (source, id) > (%s, %s)", *behind)
-    return query.add(" ORDER BY source, id LIMIT %s", most)
-
-
-def _changed_versions(
-    table: str,
-    columns: str,
-    key: str,
-    after: int,
-    through: int,
-    owner: str,
-    owners: Collection[str] | None,
-    of: str = "",
-    asked: Sequence[Any] = (),
-) -> Query:
-    """`of` is a further condition, with the values `asked`."""
-    if owners is not None:
-        of, asked = f"{of} AND {owner} IN (SELECT unnest(%s::text[]))", [*asked, list(owners)]
-    query = Query().add(f"SELECT * FROM (SELECT {columns} FROM {table} WHERE commit > %s AND commit <= %s{of}", after, through, *asked)
-    query.add(f" UNION ALL SELECT {columns} FROM (SELECT DISTINCT ON ({key}) * FROM {table} WHERE commit <= %s{of}", after, *asked)
-    query.add(f" AND ({key}) IN (SELECT {key} FROM {table} WHERE commit > %s AND commit <= %s{of})", after, through, *asked)
-    query.add(f" ORDER BY {key}, {_NEWEST_VERSION}) AS before) AS versions")
-    return query.add(f" ORDER BY {key}, commit, changed_at NULLS FIRST")
-
-
-_NEWEST_VERSION = "changed_at DESC NULLS LAST, commit DESC"
-
-
-def _versions(as_of: int | None, known_at: int | None, query: Query) -> None:
-    if as_of is not None:
-        query.add(" AND (changed_at IS NULL OR changed_at <= %s)", as_of)
-    if known_at is not None:
-        query.add(" AND commit <= %s", known_at)
+def spelled(query: Query) -> Query:
+    """One of `GRAPH` as the driver takes it."""
+    return Query(query.text.replace("?", "%s"), query.values)
 
 
 def create_reading_tables(table: ReadingTable) -> Iterable[str]:
