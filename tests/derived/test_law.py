@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from tests.derived.documents import DOCUMENTS
 from tests.derived.line import Line
 from tests.laws.reference import GOOD, Reading, Said
 from tests.laws.world import BEGIN, HOUR, batches, world
+from tests.mutating import variant
 
 from twinwright.derived import consumer, evaluate
 from twinwright.governance.principals import SYSTEM
@@ -151,10 +151,7 @@ def test_the_law_holds_for(name, monkeypatch):
 
 @pytest.mark.parametrize("name", CAUGHT_BY)
 def test_the_broken_variant_is_caught(name, monkeypatch):
-    spec = importlib.util.spec_from_file_location(name, MUTANTS / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    module.apply(monkeypatch)
+    variant(MUTANTS / f"{name}.py").apply(monkeypatch)
     with pytest.raises(AssertionError):
         CHECKS[CAUGHT_BY[name]](monkeypatch)
 

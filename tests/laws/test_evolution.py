@@ -5,7 +5,6 @@ The reference computes with plain numbers, step by step. The check passes for ou
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.mutating import variant
 
 from twinwright import schema, units
 from twinwright.documents import Problems
@@ -121,10 +121,6 @@ OBSERVED = [(0, version, "millibar", 100.0 + version) for version in range(VERSI
 @pytest.mark.parametrize("name", ["migrations_forget_units", "migrations_of_one_step", "migrations_go_one_way"])
 def test_the_check_catches_a_broken_one(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     check(KNOWN, OBSERVED)
-    spec = importlib.util.spec_from_file_location(name, MUTANTS / f"{name}.py")
-    assert spec is not None and spec.loader is not None
-    mutant = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(mutant)
-    mutant.apply(monkeypatch)
+    variant(MUTANTS / f"{name}.py").apply(monkeypatch)
     with pytest.raises(AssertionError):
         check(KNOWN, OBSERVED)

@@ -3,7 +3,6 @@ are gone, before or after twins were moved; and what is read as good is what the
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import tempfile
 import threading
@@ -16,6 +15,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tests.acceptance.running import write
+from tests.mutating import variant
 
 from twinwright.clock import HOUR, SECOND, ManualClock, from_iso, to_iso
 from twinwright.governance.principals import SYSTEM
@@ -212,8 +212,4 @@ def test_it_is_noticed_when_what_is_good_is_told_by_name(monkeypatch: pytest.Mon
 
 
 def _mutate(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    spec = importlib.util.spec_from_file_location(name, MUTANTS / f"{name}.py")
-    assert spec is not None and spec.loader is not None
-    mutant = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(mutant)
-    mutant.apply(monkeypatch)
+    variant(MUTANTS / f"{name}.py").apply(monkeypatch)

@@ -6,7 +6,6 @@ The reference computes with plain numbers, step by step. The check passes for ou
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
@@ -16,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.laws.test_evolution import FACTORS, PASCALS, VERSIONS, evolved, interface, names_of, quantities
+from tests.mutating import variant
 
 from twinwright.clock import ManualClock
 from twinwright.governance.principals import SYSTEM
@@ -128,10 +128,6 @@ STORY: list[Said] = [(0, 2, False, 5.0, 2), (0, 2, True, 6.0, 2), (0, 0, False, 
 @pytest.mark.parametrize("name", ["writes_in_units_of_the_twin", "writes_hidden_by_other_names"])
 def test_the_check_catches_a_broken_one(name: str, state: StateCache, monkeypatch: pytest.MonkeyPatch) -> None:
     check(KNOWN, STORY, state)
-    spec = importlib.util.spec_from_file_location(name, MUTANTS / f"{name}.py")
-    assert spec is not None and spec.loader is not None
-    mutant = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(mutant)
-    mutant.apply(monkeypatch)
+    variant(MUTANTS / f"{name}.py").apply(monkeypatch)
     with pytest.raises(AssertionError):
         check(KNOWN, STORY, state)

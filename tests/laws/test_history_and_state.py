@@ -5,7 +5,6 @@ Each check passes for ours and is shown to catch the variants in `mutants/`, eac
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from tests.laws.reference import GOOD, PlainFold, Reading, RefereeFold, Said, referee
 from tests.laws.world import BEGIN, HOUR, batches, deliveries, readings, world
+from tests.mutating import variant
 
 from twinwright.governance.principals import SYSTEM
 
@@ -194,10 +194,7 @@ def test_the_law_holds_for(name):
 
 @pytest.mark.parametrize("name", CAUGHT_BY)
 def test_the_broken_variant_is_caught(name, monkeypatch):
-    spec = importlib.util.spec_from_file_location(name, MUTANTS / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    module.apply(monkeypatch)
+    variant(MUTANTS / f"{name}.py").apply(monkeypatch)
     with pytest.raises(AssertionError):
         CHECKS[CAUGHT_BY[name]]()
 

@@ -5,7 +5,6 @@ Each check takes the part that it guards as an argument. It passes for ours, and
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.mutating import variant
 
 from twinwright.calibration import baseline, gate
 from twinwright.calibration.dataset import Window
@@ -74,12 +74,7 @@ def check_the_baseline(persistence: Callable[..., Any]) -> None:
 
 
 def mutant(name: str) -> Any:
-    spec = importlib.util.spec_from_file_location(name, MUTANTS / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return variant(MUTANTS / f"{name}.py")
 
 
 def test_the_gate_judges_on_unseen_data_at_their_first_look():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -15,6 +14,7 @@ from hypothesis import strategies as st
 from tests.laws.reference import Reading
 from tests.laws.test_history_and_state import MUTANTS, law
 from tests.laws.world import TWINS, World, _contract, batches, payload
+from tests.mutating import variant
 from tests.telemetry.plant import Plant
 
 from twinwright.clock import SECOND
@@ -153,10 +153,7 @@ def test_the_laws_hold_for_two_writers_in(name, postgres, monkeypatch):
 
 @pytest.mark.parametrize("name", CAUGHT_BY)
 def test_the_broken_writer_is_caught(name, postgres, monkeypatch):
-    spec = importlib.util.spec_from_file_location(name, MUTANTS / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    module.apply(monkeypatch)
+    variant(MUTANTS / f"{name}.py").apply(monkeypatch)
     with pytest.raises(AssertionError):
         CHECKS[CAUGHT_BY[name]](checked(postgres, monkeypatch))
 

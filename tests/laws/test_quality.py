@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import random
 import shutil
@@ -15,6 +14,7 @@ from typing import Any
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
+from tests.mutating import variant
 from tests.telemetry.plant import INTERFACE, NOW, PATHS, Plant, contract
 
 from twinwright.clock import HOUR, SECOND, to_iso
@@ -158,11 +158,7 @@ def test_the_law_holds_for(name: str) -> None:
 
 @pytest.mark.parametrize("name", CAUGHT_BY)
 def test_the_broken_variant_is_caught(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    spec = importlib.util.spec_from_file_location(name, MUTANTS / f"{name}.py")
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    module.apply(monkeypatch)
+    variant(MUTANTS / f"{name}.py").apply(monkeypatch)
     with pytest.raises(AssertionError):
         CHECKS[CAUGHT_BY[name]]()
 
