@@ -4,6 +4,7 @@ import random
 from bisect import bisect_left
 from dataclasses import replace
 from itertools import islice
+from operator import attrgetter
 
 import polars as pl
 import pytest
@@ -16,7 +17,7 @@ from twinwright.storage.graph_rows import relationship_rows
 from twinwright.storage.layout import Relationship
 from twinwright.twins.graph import edge_columns
 from twinwright.twins.graph.current import Edges
-from twinwright.twins.graph.edge_columns import hashes, key_of
+from twinwright.twins.graph.edge_columns import hashes
 
 TWINS = [f"t{number}" for number in range(12)]
 
@@ -35,14 +36,14 @@ def some(rng, count, at):
 
 def agree(edges, plain):
     for twin in TWINS:
-        outgoing = sorted((one for one in plain.values() if one.source == twin), key=key_of)
-        incoming = sorted((one for one in plain.values() if one.target == twin), key=key_of)
+        outgoing = sorted((one for one in plain.values() if one.source == twin), key=attrgetter("key"))
+        incoming = sorted((one for one in plain.values() if one.target == twin), key=attrgetter("key"))
         assert list(edges.outgoing(twin)) == outgoing and list(edges.incoming(twin)) == incoming
         assert list(edges.outgoing(twin, name="a")) == [one for one in outgoing if one.name == "a"]
         for behind in [*(one.id for one in outgoing[::5]), "", "r2", "s"]:
             assert list(edges.outgoing(twin, behind)) == [one for one in outgoing if one.id > behind]
-        for behind in [*map(key_of, incoming[::5]), ("t3", ""), ("t3", "r2"), ("z", "")]:
-            assert list(edges.incoming(twin, behind)) == [one for one in incoming if key_of(one) > behind]
+        for behind in [*(one.key for one in incoming[::5]), ("t3", ""), ("t3", "r2"), ("z", "")]:
+            assert list(edges.incoming(twin, behind)) == [one for one in incoming if one.key > behind]
     for source, id in [*plain, ("t0", "none"), ("none", "r1")]:
         assert edges.get(source, id) == plain.get((source, id))
     for name in ("a", "b"):
@@ -128,5 +129,5 @@ def test_a_page_of_very_many_makes_few_of_them(store, monkeypatch):
     made, real = [], edge_columns._edges
     monkeypatch.setattr(edge_columns, "_edges", lambda part, rows: made.append(len(rows)) or real(part, rows))
     for at in (0, 7_777, 19_000):
-        assert list(islice(edges.incoming("hub", key_of(hub[at])), 100)) == hub[at + 1 : at + 101]
+        assert list(islice(edges.incoming("hub", hub[at].key), 100)) == hub[at + 1 : at + 101]
     assert sum(made) <= 3 * 512

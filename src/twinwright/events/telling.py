@@ -242,7 +242,7 @@ class Telling:
         """Of all these versions, or of those that are `told` by key and time alone."""
         by_key: dict[EdgeKey, list[Relationship]] = {}
         for edge in versions:
-            by_key.setdefault((edge.source, edge.id), []).append(edge)
+            by_key.setdefault(edge.key, []).append(edge)
         for key, edges in by_key.items():
             last_removal = max((at for at, edge in enumerate(edges) if edge.removed), default=-1)
             for at, edge in enumerate(edges):
@@ -255,7 +255,7 @@ class Telling:
         store, principal, number = self._store, self._principal, self._commit.number
         behind = None
         while piece := store.commit_relationships(principal, number, twin, behind, PIECE):
-            told = {((edge.source, edge.id), edge.changed_at) for edge in piece}
+            told = {(edge.key, edge.changed_at) for edge in piece}
             self._edges(store.relationship_versions(principal, self._after, number, keys={key for key, _ in told}), told)
             yield self._ordered()
             behind = piece[-1].changed_at, piece[-1].id

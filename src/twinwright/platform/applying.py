@@ -159,7 +159,7 @@ def _edges_there(store: Store, principal: Principal) -> set[EdgeKey]:
 
 def _relationship_changes(there: Collection[EdgeKey], declared: Declared, workspace: Workspace) -> Iterator[Change]:
     old = declared.edges
-    new = {(edge.source, edge.id): edge for edge in workspace.graph.relationships}
+    new = {edge.key: edge for edge in workspace.graph.relationships}
     for key, edge in new.items():
         if key not in there:
             yield Change("relationship", f"{edge.source} {edge.name} {edge.target}", "add", "additive")
@@ -317,9 +317,9 @@ def _write_graph(
         numbers[twin.id] = Lifetime(applied.registry.highest + 1 + offset, twin.id, twin.interface, since, changed_at=changed)
     transaction.declare_twins(list(numbers.values()))
     there = _edges_there(store, principal)
-    fresh = [edge for edge in workspace.graph.relationships if (edge.source, edge.id) not in there]
-    again = [replace(edge, changed_at=transaction.at) for edge in fresh if (edge.source, edge.id) in declared.edges]  # it was, and is gone
-    transaction.declare_relationships([*again, *(edge for edge in fresh if (edge.source, edge.id) not in declared.edges)])
+    fresh = [edge for edge in workspace.graph.relationships if edge.key not in there]
+    again = [replace(edge, changed_at=transaction.at) for edge in fresh if edge.key in declared.edges]  # it was, and is gone
+    transaction.declare_relationships([*again, *(edge for edge in fresh if edge.key not in declared.edges)])
     values = value_rows(_values(numbers, applied, workspace, declared), transaction.commit)
     if len(values):
         transaction.append_values(values)

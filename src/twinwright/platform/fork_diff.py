@@ -32,7 +32,7 @@ class _Side:
 
     def edges(self, principal: Principal) -> dict[tuple[str, str], Relationship]:
         found = self.session.store.relationships(principal, known_at=self.commit)
-        return {(edge.source, edge.id): edge for edge in found}
+        return {edge.key: edge for edge in found}
 
     def values(self, principal: Principal, lives: Iterable[Lifetime], lane: Lane) -> dict[tuple[str, str], dict[str, Any]]:
         """By twin and path, what is current; nothing of what is removed."""

@@ -17,11 +17,10 @@ from twinwright.clock import time_of, to_iso
 from twinwright.errors import UsageError
 from twinwright.governance.principals import Principal
 from twinwright.platform.applied import ID, INTERFACE, KIND
+from twinwright.platform.page_size import page_size
 from twinwright.platform.session import Session
 from twinwright.twins.graph.diff import Counts, Difference, GraphDiff, Instant, compared, none_counted
 
-PAGE: Final = 1_000
-MOST_ITEMS: Final = 10_000
 KINDS: Final = ("interface", "twin", "relationship")
 Commits = Callable[[str], int | None]  # the commit that a number or time means
 
@@ -42,12 +41,11 @@ def page(
     session: Session, principal: Principal, asked: Asked, commit_of: Commits, continuation: str | None, most: int | None
 ) -> dict[str, Any]:
     """Raises UsageError for instants, kinds and tokens that are none."""
-    if most is not None and not 1 <= most <= MOST_ITEMS:
-        raise UsageError(f"a page of {most} items", where="max-items-per-page", remedy=f"Ask for 1 to {MOST_ITEMS}")
+    size = page_size(most)
     if asked.kind is not None and asked.kind not in KINDS:
         raise UsageError(f"there is no kind '{asked.kind[:40]}'", where="kind", remedy=f"Use one of {', '.join(KINDS)}")
     begun = _begun(session, principal, asked, commit_of) if continuation is None else _continued(continuation, asked)
-    size, shown, counts = most or PAGE, list[Difference](), begun.counts or none_counted()
+    shown, counts = list[Difference](), begun.counts or none_counted()
     last, more = begun.place, False
     for place, one in _found(session, principal, begun, asked):
         if len(shown) < size:

@@ -21,7 +21,7 @@ from twinwright.twins.graph.draft import Draft
 from twinwright.twins.graph.fitting import taken_in
 from twinwright.twins.graph.json_patch import same
 from twinwright.twins.graph.relationship_writes import put_relationship
-from twinwright.twins.graph.twin_writes import put_twin, values
+from twinwright.twins.graph.twin_writes import model_of, put_twin, values
 
 PIECE: Final = 20_000  # documents of one commit
 MOST_TOLD: Final = 1_000  # problems that are told one by one
@@ -139,8 +139,7 @@ def _is_there(draft: Draft, item: Item) -> bool:
         said = {name: value for name, value in document.items() if name not in ("$relationshipId", "$sourceId", "$etag", "$metadata")}
         return edge is not None and same(own, said)
     life = draft.alive(str(document.get("$dtId")))
-    metadata = document.get("$metadata")
-    model, lineages = metadata.get("$model") if isinstance(metadata, dict) else None, draft.world.evolution.lineages
+    model, lineages = model_of(document), draft.world.evolution.lineages
     if life is None or not isinstance(model, str) or model in lineages.retired or not lineages.related(life.interface, model):
         return False
     body = bodies.read_twin(document, model, draft.world.ontology, draft.now)

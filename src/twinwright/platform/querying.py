@@ -8,8 +8,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from twinwright.clock import Clock
-from twinwright.errors import NotFoundError, TooLargeError, UsageError
+from twinwright.errors import NotFoundError, TooLargeError
 from twinwright.governance.principals import SYSTEM, Principal
+from twinwright.platform.page_size import page_size
 from twinwright.storage.protocol import Store
 from twinwright.twins.evolution import UNCHANGED, Evolution
 from twinwright.twins.graph.measured import is_plain_number
@@ -54,8 +55,7 @@ class Queries:
     ) -> dict[str, Any]:
         """`value[] continuationToken charge`; twins of other versions of `interface` are shown as of that one. Raises QueryError,
         UsageError, NotFoundError."""
-        if max_items is not None and not 1 <= max_items <= MOST_ROWS:
-            raise UsageError(f"a page of {max_items} items", where="max-items-per-page", remedy=f"Ask for 1 to {MOST_ROWS}")
+        page_size(max_items, MOST_ROWS)
         now = self._clock.now()
         version = self._version(interface)
         answer = self._service(version).query(

@@ -5,21 +5,18 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 
 from twinwright.errors import UsageError
+from twinwright.platform.page_size import page_size
 from twinwright.storage.layout import EdgeKey
 
-PAGE: Final = 1_000
-MOST_ITEMS: Final = 10_000
 Read = Callable[[EdgeKey | None, int], list[dict[str, Any]]]
 
 
 def page(read: Read, continuation: str | None, max_items: int | None) -> dict[str, Any]:
     """`read` gives those behind a key, at most so many, in order. Raises UsageError."""
-    if max_items is not None and not 1 <= max_items <= MOST_ITEMS:
-        raise UsageError(f"a page of {max_items} items", where="max-items-per-page", remedy=f"Ask for 1 to {MOST_ITEMS}")
-    size = max_items or PAGE
+    size = page_size(max_items)
     found = read(None if continuation is None else _key_of(continuation), size + 1)
     shown = found[:size]
     return {"value": shown, "continuationToken": _token(shown[-1]) if len(found) > size else None}

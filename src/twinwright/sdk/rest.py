@@ -166,14 +166,8 @@ class RestPlatform(RestGraph):
         return self._get(f"/v1/history/{part(twin)}/{part(path, '/')}", **{"from": start, "to": end}, **options)
 
     def relationships(self, twin: str | None = None, *, as_of: str | None = None, known_at: str | int | None = None) -> list[Found]:
-        found: list[Found] = []
-        page: Found = {"continuationToken": None}
-        while "value" not in page or page["continuationToken"] is not None:
-            page = self.relationship_page(
-                twin, as_of=as_of, known_at=known_at, continuation=page["continuationToken"], max_items=_MOST_ITEMS
-            )
-            found += page["value"]
-        return found
+        asked = given(twin=twin, as_of=as_of, known_at=known_at)
+        return self._http.all("/v1/relationships", asked, headers={"max-items-per-page": str(_MOST_ITEMS)})
 
     def relationship_page(
         self,

@@ -81,12 +81,12 @@ class Transport:
         """The JSON of an answer."""
         return self.ask(verb, path, **options).json()
 
-    def all(self, path: str, params: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
+    def all(self, path: str, params: Mapping[str, Any] | None = None, **options: Any) -> list[dict[str, Any]]:
         """The items of every page of a list."""
         found: list[dict[str, Any]] = []
         token: dict[str, str] = {}
         while True:
-            page = page_of(self.json("GET", path, params={**(params or {}), **token}))
+            page = page_of(self.json("GET", path, params={**(params or {}), **token}, **options))
             found += page["value"]
             if page["continuationToken"] is None:
                 return found
@@ -102,9 +102,10 @@ class Transport:
 
 
 def page_of(answer: Mapping[str, Any]) -> dict[str, Any]:
-    """A page of a list that tells by a link where it goes on: `value continuationToken`."""
+    """A page of a list that tells where it goes on, by a link or by itself: `value continuationToken`."""
     link = answer.get("nextLink")
-    return {"value": answer["value"], "continuationToken": parse_qs(urlsplit(link).query)["continuationToken"][0] if link else None}
+    token = parse_qs(urlsplit(link).query)["continuationToken"][0] if link else answer.get("continuationToken")
+    return {"value": answer["value"], "continuationToken": token}
 
 
 def told(answer: httpx.Response) -> TwinwrightError:

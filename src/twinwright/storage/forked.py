@@ -252,7 +252,7 @@ class ForkedStore:
         own = [edge for edge in said if as_of is None or edge.changed_at is None or edge.changed_at <= as_of]
         if not own:
             return theirs
-        keys = {(edge.source, edge.id) for edge in own} - {(edge.source, edge.id) for edge in theirs}
+        keys = {edge.key for edge in own} - {edge.key for edge in theirs}
         removed = self._edges_of(principal, keys, self._known(known_at), as_of) if keys else []
         return [edge for edge in united.edges([*theirs, *removed], own) if not edge.removed]
 
@@ -290,7 +290,7 @@ class ForkedStore:
         of: dict[str, Any] = {"sources": sources, "keys": keys}
         theirs = self._base.relationship_versions(principal, after, min(through, self._at), **of) if after < self._at else []
         own = self._own.relationship_versions(principal, max(after, self._at), through, **of)
-        mine = {(edge.source, edge.id) for edge in own}
+        mine = {edge.key for edge in own}
         if not mine:
             return theirs
         return united.edge_versions([*theirs, *self._edges_of(principal, mine, min(after, self._at), None)], own, after)

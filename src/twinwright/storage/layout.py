@@ -93,6 +93,10 @@ class Relationship:
     changed_at: int | None = field(default=None, compare=False)
     commit: int = field(default=0, compare=False)
 
+    @property
+    def key(self) -> EdgeKey:
+        return self.source, self.id
+
 
 EdgeKey = tuple[str, str]
 """The source and the id of a relationship."""

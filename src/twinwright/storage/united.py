@@ -62,21 +62,21 @@ def edges(theirs: Iterable[Relationship], own: Iterable[Relationship]) -> list[R
     """The newest version of each, removed ones included; by (source, id)."""
     found: dict[tuple[str, str], Relationship] = {}
     for edge in (*theirs, *own):
-        held = found.get((edge.source, edge.id))
+        held = found.get(edge.key)
         if held is None or order(held) < order(edge):
-            found[edge.source, edge.id] = edge
+            found[edge.key] = edge
     return [found[key] for key in sorted(found)]
 
 
 def edge_part(every: Sequence[Relationship], part: RelationshipPart) -> list[Relationship]:
     """A part of some that are in order, all of its source."""
-    first = 0 if part.behind is None else bisect_right(every, part.behind, key=lambda edge: (edge.source, edge.id))
+    first = 0 if part.behind is None else bisect_right(every, part.behind, key=lambda edge: edge.key)
     kept = (edge for edge in every[first:] if part.name in (None, edge.name) and _is_of(edge, part.keys))
     return list(islice(kept, part.most))
 
 
 def _is_of(edge: Relationship, keys: frozenset[EdgeKey] | None) -> bool:
-    return keys is None or (edge.source, edge.id) in keys
+    return keys is None or edge.key in keys
 
 
 def life_versions(theirs: Iterable[Lifetime], own: Iterable[Lifetime], after: int) -> list[Lifetime]:
@@ -94,8 +94,8 @@ def edge_versions(theirs: Iterable[Relationship], own: Iterable[Relationship], a
     every = {(edge.source, edge.id, *order(edge)): edge for edge in (*theirs, *own)}.values()
     fresh = [edge for edge in every if edge.commit > after]
     before = edges((), [edge for edge in every if edge.commit <= after])
-    known = {(edge.source, edge.id) for edge in fresh}
-    found = [*fresh, *(edge for edge in before if (edge.source, edge.id) in known)]
+    known = {edge.key for edge in fresh}
+    found = [*fresh, *(edge for edge in before if edge.key in known)]
     return sorted(found, key=lambda edge: (edge.source, edge.id, edge.commit, _time(edge)))
 
 

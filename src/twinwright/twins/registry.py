@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import count, islice
+from itertools import islice
 
 import numpy as np
 import pyarrow as pa
@@ -27,7 +27,7 @@ class TwinRegistry:
         self._by_twin: dict[str, list[Lifetime]] = {}
         for lifetime in lifetimes:
             self._by_twin.setdefault(lifetime.twin, []).append(lifetime)
-        self._index, self._entries = TwinIndex(), dict[str, int]()
+        self._index = TwinIndex()
         self._numbers, self._interface = np.zeros((2, 1), np.int32)  # of each entry of the index; in place of a number _BY_TIME
         self._interfaces: dict[str, int] = {}
         self._fresh = list(self._by_twin)  # what the index has to hear of when it is asked next
@@ -112,16 +112,16 @@ class TwinRegistry:
     def _hear(self) -> None:
         with self._hearing:
             heard = len(self._fresh)
-            changed = dict.fromkeys(self._fresh[:heard])
-            added = [twin for twin in changed if twin not in self._entries]
-            self._entries.update(zip(added, count(len(self._entries)), strict=False))
-            if len(self._entries) > len(self._numbers):
-                self._numbers, self._interface = (np.resize(one, 2 * len(self._entries)) for one in (self._numbers, self._interface))
+            changed = list(dict.fromkeys(self._fresh[:heard]))
+            entries = self._index.find(pa.array(changed, pa.large_string()))
+            added, held = np.flatnonzero(entries < 0), len(self._index)
+            entries[added] = np.arange(held, held + len(added))
+            if held + len(added) > len(self._numbers):
+                self._numbers, self._interface = (np.resize(one, 2 * (held + len(added))) for one in (self._numbers, self._interface))
             of_each = [self._by_twin[twin] for twin in changed]
-            entries = [self._entries[twin] for twin in changed]
             self._interface[entries] = [self._interfaces.setdefault(one[0].interface, len(self._interfaces)) for one in of_each]
             self._numbers[entries] = [one[0].number if len(one) == 1 and _unbounded(one[0]) else _BY_TIME for one in of_each]
-            self._index.add(added)  # after what is said of them: others look meanwhile
+            self._index.add([changed[at] for at in added.tolist()])  # after what is said of them: others look meanwhile
             del self._fresh[:heard]
 
     def _fits(self, interface: str, contract: str, paths: Sequence[str]) -> bool:

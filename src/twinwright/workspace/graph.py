@@ -54,11 +54,11 @@ def parse_graph(document: Document, ontology: Ontology, problems: Problems) -> G
     for index, entry in enumerate(_list(document, "relationships", problems)):
         place: Location = ("relationships", index)
         edge = _relationship(document, place, entry, twins, ontology, problems)
-        if edge is not None and (edge.source, edge.id) in edges:
+        if edge is not None and edge.key in edges:
             message = f"the relationship '{edge.id}' of '{edge.source}' is declared twice"
             problems.add(document.problem(place, message, "Give each its own $relationshipId", "duplicate_relationship"))
         elif edge is not None:
-            edges[edge.source, edge.id] = edge
+            edges[edge.key] = edge
     return Graph(twins, tuple(edges.values()))
 
 

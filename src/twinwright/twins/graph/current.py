@@ -10,6 +10,7 @@ from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable, Iterator, Mapping
 from heapq import merge
 from itertools import chain, islice
+from operator import attrgetter
 
 import numpy as np
 import pyarrow as pa
@@ -18,9 +19,10 @@ from numpy.typing import NDArray
 from twinwright.governance.principals import Principal
 from twinwright.storage.layout import EdgeKey, Relationship
 from twinwright.storage.protocol import Store
-from twinwright.twins.graph.edge_columns import EdgeColumns, Hashes, key_of
+from twinwright.twins.graph.edge_columns import EdgeColumns, Hashes
 
 _REMEMBERED = 100_000
+_KEY = attrgetter("key")
 
 
 class Edges:
@@ -54,11 +56,11 @@ class Edges:
         """Those that begin at a twin, of one name or any, by id, from behind one on. Nothing may be written until they are taken."""
         after = None if behind is None else (twin, behind)
         columns = self._load().outgoing(twin, after, name)
-        return merge(columns, (edge for edge in self._kept(self._outgoing, twin, after) if name in (None, edge.name)), key=key_of)
+        return merge(columns, (edge for edge in self._kept(self._outgoing, twin, after) if name in (None, edge.name)), key=_KEY)
 
     def incoming(self, twin: str, behind: EdgeKey | None = None) -> Iterator[Relationship]:
         """Those that lead to it, by source and id, from behind one on; the same goes for them."""
-        return merge(self._load().incoming(twin, behind), self._kept(self._incoming, twin, behind), key=key_of)
+        return merge(self._load().incoming(twin, behind), self._kept(self._incoming, twin, behind), key=_KEY)
 
     def _kept(self, index: Mapping[str, list[EdgeKey]], twin: str, behind: EdgeKey | None) -> Iterator[Relationship]:
         keys = index.get(twin, [])
@@ -87,7 +89,7 @@ class Edges:
         """New versions, committed."""
         columns = self._load()
         for edge in edges:
-            key = key_of(edge)
+            key = edge.key
             self._changed.add(edge.source)
             old = self._beside.pop(key, None)
             if old is None:

@@ -129,7 +129,7 @@ class GraphDiff:
 
     def _edges(self, at: Instant, part: RelationshipPart) -> dict[EdgeKey, Relationship]:
         edges = self._store.relationships(self._principal, part, as_of=at.as_of, known_at=at.commit)
-        return {(edge.source, edge.id): edge for edge in edges}
+        return {edge.key: edge for edge in edges}
 
     # --- twins -------------------------------------------------------------------------------------------------------
 

@@ -105,7 +105,7 @@ class Draft:
         """Relationships that begin at a twin or lead to it."""
         yield from self.outgoing(twin)
         for edge in chain(self.world.edges.incoming(twin), self._edge_columns.incoming(twin)):
-            if (edge.source, edge.id) not in self._edges:
+            if edge.key not in self._edges:
                 yield edge
         yield from (edge for edge in self._edges.values() if edge.target == twin and not edge.removed)
 
@@ -182,7 +182,7 @@ class Draft:
 
     def put_edge(self, edge: Relationship) -> Relationship:
         """The next version of an edge."""
-        key = (edge.source, edge.id)
+        key = edge.key
         before = self._edges[key].changed_at if key in self._edges else self.world.edges.changed_at(key)
         dated = replace(edge, changed_at=self._after(before), commit=self.commit)
         self.edges.append(dated)

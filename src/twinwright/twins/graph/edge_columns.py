@@ -10,6 +10,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from heapq import merge
 from itertools import islice
+from operator import attrgetter
 
 import numpy as np
 import polars as pl
@@ -26,6 +27,7 @@ _MOST_PARTS = 8  # of about one size: then they become one
 _MANY = 256  # relationships of one twin: their order is kept
 _READ = 256  # rows at a time
 _LOOKED_AT = 65_536  # the same of rows that may be gone
+_KEY = attrgetter("key")
 
 
 def hashes(texts: Iterable[object]) -> Hashes:
@@ -145,12 +147,12 @@ class EdgeColumns:
     def outgoing(self, twin: str, behind: EdgeKey | None = None, name: str | None = None) -> Iterator[Relationship]:
         """Those that begin at a twin, of one name or any, by id, from behind one on."""
         walks = (_walked(part, part.of(twin, incoming=False), behind, name) for part in self._parts)
-        return (edge for edge in merge(*walks, key=key_of) if edge.source == twin)
+        return (edge for edge in merge(*walks, key=_KEY) if edge.source == twin)
 
     def incoming(self, twin: str, behind: EdgeKey | None = None) -> Iterator[Relationship]:
         """Those that lead to it, by source and id."""
         walks = (_walked(part, part.of(twin, incoming=True), behind, None) for part in self._parts)
-        return (edge for edge in merge(*walks, key=key_of) if edge.target == twin)
+        return (edge for edge in merge(*walks, key=_KEY) if edge.target == twin)
 
     def some(self) -> Iterator[Relationship]:
         """All, in no order."""
@@ -160,15 +162,11 @@ class EdgeColumns:
                 yield from _edges(part, rows)
 
 
-def key_of(edge: Relationship) -> EdgeKey:
-    return edge.source, edge.id
-
-
 def _walked(part: _Part, found: NDArray[np.int32], behind: EdgeKey | None, name: str | None) -> Iterator[Relationship]:
     """Edges of the rows of a twin, in the order of their keys, from behind one on; of many few more are made than are taken."""
     if len(found) < _MANY:
-        edges = sorted(_edges(part, found[~part.gone[found]].tolist()), key=key_of)
-        yield from (edge for edge in edges if (behind is None or key_of(edge) > behind) and name in (None, edge.name))
+        edges = sorted(_edges(part, found[~part.gone[found]].tolist()), key=_KEY)
+        yield from (edge for edge in edges if (behind is None or edge.key > behind) and name in (None, edge.name))
         return
     first = 0 if behind is None else bisect_right(range(len(found)), behind, key=lambda at: part.key(int(found[at])))
     for start in range(first, len(found), _READ):

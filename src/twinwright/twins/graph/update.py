@@ -85,7 +85,7 @@ def _deleted(draft: Draft, life: Lifetime, *, with_relationships: bool) -> Done:
     for edge in edges:
         delete_relationship(draft, edge.source, edge.id, None)
     delete_twin(draft, life.twin, None)
-    return Done(True, {"$model": life.interface, **before}, {}, frozenset((edge.source, edge.id) for edge in edges))
+    return Done(True, {"$model": life.interface, **before}, {}, frozenset(edge.key for edge in edges))
 
 
 def _values(draft: Draft, life: Lifetime) -> dict[str, Any]:

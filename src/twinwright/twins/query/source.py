@@ -59,7 +59,7 @@ class GraphSource:
     ) -> tuple[list[TwinChange], list[EdgeChange]]:
         """What the commits after one, through another, made of twins and relationships."""
         lives = {life.number: life for life in self._store.lifetime_versions(principal, after, through)}  # the newest comes last
-        edges = {(edge.source, edge.id): edge for edge in self._store.relationship_versions(principal, after, through)}
+        edges = {edge.key: edge for edge in self._store.relationship_versions(principal, after, through)}
         twins = [
             TwinChange(life.number, life.twin, catalogue.numbers.get(self._evolution.shown(life.interface)) if life.alive else None)
             for life in lives.values()
