@@ -122,9 +122,16 @@ def by_fmpy(ours: Ours, times: Floats, inputs: Floats) -> tuple[float, Floats]:
     description = fmpy.read_model_description(folder)
     began = time.thread_time()
     result = fmpy.simulate_fmu(
-        folder, model_description=description, input=signal, output=["y"], fmi_type="CoSimulation", stop_time=float(times[-1]),
-        step_size=STEP, output_interval=STEP, validate=False,
-    )  # fmt: skip
+        folder,
+        model_description=description,
+        input=signal,
+        output=["y"],
+        fmi_type="CoSimulation",
+        stop_time=float(times[-1]),
+        step_size=STEP,
+        output_interval=STEP,
+        validate=False,
+    )
     return time.thread_time() - began, np.asarray(result["y"])[:, None]
 
 

@@ -190,9 +190,17 @@ def _one(work: tuple[str, str, int, float]) -> None:
     unpacked, target, index, value = work
     signal = np.array([(0.0, 1.0), (10.0, 1.0)], [("time", float), ("u", float)])
     result = fmpy.simulate_fmu(
-        unpacked, input=signal, output=["y"], start_values={"T": value}, fmi_type="CoSimulation", stop_time=10.0, step_size=0.1,
-        output_interval=0.1, validate=False, model_description=_description(unpacked),
-    )  # fmt: skip
+        unpacked,
+        input=signal,
+        output=["y"],
+        start_values={"T": value},
+        fmi_type="CoSimulation",
+        stop_time=10.0,
+        step_size=0.1,
+        output_interval=0.1,
+        validate=False,
+        model_description=_description(unpacked),
+    )
     pq.write_table(pa.table({name: result[name] for name in result.dtype.names}), f"{target}/{index}.parquet", compression="zstd")
 
 

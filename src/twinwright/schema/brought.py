@@ -103,6 +103,13 @@ def _misplaced_unit(written: str, node: Node, member: Brought, place: Place, mes
     second = known[1] if known else schema.id if schema else None
     for code in ("notRequiredType" if node.version == 2 else "badType", "wrongParent"):
         place.report.add(
-            node.source, place.location, code, message, remedy, primary=node.name, secondary=second, member=member.id,
+            node.source,
+            place.location,
+            code,
+            message,
+            remedy,
+            primary=node.name,
+            secondary=second,
+            member=member.id,
             value=member.unit_type if code == "badType" else None,
-        )  # fmt: skip
+        )

@@ -96,9 +96,13 @@ class Builder:
         properties = tuple(self._property(item) for item in self._model.linked(node, "properties"))
         values = node.values
         return e.Relationship(
-            **_named(node), target=values.get("target"), properties=properties, min_multiplicity=values.get("minMultiplicity"),
-            max_multiplicity=values.get("maxMultiplicity"), writable=bool(values.get("writable")),
-        )  # fmt: skip
+            **_named(node),
+            target=values.get("target"),
+            properties=properties,
+            min_multiplicity=values.get("minMultiplicity"),
+            max_multiplicity=values.get("maxMultiplicity"),
+            writable=bool(values.get("writable")),
+        )
 
     def _component(self, node: Node) -> e.Component:
         return e.Component(**_named(node), schema=self._model.linked(node, "schema")[0].id or "")

@@ -64,9 +64,16 @@ def _of_name(inner: str, context: Context, member: Member, place: Place, remedy:
 def _misplaced(of: str | None, id: str | None, place: Place, remedy: str) -> None:
     """Something that the language or a document defines, but that is none of the values of this member."""
     place.report.add(
-        place.source, place.location, "badType", f"'{place.member}' is something else than its few values", remedy,
-        primary=place.element, secondary=id, member=place.member, value=of,
-    )  # fmt: skip
+        place.source,
+        place.location,
+        "badType",
+        f"'{place.member}' is something else than its few values",
+        remedy,
+        primary=place.element,
+        secondary=id,
+        member=place.member,
+        value=of,
+    )
 
 
 def _nothing_fits(member: Member, place: Place, remedy: str) -> None:

@@ -41,9 +41,15 @@ class Classifier:
         self.report = report
 
     def classify(
-        self, data: Mapping[str, Any], member: Member, context: Context, source: Source, location: Location, parent: Node | None,
+        self,
+        data: Mapping[str, Any],
+        member: Member,
+        context: Context,
+        source: Source,
+        location: Location,
+        parent: Node | None,
         name: str | None,
-    ) -> Types:  # fmt: skip
+    ) -> Types:
         """The class and co-types of an object that is a value of `member` of `parent` (None: it is at the top level)."""
         return _Reader(self.report, member, context, source, location, parent, name).read(data)
 
@@ -167,9 +173,16 @@ class _Reader:
             self._not_rootable(message, remedy)
         place = (*self.location, "@type") if self.types.written else self.location
         self.report.add(
-            self.source, place, "badType", message, remedy, primary=parent.name if parent else None, secondary=self.name,
-            member=self.member.name or None, value=value,
-        )  # fmt: skip
+            self.source,
+            place,
+            "badType",
+            message,
+            remedy,
+            primary=parent.name if parent else None,
+            secondary=self.name,
+            member=self.member.name or None,
+            value=value,
+        )
 
     def _not_rootable(self, message: str, remedy: str) -> None:
         place = (*self.location, "@type") if self.types.written else self.location
@@ -186,9 +199,15 @@ class _Reader:
                 place = (*self.location, "@type")
                 types.wrong = True
                 self.report.add(
-                    self.source, place, "conflictingSupplementalTypes", message, "Keep one of them", primary=self.name,
-                    member=item.members[0].name, value=item.name,
-                )  # fmt: skip
+                    self.source,
+                    place,
+                    "conflictingSupplementalTypes",
+                    message,
+                    "Keep one of them",
+                    primary=self.name,
+                    member=item.members[0].name,
+                    value=item.name,
+                )
             else:
                 types.cotypes[item.id] = item
                 members.update({member.id: item for member in item.members})

@@ -54,10 +54,16 @@ class Constraints:
                     message = f"'{key[1]}' of '{key[0]}' is overridden twice"
                     overriding = next(item for item in node.claimed if item.overrides)
                     self.report.add(
-                        node.source, (*node.location, "overrides"), "multipleReference", message, "Keep one of them",
-                        primary=interface.id, secondary=overriding.members[0].id, member="contents",
+                        node.source,
+                        (*node.location, "overrides"),
+                        "multipleReference",
+                        message,
+                        "Keep one of them",
+                        primary=interface.id,
+                        secondary=overriding.members[0].id,
+                        member="contents",
                         value=f"'{key[0]}' and '{_name(annotated, key[1])}'",
-                    )  # fmt: skip
+                    )
                 seen[key] = node
                 if annotated is not None and isinstance(key[1], str):
                     self._check_overridden(node, annotated, key[1])
@@ -76,13 +82,27 @@ class Constraints:
                         self._fail(parent, (member,), "nonUniquePropertyValue", message, "Change one of them", member, str(value))
 
     def _fail(
-        self, node: Node, inside: tuple[str, ...], code: str, message: str, remedy: str, member: str, value: object = None,
+        self,
+        node: Node,
+        inside: tuple[str, ...],
+        code: str,
+        message: str,
+        remedy: str,
+        member: str,
+        value: object = None,
         secondary: Node | StandardSchema | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.report.add(
-            node.source, (*node.location, *inside), code, message, remedy, primary=node.name, member=member, value=value,
+            node.source,
+            (*node.location, *inside),
+            code,
+            message,
+            remedy,
+            primary=node.name,
+            member=member,
+            value=value,
             secondary=secondary.id if isinstance(secondary, StandardSchema) else secondary.name if secondary is not None else None,
-        )  # fmt: skip
+        )
 
     def _check_schema(self, node: Node, item: CoType) -> None:
         for schema in self.schemas(node, "schema"):

@@ -90,9 +90,16 @@ def _element(node: Node, model: Model, extended: Mapping[str, list[str]]) -> Ele
         members.setdefault("nullable", False)
     brought = {key: value[1] if isinstance(value, tuple) else value for key, value in node.brought.items()}
     return Element(
-        node.name or "", node.cls.name, node.version, members["definedIn"], MappingProxyType(members), tuple(node.cotypes),
-        MappingProxyType(brought), tuple(node.undefined_types), MappingProxyType(node.undefined),
-    )  # fmt: skip
+        node.name or "",
+        node.cls.name,
+        node.version,
+        members["definedIn"],
+        MappingProxyType(members),
+        tuple(node.cotypes),
+        MappingProxyType(brought),
+        tuple(node.undefined_types),
+        MappingProxyType(node.undefined),
+    )
 
 
 def _by_name(nodes: Iterable[Node]) -> dict[str, str | None]:

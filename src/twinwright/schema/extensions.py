@@ -207,9 +207,16 @@ def _iot_central() -> Mapping[str, CoType]:
     def new(name: str, schema: tuple[str, ...] = (), values: tuple[str, ...] = (), unit_type: str | None = None) -> CoType:
         unit = Brought("unit", "dtmi:dtdl:property:unit;2", "unit", required=False, unit_type=unit_type)
         return CoType(
-            name, f"dtmi:iotcentral:class:{name};2", f"{IOT_CENTRAL};2", ("Property", "Telemetry"), (2,), (unit,) if unit_type else (),
-            semantic=True, schema=schema, schema_values=values,
-        )  # fmt: skip
+            name,
+            f"dtmi:iotcentral:class:{name};2",
+            f"{IOT_CENTRAL};2",
+            ("Property", "Telemetry"),
+            (2,),
+            (unit,) if unit_type else (),
+            semantic=True,
+            schema=schema,
+            schema_values=values,
+        )
 
     return _by_name(
         [

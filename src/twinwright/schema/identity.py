@@ -19,9 +19,15 @@ from twinwright.schema.sources import kind
 
 
 def read_id(
-    data: dict[str, Any], cls: ElementClass | None, member: Member, context: Context, source: Source, location: Location,
-    parent: Node | None, report: Report,
-) -> str | None:  # fmt: skip
+    data: dict[str, Any],
+    cls: ElementClass | None,
+    member: Member,
+    context: Context,
+    source: Source,
+    location: Location,
+    parent: Node | None,
+    report: Report,
+) -> str | None:
     """The identifier of an element of that class (None: it can't be told) that is a value of a member; None where it has none."""
     if "@id" not in data:
         _check_absent(cls, member, source, location, parent, report)
@@ -66,6 +72,4 @@ def check_unread_name(
     if parent is None or not member.named or "@id" in data or {"name", f"dtmi:dtdl:property:name;{context.version}"} & data.keys():
         return
     message, remedy = "the element has no 'name'", "Add 'name'"
-    report.add(
-        source, location, "missingDtmiSegPropertyValue", message, remedy, primary=parent.name, member=member.name, value="name"
-    )  # fmt: skip
+    report.add(source, location, "missingDtmiSegPropertyValue", message, remedy, primary=parent.name, member=member.name, value="name")

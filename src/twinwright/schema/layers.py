@@ -89,13 +89,28 @@ class _Parts:
             pending.extend(child for _, child in node.children())
 
     def fail(
-        self, node: Node, code: str, message: str, remedy: str, *, member: str | None = None, secondary: str | None = None,
-        value: str | None = None, primary: str | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        node: Node,
+        code: str,
+        message: str,
+        remedy: str,
+        *,
+        member: str | None = None,
+        secondary: str | None = None,
+        value: str | None = None,
+        primary: str | None = None,
+    ) -> None:
         self.report.add(
-            node.source, node.location, code, message, remedy, primary=primary or node.name, secondary=secondary, member=member,
+            node.source,
+            node.location,
+            code,
+            message,
+            remedy,
+            primary=primary or node.name,
+            secondary=secondary,
+            member=member,
             value=value,
-        )  # fmt: skip
+        )
 
     def _is_same(self, node: Node, known: _Element) -> bool:
         """Whether a part is a further one, in the same version of the language."""

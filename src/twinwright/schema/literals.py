@@ -66,9 +66,15 @@ def scalar(value: Any, member: Member, place: Place) -> Literal | None:
 
 
 def checked(
-    value: Any, wanted: str, place: Place, required: bool, pattern: re.Pattern[str] | None, longest: int | None, low: int | None,
+    value: Any,
+    wanted: str,
+    place: Place,
+    required: bool,
+    pattern: re.Pattern[str] | None,
+    longest: int | None,
+    low: int | None,
     high: int | None,
-) -> Literal | None:  # fmt: skip
+) -> Literal | None:
     """A literal of the kind wanted whose pattern, length and range are checked."""
     inner, place = single(value, wanted, required, place)
     if inner is None:

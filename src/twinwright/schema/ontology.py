@@ -114,9 +114,12 @@ class Ontology:
 
 
 def load(
-    documents: Any, resolver: Resolver | None = None, allow_undefined_extensions: bool | None = None, max_version: int = 4,
+    documents: Any,
+    resolver: Resolver | None = None,
+    allow_undefined_extensions: bool | None = None,
+    max_version: int = 4,
     acceptable_limits: Iterable[str] | None = None,
-) -> Ontology:  # fmt: skip
+) -> Ontology:
     """The ontology of DTDL documents: JSON text, parsed data, `(name, text or data)` pairs, or an iterable of these.
 
     `resolver` is given the DTMIs that are referred to and defined nowhere, and returns documents (None or an empty list:

@@ -70,9 +70,15 @@ class Parser:
                 message = f"DTDL {context.version} inside DTDL {outer.version}"
                 remedy = "Raise the version of the enclosing element"
                 self.report.add(
-                    source, (*location, "@context"), "disallowedVersionDefinition", message, remedy, primary=parent.name,
-                    member=member.name, value=str(context.version),
-                )  # fmt: skip
+                    source,
+                    (*location, "@context"),
+                    "disallowedVersionDefinition",
+                    message,
+                    remedy,
+                    primary=parent.name,
+                    member=member.name,
+                    value=str(context.version),
+                )
         assert context is not None
         placed = self._in_layer(data, member, context, source, location, parent)
         if placed is None:
@@ -113,9 +119,15 @@ class Parser:
         if parent is not None and (layer != parent.layer or "#" in (parent.name or "")):
             message = f"an element of the layer '{layer}' stands in one of the layer '{parent.layer}'"
             self.report.add(
-                source, location, "mismatchedLayers", message, "Put both into one layer", primary=parent.name,
-                secondary=data["@id"] if isinstance(data.get("@id"), str) else None, member=member.name,
-            )  # fmt: skip
+                source,
+                location,
+                "mismatchedLayers",
+                message,
+                "Put both into one layer",
+                primary=parent.name,
+                secondary=data["@id"] if isinstance(data.get("@id"), str) else None,
+                member=member.name,
+            )
             self._unjudged = True
             return None
         if layer and layers.is_bare(data) and name in self._names:
@@ -124,9 +136,7 @@ class Parser:
             return None
         return layers.without_layer(data) | ({} if fragment is None else {"@id": name}), name, layer
 
-    def _is_part(
-        self, data: dict[str, Any], path: str, layer: str, source: Source, location: Location, parent: Node | None
-    ) -> bool:  # fmt: skip
+    def _is_part(self, data: dict[str, Any], path: str, layer: str, source: Source, location: Location, parent: Node | None) -> bool:
         """Whether an element in a layer, which no version of the language has, can be judged as a part of the element all the same."""
         if parent is None or not parent.layer:
             message = f"'{data['@id'][:120]}' has a fragment, which an identifier has not"
@@ -151,14 +161,28 @@ class Parser:
             self._fail(node, (), "partitionTooLarge", message, f"At most {most}: split it into several that it extends")
 
     def _fail(
-        self, node: Node, inside: Location, code: str, message: str, remedy: str, member: str | None = None, value: object = None,
+        self,
+        node: Node,
+        inside: Location,
+        code: str,
+        message: str,
+        remedy: str,
+        member: str | None = None,
+        value: object = None,
         secondary: str | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         node.wrong = True
         self.report.add(
-            node.source, (*node.location, *inside), code, message, remedy, primary=node.name, secondary=secondary,
-            member=member or None, value=value,
-        )  # fmt: skip
+            node.source,
+            (*node.location, *inside),
+            code,
+            message,
+            remedy,
+            primary=node.name,
+            secondary=secondary,
+            member=member or None,
+            value=value,
+        )
 
     def _read_members(self, data: dict[str, Any], node: Node, types: Types) -> None:
         brought = {key: member for item in node.claimed for member in item.members for key in (member.name, member.id)}
@@ -187,9 +211,15 @@ class Parser:
             assert node.parent is not None
             message, remedy = "the name is neither text nor a number", "Write text: it becomes part of an identifier"
             self.report.add(
-                node.source, (*node.location, found["name"]), "dtmiSegPropertyNotStringOrNumber", message, remedy,
-                primary=node.parent.name, member=_step(node), value="name",
-            )  # fmt: skip
+                node.source,
+                (*node.location, found["name"]),
+                "dtmiSegPropertyNotStringOrNumber",
+                message,
+                remedy,
+                primary=node.parent.name,
+                member=_step(node),
+                value="name",
+            )
         self._required(node, found)
 
     @staticmethod
@@ -220,9 +250,15 @@ class Parser:
         if node.parent is not None and member.name == "name" and node.id is None and self._is_named(node):
             node.wrong = True
             self.report.add(
-                node.source, node.location, "missingDtmiSegPropertyValue", message, remedy, primary=node.parent.name,
-                member=_step(node), value=member.name,
-            )  # fmt: skip
+                node.source,
+                node.location,
+                "missingDtmiSegPropertyValue",
+                message,
+                remedy,
+                primary=node.parent.name,
+                member=_step(node),
+                value=member.name,
+            )
         else:
             self._fail(node, (), "missingLiteralProperty", message, remedy, member.name)
 
@@ -234,9 +270,15 @@ class Parser:
                 node.wrong = True
                 parent, member = (None, None) if node.parent is None else (node.parent.name, _step(node))
                 self.report.add(
-                    node.source, (*node.location, name), code, f"'{name[:60]}' is not a keyword here", "Remove it", primary=parent,
-                    member=member, value=name,
-                )  # fmt: skip
+                    node.source,
+                    (*node.location, name),
+                    code,
+                    f"'{name[:60]}' is not a keyword here",
+                    "Remove it",
+                    primary=parent,
+                    member=member,
+                    value=name,
+                )
             return
         colon, proper = ":" in name, dtmi.is_system_dtmi(name)
         if colon and not proper:
@@ -339,9 +381,16 @@ class Parser:
             code = "undefinedReservedId" if reserved else "badDtmiOrTerm"
             message = f"'{item[:120]}' is not {'a schema' if names else 'a DTMI'}"
             self.report.add(
-                node.source, place, code, message, remedy, primary=node.name, secondary=item if reserved else None, member=member.name,
+                node.source,
+                place,
+                code,
+                message,
+                remedy,
+                primary=node.name,
+                secondary=item if reserved else None,
+                member=member.name,
                 value=None if reserved else item,
-            )  # fmt: skip
+            )
         else:
             self._fail(node, inside, "badDtmiOrTerm", f"'{item[:120]}' is not known here", remedy, member.name, item)
         return None

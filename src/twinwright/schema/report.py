@@ -57,9 +57,18 @@ class Report:
     _seen: set[tuple[Any, ...]] = field(default_factory=set)
 
     def add(
-        self, source: Source, location: Location, code: str, message: str, remedy: str, *, primary: str | None = None,
-        secondary: str | None = None, member: str | None = None, value: object = None,
-    ) -> None:  # fmt: skip
+        self,
+        source: Source,
+        location: Location,
+        code: str,
+        message: str,
+        remedy: str,
+        *,
+        primary: str | None = None,
+        secondary: str | None = None,
+        member: str | None = None,
+        value: object = None,
+    ) -> None:
         """A problem at a place of a document. `code` is the last part of the ValidationID; the rest is as in `SchemaProblem`."""
         key = (id(source), location, code, message)
         if key in self._seen:

@@ -124,9 +124,16 @@ class Model:
         return self._contents[interface]
 
     def _fail(
-        self, node: Node, inside: Location, code: str, message: str, remedy: str, member: str | None = None, value: object = None,
+        self,
+        node: Node,
+        inside: Location,
+        code: str,
+        message: str,
+        remedy: str,
+        member: str | None = None,
+        value: object = None,
         secondary: str | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.report.add(
             node.source,
             (*node.location, *inside),
@@ -226,9 +233,16 @@ class Model:
                 source, place = (target.source, (*target.location, key)) if own else (node.source, (*node.location, "extends"))
                 other = next((item.partition for item in (first, target) if item.partition is not node), None) if inherited else None
                 self.report.add(
-                    source, place, code, message, "Rename one of them", primary=node.name, member=member.name, value=value,
+                    source,
+                    place,
+                    code,
+                    message,
+                    "Rename one of them",
+                    primary=node.name,
+                    member=member.name,
+                    value=value,
                     secondary=other.id if other is not None else None,
-                )  # fmt: skip
+                )
 
     def _check_enum(self, node: Node) -> None:
         """Every value is of the datatype that the Enum names."""

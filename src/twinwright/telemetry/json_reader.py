@@ -135,9 +135,7 @@ class LineReader:
             known = split.numbers(number) if kind == NUMBER and not column.in_quotes else None
             if known is not None and known.fill(values.words[j].view(np.float64), values.state[j], split.matched, VALUE):
                 continue
-            read_column(
-                split.buffer, begin, segment[0], column.in_quotes, kind, j, split.matched, *values.places, values.good
-            )  # fmt: skip
+            read_column(split.buffer, begin, segment[0], column.in_quotes, kind, j, split.matched, *values.places, values.good)
 
     def _lines_of(self, data: NDArray[np.uint8], values: _Values, starts: NDArray[np.int64], split: SplitLines | None) -> Lines:
         good = values.good

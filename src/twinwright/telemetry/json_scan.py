@@ -215,9 +215,21 @@ def _read_line(
 
 @inlined
 def read_lines(
-    data: Any, begin: Any, stop: Any, names: Any, bounds: Any, kinds: Any, words: Any, wholes: Any, numbers: Any, state: Any,
-    which: Any, starts: Any, good: Any, order: Any,
-) -> int:  # fmt: skip
+    data: Any,
+    begin: Any,
+    stop: Any,
+    names: Any,
+    bounds: Any,
+    kinds: Any,
+    words: Any,
+    wholes: Any,
+    numbers: Any,
+    state: Any,
+    which: Any,
+    starts: Any,
+    good: Any,
+    order: Any,
+) -> int:
     """How many lines there are from `begin` to `stop`, or one more than there is room for. Every loop stops at a newline, and the lines end
     with one."""
     at = begin
@@ -241,9 +253,19 @@ def read_lines(
 
 @inlined
 def read_column(
-    data: Any, begin: Any, delimiter: Any, in_quotes: Any, kind: Any, j: Any, matched: Any, words: Any, wholes: Any, numbers: Any,
-    state: Any, good: Any,
-) -> None:  # fmt: skip
+    data: Any,
+    begin: Any,
+    delimiter: Any,
+    in_quotes: Any,
+    kind: Any,
+    j: Any,
+    matched: Any,
+    words: Any,
+    wholes: Any,
+    numbers: Any,
+    state: Any,
+    good: Any,
+) -> None:
     """The values of one field (`j` -1: not asked for, only checked) from `begin` on, each ended by `delimiter`, a newline behind them."""
     at = begin
     for row in range(len(matched)):

@@ -48,9 +48,20 @@ def newlines(data: Any) -> int:
 
 @inlined
 def split(
-    data: Any, words: Any, masks: Any, widths: Any, bounds: Any, delimiters: Any, room: Any, out: Any, ends: Any, reached: Any,
-    rest: Any, starts: Any, matched: Any,
-) -> Any:  # fmt: skip
+    data: Any,
+    words: Any,
+    masks: Any,
+    widths: Any,
+    bounds: Any,
+    delimiters: Any,
+    room: Any,
+    out: Any,
+    ends: Any,
+    reached: Any,
+    rest: Any,
+    starts: Any,
+    matched: Any,
+) -> Any:
     """How many lines there are, or one more than there is room for.
 
     The constant part s of a line is the words `bounds[s]` to `bounds[s + 1]`, of `widths` bytes that `masks` keep. Before part s + 1 comes

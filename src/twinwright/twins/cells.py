@@ -122,9 +122,23 @@ class SourceCells:
         plain = np.array([index[j] if columns[j].type != "VARCHAR" else -1 for j in range(len(columns))], np.int64)
         doubles = np.array([column.type == "DOUBLE" for column in columns])
         _fold(
-            self._time, self._correction, self._revision, self._commit, self._kind, self._bits,
-            plain, doubles, slot, time, correction, np.int32(revision), commit, present, bad, words,
-        )  # fmt: skip
+            self._time,
+            self._correction,
+            self._revision,
+            self._commit,
+            self._kind,
+            self._bits,
+            plain,
+            doubles,
+            slot,
+            time,
+            correction,
+            np.int32(revision),
+            commit,
+            present,
+            bad,
+            words,
+        )
         self.watermark = max(self.watermark, int(time.max()))
         self._changed[slot] = True
 
@@ -346,9 +360,23 @@ def _ordered(word: Any, double: Any) -> Any:
 
 @compiled
 def _fold(
-    c_time: Any, c_correction: Any, c_revision: Any, c_commit: Any, c_kind: Any, c_bits: Any,
-    columns: Any, doubles: Any, slot: Any, time: Any, correction: Any, revision: Any, commit: Any, present: Any, bad: Any, words: Any,
-) -> None:  # fmt: skip
+    c_time: Any,
+    c_correction: Any,
+    c_revision: Any,
+    c_commit: Any,
+    c_kind: Any,
+    c_bits: Any,
+    columns: Any,
+    doubles: Any,
+    slot: Any,
+    time: Any,
+    correction: Any,
+    revision: Any,
+    commit: Any,
+    present: Any,
+    bad: Any,
+    words: Any,
+) -> None:
     """A lexicographic maximum of (time, correction, revision, kind, bits) for each present value; `bits` compare as the values do. The last
     rows come first: mostly they are the newest, and no other has to be written."""
     for row in range(len(slot) - 1, -1, -1):

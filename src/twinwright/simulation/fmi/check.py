@@ -141,8 +141,13 @@ class _Checker:
         expected = {one.name for one in md.of_causality("output") if one.alias_of is None}
         if listed != expected:
             names = ", ".join(sorted(listed ^ expected)[:5])
-            self.find("warning", f"the model structure's outputs are not the variables of causality output: {names}", "structure", None,
-                      "List each output once")  # fmt: skip
+            self.find(
+                "warning",
+                f"the model structure's outputs are not the variables of causality output: {names}",
+                "structure",
+                None,
+                "List each output once",
+            )
         self.initial_unknowns()
 
     def derivative(self, row: Unknown) -> None:
@@ -167,8 +172,13 @@ class _Checker:
         listed = {one.name for row in md.structure["initial_unknowns"] if (one := md.resolve(row))}
         if listed != expected:
             names = ", ".join(sorted(listed ^ expected)[:5])
-            self.find("warning", f"the initial unknowns are not those that are unknown at the start: {names}", "structure", None,
-                      "List outputs, states and derivatives that are calculated or approx")  # fmt: skip
+            self.find(
+                "warning",
+                f"the initial unknowns are not those that are unknown at the start: {names}",
+                "structure",
+                None,
+                "List outputs, states and derivatives that are calculated or approx",
+            )
 
     def arrays(self) -> None:
         for one in self.md.variables:

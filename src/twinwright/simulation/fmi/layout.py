@@ -107,14 +107,32 @@ class Layout:
         )
         addresses = [functions.get(FUNCTIONS[number][md.major - 2]) for number in range(15)]
         self.engine = Engine(
-            version=md.major, n_inputs=into.count, n_outputs=out.count, input_columns=len(inputs),
-            output_columns=len(outputs), method=abi.METHODS.get(settings.method, 0), substeps=settings.substeps,
-            variable_step=variable_step, event_mode=settings.event_mode, completed_step=completes, nx=nx, nz=nz,
-            max_step=settings.max_step, rtol=tolerance_of(settings, md), h=0.0, next_event=math.inf,
-            functions=(c_void_p * 15)(*addresses), inputs=into.groups, outputs=out.groups, holds=holds,
-            last=double_pointer(self.last), x=double_pointer(self.x), z=double_pointer(self.z),
-            nominal=double_pointer(self.nominal), work=double_pointer(self.work),
-        )  # fmt: skip
+            version=md.major,
+            n_inputs=into.count,
+            n_outputs=out.count,
+            input_columns=len(inputs),
+            output_columns=len(outputs),
+            method=abi.METHODS.get(settings.method, 0),
+            substeps=settings.substeps,
+            variable_step=variable_step,
+            event_mode=settings.event_mode,
+            completed_step=completes,
+            nx=nx,
+            nz=nz,
+            max_step=settings.max_step,
+            rtol=tolerance_of(settings, md),
+            h=0.0,
+            next_event=math.inf,
+            functions=(c_void_p * 15)(*addresses),
+            inputs=into.groups,
+            outputs=out.groups,
+            holds=holds,
+            last=double_pointer(self.last),
+            x=double_pointer(self.x),
+            z=double_pointer(self.z),
+            nominal=double_pointer(self.nominal),
+            work=double_pointer(self.work),
+        )
         self.reusable = into.whole and not sizes
 
     def fits(self, inputs: Sequence[Column], outputs: Sequence[Column], settings: Settings) -> bool:
@@ -163,9 +181,16 @@ class Layout:
             references, targets = (c_uint32 * len(variables))(*(one for one, _ in variables)), (c_int32 * len(places))(*places)
             function = self._functions.get(verb + type_name(kind, md.major))
             table.groups[number] = Group(
-                type=code, discrete=discrete, direct=_direct(kind, places, columns, verb), n_references=len(variables),
-                n_values=len(places), references=references, columns=targets, buffer=buffer.ctypes.data, function=function,
-            )  # fmt: skip
+                type=code,
+                discrete=discrete,
+                direct=_direct(kind, places, columns, verb),
+                n_references=len(variables),
+                n_values=len(places),
+                references=references,
+                columns=targets,
+                buffer=buffer.ctypes.data,
+                function=function,
+            )
             table.kept += [buffer, references, targets]
         return table
 

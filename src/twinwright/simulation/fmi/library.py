@@ -102,9 +102,10 @@ def choose(description: ModelDescription, kind: Kind | None) -> Interface:
     if found.has("needsExecutionTool"):
         tool = description.tool or "the tool that made it"
         raise ModelError(
-            "refused", f"{description.name} only steers {tool}, which would have to be installed and running here",
+            "refused",
+            f"{description.name} only steers {tool}, which would have to be installed and running here",
             remedy="Export it from there as a stand-alone FMU",
-        )  # fmt: skip
+        )
     return found
 
 
@@ -127,9 +128,10 @@ def find_library(archive: Archive, folder: Path, description: ModelDescription, 
         return target
     have = ", ".join(platforms(archive)) or "no platform"
     raise ModelError(
-        "refused", f"'{interface.identifier}' has no library for {own_platform()}: it was exported for {have}",
+        "refused",
+        f"'{interface.identifier}' has no library for {own_platform()}: it was exported for {have}",
         remedy=f"Export it for {' or '.join(host_platforms())}, or with its sources",
-    )  # fmt: skip
+    )
 
 
 def _address(handle: ctypes.CDLL, name: str, identifier: str) -> int | None:

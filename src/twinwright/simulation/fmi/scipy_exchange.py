@@ -25,9 +25,14 @@ class ScipyExchange(Exchange):
 
         made: Any = getattr(scipy.integrate, self.method)
         return made(
-            lambda time, x: self.derive(interval, time, np.ascontiguousarray(x)), t, self.x.copy(), target,
-            rtol=self.e.rtol, atol=self.e.rtol * self.nominal, max_step=self.e.max_step,
-        )  # fmt: skip
+            lambda time, x: self.derive(interval, time, np.ascontiguousarray(x)),
+            t,
+            self.x.copy(),
+            target,
+            rtol=self.e.rtol,
+            atol=self.e.rtol * self.nominal,
+            max_step=self.e.max_step,
+        )
 
     def integrate(self, interval: Any, t: float, end: float) -> float:
         if not self.x.size:

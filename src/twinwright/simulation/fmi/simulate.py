@@ -67,9 +67,14 @@ def run_fmu(request: RunRequest) -> dict[str, Any]:
     variable = exchange or interface.has("canHandleVariableCommunicationStepSize")
     internal = interface.flags.get("fixedInternalStepSize")
     samples = choose_grid(
-        description.experiment, request.start, request.stop, request.step, variable=variable, warnings=warnings,
+        description.experiment,
+        request.start,
+        request.stop,
+        request.step,
+        variable=variable,
+        warnings=warnings,
         internal=float(internal) if isinstance(internal, int | float) and internal > 0 else None,
-    )  # fmt: skip
+    )
     table = read_inputs(request.inputs, description, sizes) if request.inputs else None
     grid, values = put_on_grid(samples, table, exchange=exchange, variable=variable)
     columns = list(table.variables) if table else []
@@ -238,10 +243,14 @@ class _Run:
         points = payload["points"]
         clocks = any(one.type == "Clock" for one in md.variables)
         settings = Settings(
-            method=payload["method"], max_step=payload["max_step"], substeps=payload["substeps"],
-            tolerance=payload["tolerance"], logging=payload["logging"],
-            event_mode=clocks and unit.interface.has("hasEventMode"), stop=float(points[-1]),
-        )  # fmt: skip
+            method=payload["method"],
+            max_step=payload["max_step"],
+            substeps=payload["substeps"],
+            tolerance=payload["tolerance"],
+            logging=payload["logging"],
+            event_mode=clocks and unit.interface.has("hasEventMode"),
+            stop=float(points[-1]),
+        )
         self.session = Session(unit, inputs, outputs, settings)
 
     def answer(self) -> dict[str, Any]:

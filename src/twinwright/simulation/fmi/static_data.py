@@ -155,9 +155,13 @@ def _parse(body: bytes) -> _Binary | None:
     # One constructor, which registers nothing, comes with the compiler.
     constructors = sum(one[5] for one in sections if one[1] == _INIT_ARRAY) > 8 or any(one[1] == _PREINIT_ARRAY for one in sections)
     return _Binary(
-        tuple(needed), frozenset(names[False]), frozenset(names[True]), _writable(programs), constructors,
+        tuple(needed),
+        frozenset(names[False]),
+        frozenset(names[True]),
+        _writable(programs),
+        constructors,
         any(one[0] == _TLS for one in programs),
-    )  # fmt: skip
+    )
 
 
 def _writable(programs: Sequence[tuple[int, ...]]) -> tuple[tuple[int, int], ...]:

@@ -55,10 +55,18 @@ class WholeRuns:
         addresses = [unit.address(name) for name in (*names, "Terminate", "FreeInstance")]
         tolerance = settings.tolerance if settings.tolerance is not None else unit.description.experiment.tolerance
         self._plan = WholeRun(
-            exchange=exchange, logging=settings.logging, tolerance_known=tolerance is not None, tolerance=tolerance or 0.0, start=time,
-            name=unit.description.name.encode(), token=unit.description.token.encode(), resources=unit.resources,
-            functions=(c_void_p * 6)(*addresses), n_starts=len(variables), starts=rows,
-        )  # fmt: skip
+            exchange=exchange,
+            logging=settings.logging,
+            tolerance_known=tolerance is not None,
+            tolerance=tolerance or 0.0,
+            start=time,
+            name=unit.description.name.encode(),
+            token=unit.description.token.encode(),
+            resources=unit.resources,
+            functions=(c_void_p * 6)(*addresses),
+            n_starts=len(variables),
+            starts=rows,
+        )
         self._kept = layout, rows
         self._end = unit.loops.library.tw_end_run
         self._run = unit.loops.library.tw_whole_run

@@ -126,9 +126,15 @@ class _Checker:
     # --- steps ---------------------------------------------------------------------------------------------------------
 
     def _step(
-        self, index: int, step: StepSpec, forward: dict[str, Way], backward: dict[str, Way], defaults: dict[str, Any],
-        gone: dict[str, StepSpec], units_told: dict[str, int],
-    ) -> None:  # fmt: skip
+        self,
+        index: int,
+        step: StepSpec,
+        forward: dict[str, Way],
+        backward: dict[str, Way],
+        defaults: dict[str, Any],
+        gone: dict[str, StepSpec],
+        units_told: dict[str, int],
+    ) -> None:
         place: Location = ("steps", index)
         verb, path = step.verb, step.path
         if verb == "default":

@@ -116,9 +116,7 @@ def changed(adjacency: Adjacency, gone: NDArray[np.int64], numbers: NDArray[np.i
         base, mask, further = adjacency.before, adjacency.gone, adjacency.further
         stays = ~np.isin(adjacency.numbers, gone)
         numbers = np.concatenate([adjacency.numbers[stays], numbers])
-        s, t, name = (
-            np.concatenate([held[stays], one]) for held, one in ((further.s, s), (further.t, t), (further.name, name))
-        )  # fmt: skip
+        s, t, name = (np.concatenate([held[stays], one]) for held, one in ((further.s, s), (further.t, t), (further.name, name)))
     else:
         base, mask = adjacency, np.zeros(len(adjacency.s), np.bool_)
     mask = mask.copy()

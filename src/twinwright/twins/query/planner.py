@@ -167,9 +167,21 @@ class _Selecting:
         aggregates = {name: node for name, node in named.items() if _aggregates(node)}
         having = [self._having(_named(node, aggregates), aggregated=aggregated) for node in conjuncts(query.having)]
         made = Plan(
-            query, self.scope, self.pattern, self.scope.parameters, self.conditions, self._anchors(), self.columns, self.selected,
-            self.used, list(self.compiler.windows.values()), groups, order, aggregated, having,
-        )  # fmt: skip
+            query,
+            self.scope,
+            self.pattern,
+            self.scope.parameters,
+            self.conditions,
+            self._anchors(),
+            self.columns,
+            self.selected,
+            self.used,
+            list(self.compiler.windows.values()),
+            groups,
+            order,
+            aggregated,
+            having,
+        )
         made.whole = query.items is None and len(items) == 1 and len(self.columns) == 1
         return made
 
