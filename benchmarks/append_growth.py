@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from benchmarks._result import compared
 from benchmarks.ingest_vs_decode import BATCH, payloads, platform
 
 from twinwright.telemetry.payloads import Delivery, Payload, Receipt
@@ -64,14 +65,7 @@ def measure(quick: bool) -> dict[str, Any]:
     near = [rate for stored, rate in rates.items() if little < stored <= 3 * little]  # the first step compiles and opens
     late = list(rates.values())[-len(near) :]
     ours, rival = sum(late) / len(late), sum(near) / len(near)
-    return {
-        "name": f"append_growth_{much}_stored",
-        "ours": round(ours),
-        "rival": round(rival),
-        "ratio": round(ours / rival, 3),
-        "unit": "readings/s",
-        "better": "higher",
-    }
+    return compared(f"append_growth_{much}_stored", ours, rival, "readings/s")
 
 
 if __name__ == "__main__":

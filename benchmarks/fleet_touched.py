@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from benchmarks._result import compared
 from benchmarks.ingest_vs_decode import BATCH, FIELDS, ingest, platform
 
 from twinwright.telemetry.payloads import Delivery, Payload
@@ -62,14 +63,7 @@ def measure(quick: bool) -> dict[str, Any]:
             pipeline.close()
             store.close()
     ours, rival = (BATCH / statistics.median(seconds[twins][1:]) for twins in (many, FEW))
-    return {
-        "name": f"ingest_{many}_twins_touched",
-        "ours": round(ours),
-        "rival": round(rival),
-        "ratio": round(ours / rival, 3),
-        "unit": "payloads/s",
-        "better": "higher",
-    }
+    return compared(f"ingest_{many}_twins_touched", ours, rival, "payloads/s")
 
 
 if __name__ == "__main__":

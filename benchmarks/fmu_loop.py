@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from benchmarks._result import compared
 
 from twinwright.simulation.fmi.build import build_fmu
 from twinwright.simulation.fmi.layout import Column, Settings
@@ -145,14 +146,14 @@ def measure(quick: bool) -> list[dict[str, Any]]:
             rival = Rival(Path(name), ours)
             ways: dict[str, Callable[[Floats, Floats], tuple[float, Floats]]] = {"ours": ours.run, "rival": rival.run}
             per_step, _ = _compared(ways, steps, rounds)
-            results.append(_result(f"fmu_loop_fmi{version}", per_step, "lower"))
+            results.append(_result(f"fmu_loop_fmi{version}", per_step))
             ways = {"ours": ours.run, "rival": lambda times, inputs, ours=ours: by_fmpy(ours, times, inputs)}
             per_step, _ = _compared(ways, fewer, 3)
-            results.append(_result(f"fmu_vs_fmpy_fmi{version}", per_step, "lower"))
+            results.append(_result(f"fmu_vs_fmpy_fmi{version}", per_step))
             heavy = Ours(Path(name), version, HEAVY)
             ways = {"ours": heavy.run, "rival": lambda times, inputs, heavy=heavy: by_fmpy(heavy, times, inputs)}
             per_step, _ = _compared(ways, *((300, 3) if quick else (2000, 5)))
-            results.append(_result(f"fmu_heavy_vs_fmpy_fmi{version}", per_step, "lower"))
+            results.append(_result(f"fmu_heavy_vs_fmpy_fmi{version}", per_step))
     return results
 
 
@@ -172,16 +173,8 @@ def _compared(
     return {side: statistics.median(seconds) / steps * 1e9 for side, seconds in spent.items()}, outputs["ours"]
 
 
-def _result(name: str, per_step: dict[str, float], better: str) -> dict[str, Any]:
-    ratio = per_step["ours"] / per_step["rival"]
-    return {
-        "name": name,
-        "ours": round(per_step["ours"], 2),
-        "rival": round(per_step["rival"], 2),
-        "ratio": round(ratio, 5),
-        "unit": "ns/step",
-        "better": better,
-    }
+def _result(name: str, per_step: dict[str, float]) -> dict[str, Any]:
+    return compared(name, per_step["ours"], per_step["rival"], "ns/step", "lower")
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from benchmarks._result import compared
 
 from twinwright.governance.principals import SYSTEM
 from twinwright.platform.local import LocalPlatform
@@ -86,14 +87,7 @@ def measure(quick: bool) -> list[dict[str, Any]]:
     with tempfile.TemporaryDirectory() as folder:
         spent = {twins: milliseconds(Path(folder) / str(twins), twins) for twins in (small, large)}
     return [
-        {
-            "name": f"{name}_{large}_twins",
-            "ours": round(spent[large][which], 3),
-            "rival": round(spent[small][which], 3),
-            "ratio": round(spent[large][which] / spent[small][which], 3),
-            "unit": "ms",
-            "better": "lower",
-        }
+        compared(f"{name}_{large}_twins", spent[large][which], spent[small][which], "ms", "lower")
         for which, name in enumerate(("fork_created", "fork_first_read"))
     ]
 

@@ -21,6 +21,7 @@ from typing import Any
 import duckdb
 import msgspec
 import pyarrow as pa
+from benchmarks._result import compared
 
 from twinwright.platform.importing import PIECE
 from twinwright.platform.local import LocalPlatform
@@ -142,14 +143,7 @@ def measure(quick: bool) -> dict[str, Any]:
         written(file, twins)
         rival = seconds(bare, file, twins)
         own = seconds(ours, file, twins)
-    return {
-        "name": f"import of {twins} twins and {EACH * twins} relationships",
-        "ours": round(own, 2),
-        "rival": round(rival, 2),
-        "ratio": round(own / rival, 2),
-        "unit": "s of processor",
-        "better": "lower",
-    }
+    return compared(f"import of {twins} twins and {EACH * twins} relationships", own, rival, "s of processor", "lower")
 
 
 if __name__ == "__main__":

@@ -10,6 +10,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from benchmarks._result import compared
+
 from twinwright.platform.local import LocalPlatform
 
 CLIENTS = 64  # as many as the API serves at once
@@ -51,14 +53,7 @@ def measure(quick: bool) -> dict[str, Any]:
         alone = patching(platform, 1, 50 if quick else 300)
         together = patching(platform, CLIENTS, 20 if quick else 150)
         platform.close()
-    return {
-        "name": f"graph_patches_{CLIENTS}_clients",
-        "ours": round(together, 1),
-        "rival": round(alone, 1),
-        "ratio": round(together / alone, 3),
-        "unit": "patches/s",
-        "better": "higher",
-    }
+    return compared(f"graph_patches_{CLIENTS}_clients", together, alone, "patches/s")
 
 
 if __name__ == "__main__":

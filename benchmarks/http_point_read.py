@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from benchmarks._result import compared
 
 from twinwright.clock import SystemClock
 from twinwright.governance.principals import LOCAL_ADMIN
@@ -124,14 +125,7 @@ def measure(quick: bool) -> dict[str, Any]:
             found[twins] = milliseconds(Path(folder), twins, 1_000 if quick else 5_000)
         told = ("median", "p99", "processor time")
         print(f"{twins} twins: " + ", ".join(f"{n} {ms:.2f} ms" for n, ms in zip(told, found[twins], strict=True)), file=sys.stderr)
-    return {
-        "name": f"http_point_read_{large}_twins",
-        "ours": round(found[large][1], 3),
-        "rival": round(found[small][1], 3),
-        "ratio": round(found[large][1] / found[small][1], 3),
-        "unit": "ms",
-        "better": "lower",
-    }
+    return compared(f"http_point_read_{large}_twins", found[large][1], found[small][1], "ms", "lower")
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ import duckdb
 import msgspec
 import numpy as np
 import pyarrow as pa
+from benchmarks._result import compared
 
 from twinwright.clock import SystemClock
 from twinwright.documents import Problems, parse_text
@@ -148,15 +149,8 @@ def measure(quick: bool) -> list[dict[str, Any]]:
         store.close()
     rates = [BATCH / float(np.median(seconds[1:])) for seconds in (ours, decoding, appending)]
     return [
-        {
-            "name": name,
-            "ours": round(rates[0]),
-            "rival": round(rival),
-            "ratio": round(rates[0] / rival, 4),
-            "unit": "payloads/s",
-            "better": "higher",
-        }
-        for name, rival in (("ingest_vs_decode", rates[1]), ("ingest_vs_append", rates[2]))
+        compared("ingest_vs_decode", rates[0], rates[1], "payloads/s"),
+        compared("ingest_vs_append", rates[0], rates[2], "payloads/s"),
     ]
 
 

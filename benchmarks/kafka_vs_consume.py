@@ -27,6 +27,7 @@ import numpy as np
 from benchmarks._kafka_loop import BACKOFF_MS, loop
 from benchmarks._kafka_plain_loop import plain_loop
 from benchmarks._kafka_quix import NotInstalledError, interpreter, quix
+from benchmarks._result import compared, left_out
 from benchmarks.ingest_vs_decode import BATCH, Reading, furnished, payloads, platform
 from confluent_kafka import Consumer, Producer
 from confluent_kafka.admin import AdminClient, NewTopic
@@ -132,8 +133,7 @@ def measure(quick: bool) -> list[dict[str, Any]]:
         try:
             broker = KafkaBroker.make(folder)
         except CanNotRunError as reason:
-            nothing = {"ours": None, "rival": None, "ratio": None, "unit": f"not measured: {reason}", "better": "higher"}
-            return [{"name": "kafka_vs_consume", **nothing}]
+            return [left_out("kafka_vs_consume", "records/s", str(reason))]
         broker.start()
         server = None if programs() is None else Server()
         if server is not None:
@@ -149,11 +149,7 @@ def measure(quick: bool) -> list[dict[str, Any]]:
             if server is not None:
                 server.remove()
     rates = {name: float(np.percentile(side.rates, 75)) for name, side in sides.items()}
-    return [_result(name, rates[a], rates[b]) for name, (a, b) in COMPARED.items() if {a, b} <= rates.keys()]
-
-
-def _result(name: str, a: float, b: float) -> dict[str, Any]:
-    return {"name": name, "ours": round(a), "rival": round(b), "ratio": round(a / b, 4), "unit": "records/s", "better": "higher"}
+    return [compared(name, rates[a], rates[b], "records/s") for name, (a, b) in COMPARED.items() if {a, b} <= rates.keys()]
 
 
 def _sides(broker: KafkaBroker, server: Server | None, count: int) -> dict[str, Side]:

@@ -27,6 +27,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import paho.mqtt.client as paho
+from benchmarks._result import compared, left_out
 from benchmarks.ingest_vs_decode import Reading, payloads, platform
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
@@ -150,11 +151,9 @@ def ours(port: int, session: str, count: int, folder: Path) -> float:
 
 def measure(quick: bool) -> dict[str, Any]:
     """Messages per second of each side, from the faster quartile of interleaved rounds."""
-    named = {"name": "mqtt_vs_consume", "unit": "messages/s", "better": "higher"}
     program = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
     if program is None:
-        print("mqtt_vs_consume: left out, Mosquitto is not installed", file=sys.stderr)
-        return {**named, "ours": None, "rival": None, "ratio": None}
+        return left_out("mqtt_vs_consume", "messages/s", "Mosquitto is not installed")
     count, rounds = (5_000, 2) if quick else (100_000, 5)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -177,7 +176,7 @@ def measure(quick: bool) -> dict[str, Any]:
         finally:
             broker.stop()
     rates = [count / float(np.percentile([pair[side] for pair in pairs], 25)) for side in (0, 1)]
-    return {**named, "ours": round(rates[0]), "rival": round(rates[1]), "ratio": round(rates[0] / rates[1], 3)}
+    return compared("mqtt_vs_consume", *rates, "messages/s")
 
 
 if __name__ == "__main__":

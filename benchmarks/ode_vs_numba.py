@@ -18,6 +18,7 @@ from typing import Any
 
 import numba
 import numpy as np
+from benchmarks._result import compared
 
 from twinwright.documents import Problems, parse_text
 from twinwright.simulation.definition import parse_model
@@ -111,14 +112,7 @@ def measure(quick: bool) -> dict[str, Any]:
         if not np.allclose(result.outputs, outputs, rtol=1e-12, atol=0.0):
             raise SystemExit("the two do not compute the same")
     per_step = {side: statistics.median(seconds) / steps * 1e9 for side, seconds in spent.items()}
-    return {
-        "name": "ode_vs_numba",
-        "ours": round(per_step["ours"], 2),
-        "rival": round(per_step["rival"], 2),
-        "ratio": round(per_step["ours"] / per_step["rival"], 3),
-        "unit": "ns/step",
-        "better": "lower",
-    }
+    return compared("ode_vs_numba", per_step["ours"], per_step["rival"], "ns/step", "lower")
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from benchmarks._result import compared
 from benchmarks.ingest_vs_decode import FIELDS
 
 from twinwright import schema
@@ -77,14 +78,7 @@ def measure(quick: bool) -> dict[str, Any]:
         spent = {twins: microseconds(reads, twins, rng) for twins, (_, reads) in stores.items()}
         for store, _ in stores.values():
             store.close()
-    return {
-        "name": f"point_read_{large}_twins",
-        "ours": round(spent[large], 1),
-        "rival": round(spent[small], 1),
-        "ratio": round(spent[large] / spent[small], 3),
-        "unit": "us/document",
-        "better": "lower",
-    }
+    return compared(f"point_read_{large}_twins", spent[large], spent[small], "us/document", "lower")
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ import time
 from typing import Any
 
 import psycopg
+from benchmarks._result import compared, left_out
 from benchmarks.ingest_vs_decode import BATCH, FIELDS, furnished, ingest, payloads, rows_of_batch
 from tests.storage.postgres_server import Server, programs
 
@@ -35,10 +36,8 @@ def copy_bare(connection: psycopg.Connection[Any], data: memoryview, table: str 
 
 def measure(quick: bool) -> dict[str, Any]:
     """Readings per second of each side: the faster quartile of interleaved rounds."""
-    named = {"name": "postgres_vs_copy", "unit": "readings/s", "better": "higher"}
     if programs() is None:
-        print("postgres_vs_copy: left out, PostgreSQL is not installed", file=sys.stderr)
-        return {**named, "ours": None, "rival": None, "ratio": None}
+        return left_out("postgres_vs_copy", "readings/s", "PostgreSQL is not installed")
     server, rng = Server(), random.Random(7)
     server.start("max_wal_size=4GB")
     ours, rival = [], []
@@ -57,7 +56,7 @@ def measure(quick: bool) -> dict[str, Any]:
     finally:
         server.remove()
     rates = [ROUND * BATCH / statistics.quantiles(seconds[1:], n=4, method="inclusive")[0] for seconds in (ours, rival)]
-    return {**named, "ours": round(rates[0]), "rival": round(rates[1]), "ratio": round(rates[0] / rates[1], 3)}
+    return compared("postgres_vs_copy", *rates, "readings/s")
 
 
 if __name__ == "__main__":

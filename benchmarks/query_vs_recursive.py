@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from benchmarks._result import compared
 
 from twinwright import schema
 from twinwright.governance.principals import LOCAL_ADMIN
@@ -102,8 +103,7 @@ def measure(quick: bool) -> list[dict[str, Any]]:
     found = []
     for name, text in (("property query", by_property), ("aggregate over every relationship", aggregate)):
         ours, rival = (milliseconds(lambda _, graph=graph, text=text: graph.ask(text)) for graph in (large, small))
-        found.append({"name": f"{name}, next to a small graph", "ours": ours, "rival": rival})
+        found.append(compared(f"{name}, next to a small graph", ours, rival, "ms", "lower"))
     ours = milliseconds(lambda index: large.ask(hops.format(100 + index)))
     rival = milliseconds(lambda index: large.recursive(100 + index))
-    found.append({"name": "three hops from an anchor, next to recursive SQL", "ours": ours, "rival": rival})
-    return [{**one, "ratio": one["ours"] / one["rival"], "unit": "ms", "better": "lower"} for one in found]
+    return [*found, compared("three hops from an anchor, next to recursive SQL", ours, rival, "ms", "lower")]

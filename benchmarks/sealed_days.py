@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from benchmarks._result import compared
 from benchmarks.ingest_vs_decode import FIELDS, TWINS, furnished
 
 from twinwright.clock import SystemClock
@@ -125,7 +126,7 @@ def measure(quick: bool) -> list[dict[str, Any]]:
     print(told, file=sys.stderr)
     values = readings * len(FIELDS)
     return [
-        {"name": "sealed_day_read", "ours": sealed, "rival": unsealed, "ratio": sealed / unsealed, "unit": "ms", "better": "lower"},
-        {"name": "sealed_bytes", "ours": after / values, "rival": before / values, "ratio": after / before, "unit": "B", "better": "lower"},
-        {"name": "restart", "ours": sum(again), "rival": sum(little), "ratio": sum(again) / sum(little), "unit": "s", "better": "lower"},
+        compared("sealed_day_read", sealed, unsealed, "ms", "lower"),
+        compared("sealed_bytes", after / values, before / values, "B", "lower"),
+        compared("restart", sum(again), sum(little), "s", "lower"),
     ]

@@ -21,6 +21,8 @@ from pathlib import Path
 from time import monotonic, process_time, sleep
 from typing import Any
 
+from benchmarks._result import compared
+
 import twinwright
 from twinwright.clock import SECOND, to_iso
 from twinwright.telemetry.payloads import Payload
@@ -179,16 +181,9 @@ def measure(quick: bool) -> list[dict[str, Any]]:
     asked, ours = float(TWINS), TWINS / (ingestion + following)
     unit = "shadow-seconds/core-second"
     return [
-        {"name": "shadow_runs_1hz", "ours": round(ours), "rival": asked, "ratio": round(ours / asked, 3), "unit": unit, "better": "higher"},
-        {"name": "shadow_runs_live", "ours": round(cores, 3), "rival": 1.0, "ratio": round(cores, 3), "unit": "cores", "better": "lower"},
-        {
-            "name": "shadow_runs_vs_loop",
-            "ours": round(TWINS / following),
-            "rival": round(TWINS / by_hand),
-            "ratio": round(by_hand / following, 4),
-            "unit": unit,
-            "better": "higher",
-        },
+        compared("shadow_runs_1hz", ours, asked, unit),
+        compared("shadow_runs_live", cores, 1.0, "cores", "lower"),
+        compared("shadow_runs_vs_loop", TWINS / following, TWINS / by_hand, unit),
     ]
 
 

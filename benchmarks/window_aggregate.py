@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from benchmarks._result import compared
 from benchmarks.http_point_read import made
 
 from twinwright.platform.local import LocalPlatform
@@ -42,15 +43,7 @@ def measure(quick: bool) -> dict[str, Any]:
     """Milliseconds of a query over a large graph, and over a small one."""
     small, large = 10_000, 50_000 if quick else 1_000_000
     ours, rival = milliseconds(large), milliseconds(small)
-    name = f"aggregate of a window of an hour, {large} twins"
-    return {
-        "name": name,
-        "ours": round(ours, 1),
-        "rival": round(rival, 1),
-        "ratio": round(ours / rival, 3),
-        "unit": "ms",
-        "better": "lower",
-    }
+    return compared(f"aggregate of a window of an hour, {large} twins", ours, rival, "ms", "lower")
 
 
 if __name__ == "__main__":
