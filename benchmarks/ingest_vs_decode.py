@@ -31,7 +31,8 @@ from twinwright.schema import PathInfo, Primitive
 from twinwright.storage.duckdb import DuckDBStore
 from twinwright.storage.layout import Lifetime
 from twinwright.storage.protocol import Store
-from twinwright.telemetry.contract import compile_contract, parse_contract
+from twinwright.telemetry.contract import compile_contract
+from twinwright.telemetry.contract_spec import parse_contract
 from twinwright.telemetry.payloads import Delivery, Payload, Receipt
 from twinwright.telemetry.pipeline import Pipeline
 from twinwright.twins.registry import TwinRegistry

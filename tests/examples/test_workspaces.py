@@ -16,7 +16,7 @@ from twinwright.connectors.host import HostSampler
 from twinwright.documents import Problems, load
 from twinwright.simulation.definition import parse_model
 from twinwright.simulation.fmi.build import build_fmu
-from twinwright.telemetry.contract import ContractSpec
+from twinwright.telemetry.contract_spec import ContractSpec
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 

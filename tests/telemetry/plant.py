@@ -15,7 +15,8 @@ from twinwright.schema import PathInfo, Primitive
 from twinwright.storage.duckdb import DuckDBStore
 from twinwright.storage.layout import Lifetime, Selection
 from twinwright.storage.protocol import Store
-from twinwright.telemetry.contract import Contract, compile_contract, parse_contract
+from twinwright.telemetry.contract import Contract, compile_contract
+from twinwright.telemetry.contract_spec import parse_contract
 from twinwright.telemetry.payloads import Delivery, Payload, Position, Receipt
 from twinwright.telemetry.pipeline import Pipeline
 from twinwright.telemetry.replay import Reprocessing

@@ -10,7 +10,8 @@ from twinwright.errors import UsageError
 from twinwright.governance.principals import SYSTEM
 from twinwright.schema import Array, Enum, Object, PathInfo, Primitive, SchemaReference
 from twinwright.schema.elements import EnumValue, Field
-from twinwright.telemetry.contract import Template, captures_of
+from twinwright.telemetry.contract import Template
+from twinwright.telemetry.contract_spec import captures_of
 from twinwright.telemetry.held import column_type
 
 GOOD = """\

@@ -13,7 +13,8 @@ from twinwright.schema import PathInfo, Primitive
 from twinwright.storage.layout import Lifetime
 from twinwright.telemetry import earth
 from twinwright.telemetry.batches import decoder_of, prepare
-from twinwright.telemetry.frames import Conversion, FrameSpec
+from twinwright.telemetry.frame_spec import FrameSpec
+from twinwright.telemetry.frames import Conversion
 from twinwright.telemetry.payloads import Payload
 from twinwright.twins.registry import TwinRegistry
 

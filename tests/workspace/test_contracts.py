@@ -15,8 +15,8 @@ import twinwright
 from twinwright.documents import Problems, parse_text
 from twinwright.errors import InvalidError, NotFoundError, UsageError
 from twinwright.telemetry import contract_docs
-from twinwright.telemetry.contract import parse_contract
 from twinwright.telemetry.contract_diff import differences
+from twinwright.telemetry.contract_spec import parse_contract
 from twinwright.workspace import load_workspace
 from twinwright.workspace.contracts import changes, diff_files, try_contracts, write_documents
 from twinwright.workspace.drafting import draft

@@ -15,7 +15,7 @@ from twinwright.connectors.opcua_client import AccessSettings
 from twinwright.connectors.opcua_space import Space, SpaceObject, SpaceVariable
 from twinwright.connectors.opcua_units import CONVERTED, DTDL, code_of, unit_of
 from twinwright.errors import UsageError
-from twinwright.telemetry.contract import MAX_OBSERVATIONS
+from twinwright.telemetry.contract_spec import MAX_OBSERVATIONS
 from twinwright.workspace import load_workspace
 from twinwright.workspace.opcua_import import MAX_WARNINGS, Draft, draft_workspace, write_draft
 

@@ -15,7 +15,7 @@ from twinwright.errors import ExpressionError, UnitError, UsageError
 from twinwright.expressions import Checked, Kind, Type
 from twinwright.schema import Enum, Ontology, PathInfo, Primitive
 from twinwright.storage.layout import ColumnType, Relationship
-from twinwright.telemetry.contract import Name
+from twinwright.telemetry.contract_spec import Name
 from twinwright.telemetry.held import column_type
 from twinwright.twins.evolution import NO_LINEAGES, Lineages
 

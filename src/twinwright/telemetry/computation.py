@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from twinwright import units
 from twinwright.documents import Document, Location, Problems
@@ -12,12 +12,10 @@ from twinwright.errors import ExpressionError, UnitError
 from twinwright.expressions import Checked, Kind, Type, parse
 from twinwright.schema import PathInfo
 from twinwright.storage.layout import ColumnType, ReadingColumn
+from twinwright.telemetry.contract_spec import ContractSpec, FieldKind, ObservationSpec
 from twinwright.telemetry.conventions import MessageUnitSpec
 from twinwright.telemetry.derivation import Derivation, derivation_of, is_structured
 from twinwright.telemetry.matching import Matching
-
-if TYPE_CHECKING:
-    from twinwright.telemetry.contract import ContractSpec, FieldKind, ObservationSpec
 
 _KINDS: Mapping[ColumnType, Kind] = {"DOUBLE": "number", "BIGINT": "number", "BOOLEAN": "boolean", "VARCHAR": "text"}
 

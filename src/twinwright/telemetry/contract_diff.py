@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from twinwright.documents import json_path
-from twinwright.telemetry.contract import ContractSpec
+from twinwright.telemetry.contract_spec import ContractSpec
 
 Effect = Literal["compatible", "additive", "quality", "facts", "breaking"]
 WHY: Mapping[Effect, str] = {

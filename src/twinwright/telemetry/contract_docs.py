@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from twinwright import units
-from twinwright.telemetry.contract import Contract, ContractSpec, CorrectionSpec, ObservationSpec
+from twinwright.telemetry.contract import Contract
+from twinwright.telemetry.contract_spec import ContractSpec, CorrectionSpec, ObservationSpec
 from twinwright.telemetry.conventions import MessageUnitSpec
 
 SCHEMA_FILE = "contract.schema.json"

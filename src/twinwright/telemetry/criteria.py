@@ -7,7 +7,8 @@ from typing import Final
 
 from twinwright.clock import HOUR, SECOND, parse_duration
 from twinwright.storage.layout import ReadingColumn
-from twinwright.telemetry.contract import Contract, ObservationSpec
+from twinwright.telemetry.contract import Contract
+from twinwright.telemetry.contract_spec import ObservationSpec
 from twinwright.twins.judged import AllCriteria
 from twinwright.twins.quality import Criteria, Spike
 

@@ -15,7 +15,7 @@ import polars as pl
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from twinwright.telemetry.contract import FieldKind
+from twinwright.telemetry.contract_spec import FieldKind
 from twinwright.telemetry.line_template import SplitLines
 from twinwright.telemetry.packed import Buffer
 from twinwright.telemetry.payloads import Payload, Reason

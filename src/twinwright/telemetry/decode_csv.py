@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.csv
 from numpy.typing import NDArray
 
-from twinwright.telemetry.contract import FieldKind
+from twinwright.telemetry.contract_spec import FieldKind
 from twinwright.telemetry.decode import Decoded, Undecodable, empty
 from twinwright.telemetry.decode_text import from_text
 from twinwright.telemetry.payloads import Payload

@@ -17,7 +17,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from twinwright.telemetry.contract import FieldKind
+from twinwright.telemetry.contract_spec import FieldKind
 from twinwright.telemetry.decode import Column, Decoded, Decoder, Undecodable, empty
 from twinwright.telemetry.decode_json import JsonDecoder, read_with_nan
 from twinwright.telemetry.decode_nested import NestedDecoder

@@ -20,7 +20,7 @@ import pyarrow.json
 from numpy.typing import NDArray
 
 from twinwright.telemetry import line_template
-from twinwright.telemetry.contract import FieldKind
+from twinwright.telemetry.contract_spec import FieldKind
 from twinwright.telemetry.decode import POLARS_TYPE, Column, Decoded, Joined, Undecodable, concatenate, empty
 from twinwright.telemetry.json_reader import LineReader, Lines
 from twinwright.telemetry.packed import Buffer, packed

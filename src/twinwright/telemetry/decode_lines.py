@@ -18,7 +18,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from twinwright.telemetry.contract import FieldKind
+from twinwright.telemetry.contract_spec import FieldKind
 from twinwright.telemetry.decode import POLARS_TYPE, Column, Decoded, Undecodable, empty
 from twinwright.telemetry.formats import FIELDS, MEASUREMENT, PRECISION_CAPTURE, PRECISIONS, TAGS, TIMESTAMP, Precision
 from twinwright.telemetry.line_reader import FIELD, TAG, PointReader

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute
 import pyarrow.parquet
 
-from twinwright.telemetry.contract import FieldKind
+from twinwright.telemetry.contract_spec import FieldKind
 from twinwright.telemetry.decode import POLARS_TYPE, Column, Decoded, Undecodable, concatenate, empty
 from twinwright.telemetry.decode_text import misread
 from twinwright.telemetry.payloads import Payload

@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from twinwright.telemetry.contract import FieldKind
+from twinwright.telemetry.contract_spec import FieldKind
 from twinwright.telemetry.decode import POLARS_TYPE, Column
 
 _TRUE, _FALSE = ("true", "True", "TRUE", "1"), ("false", "False", "FALSE", "0")

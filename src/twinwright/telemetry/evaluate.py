@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from twinwright.compiled import inlined
 from twinwright.storage.layout import MASK_BITS, ReadingColumn
 from twinwright.telemetry.admitted import Admitted
-from twinwright.telemetry.contract import Contract, CorrectionSpec, ObservationSpec
+from twinwright.telemetry.contract import Contract
+from twinwright.telemetry.contract_spec import CorrectionSpec, ObservationSpec
 from twinwright.telemetry.decode import Column, Decoded
 from twinwright.telemetry.derivation import PLAIN, Derivation
 from twinwright.telemetry.derive import derived

@@ -14,13 +14,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from twinwright.documents import Document, Location, Problems
 from twinwright.errors import UsageError
-
-if TYPE_CHECKING:
-    from twinwright.telemetry.contract import ContractSpec, FieldKind
+from twinwright.telemetry.contract_spec import ContractSpec, FieldKind
 
 MAX_STEPS = 32
 _PARTS = re.compile(r"((?:\\.|[^.\\])*)(\.|$)", re.DOTALL)

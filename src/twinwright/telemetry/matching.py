@@ -10,15 +10,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from twinwright.documents import Document, Location, Problems
 from twinwright.errors import ExpressionError, UnitError
 from twinwright.expressions import Checked, Type, parse
+from twinwright.telemetry.contract_spec import ContractSpec
 from twinwright.telemetry.conventions import FieldSpec
-
-if TYPE_CHECKING:
-    from twinwright.telemetry.contract import ContractSpec
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.json
 from numpy.typing import NDArray
 
-from twinwright.telemetry.contract import FieldKind
+from twinwright.telemetry.contract_spec import FieldKind
 from twinwright.telemetry.decode import POLARS_TYPE, Column
 from twinwright.telemetry.fields import FieldPath, Level
 

@@ -11,8 +11,9 @@ from twinwright.documents import Problems, load
 from twinwright.errors import InvalidError, NotFoundError, UsageError
 from twinwright.storage.layout import Lifetime
 from twinwright.telemetry import contract_docs
-from twinwright.telemetry.contract import Contract, ContractSpec, parse_contract
+from twinwright.telemetry.contract import Contract
 from twinwright.telemetry.contract_diff import differences
+from twinwright.telemetry.contract_spec import ContractSpec, parse_contract
 from twinwright.telemetry.examples import run_examples
 from twinwright.twins.registry import TwinRegistry
 from twinwright.workspace.load import Workspace

@@ -17,7 +17,7 @@ from twinwright.clock import from_iso
 from twinwright.errors import UnitError, UsageError, WorkspaceError
 from twinwright.schema import PathInfo
 from twinwright.telemetry.compressed import plain_name
-from twinwright.telemetry.contract import NAME_PATTERN
+from twinwright.telemetry.contract_spec import NAME_PATTERN
 from twinwright.telemetry.held import column_type
 from twinwright.telemetry.profiling import FieldProfile, Profile, profile
 from twinwright.telemetry.timestamps import parse_pattern

@@ -21,7 +21,8 @@ from twinwright.simulation.scenario import Scenario, check_scenario, parse_scena
 from twinwright.simulation.shadow.definition import Shadow, compile_shadows
 from twinwright.telemetry.admitted import admitted
 from twinwright.telemetry.connector import Bound, Source
-from twinwright.telemetry.contract import Contract, ContractSpec, compile_contract, parse_contract
+from twinwright.telemetry.contract import Contract, compile_contract
+from twinwright.telemetry.contract_spec import ContractSpec, parse_contract
 from twinwright.telemetry.held import column_type
 from twinwright.telemetry.matching import ALONE, groups_of
 from twinwright.twins.evolution import NO_LINEAGES, Lineages, compile_migrations

@@ -22,7 +22,7 @@ from twinwright import units
 from twinwright.connectors.opcua_units import DIMENSIONLESS, unit_of
 from twinwright.errors import UsageError
 from twinwright.schema.semantic_types import names, unit_type, units_of
-from twinwright.telemetry.contract import MAX_OBSERVATIONS
+from twinwright.telemetry.contract_spec import MAX_OBSERVATIONS
 
 if TYPE_CHECKING:
     from twinwright.connectors.opcua_client import AccessSettings

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from twinwright.clock import HOUR, SECOND
 from twinwright.documents import Duration, Spec
 from twinwright.secret_text import secret_text
-from twinwright.telemetry.contract import Name
+from twinwright.telemetry.contract_spec import Name
 
 _LEAST: Final = 60 * SECOND
 
