@@ -137,6 +137,7 @@ def check_replay(make) -> None:
 
 CHECKS = {"ingestion": check_ingestion, "replay": check_replay}
 CAUGHT_BY = {
+    "writers_are_told_less": "ingestion",
     "writers_deaf": "ingestion",
     "writers_hear_before_the_lock": "ingestion",
     "writers_hear_of_hours_they_hold": "ingestion",

@@ -110,6 +110,10 @@ def _forgets_before(sound, principal, table, *, hours=None, after=None, without=
     return sound.readings(principal, table, hours=hours, after=None if after is None else after - 1, without=without)
 
 
+def _through_excludes(sound, principal, table, *, through=None, **named):
+    return sound.readings(principal, table, through=None if through is None else through - 1, **named)
+
+
 def _known_now(sound, principal, table, *, known_at=None, **named):
     return sound.readings(principal, table, through=known_at, **named)
 
@@ -259,6 +263,7 @@ BROKEN = {
     ),
     "retraction forgotten": Broken(MACHINE, transaction={"retract": lambda *given: None}),
     "after includes": Broken("a_retraction_hides_by_range_and_revision_from_its_commit_on", {"readings": _forgets_before}),
+    "through excludes": Broken("readings_of_a_range_of_commits_are_what_these_appended", {"readings": _through_excludes}),
     "known at ignored": Broken("a_retraction_hides_by_range_and_revision_from_its_commit_on", {"readings": _known_now}),
     "without ignored": Broken("a_retraction_hides_by_range_and_revision_from_its_commit_on", {"readings": _hides_nothing_more}),
     "hours ignored": Broken("hours_are_found_and_read_by_themselves", {"readings": _any_hour}),

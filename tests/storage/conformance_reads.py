@@ -169,6 +169,20 @@ def check_many_rows_come_back_in_the_order_of_their_keys(case):
     assert sorted(store.readings(SYSTEM, made)["v0"].to_pylist()) == [float(at) for at in range(count)]
 
 
+def check_readings_of_a_range_of_commits_are_what_these_appended(case):
+    store = case.store
+    made, other = table(store), table(store, "valve")
+    for number in range(3):
+        append(store, made, (1, number, 0, float(number)), (2, number, 0, float(number)))  # 3, 6 and 9
+        append(store, other, (1, number, 0, float(number)))
+        store.put_record(SYSTEM, "k", "a", {})
+    for after, through, times in ((0, 11, [0, 1, 2]), (2, 3, [0]), (3, 5, []), (3, 6, [1]), (5, 9, [1, 2]), (9, 11, []), (11, 11, [])):
+        found = store.readings(SYSTEM, made, after=after, through=through)
+        assert found.schema == store.readings(SYSTEM, made).schema
+        assert sorted(found["time"].to_pylist()) == sorted(2 * times)
+        assert all(after < commit <= through for commit in found["commit"].to_pylist())
+
+
 def check_a_retraction_hides_by_range_and_revision_from_its_commit_on(case):
     store = case.store
     old = table(store)

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.storage.conformance import StoreConformance
+from tests.storage.conformance import CHECKS, StoreConformance
 from tests.storage.conformance_case import NOW, Case, append, rows, say, table, told, value, write
 from tests.storage.cut import Line
 
@@ -26,6 +26,16 @@ class TestPostgres(StoreConformance):
         case = Case(open=lambda clock, number: PostgresStore(postgres.dsn(), f"{schema}_{number}", clock))
         yield case
         case.close()
+
+
+def test_ranges_of_commits_are_read_alike_where_another_process_is_told_of_them(postgres, schema):
+    """The one read of the suite that has another way then."""
+    beside = PostgresStore(postgres.dsn(), schema, shared=True)
+    case = Case(open=lambda clock, number: PostgresStore(postgres.dsn(), schema, clock))
+    CHECKS["readings_of_a_range_of_commits_are_what_these_appended"](case)
+    assert beside._rows(SYSTEM, "SELECT count(*) FROM blocks_0") == [(6,)]
+    case.close()
+    beside.close()
 
 
 @pytest.fixture

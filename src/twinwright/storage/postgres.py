@@ -21,8 +21,9 @@ from twinwright.documents import Duration, Spec
 from twinwright.errors import StoreError
 from twinwright.governance.principals import SYSTEM, Principal
 from twinwright.observability.logs import get_logger
-from twinwright.storage import postgres_bulk, postgres_connections, postgres_copies
+from twinwright.storage import postgres_blocks, postgres_bulk, postgres_connections, postgres_copies
 from twinwright.storage.copies import Snapshot, require_empty
+from twinwright.storage.postgres_blocks import Blocks
 from twinwright.storage.postgres_connections import Connections, first_line
 from twinwright.storage.postgres_copies import PostgresCopies
 from twinwright.storage.postgres_lifecycle import Locks, migrate
@@ -120,6 +121,8 @@ class PostgresStore(PostgresCopies, PostgresSealing, PostgresRollUps):
                         self._con.execute("ROLLBACK")
                     raise
                 self._commit(transaction)
+                if transaction.blocks.older:  # at once: the next writer is about to read blocks
+                    postgres_blocks.empty(self._con, transaction.blocks.older)
                 for number in transaction.grown:
                     postgres_bulk.tend(self._con, number)
             self._log.made(transaction.done)
@@ -139,7 +142,8 @@ class PostgresStore(PostgresCopies, PostgresSealing, PostgresRollUps):
             newest, at = self._locks.begin(self._con)
         if newest != self._catalogue_at:
             self._catalogue, self._catalogue_at = catalogue(self._con), newest
-        return PostgresTransaction(self._con, newest + 1, max(at, self._clock.now()), principal.name, kind, self._catalogue.copy())
+        blocks = Blocks(self._con, newest + 1, self._locks)
+        return PostgresTransaction(self._con, newest + 1, max(at, self._clock.now()), principal.name, kind, self._catalogue.copy(), blocks)
 
     def _commit(self, transaction: PostgresTransaction) -> None:
         self._log.making(transaction.commit)

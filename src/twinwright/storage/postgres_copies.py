@@ -32,10 +32,10 @@ from twinwright.storage.postgres_rows import fetch
 
 _DAY: Final = 24 * HOUR
 _OWN: Final = re.compile(
-    r"migrations|reading_hours|sealed|bulk_\d+_\d+|journal(_\d+)?"
+    r"migrations|reading_hours|sealed|blocks_\d+|bulk_\d+_\d+|journal(_\d+)?"
 )  # the journal is copied as JOURNAL_SCHEMA, with its frames
 _NAMES: Final = {"whole": "int"}  # `int` is a word of SQL
-_FILLED: Final = {"batch"}  # what a copy does not have: it is of this store's commits alone
+_FILLED: Final = {"batch", "appended"}  # what a copy does not have: it is of this store's commits alone
 _TYPES: Final = {
     **{"bigint": pa.int64(), "integer": pa.int32(), "smallint": pa.int8(), "double precision": pa.float64()},
     **{"boolean": pa.bool_(), "text": pa.string(), "bytea": pa.binary()},

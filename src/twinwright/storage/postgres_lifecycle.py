@@ -13,13 +13,14 @@ from twinwright.observability.logs import get_logger
 from twinwright.storage.postgres_connections import Connection
 from twinwright.storage.postgres_sql import MIGRATIONS
 
-_OWNER, _WRITER = 0x7477_0001, 0x7477_0002  # of the two-part keys of advisory locks; the other part is the schema
+_OWNER, _WRITER, _BESIDE = 0x7477_0001, 0x7477_0002, 0x7477_0003  # of the two-part keys of advisory locks; the other part is the schema
 _OLDEST = 150_000  # PostgreSQL 15
 _log = get_logger("storage")
 
 
 class Locks:
-    """The two locks of a store: its platform's, held by a session, and its writer's, held by a transaction. Workers take no first one."""
+    """The locks of a store: its platform's, held by a session, which workers don't take; its writer's, held by a transaction; and one that
+    the sessions of all who have it open share, so that each can see whether there are others."""
 
     def __init__(self, schema: str, stalled: int, *, shared: bool) -> None:
         self._schema = schema
@@ -31,6 +32,7 @@ class Locks:
         if not self._shared and not _one(connection, "SELECT pg_try_advisory_lock(%s, hashtext(%s))", _OWNER, self._schema):
             remedy = "Stop it, or speak to it through its socket or its API"
             raise StoreInUseError("the store is open in another process", where=where, remedy=remedy)
+        connection.execute("SELECT pg_advisory_lock_shared(%s, hashtext(%s))", [_BESIDE, self._schema])
 
     def take_again(self, connection: Connection, where: str, patience: float) -> None:
         """The same on a new connection, while the server may still have to notice that the old one is gone."""
@@ -66,6 +68,15 @@ class Locks:
     def wait(self, connection: Connection) -> None:
         """The writer's lock, until the transaction ends."""
         connection.execute("SELECT pg_advisory_xact_lock(%s, hashtext(%s))", [_WRITER, self._schema])
+
+    def others(self, connection: Connection) -> bool:
+        """Whether other processes have the store open now. One that opens it later hears of what comes after."""
+        sharing = (
+            "SELECT count(*) > 1 FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 2 AND classid = %s "
+            "AND objid = (hashtext(%s)::bigint & 4294967295)::oid AND database = "
+            "(SELECT oid FROM pg_database WHERE datname = current_database())"
+        )
+        return bool(_one(connection, sharing, _BESIDE, self._schema))
 
     def _end_stalled(self, connection: Connection) -> None:
         """End a writer whose process stands still: none of its sessions, one of which watches the log, has asked for anything."""

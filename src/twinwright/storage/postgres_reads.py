@@ -11,7 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from twinwright.governance.principals import Principal
-from twinwright.storage import postgres_sql
+from twinwright.storage import postgres_blocks, postgres_sql
 from twinwright.storage.graph_reads import GraphReads
 from twinwright.storage.layout import (
     Commit,
@@ -28,7 +28,7 @@ from twinwright.storage.postgres_connections import Connection, Connections
 from twinwright.storage.postgres_rows import NEWEST_RECORD, OF_EACH, catalogue, copied, fetch, retractions, tables
 from twinwright.storage.postgres_transaction import Catalogue, reading_schema
 from twinwright.storage.protocol import CELL_SCHEMA, CHECKPOINT_SCHEMA, RECORD_SCHEMA, RELATIONSHIP_SCHEMA, TOUCHED_SCHEMA
-from twinwright.storage.query import Query
+from twinwright.storage.query import Query, sightings_matter
 from twinwright.storage.records import Record
 from twinwright.storage.rows import COUNTS, LETTER, RECORD, letter, record, the_letter, the_record
 from twinwright.storage.totals import TOTAL_SCHEMA, What
@@ -143,12 +143,20 @@ class PostgresReads(GraphReads):
         without: Retraction | None = None,
         known_at: int | None = None,
     ) -> pa.Table:
-        also = [without] if without else []
+        also, schema = [without] if without else [], reading_schema(table)
 
-        def query(known: Catalogue) -> Query:
-            return postgres_sql.readings(table, known.tables, [*known.retractions, *also], hours, at, (after, through), known_at)
+        def read(connection: Connection) -> pa.Table:
+            known = catalogue(connection)
+            if after is not None and through is not None and all(one is None for one in (hours, at, without, known_at)):
+                sightings = sightings_matter(table, known.tables, known.retractions)
+                rows = postgres_blocks.told(connection, table, schema, after, through, sightings=sightings)
+                if rows is not None:
+                    return rows
+            query = postgres_sql.readings(table, known.tables, [*known.retractions, *also], hours, at, (after, through), known_at)
+            return copied(connection, query, schema)
 
-        return self._arrow(principal, reading_schema(table), query)
+        principal.require_read()
+        return self._connections.read(read)
 
     def touched(self, principal: Principal, after: int, through: int) -> pa.Table:
         return self._arrow(principal, TOUCHED_SCHEMA, lambda known: postgres_sql.touched(after, through, known.tables, known.retractions))

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twinwright.clock import HOUR
-from twinwright.storage import postgres_bulk
+from twinwright.storage import postgres_blocks, postgres_bulk
 from twinwright.storage.graph_sql import GraphSql
 from twinwright.storage.layout import MASK_BITS, ColumnType, ReadingTable, Retraction, Selection
 from twinwright.storage.protocol import BAD, GOOD, REMOVED
@@ -102,6 +102,7 @@ CREATE INDEX ON records (commit);
     postgres_bulk.MIGRATION,
     "ALTER TABLE sealed ADD COLUMN days bigint NOT NULL DEFAULT 1, ADD COLUMN twins bigint NOT NULL DEFAULT 0;",
     f"CREATE INDEX ON records (kind, {RECORD_DIGEST});",
+    postgres_blocks.MIGRATION,
 )
 _TYPES: dict[ColumnType, str] = {"DOUBLE": "double precision", "BIGINT": "bigint", "BOOLEAN": "boolean", "VARCHAR": _TEXT}
 

@@ -29,6 +29,7 @@ from twinwright.storage.layout import (
     Retraction,
 )
 from twinwright.storage.log_line import LogLine, moved_positions, require_revision
+from twinwright.storage.postgres_blocks import Blocks
 from twinwright.storage.postgres_connections import Connection
 from twinwright.storage.postgres_copy import pieces
 from twinwright.storage.protocol import CELL_SCHEMA, CHECKPOINT_SCHEMA, VALUE_SCHEMA
@@ -66,20 +67,24 @@ def reading_schema(table: ReadingTable) -> pa.Schema:
 class PostgresTransaction(LogLine):
     """Built by the store when it holds the writers' lock; `catalogue` is a copy that replaces the store's."""
 
-    def __init__(self, connection: Connection, commit: int, at: int, principal: str, kind: str, catalogue: Catalogue) -> None:
+    def __init__(
+        self, connection: Connection, commit: int, at: int, principal: str, kind: str, catalogue: Catalogue, blocks: Blocks
+    ) -> None:
         super().__init__(commit, at, principal, kind)
         self._con = connection
+        self.blocks = blocks
         self.catalogue = catalogue
         self.batch = uuid.uuid4()  # by which the commit is known again, should the connection be lost while it is made
         self.grown: set[int] = set()  # reading tables that a large batch was appended to
 
     def append_readings(self, table: ReadingTable, rows: pa.Table, *, sightings: bool = False) -> None:
-        rows = rows.select(table.names).cast(reading_schema(table))
+        rows = postgres_bulk.given(rows.select(table.names).cast(reading_schema(table)))
+        self.blocks.add(table, rows, sightings=sightings)
         by_twin = np.lexsort((rows["time"].to_numpy(), rows["twin"].to_numpy()))  # neighbours in the index: a third off the whole COPY
         name = f"sightings_{table.number}" if sightings else postgres_bulk.table_for(self._con, table.number, len(rows))
         if not sightings and len(rows) >= postgres_bulk.LARGE:
             self.grown.add(table.number)
-        rows = postgres_bulk.given(rows).take(by_twin)
+        rows = rows.take(by_twin)
         self._copy(f"{name} ({', '.join(rows.column_names)})", rows)
         if not sightings and len(rows):
             hours, counts = np.unique(rows["time"].to_numpy() // HOUR, return_counts=True)
@@ -172,6 +177,7 @@ class PostgresTransaction(LogLine):
     def retract(self, contract: str, first: int, last: int, below: int) -> None:
         self.catalogue.retractions.append(Retraction(self.commit, contract, first, last, below))
         self._con.execute("INSERT INTO retractions VALUES (%s, %s, %s, %s, %s)", [self.commit, contract, first, last, below])
+        self.blocks.forget()
 
     def kept_receipt(self, contract: str, key: str) -> KeptReceipt | None:
         query = "SELECT contract, key, digest, receipt, made_at FROM receipts WHERE contract = %s AND key = %s"
@@ -231,6 +237,7 @@ class PostgresTransaction(LogLine):
         )
 
     def let_go(self, expiry: Expiry) -> int:
+        self.blocks.forget()
         return postgres_expiry.let_go(self._con, expiry, self.catalogue.tables)
 
     def put_rollups(self, rows: pa.Table) -> None:
@@ -250,7 +257,7 @@ class PostgresTransaction(LogLine):
 
     def finish(self) -> None:
         """The last act: this commit's line of the log. Raises StoreError where the commit would not be durable (law 4)."""
-        values = [*self.line, self.batch]
+        values = [*self.line, self.batch, self.blocks.appended]
         marks = ", ".join(["%s"] * len(values))
         durable = self._con.execute(f"INSERT INTO commits VALUES ({marks}) RETURNING current_setting('synchronous_commit')", values)
         setting = durable.fetchone()
