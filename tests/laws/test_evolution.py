@@ -90,10 +90,14 @@ def check(ways: list[list[tuple[str, str]]], records: list[tuple[int, int, str, 
         for time, (quantity, version, unit, value) in enumerate(records)
     ]  # fmt: skip
     table = pa.Table.from_pylist(rows, schema=RECORD_SCHEMA)
+    meeting = [{**row, "time": row["time"] // 2, "correction": row["time"] ^ 1} for row in rows]  # by twos of one key, the greater first
     for asked in range(VERSIONS):
         registry = TwinRegistry([Lifetime(1, "t", interface(asked))], {})
         paths = ontology.paths(interface(asked))
         read = Evolution(lineages, registry).table(table).to_pylist()
+        if asked in (0, VERSIONS - 1):
+            whole = Evolution(lineages, registry).table(pa.Table.from_pylist(meeting, schema=RECORD_SCHEMA)).to_pylist()
+            assert sorted(Evolution(lineages, registry).cells(meeting), key=str) == sorted(whole, key=str)
         assert len(read) == len(records)  # every one has its place in every version, and none two
         for row in read:
             quantity, version, unit, value = records[row["time"]]
@@ -118,9 +122,23 @@ KNOWN = [[("bar", "keep"), ("kilopascal", "rename"), ("pascal", "double"), ("mil
 OBSERVED = [(0, version, "millibar", 100.0 + version) for version in range(VERSIONS)]
 
 
-@pytest.mark.parametrize("name", ["migrations_forget_units", "migrations_of_one_step", "migrations_go_one_way"])
+BESIDE = [(0, 0, "millibar", 100.0), (0, 0, "bar", 100.0), (0, 0, "bar", 3.0), (0, 1, "bar", 4.0)]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "migrations_forget_units",
+        "migrations_of_one_step",
+        "migrations_go_one_way",
+        "single_values_forget_units",
+        "single_values_by_arrival",
+    ],
+)
 def test_the_check_catches_a_broken_one(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     check(KNOWN, OBSERVED)
+    check(KNOWN, BESIDE)
     variant(MUTANTS / f"{name}.py").apply(monkeypatch)
     with pytest.raises(AssertionError):
         check(KNOWN, OBSERVED)
+        check(KNOWN, BESIDE)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -303,3 +304,43 @@ def test_the_sequences_that_break_a_broken_graph_are_carried_out_by_ours(tmp_pat
     carry_out(platform, clock, "one", AHEAD)
     carry_out(platform, clock, "two", AGAIN)
     platform.close()
+
+
+PAGED = [
+    "SELECT R FROM DIGITALTWINS A JOIN B RELATED A.feeds R WHERE A.$dtId = 'given'",
+    "SELECT R FROM DIGITALTWINS A JOIN B RELATED A.feeds R ORDER BY A.mode DESC",
+    "SELECT R FROM DIGITALTWINS MATCH (A)-[R]-(B) WHERE A.$dtId = 'given'",
+    "SELECT R FROM RELATIONSHIPS R",
+]
+
+
+def test_a_page_goes_on_where_the_one_before_ended_whatever_was_read_anew(plant: Any) -> None:
+    """Of what was there all along each comes once, though its row is another after a change, a new reading of the graph and a restart."""
+    platform, _, again = plant
+    platform.query(PAGED[0])
+    kept = [f"k{nth}" for nth in range(6)]
+    to = {"$targetId": "other", "$relationshipName": "feeds"}
+    for id in reversed(kept):
+        platform.put_relationship("given", id, to)
+
+    def queried(one: LocalPlatform, text: str, token: str | None) -> dict[str, Any]:
+        page = one.query(text, continuation=token, max_items=4)
+        return {**page, "value": [row["R"] for row in page["value"]]}
+
+    reads = [partial(queried, text=text) for text in PAGED]
+    reads.append(lambda one, token: one.relationship_page("given", continuation=token, max_items=4))
+    reads.append(lambda one, token: one.incoming_relationship_page("other", continuation=token, max_items=4))
+    pages = [read(platform, token=None) for read in reads]
+    found = [page["value"] for page in pages]
+    while any(pages):
+        if len(found[0]) == 4:
+            platform = again()
+        platform.put_relationship("given", "k3", {**to, "width": float(len(found[0]))})
+        platform.put_relationship("given", f"m{len(found[0])}", to)
+        platform.session.served.queries.close()
+        tokens = [page and page["continuationToken"] for page in pages]
+        pages = [token and read(platform, token=token) for read, token in zip(reads, tokens, strict=True)]
+        for edges, page in zip(found, pages, strict=True):
+            edges += page["value"] if page else []
+    for which, edges in enumerate(found):
+        assert sorted(edge["$relationshipId"] for edge in edges if edge["$relationshipId"] in kept) == kept, which

@@ -22,7 +22,7 @@ from twinwright.storage import united
 from twinwright.storage.duckdb import DuckDBStore
 from twinwright.storage.expiry import EXPIRE_HISTORY, Expiry
 from twinwright.storage.forked import Beginning, ForkedStore
-from twinwright.storage.layout import Lifetime, Relationship, RelationshipPart, Selection
+from twinwright.storage.layout import ALL_RELATIONSHIPS, Lifetime, Relationship, RelationshipPart, Selection
 from twinwright.storage.postgres import PostgresStore
 from twinwright.storage.protocol import BAD, GOOD, REMOVED
 
@@ -46,7 +46,7 @@ said = st.tuples(
     st.just("value"), st.integers(1, 2), st.sampled_from("pq"), times, st.sampled_from([BAD, GOOD, REMOVED]), times, st.sampled_from(READ)
 )
 lives = st.tuples(st.just("life"), st.integers(1, 3), st.sampled_from([PUMP, VALVE]), moments, moments)
-edges = st.tuples(st.just("edge"), st.sampled_from("rs"), st.integers(0, 2), st.booleans(), moments)
+edges = st.tuples(st.just("edge"), st.sampled_from("rsu"), st.integers(0, 2), st.booleans(), moments)
 notes = st.tuples(st.just("record"), st.sampled_from("kl"), st.sampled_from(["ab", "ac"]), times)
 acts = st.one_of(readings, readings, said, said, lives, edges, notes)
 transactions = st.lists(st.lists(acts, min_size=1, max_size=4), min_size=1, max_size=4)
@@ -74,7 +74,8 @@ def do(store, tables, acts):
                 transaction.declare_twins([Lifetime(number, f"t{number}", interface, None, until, changed_at=at)])
             elif kind == "edge":
                 id, x, removed, at = given_
-                transaction.declare_relationships([Relationship("t1", id, "feeds", "t2", {"x": x}, removed, changed_at=at)])
+                source, name = "t2" if id == "u" else "t1", "nears" if x > 1 else "feeds"
+                transaction.declare_relationships([Relationship(source, id, name, "t2", {"x": x}, removed, changed_at=at)])
             else:
                 record, id, x = given_
                 transaction.put_record(record, id, {"x": x})
@@ -130,6 +131,15 @@ def edge(one):
     return (one.source, one.id, one.name, one.target, dict(one.properties), one.removed, one.changed_at, one.commit)
 
 
+def paged(store, source, name, as_of, known):
+    """The relationships of a part, two a page."""
+    found, behind = [], None
+    while page := store.relationships(SYSTEM, RelationshipPart(source, name, behind, 2), as_of=as_of, known_at=known):
+        found += page
+        behind = page[-1].key
+    return found
+
+
 def answers(store, tables, at, last, *, now=True):
     """What a store says of a commit around which it is forked, and of what it knows now."""
     found = {"tables": store.reading_tables(SYSTEM)}
@@ -144,8 +154,10 @@ def answers(store, tables, at, last, *, now=True):
             for source in {one.source for one in every} | {"nobody"}:
                 mine = store.relationships(SYSTEM, RelationshipPart(source), as_of=as_of, known_at=known)
                 assert mine == [one for one in every if one.source == source]
-                part = RelationshipPart(source, None, (source, ""), 1)
-                assert store.relationships(SYSTEM, part, as_of=as_of, known_at=known) == mine[:1]
+                if (as_of is None) == (known is None):
+                    assert paged(store, source, "feeds", as_of, known) == [one for one in mine if one.name == "feeds"]
+            if (as_of is None) == (known is None):
+                assert paged(store, None, None, as_of, known) == every
     for after in sorted({at - 1, min(at, last - 1)}):
         found[after, "touched"] = row(store.touched(SYSTEM, after, last))
         found[after, "changed"] = {number: store.changed_twins(SYSTEM, number) for number in range(after, last + 1)}
@@ -208,7 +220,13 @@ RICH = (
     None,
     [
         [("value", 1, "q", 1, GOOD, 0, "observed"), ("value", 1, "q", 2, REMOVED, 0, "observed"), ("reading", 0, False, [(1, 0, 1, 2.0)])],
-        [("edge", "r", 1, False, 1), ("life", 1, VALVE, 2, 2), ("record", "k", "ab", 2), ("reading", 0, True, [(2, 1, 1, 2.0)])],
+        [
+            ("edge", "r", 1, False, 1),
+            ("edge", "u", 1, False, None),
+            ("life", 1, VALVE, 2, 2),
+            ("record", "k", "ab", 2),
+            ("reading", 0, True, [(2, 1, 1, 2.0)]),
+        ],
     ],
     [[("reading", 0, False, [(1, 2, 0, 1.0)]), ("life", 2, PUMP, None, None), ("record", "k", "ac", 1), ("edge", "s", 1, False, None)]],
     (1, 9),
@@ -262,6 +280,16 @@ class RemovedEdgesComeBack(ForkedStore):
         return []
 
 
+class PagesBeginWithTheBase(ForkedStore):
+    """What comes next is asked of the base alone."""
+
+    def relationships(self, principal, part=ALL_RELATIONSHIPS, **at):
+        if part.most is None:
+            return super().relationships(principal, part, **at)
+        keys = [one.key for one in self._base.relationships(principal, part, as_of=at["as_of"], known_at=self._known(at["known_at"]))]
+        return super().relationships(principal, RelationshipPart(name=part.name, keys=frozenset(keys)), **at)
+
+
 class NumbersOfItsOwn(ForkedStore):
     def commits(self, principal, *, first=1, last=None, kind=None):
         return self._base.commits(principal, first=first, last=last, kind=kind)
@@ -276,12 +304,50 @@ class NumbersOfItsOwn(ForkedStore):
         TheForkIsAlwaysRight,
         GoodIsOfEachHalf,
         RemovedEdgesComeBack,
+        PagesBeginWithTheBase,
         NumbersOfItsOwn,
     ],
 )
 def test_a_broken_fork_is_caught(kind):
     with pytest.raises(AssertionError):
         check(*RICH, kind=kind)
+
+
+class Counting:
+    """A store that counts the relationships that it tells of."""
+
+    def __init__(self, store):
+        self._store, self.told = store, 0
+
+    def __getattr__(self, name):
+        def asked(*given, **options):
+            found = getattr(self._store, name)(*given, **options)
+            self.told += len(found) if "relationship" in name else 0
+            return found
+
+        return asked
+
+
+def test_a_page_of_the_relationships_of_a_twin_costs_what_it_shows(tmp_path):
+    def put(store, ids, **more):
+        with write(store, "graph") as transaction:
+            transaction.declare_relationships([Relationship("t1", f"r{nth:05}", "feeds", "t2", **more) for nth in ids])
+
+    with ExitStack() as stack:
+        worlds = Worlds(tmp_path, stack)
+        put(worlds.base, range(0, 3000, 2))
+        fork = worlds.forked()
+        put(fork, range(1, 3000, 4))
+        put(fork, range(0, 3000, 8), removed=True)
+        base, own = (Counting(store) for store in (worlds.base, fork._own))
+        counted, now = ForkedStore(base, worlds.at, own), fork.last_commit(SYSTEM)
+        whole = fork.relationships(SYSTEM, RelationshipPart("t1"), known_at=now)
+        assert len(whole) == 1500 + 750 - 375
+        for at in (0, 700, 1500):
+            base.told = own.told = 0
+            part = RelationshipPart("t1", None, whole[at].key, 100)
+            assert counted.relationships(SYSTEM, part, known_at=now) == whole[at + 1 : at + 101]
+            assert base.told + own.told < 1_000
 
 
 def furnished(folder, stack):

@@ -24,20 +24,16 @@ from twinwright.storage import united
 from twinwright.storage.copies import READING_TABLES, Frames
 from twinwright.storage.duckdb_totals import totals_of
 from twinwright.storage.expiry import EXPIRE_HISTORY
-from twinwright.storage.graph_rows import relationship_rows
+from twinwright.storage.forked_relationships import ForkedRelationships
 from twinwright.storage.layout import (
-    ALL_RELATIONSHIPS,
     Commit,
     Counts,
     DeadLetter,
-    EdgeKey,
     JournalEntry,
     JournalSize,
     LetterGroup,
     Lifetime,
     ReadingTable,
-    Relationship,
-    RelationshipPart,
     Retraction,
     Selection,
 )
@@ -63,7 +59,7 @@ def _refused(what: str) -> Callable[..., Any]:
     return refuse
 
 
-class ForkedStore:
+class ForkedStore(ForkedRelationships):
     """`base` as known at commit `at`, and `own`, which `Beginning` was loaded into. The base stays its owner's to close.
 
     `apart` are the kinds of records of which nothing is read from the base. Reads raise RefusedError once the base has let go of raw
@@ -231,41 +227,6 @@ class ForkedStore:
         theirs = self._base.lifetimes(principal, twin=twin, as_of=as_of, known_at=self._known(known_at))
         return united.lifetimes(theirs, self._own.lifetimes(principal, twin=twin, as_of=as_of, known_at=known_at))
 
-    def relationships(
-        self,
-        principal: Principal,
-        part: RelationshipPart = ALL_RELATIONSHIPS,
-        *,
-        as_of: int | None = None,
-        known_at: int | None = None,
-    ) -> list[Relationship]:
-        if self.last_commit(principal) <= self._at:
-            return self._base.relationships(principal, part, as_of=as_of, known_at=self._known(known_at))
-        return united.edge_part(self._edges(principal, part.source, as_of, known_at), part)
-
-    def _edges(self, principal: Principal, source: str | None, as_of: int | None, known_at: int | None) -> list[Relationship]:
-        """Those that begin at a twin, or all."""
-        theirs = self._base.relationships(principal, RelationshipPart(source), as_of=as_of, known_at=self._known(known_at))
-        last = self.last_commit(principal) if known_at is None else known_at
-        mine = None if source is None else [source]
-        said = self._own.relationship_versions(principal, self._at, last, sources=mine) if last > self._at else []
-        own = [edge for edge in said if as_of is None or edge.changed_at is None or edge.changed_at <= as_of]
-        if not own:
-            return theirs
-        keys = {edge.key for edge in own} - {edge.key for edge in theirs}
-        removed = self._edges_of(principal, keys, self._known(known_at), as_of) if keys else []
-        return [edge for edge in united.edges([*theirs, *removed], own) if not edge.removed]
-
-    def relationship_rows(self, principal: Principal, *, as_of: int | None = None, known_at: int | None = None) -> pa.Table:
-        if self.last_commit(principal) <= self._at:
-            return self._base.relationship_rows(principal, as_of=as_of, known_at=self._known(known_at))
-        return relationship_rows(self.relationships(principal, as_of=as_of, known_at=known_at))
-
-    def _edges_of(self, principal: Principal, keys: Collection[tuple[str, str]], through: int, as_of: int | None) -> list[Relationship]:
-        """The versions that the base knew of some edges, removed ones included."""
-        found = self._base.relationship_versions(principal, 0, through, keys=keys)
-        return [edge for edge in found if as_of is None or edge.changed_at is None or edge.changed_at <= as_of]
-
     def changed_twins(self, principal: Principal, commit: int) -> dict[str, int]:
         return (self._base if commit <= self._at else self._own).changed_twins(principal, commit)
 
@@ -277,43 +238,6 @@ class ForkedStore:
             return theirs
         before = [life for life in self._base.lifetimes(principal, known_at=min(after, self._at)) if life.number in numbers]
         return united.life_versions([*theirs, *before], own, after)
-
-    def relationship_versions(
-        self,
-        principal: Principal,
-        after: int,
-        through: int,
-        *,
-        sources: Collection[str] | None = None,
-        keys: Collection[EdgeKey] | None = None,
-    ) -> list[Relationship]:
-        of: dict[str, Any] = {"sources": sources, "keys": keys}
-        theirs = self._base.relationship_versions(principal, after, min(through, self._at), **of) if after < self._at else []
-        own = self._own.relationship_versions(principal, max(after, self._at), through, **of)
-        mine = {edge.key for edge in own}
-        if not mine:
-            return theirs
-        return united.edge_versions([*theirs, *self._edges_of(principal, mine, min(after, self._at), None)], own, after)
-
-    def commit_relationships(
-        self, principal: Principal, commit: int, source: str, behind: tuple[int | None, str] | None, most: int
-    ) -> list[Relationship]:
-        return (self._base if commit <= self._at else self._own).commit_relationships(principal, commit, source, behind, most)
-
-    def changed_relationships(
-        self,
-        principal: Principal,
-        after: int,
-        through: int,
-        *,
-        between: tuple[int, int | None] | None = None,
-        behind: EdgeKey | None = None,
-        most: int,
-    ) -> list[EdgeKey]:
-        of: dict[str, Any] = {"between": between, "behind": behind, "most": most}
-        theirs = self._base.changed_relationships(principal, min(after, self._at), min(through, self._at), **of)
-        own = self._own.changed_relationships(principal, max(after, self._at), through, **of) if through > self._at else []
-        return sorted({*theirs, *own})[:most]
 
     # --- records -----------------------------------------------------------------------------------------------------
 

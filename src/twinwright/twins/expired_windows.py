@@ -16,7 +16,7 @@ from twinwright.governance.principals import Principal
 from twinwright.storage.protocol import Store
 from twinwright.twins import rollups
 from twinwright.twins.evolution import UNCHANGED, Evolution
-from twinwright.twins.evolution.lineage import Route
+from twinwright.twins.evolution.ways import Route
 from twinwright.twins.series import numbers
 
 _NEVER: Final = -(2**62)

@@ -2,8 +2,8 @@
 
 import polars as pl
 
-from twinwright.twins.evolution import view
+from twinwright.twins.evolution import ways
 
 
 def apply(monkeypatch):
-    monkeypatch.setattr(view, "_operand", lambda rows, kind, unit: rows.select(pl.coalesce("num", "int")).to_series())
+    monkeypatch.setattr(ways, "_operand", lambda rows, kind, unit: rows.select(pl.coalesce("num", "int")).to_series())

@@ -95,15 +95,16 @@ def _version(edge: Document, at: int) -> Relationship:
 
 
 class Fixed:
-    """A projection of a graph that does not change, where the platform has one in step with the commit log."""
+    """A projection of a graph that does not change, where the platform has one in step with the commit log. `turned`: loaded the other way
+    round, so that what lies where is another."""
 
     catalogue = CATALOGUE
 
-    def __init__(self, graph: Graph, projection: Projection | None = None) -> None:
+    def __init__(self, graph: Graph, projection: Projection | None = None, *, turned: bool = False) -> None:
         self.projection = projection or Projection(CATALOGUE, memory="300MB")
         numbers = {twin["$dtId"]: 3 * index + 1 for index, twin in enumerate(graph.twins)}
         twins = [{"n": numbers[t["$dtId"]], "id": t["$dtId"], "m": CATALOGUE.numbers[t["$metadata"]["$model"]]} for t in graph.twins]
-        names = ["contains", "feeds"]
+        names = ["feeds", "contains"] if turned else ["contains", "feeds"]
         edges = [
             {
                 "s": numbers[e["$sourceId"]],
@@ -115,6 +116,8 @@ class Fixed:
             | {"changed_at": at, "commit": 1}
             for at, e in enumerate(graph.edges)
         ]
+        if turned:
+            twins, edges = twins[::-1], edges[::-1]
         self.projection.load_graph(pa.Table.from_pylist(twins, schema=TWIN_SCHEMA), pa.Table.from_pylist(edges, schema=EDGE_SCHEMA), names)
         values = [row for twin in graph.twins for row in _values(twin, numbers[twin["$dtId"]])]
         types = (pa.int32(), pa.string(), pa.string(), pa.float64(), pa.int64(), pa.string(), pa.string())

@@ -82,7 +82,8 @@ def _content(graphs: Graphs, as_of: int | None) -> dict[str, Any]:
             held = {columns.get(name, name): value for name, value in zip(names, row, strict=True) if value is not None}
             twins.append(sorted(held.items(), key=str))
         sql = (
-            "SELECT e, s, t, edge_names.id, edges.id, props, changed_at, commit FROM edges JOIN edge_names ON edge_names.name = edges.name"
+            "SELECT e, s, t, edge_names.id, edges.id, props, changed_at, commit, k"
+            " FROM edges JOIN edge_names ON edge_names.name = edges.name"
         )
         edges = {row[0]: row[1:] for row in reader.execute(sql).fetchall()}
         numbers = [row[0] for row in reader.execute("SELECT n FROM twins").fetchall()]
@@ -90,13 +91,14 @@ def _content(graphs: Graphs, as_of: int | None) -> dict[str, Any]:
         for direction in ("out", "in", "any"):
             for name, which in (("", None), *((name, {shape.names[name]}) for name in ("feeds", "near") if name in shape.names)):
                 steps = [(number, *step[1:]) for number in numbers for step in _steps(shape, number, direction, which)]
-                found[direction, name] = sorted((number, edges[int(e) + 1], int(end)) for number, e, end in steps)
+                found[direction, name] = sorted((number, edges[int(e) + 1], int(end), int(key)) for number, e, end, key in steps)
         ids = reader.execute("SELECT i.id, i.n FROM ids i JOIN twins t ON t.n = i.n ORDER BY 1").fetchall()
         return {"twins": twins, "edges": sorted(edges.values()), "walks": found, "ids": ids, "count": shape.twins}
 
 
 def _steps(shape: Any, number: int, direction: Any, names: Any) -> Iterator[tuple[Any, Any, Any]]:
-    return zip(*shape.adjacency.edges(np.array([number], np.int32), direction, names), strict=True)
+    which, edges, ends = shape.adjacency.edges(np.array([number], np.int32), direction, names)
+    return zip(which, edges, ends, shape.adjacency.keys_of(edges), strict=True)
 
 
 def _differ(platform: LocalPlatform, as_of: int | None = None) -> bool:

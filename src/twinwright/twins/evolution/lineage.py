@@ -11,8 +11,7 @@ from twinwright.errors import NotFoundError
 from twinwright.schema import Ontology, PathInfo
 from twinwright.storage.layout import Lifetime
 from twinwright.twins.evolution.migration import Migration, Way
-
-Route = tuple[Way, ...]  # from what is stored to what is read; empty: as it is
+from twinwright.twins.evolution.ways import Route, SingleCells
 
 
 class Lineages:
@@ -28,6 +27,7 @@ class Lineages:
         self._routes: dict[tuple[str, str], Mapping[str, Route]] = {}
         self._becomes: dict[tuple[str, str], Mapping[str, Route]] = {}
         self._met: dict[tuple[str, str], frozenset[str]] = {}
+        self._single: dict[tuple[str, str, str], SingleCells] = {}
 
     @property
     def active(self) -> bool:
@@ -135,6 +135,13 @@ class Lineages:
             found = {path: self.routes(dtmi, path)[stored] for path in mine if stored in self.routes(dtmi, path)}
             self._becomes[key] = MappingProxyType(found)
         return self._becomes[key]
+
+    def single(self, dtmi: str, stored: str, path: str) -> SingleCells:
+        """What takes single cells of a stored path to one that it becomes."""
+        key = (dtmi, stored, path)
+        if key not in self._single:
+            self._single[key] = SingleCells(self.becomes(dtmi, stored)[path])
+        return self._single[key]
 
     def met(self, dtmi: str, stored: str) -> frozenset[str]:
         """Every path under which what is stored tells, to a reader of some version of the interface, what is stored under one as well."""

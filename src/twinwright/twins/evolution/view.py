@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from operator import itemgetter
 from types import MappingProxyType
 from typing import Any, Final, cast
 
@@ -15,22 +16,22 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from twinwright import units
 from twinwright.governance.principals import Principal
 from twinwright.storage.duckdb_totals import totals_of
 from twinwright.storage.layout import Selection
-from twinwright.storage.protocol import BAD, GOOD, RECORD_SCHEMA, Store
+from twinwright.storage.protocol import GOOD, RECORD_SCHEMA, Store
 from twinwright.storage.totals import What
 from twinwright.storage.united import frame
-from twinwright.twins.evolution.lineage import NO_LINEAGES, Lineages, Route
-from twinwright.twins.evolution.migration import KINDS, Way
+from twinwright.twins.evolution.lineage import NO_LINEAGES, Lineages
+from twinwright.twins.evolution.ways import Route, along
 from twinwright.twins.quality import Criteria
 from twinwright.twins.registry import TwinRegistry
 
 Seen = Mapping[int, str]  # as which version lifetimes are read, where it is not their own
 _KEY: Final = ["twin", "path", "time", "source"]
 _VERSION: Final = ["correction", "revision", "kind"]
-_WHOLE: Final = 1e-9  # how far, relatively, a computed whole number may be from one
+_key: Final = itemgetter(*_KEY)
+_order: Final = itemgetter(*_KEY, *_VERSION)
 
 
 class Evolution:
@@ -131,12 +132,23 @@ class Evolution:
         return replace(selection, paths=tuple(sorted(set().union(*(self.stored_as(path) for path in selection.paths)))))
 
     def cells(self, cells: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-        """Cells as rows of RECORD_SCHEMA, translated."""
+        """What `table` makes of records, of single ones: rows of RECORD_SCHEMA."""
         found = list(cells)
-        if not self.active or not any(self._interface(number) for number in {cell["twin"] for cell in found}):
+        versions = {number: self._interface(number) for number in {cell["twin"] for cell in found}} if self.active else {}
+        if not any(versions.values()):
             return found
-        translated: list[Mapping[str, Any]] = self.table(pa.Table.from_pylist(found, schema=RECORD_SCHEMA)).to_pylist()
-        return translated
+        parts: dict[tuple[str | None, str], list[Mapping[str, Any]]] = {}
+        for cell in found:
+            parts.setdefault((versions[cell["twin"]], cell["path"]), []).append(cell)
+        told: list[Mapping[str, Any]] = []
+        for (version, stored), part in parts.items():
+            if version is None:
+                told += part
+                continue
+            for path in self.lineages.becomes(version, stored):
+                told += self.lineages.single(version, stored, path).along(part, path)
+        told.sort(key=_order)
+        return list({_key(cell): cell for cell in told}.values())
 
     # --- translating ---------------------------------------------------------------------------------------------------
 
@@ -155,7 +167,7 @@ class Evolution:
         parts = []
         for (version, path), part in versioned.partition_by("_version", "path", as_dict=True, maintain_order=True).items():
             becomes = plain.get(str(path), {}) if version is None else asked[str(version)][str(path)]
-            parts += [_along(part.drop("_version"), target, route) for target, route in becomes.items()]
+            parts += [along(part.drop("_version"), target, route) for target, route in becomes.items()]
         if not parts:
             return rows.slice(0, 0)
         merged = pl.concat(parts).sort(*_KEY, *_VERSION).unique(_KEY, keep="last", maintain_order=True)
@@ -171,62 +183,6 @@ class Evolution:
             if stored in routes:
                 found[path] = routes[stored]
         return found
-
-
-def _along(rows: pl.DataFrame, path: str, route: Route) -> pl.DataFrame:
-    """Records of one path as those of another."""
-    for way in route:
-        if way.by is not None:
-            rows = _computed(rows, way)
-    return rows.with_columns(pl.lit(path).alias("path"))
-
-
-def _computed(rows: pl.DataFrame, way: Way) -> pl.DataFrame:
-    """Values by the expression of a way; one that can't be computed is bad. What was bad or removed stays it."""
-    assert way.by is not None
-    kind = way.by.kinds[way.path]
-    made = way.by.columns({way.path: _operand(rows, kind, _unit_of_operand(way))}, len(rows))
-    told: dict[str, Any] = {"num": pl.lit(None, pl.Float64), "int": pl.lit(None, pl.Int64), "txt": pl.lit(None, pl.String)}
-    if KINDS[way.held] == "number":
-        made = pl.select(pl.when(made.is_finite()).then(made)).to_series()
-    if way.held == "BIGINT":
-        near = made.round()
-        made = pl.select(pl.when((made - near).abs() <= _WHOLE * near.abs().clip(1.0)).then(near)).to_series().cast(pl.Int64, strict=False)
-    good = (rows["kind"] == GOOD) & made.is_not_null()
-    failed = (rows["kind"] == GOOD) & made.is_null()
-    column = {"DOUBLE": "num", "VARCHAR": "txt"}.get(way.held, "int")
-    dtype = {"num": pl.Float64, "int": pl.Int64, "txt": pl.String}[column]
-    kept = pl.select(pl.when(good).then(made.cast(dtype))).to_series()
-    kinds = pl.select(pl.when(failed).then(pl.lit(BAD, pl.Int8)).otherwise(rows["kind"])).to_series()
-    told |= {column: kept, "type": pl.lit(way.held), "unit": pl.lit(way.by.type.unit, pl.String), "kind": kinds.cast(pl.Int8)}
-    return rows.with_columns(**told)
-
-
-def _unit_of_operand(way: Way) -> str | None:
-    """The unit in which the expression has its one name."""
-    assert way.by is not None
-    waiting = [way.by.root]
-    while waiting:
-        part = waiting.pop()
-        if part.op == "name":
-            return part.type.unit
-        waiting += part.args
-    return None
-
-
-def _operand(rows: pl.DataFrame, kind: str, unit: str | None) -> pl.Series:
-    """The values of records as an expression takes them: missing where they are not good."""
-    if kind == "text":
-        return rows["txt"]
-    if kind == "boolean":
-        return rows["int"].cast(pl.Boolean)
-    values = rows.select(pl.coalesce("num", pl.col("int").cast(pl.Float64))).to_series()
-    for given in rows["unit"].unique().to_list():
-        affine = units.converter(given, unit)
-        if not affine.is_identity:
-            mine = rows["unit"].eq_missing(pl.Series([given], dtype=pl.String))
-            values = pl.select(pl.when(mine).then(values * affine.factor + affine.offset).otherwise(values)).to_series()
-    return values
 
 
 class EvolvedStore:

@@ -1,6 +1,7 @@
 """The relationships of every twin in compressed rows: how a query walks from few twins without looking at all relationships.
 
-Edges are numbered from 1 in the order of their sources; `s`, `t` and `name` are arrays over them.
+Edges are numbered from 1 in the order of their sources; `s`, `t`, `name` and `key` are arrays over them. How one is numbered, the next
+reading of the graph may change; its key stays.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ Direction = Literal["out", "in", "any"]
 class Adjacency:
     """Immutable. `s` is sorted."""
 
-    def __init__(self, s: Ints, t: Ints, name: Ints) -> None:
-        self.s, self.t, self.name = s, t, name
+    def __init__(self, s: Ints, t: Ints, name: Ints, key: NDArray[np.int64]) -> None:
+        self.s, self.t, self.name, self.key = s, t, name, key
         highest = int(max(s.max(initial=0), t.max(initial=0)))
         numbers = np.arange(highest + 2)
         self._highest = highest
@@ -54,6 +55,10 @@ class Adjacency:
             chosen = np.isin(self.name[edges], np.array(sorted(names), np.int32))
             which, edges = which[chosen], edges[chosen]
         return which, edges, ends[edges]
+
+    def keys_of(self, edges: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The key of each of some edges."""
+        return self.key[edges]
 
     def pairs(self, starts: Ints, direction: Direction, names: Collection[int] | None, fewest: int, most: int) -> tuple[Ints, Ints]:
         """Each (start, end) once between which there is a path of `fewest` to `most` relationships, none of them taken twice.
@@ -93,10 +98,19 @@ class Changed(Adjacency):
     """One of before with some relationships gone and some more; those that stay keep their numbers. `gone` is a mask over those of before,
     `numbers` are those of the further ones, in the order of `s`, `t` and `name`."""
 
-    def __init__(self, before: Adjacency, gone: NDArray[np.bool_], numbers: NDArray[np.int64], s: Ints, t: Ints, name: Ints) -> None:
+    def __init__(
+        self,
+        before: Adjacency,
+        gone: NDArray[np.bool_],
+        numbers: NDArray[np.int64],
+        s: Ints,
+        t: Ints,
+        name: Ints,
+        key: NDArray[np.int64],
+    ) -> None:
         order = np.argsort(s, kind="stable")
         self.before, self.gone, self.numbers = before, gone, numbers[order]
-        self.further = Adjacency(s[order], t[order], name[order])
+        self.further = Adjacency(s[order], t[order], name[order], key[order])
 
     def edges(self, twins: Ints, direction: Direction, names: Collection[int] | None) -> tuple[NDArray[np.int64], NDArray[np.int64], Ints]:
         """See `Adjacency.edges`."""
@@ -109,21 +123,33 @@ class Changed(Adjacency):
             np.concatenate([ends[stays], more[2]]),
         )
 
+    def keys_of(self, edges: NDArray[np.int64]) -> NDArray[np.int64]:
+        """See `Adjacency.keys_of`."""
+        held = edges < len(self.before.key)
+        found = np.empty(len(edges), np.int64)
+        found[held] = self.before.key[edges[held]]
+        by_number = np.argsort(self.numbers)
+        found[~held] = self.further.key[by_number[np.searchsorted(self.numbers, edges[~held], sorter=by_number)]]
+        return found
 
-def changed(adjacency: Adjacency, gone: NDArray[np.int64], numbers: NDArray[np.int64], s: Ints, t: Ints, name: Ints) -> Changed | None:
+
+def changed(
+    adjacency: Adjacency, gone: NDArray[np.int64], numbers: NDArray[np.int64], s: Ints, t: Ints, name: Ints, key: NDArray[np.int64]
+) -> Changed | None:
     """One with the relationships numbered `gone` away and others added; None once so much has changed that it is better made anew."""
     if isinstance(adjacency, Changed):
         base, mask, further = adjacency.before, adjacency.gone, adjacency.further
         stays = ~np.isin(adjacency.numbers, gone)
         numbers = np.concatenate([adjacency.numbers[stays], numbers])
         s, t, name = (np.concatenate([held[stays], one]) for held, one in ((further.s, s), (further.t, t), (further.name, name)))
+        key = np.concatenate([further.key[stays], key])
     else:
         base, mask = adjacency, np.zeros(len(adjacency.s), np.bool_)
     mask = mask.copy()
     mask[gone[gone < len(mask)]] = True
     if len(numbers) + int(mask.sum()) > max(FEW_CHANGES, len(mask) // 10):
         return None
-    return Changed(base, mask, numbers, s, t, name)
+    return Changed(base, mask, numbers, s, t, name, key)
 
 
 def _coded(begin: Ints, end: Ints) -> NDArray[np.int64]:

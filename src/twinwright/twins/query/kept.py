@@ -26,7 +26,7 @@ from twinwright.twins.state import StateCache
 _MOST_PAST: Final = 4
 _ALL: Final = 0.3  # past this share of twins touched, all values are read anew
 _NONE: Final = np.zeros(0, np.int32)
-_EMPTY: Final = Shape({}, {}, 0, Adjacency(_NONE, _NONE, _NONE))
+_EMPTY: Final = Shape({}, {}, 0, Adjacency(_NONE, _NONE, _NONE, np.zeros(0, np.int64)))
 
 
 @dataclass(slots=True)

@@ -176,7 +176,7 @@ def _walk(pattern: Pattern, link: Link, adjacency: Adjacency) -> None:
     a, b = (ends, begins) if backwards else (begins, ends)
     columns = {"a": pa.array(a, pa.int32()), "b": pa.array(b, pa.int32())}
     if edges is not None:
-        columns["e"] = pa.array(edges + 1, pa.int64())
+        columns |= {"e": pa.array(edges + 1, pa.int64()), "k": pa.array(adjacency.keys_of(edges), pa.int64())}
     link.met = pa.table(columns)
     pattern.few[end.sql] = np.unique(ends).astype(np.int32)
 
@@ -187,7 +187,7 @@ def _walk(pattern: Pattern, link: Link, adjacency: Adjacency) -> None:
 @dataclass(frozen=True, slots=True)
 class Relations:
     """`sources` for FROM, `conditions` for WHERE, and the SQL of each alias's key: the number of its twin or relationship. `order` is
-    that of rows, and the same whenever the graph is read."""
+    that of rows, and the same whenever and by whom the graph is read: twins by their lifetimes, relationships by what tells them apart."""
 
     sources: list[str]
     conditions: list[str]
@@ -221,7 +221,7 @@ def relations_of(pattern: Pattern, used: set[str]) -> Relations:
             conditions.append(f"{places[0]} IN ({', '.join(map(str, few.tolist())) or 'NULL'})")
     hops = [link for link in pattern.links[len(pattern.query.joins) :] if link.edge is not None]
     conditions += [f"{one.sql}.e <> {other.sql}.e" for one, other in combinations(hops, 2)]  # a pattern takes each once
-    order = [keys[one] for one in pattern.scope.twins] + [keys[link.edge.alias] for link in pattern.links if link.edge is not None]
+    order = [keys[one] for one in pattern.scope.twins] + [f"{link.sql}.k" for link in pattern.links if link.edge is not None]
     return Relations(sources, conditions, keys, order)
 
 
@@ -230,11 +230,11 @@ def _link_source(link: Link, whole: bool) -> str:
     if link.edge is None:
         return f"given_met_{link.sql} AS {link.sql}"
     if link.met is not None:
-        joined = f"SELECT g.e, g.a, g.b{rest} FROM given_met_{link.sql} g" + (" JOIN edges x ON x.e = g.e" if whole else "")
+        joined = f"SELECT g.e, g.k, g.a, g.b{rest} FROM given_met_{link.sql} g" + (" JOIN edges x ON x.e = g.e" if whole else "")
         return f"({joined}) AS {link.sql}"
     named = f" WHERE x.name IN ({', '.join(map(str, sorted(link.names))) or 'NULL'})" if link.names is not None else ""
-    out = f"SELECT x.e, x.s AS a, x.t AS b{rest} FROM edges x{named}"
-    back = f"SELECT x.e, x.t AS a, x.s AS b{rest} FROM edges x{named}"
+    out = f"SELECT x.e, x.k, x.s AS a, x.t AS b{rest} FROM edges x{named}"
+    back = f"SELECT x.e, x.k, x.t AS a, x.s AS b{rest} FROM edges x{named}"
     if link.direction == "any":
         other = f"{back}{' AND' if named else ' WHERE'} x.s <> x.t"
         return f"({out} UNION ALL {other}) AS {link.sql}"

@@ -2,7 +2,8 @@
 
 `twins` has a row per lifetime that is alive, in the order of their numbers, and a column for each (lane, path, stored type) that any of
 them has a value in, in the unit of its property. `edges` has a row per relationship, in the order of their sources. What can be
-computed anew is not durable: it is made when first asked for, and updated row by row.
+computed anew is not durable: it is made when first asked for, and updated row by row. Where a row lies is by chance, then: a page of an
+answer ends at the lifetime of a twin and the key `k` of a relationship, which are the same whenever it is made.
 """
 
 from __future__ import annotations
@@ -16,10 +17,11 @@ from typing import Any
 import duckdb
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from twinwright import units
 from twinwright.storage.layout import ColumnType, Lane
-from twinwright.twins.query.adjacency import Adjacency, changed
+from twinwright.twins.query.adjacency import Adjacency, Ints, changed
 from twinwright.twins.query.catalogue import Catalogue
 
 MEMORY = "4GB"
@@ -47,6 +49,9 @@ _MAPPING = pa.schema(
         ("shift", pa.float64()),
     ]
 )
+# What tells a relationship from all others, in 63 bits of what it begins at and its id: as narrow as a number of a row, and by it rows are
+# told apart where the twins at both ends are the same. One process says it like any other that has this version of the engine.
+_KEY = "(hash(s, id) >> 1)::BIGINT"
 _BY_NUMBER = "CREATE INDEX by_number ON twins (n)"  # few twins are found without looking at all, as those that a walk ends at
 _LISTED = 500  # keys that are written into a statement
 VALUE_FIELDS = ("twin", "path", "type", "num", "int", "txt", "unit")
@@ -145,11 +150,23 @@ class Projection:
         """Take twins (TWIN_SCHEMA) and edges (EDGE_SCHEMA, `name` an index into `names`) in the place of what there is; without values.
         Edges whose ends are not both there are left out."""
         twins = twins.take(pa.array(np.argsort(twins["n"].to_numpy(), kind="stable")))
-        edges, adjacency = _sorted_edges(edges, twins["n"].to_numpy())
+        edges = _sorted_edges(edges, twins["n"].to_numpy())
         models = {"m": pa.array(range(len(self.catalogue.models)), pa.int32()), "id": pa.array(self.catalogue.models, pa.string())}
         called = {"name": pa.array(range(len(names)), pa.int32()), "id": pa.array(names, pa.string())}
-        given = {"twins": twins, "edges": edges, "models": pa.table(models), "edge_names": pa.table(called)}
-        with self._lock, _registered(self._con, **given):
+        with self._lock:
+            edges = self._keyed(edges)
+            self._take({"twins": twins, "edges": edges, "models": pa.table(models), "edge_names": pa.table(called)})
+            self._columns, self._names = {}, {name: index for index, name in enumerate(names)}
+            self._twins, self.adjacency, self._next = len(twins), Adjacency(*_walked(edges)), len(edges)
+
+    def _keyed(self, edges: pa.Table) -> pa.Table:
+        """With what tells each of them from all others."""
+        with _registered(self._con, unkeyed=edges):
+            return edges.append_column("k", self._con.sql(f"SELECT {_KEY} AS k FROM given_unkeyed").to_arrow_table()["k"])
+
+    def _take(self, given: Mapping[str, pa.Table]) -> None:
+        """Tables in the place of those of their names."""
+        with _registered(self._con, **given):
             self._con.execute("BEGIN")
             for name in given:
                 self._con.execute(f"CREATE OR REPLACE TABLE {name} AS SELECT * FROM given_{name}")
@@ -157,8 +174,6 @@ class Projection:
             self._con.execute("CREATE OR REPLACE TABLE ids (id VARCHAR PRIMARY KEY, n INTEGER)")
             self._con.execute("INSERT INTO ids SELECT id, n FROM given_twins")
             self._con.execute("COMMIT")
-            self._columns, self._names = {}, {name: index for index, name in enumerate(names)}
-            self._twins, self.adjacency, self._next = len(twins), adjacency, len(edges)
 
     def change(self, twins: Sequence[TwinChange], edges: Sequence[EdgeChange]) -> bool:
         """Let twins and relationships come, change and go; False, with nothing changed, where the graph is better read anew: so much is
@@ -214,7 +229,7 @@ class Projection:
             for one in changes
             if one.target is not None
         ]
-        table = pa.Table.from_pylist(rows, EDGE_SCHEMA)
+        table = self._keyed(pa.Table.from_pylist(rows, EDGE_SCHEMA))
         fresh = np.arange(self._next, self._next + len(rows), dtype=np.int64)
         self._next += len(rows)
         taken = table.add_column(0, "e", pa.array(fresh + 1))
@@ -223,8 +238,7 @@ class Projection:
                 self._con.execute("DELETE FROM edges WHERE e IN (SELECT e FROM given_gone)")
             if rows:
                 self._con.execute("INSERT INTO edges SELECT * FROM given_taken")
-        ends = [np.asarray(table[column].to_numpy(), np.int32) for column in ("s", "t", "name")]
-        return changed(self.adjacency, gone, fresh, *ends)
+        return changed(self.adjacency, gone, fresh, *_walked(table))
 
     def _numbers_of(self, ids: Collection[str]) -> dict[str, int]:
         """Of the twins that are there, by id."""
@@ -313,15 +327,20 @@ def _pivot(mine: Mapping[ColumnKey, str]) -> str:
     )
 
 
-def _sorted_edges(edges: pa.Table, twins: Any) -> tuple[pa.Table, Adjacency]:
+def _sorted_edges(edges: pa.Table, twins: Any) -> pa.Table:
     """In the order of their sources, with their numbers `e` from 1 on."""
     s, t = edges["s"].to_numpy(), edges["t"].to_numpy()
     there = np.isin(s, twins) & np.isin(t, twins)
     order = np.flatnonzero(there)
     order = order[np.argsort(s[order], kind="stable")]
     edges = edges.take(pa.array(order))
-    adjacency = Adjacency(*(np.asarray(edges[name].to_numpy(), np.int32) for name in ("s", "t", "name")))
-    return edges.add_column(0, "e", pa.array(np.arange(1, len(edges) + 1, dtype=np.int64))), adjacency
+    return edges.add_column(0, "e", pa.array(np.arange(1, len(edges) + 1, dtype=np.int64)))
+
+
+def _walked(edges: pa.Table) -> tuple[Ints, Ints, Ints, NDArray[np.int64]]:
+    """As `Adjacency` takes them."""
+    s, t, name = (np.asarray(edges[column].to_numpy(), np.int32) for column in ("s", "t", "name"))
+    return s, t, name, np.asarray(edges["k"].to_numpy(), np.int64)
 
 
 @contextlib.contextmanager
