@@ -38,7 +38,7 @@ from twinwright.simulation import child
 from twinwright.simulation.sandbox import Sandbox
 from twinwright.simulation.shadow import follower, running
 from twinwright.storage.duckdb import DuckDBStore
-from twinwright.telemetry import duplicates, timestamps
+from twinwright.telemetry import prints, seen_table, timestamps
 from twinwright.twins import cells
 
 SHADOW = {"forecast": {"horizon": "PT1M", "every": "PT30S"}, "residuals": {"x": "error"}}
@@ -112,7 +112,7 @@ def needed(folder: Path) -> tuple[list[str], list[tuple[str, str, list[Any]]]]:
     line.follow()
     line.close()
     found = []
-    for module in (duplicates, timestamps, cells):
+    for module in (prints, seen_table, timestamps, cells):
         found += [(module.__name__, name, one.dispatcher.signatures) for name, one in vars(module).items() if isinstance(one, Compiled)]
     return sorted(set(sys.modules) - before), found
 

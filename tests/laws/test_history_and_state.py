@@ -18,6 +18,8 @@ from tests.laws.world import BEGIN, HOUR, batches, deliveries, readings, world
 from tests.mutating import variant
 
 from twinwright.governance.principals import SYSTEM
+from twinwright.telemetry import seen_table
+from twinwright.telemetry.duplicates import SeenReadings
 
 MUTANTS = Path(__file__).parent / "mutants"
 law = settings(
@@ -44,6 +46,28 @@ def check_ingestion() -> None:
             both.compare_counts()
 
     check()
+
+
+def check_hardly_any_memory() -> None:
+    """Where a few readings are too many to remember, so that what was seen of an hour has to be looked up: the same, and all that came
+    once is a duplicate when it comes again."""
+
+    @settings(law, max_examples=8)
+    @given(deliveries)
+    def check(steps: list[tuple[list[Reading], str]]) -> None:
+        with world() as both:
+            for batch, after in steps:
+                both.deliver(batch)
+                both.do(after)
+            for batch, _ in reversed(steps):
+                both.deliver(batch)
+            both.compare()
+            both.compare_counts()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(seen_table, "_SMALLEST", 2)
+        patch.setitem(SeenReadings.__init__.__kwdefaults__, "max_bytes", 256)
+        check()
 
 
 def check_the_past() -> None:
@@ -164,6 +188,7 @@ def check_a_transaction_is_whole() -> None:
 
 CHECKS: dict[str, Callable[[], None]] = {
     "ingestion": check_ingestion,
+    "hardly any memory": check_hardly_any_memory,
     "the past": check_the_past,
     "order": check_order,
     "replay": check_replay,
@@ -179,6 +204,7 @@ CAUGHT_BY = {
     "recompute_skipped": "replay",
     "repeats_counted_twice": "ingestion",
     "retraction_hides_all": "replay",
+    "seen_is_what_memory_holds": "hardly any memory",
     "sightings_forgotten": "a sighting outside",
     "smaller_values_lose": "a smaller correction",
     "tail_not_folded": "ingestion",

@@ -1,7 +1,7 @@
 """What is compiled ahead is what takes telemetry in."""
 
 from twinwright.platform.ahead import compile_ahead
-from twinwright.telemetry import duplicates, json_scan, line_kernels, line_reader, number_columns, timestamps
+from twinwright.telemetry import json_scan, line_kernels, line_reader, number_columns, seen_table, timestamps
 
 
 def test_what_takes_telemetry_in_is_compiled() -> None:
@@ -12,6 +12,6 @@ def test_what_takes_telemetry_in_is_compiled() -> None:
         json_scan.read_lines,
         line_reader._read_lines,
         timestamps._read,
-        duplicates._insert,
+        seen_table._insert,
     ):
         assert function.dispatcher.signatures, function.__name__

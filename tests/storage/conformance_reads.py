@@ -228,6 +228,7 @@ def check_hours_are_found_and_read_by_themselves(case):
     at = (np.array([1, 2, 1], np.int32), np.array([2 * HOUR - 1, 0, 5 * HOUR]))
     assert sorted(store.readings(SYSTEM, made, at=at)["time"].to_pylist()) == [2 * HOUR - 1, 5 * HOUR]
     assert store.readings(SYSTEM, made, hours=[0, 1], at=at)["time"].to_pylist() == [2 * HOUR - 1]
+    assert len(store.readings(SYSTEM, made, at=(at[0][:0], at[1][:0]))) == 0
 
 
 def check_the_newest_event_time_of_each_commit_is_read_from_one_on(case):

@@ -21,6 +21,7 @@ from twinwright.storage.record_text import DIGEST
 from twinwright.storage.totals import What
 
 HOUR_OF_TIME = f"CASE WHEN time >= 0 THEN time // {HOUR} ELSE -((-time + {HOUR - 1}) // {HOUR}) END"  # `//` rounds towards zero
+WANTED = "wanted_readings"  # a table (twin, time) that a connection is given
 
 FORMAT_VERSION = 3
 
@@ -251,16 +252,19 @@ def readings(
     commits: tuple[int | None, int | None],
     known_at: int | None = None,
 ) -> Query:
-    """Visible wide rows of one table, in commit order; sightings too where a retraction may have hidden the first one."""
+    """Visible wide rows of one table, in commit order; sightings too where a retraction may have hidden the first one. What is asked for
+    by twin and time stands in WANTED."""
     query = Query()
     prefixes = ["readings"] + (["sightings"] if sightings_matter(table, tables, retractions) else [])
     for index, prefix in enumerate(prefixes):
         query.add(" UNION ALL " if index else "")
         query.add(f"SELECT {', '.join(table.names)} FROM {prefix}_{table.number}")
         if at is not None:
-            wanted = "(SELECT unnest(?::INTEGER[]) AS twin, unnest(?::BIGINT[]) AS time)"
-            query.add(f" SEMI JOIN {wanted} USING (twin, time)", at[0].tolist(), at[1].tolist())
+            query.add(f" SEMI JOIN {WANTED} USING (twin, time)")
         visible(table, retractions, known_at, query)
+        if at is not None and len(at[1]):
+            for name, wanted in zip(("twin", "time"), at, strict=True):  # lets the engine skip row groups
+                query.add(f" AND {name} BETWEEN ? AND ?", int(wanted.min()), int(wanted.max()))
         after, through = commits
         if after is not None:
             query.add(" AND commit > ?", after)

@@ -286,6 +286,8 @@ def readings(
         visible(table, retractions, known_at, query)
         if at is not None:
             query.add(" AND (twin, time) IN (SELECT * FROM unnest(%s::integer[], %s::bigint[]))", at[0].tolist(), at[1].tolist())
+        if at is not None and len(at[1]):
+            query.add(" AND time BETWEEN %s AND %s", int(at[1].min()), int(at[1].max()))  # which an index of ranges narrows
         after, through = commits
         if after is not None:
             query.add(" AND commit > %s", after)

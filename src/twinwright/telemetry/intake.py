@@ -14,14 +14,15 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from twinwright.clock import HOUR
 from twinwright.governance.principals import Principal
 from twinwright.storage.layout import CONFLICT, LATE, MASK_BITS, Counts, ReadingTable, Retraction
 from twinwright.storage.protocol import Store, Transaction
 from twinwright.telemetry.batches import Prepared, rows_of
 from twinwright.telemetry.contract import Contract
-from twinwright.telemetry.duplicates import CLASH, DUPLICATE, PathBits, Prints, SeenReadings, prints_of
+from twinwright.telemetry.duplicates import SeenReadings
 from twinwright.telemetry.evaluate import Readings
+from twinwright.telemetry.prints import PathBits, Prints, prints_of
+from twinwright.telemetry.seen_table import CLASH, DUPLICATE, Rows
 from twinwright.twins.cells import NEVER, SourceCells
 
 _ORDER_BITS = 24  # rows per commit that `correction: ingest` can tell apart
@@ -71,7 +72,9 @@ class ContractIntake:
         self._principal = principal
         self._by_order = contract.spec.correction == "ingest"
         self._bits = PathBits()
-        self._seen = SeenReadings(store.hours(principal, contract.name), latest_only=self._by_order, keep=without is not None)
+        newest = cells.watermark if without is None else None
+        stored = store.hours(principal, contract.name)
+        self._seen = SeenReadings(stored, newest=newest, latest_only=self._by_order, keep=without is not None)
 
     def write(
         self,
@@ -136,7 +139,7 @@ class ContractIntake:
         """Rows that another process has committed to one of the contract's tables."""
         self._seen.hear(self._prints(table, rows))
 
-    def _load(self, batch: Readings, hours: Sequence[int], rows_of_batch: NDArray[np.int64] | None) -> Iterator[SeenReadings.Rows]:
+    def _load(self, batch: Readings, hours: Sequence[int] | None, rows_of_batch: NDArray[np.int64] | None) -> Iterator[Rows]:
         at = None if rows_of_batch is None else (batch.twin[rows_of_batch], batch.time[rows_of_batch])
         for table in self._store.reading_tables(self._principal):
             if table.contract != self.contract.name:
@@ -145,7 +148,7 @@ class ContractIntake:
             if len(rows):
                 yield self._prints(table, rows)
 
-    def _prints(self, table: ReadingTable, rows: pa.Table) -> SeenReadings.Rows:
+    def _prints(self, table: ReadingTable, rows: pa.Table) -> Rows:
         """Rows of the store by fingerprint."""
         time = rows["time"].to_numpy()
         correction = np.zeros(len(rows), np.int64) if self._by_order else rows["correction"].to_numpy()
@@ -157,7 +160,7 @@ class ContractIntake:
             present[j // MASK_BITS] |= np.where(there, np.int64(1 << (j % MASK_BITS)), np.int64(0))
         prints = prints_of(table.columns, rows["twin"].to_numpy(), time, correction, present, bad, values)
         paths = rows["correction"].to_numpy().view(np.uint64) if self._by_order else self._bits.of(table.columns, present)
-        return prints.key, prints.content, paths, np.full(len(rows), table.revision, np.int32), (time // HOUR).astype(np.int32)
+        return prints.key, prints.content, paths, np.full(len(rows), table.revision, np.int32), time
 
 
 def prints_of_readings(contract: Contract, r: Readings) -> Prints:

@@ -29,11 +29,11 @@ from twinwright.telemetry.batches import Prepared, decoder_of, prepare
 from twinwright.telemetry.clock_guard import ClockGuard, newest_event_time
 from twinwright.telemetry.contract import Contract
 from twinwright.telemetry.decode import Decoder
-from twinwright.telemetry.duplicates import Prints
 from twinwright.telemetry.intake import ContractIntake, Written, counts_by_delivery, prints_of_readings
 from twinwright.telemetry.packed import joined, size_of
 from twinwright.telemetry.payloads import Delivery, Receipt
 from twinwright.telemetry.places import Places
+from twinwright.telemetry.prints import Prints
 from twinwright.twins.registry import TwinRegistry
 from twinwright.twins.state import StateCache
 

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from twinwright.telemetry.duplicates import NEW, SeenReadings
+from twinwright.telemetry.duplicates import SeenReadings
+from twinwright.telemetry.seen_table import NEW
 
 
 def apply(monkeypatch):
