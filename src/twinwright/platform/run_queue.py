@@ -108,7 +108,7 @@ class RunQueue:
         """
         principal.require_write()
         session, level = self._session, priority_of(priority)
-        twins = list(session.served.simulation.twins(scenario))
+        twins = list(session.served.simulation.twins(principal, scenario))
         body: Body = {
             "priority": level,
             "scenario": scenario.name,

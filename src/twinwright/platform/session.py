@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
@@ -40,6 +41,7 @@ from twinwright.platform.wire import FOLDER
 from twinwright.schema import Ontology
 from twinwright.simulation.child import Limits
 from twinwright.simulation.definition import ModelDefinition
+from twinwright.simulation.fleets import MAX_TWINS
 from twinwright.simulation.run_migration import move_into_batches
 from twinwright.simulation.service import SimulationService
 from twinwright.simulation.shadow.consumer import ShadowConsumer
@@ -202,18 +204,19 @@ class Session:
         self._follow(applied, applied.commit)
         criteria = criteria_of(applied.contracts.values())
         reads = TwinReads(self.store, self.state, applied.ontology, applied.registry, criteria, evolution)
+        queries = Queries(self.store, self.state, applied.ontology, reads, self.clock, evolution)
         simulation = SimulationService(
             reads,
             self.store,
             self.private / "runs",
             self.clock,
             twins_of=applied.twins_of,
+            twins_selected=partial(queries.twin_ids, most=MAX_TWINS),
             publisher=LanePublisher(self.store, applied.registry),
         )
         limits = Limits()
         calibration = CalibrationService(reads, self.store, self.clock, self.private / "reports", self.model, limits)
         changes = ChangeLog(self.store, applied.ontology, applied.registry, evolution)
-        queries = Queries(self.store, self.state, applied.ontology, reads, self.clock, evolution)
         events = EventLog(self.store, changes, applied.ontology, f"/twinwright/{quote(self.folder.resolve().name)}", self._served_at)
         return Served(applied, reads, changes, events, EventPages(events), Differences(), simulation, calibration, queries)
 
