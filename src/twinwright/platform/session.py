@@ -19,6 +19,7 @@ from twinwright.connectors.runner import SourceRunner
 from twinwright.connectors.sink_runner import SinkRunner
 from twinwright.derived.consumer import DerivedConsumer
 from twinwright.derived.runner import DerivedRunner
+from twinwright.documents import Problems
 from twinwright.errors import NotFoundError, StoreError, StoreInUseError, TwinwrightError, UsageError, WorkspaceError
 from twinwright.events.log import EventLog
 from twinwright.events.pages import EventPages
@@ -63,7 +64,7 @@ from twinwright.twins.reads import TwinReads
 from twinwright.twins.state import SERVED, StateCache
 from twinwright.workspace import Workspace, read_workspace
 from twinwright.workspace.load import is_workspace
-from twinwright.workspace.settings import load_store_settings
+from twinwright.workspace.settings import Settings, load_settings, load_store_settings
 
 if TYPE_CHECKING:
     from twinwright.platform.forks import Forks
@@ -132,6 +133,7 @@ class Session:
         self._workspace: Workspace | None = None
         self._models: dict[str, ModelDefinition] = {}  # by the digest of their content
         self._loaded: frozenset[tuple[str, int, int]] = frozenset()
+        self._settings: tuple[tuple[int, int] | None, Settings] | None = None  # with size and time of their file
         self._serving = Serving(self._serve, self.state.lock, self.renew)
         move_into_batches(self.served.simulation.runs, SYSTEM)
         atexit.register(self.close)  # a script that forgot to
@@ -232,6 +234,23 @@ class Session:
         if self._workspace is None or stamp != self._loaded:
             self._workspace, self._loaded = read_workspace(self.folder), stamp
         return self._workspace
+
+    @property
+    def settings(self) -> Settings:
+        """What `twinwright.toml` says now: a running platform is asked while other files of its folder are edited. Raises WorkspaceError."""
+        try:
+            stat = (self.folder / "twinwright.toml").stat()
+            stamp: tuple[int, int] | None = (stat.st_size, stat.st_mtime_ns)
+        except OSError:
+            stamp = None
+        held = self._settings
+        if held is None or held[0] != stamp:
+            problems = Problems()
+            held = stamp, load_settings(self.folder, problems)[0]
+            if problems:
+                raise WorkspaceError(problems.items)
+            self._settings = held
+        return held[1]
 
     def _stamp(self) -> frozenset[tuple[str, int, int]]:
         """Name, size and time of every file that a workspace is read from."""
@@ -354,7 +373,7 @@ class Session:
                 if expired:
                     _log.info("expired from the journal", contract=contract.name, entries=expired)
         self.store.expire_receipts(SYSTEM, self.clock.now() - idempotency.KEPT, idempotency.MOST)
-        kept = self.workspace.settings.retention.dead_letters
+        kept = self.settings.retention.dead_letters
         letters = self.store.expire_dead_letters(SYSTEM, self.clock.now() - parse_duration(kept)) if kept is not None else 0
         if letters:
             _log.info("dead letters expired", letters=letters, older_than=kept)
