@@ -40,6 +40,7 @@ from twinwright.platform.served import Served, Serving
 from twinwright.platform.version_use import VersionUse
 from twinwright.platform.wire import FOLDER
 from twinwright.schema import Ontology
+from twinwright.simulation import landlock
 from twinwright.simulation.child import Limits
 from twinwright.simulation.definition import ModelDefinition
 from twinwright.simulation.fleets import MAX_TWINS
@@ -99,6 +100,7 @@ class Session:
         self.private = private or folder / FOLDER
         if not is_workspace(folder):  # a command given in the wrong place leaves nothing there
             raise NotFoundError(f"there is no workspace at {folder.resolve()}", remedy="Make one with: twinwright init DIR")
+        landlock.hide(self.private)
         _make_private(self.private)
         self.clock = clock or SystemClock()
         self.started = self.clock.monotonic()
@@ -237,7 +239,8 @@ class Session:
 
     @property
     def settings(self) -> Settings:
-        """What `twinwright.toml` says now: a running platform is asked while other files of its folder are edited. Raises WorkspaceError."""
+        """What `twinwright.toml` says now, whatever other files of the folder are like: they are edited while the platform runs. Raises
+        WorkspaceError."""
         try:
             stat = (self.folder / "twinwright.toml").stat()
             stamp: tuple[int, int] | None = (stat.st_size, stat.st_mtime_ns)
