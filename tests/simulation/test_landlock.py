@@ -69,6 +69,11 @@ def test_what_is_hidden_can_not_be_opened_and_what_is_shown_within_it_can(plant)
     assert (store / "secret").read_text() == "store/secret"
 
 
+def test_a_process_that_is_held_can_be_told(plant):
+    assert not landlock.is_held(os.getpid()) and not landlock.is_held(os.getppid())
+    assert held(Seclusion((str(plant),)), lambda: str(landlock._has_no_new_privileges(os.getpid()))) == "True"
+
+
 def test_a_hidden_folder_within_one_that_is_shown_stays_hidden(plant):
     asked = Seclusion((str(plant), str(plant / "store/deep")), (str(plant / "store"),))
     assert held(asked, (plant / "store/secret").read_text) == "store/secret"

@@ -80,6 +80,22 @@ def hold(asked: Seclusion) -> bool:
         os.close(rules)
 
 
+def is_held(process: int) -> bool:
+    """Whether a process is one that runs models, or was started by one. Landlock lets it connect to any socket with a path that it may see.
+
+    It has no new privileges, or where that goes for us as well another network than we."""
+    try:
+        if not _has_no_new_privileges(os.getpid()):
+            return _has_no_new_privileges(process)
+        return Path(f"/proc/{process}/ns/net").readlink() != Path("/proc/self/ns/net").readlink()
+    except OSError:  # of another machine's view, or gone
+        return False
+
+
+def _has_no_new_privileges(process: int) -> bool:
+    return b"\nNoNewPrivs:\t1\n" in Path(f"/proc/{process}/status").read_bytes()
+
+
 def _allowed(folder: Path, marks: Mapping[Path, bool], *, shown: bool) -> Iterator[tuple[Path, bool]]:
     """What may be opened in a folder, as few hierarchies as possible, each with whether it is a folder."""
     below = {path: mark for path, mark in marks.items() if folder in path.parents}
