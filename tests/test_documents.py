@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import pytest
+from pydantic import model_validator
 
 from twinwright.documents import Problems, Spec, parse_text
 
@@ -34,3 +37,48 @@ def test_a_wrong_value_is_told_by_the_name_that_is_written(text: str, message: s
     assert problem.message.startswith(message), problem.message
     assert problem.remedy.startswith(remedy), problem.remedy
     assert (problem.path, problem.line) == (path, 1)
+
+
+class Shape(Spec):
+    low: float | None = None
+    high: float | None = None
+
+    @model_validator(mode="after")
+    def _rises(self) -> Shape:
+        if self.low is not None and self.high is not None and self.low > self.high:
+            raise ValueError("they do not rise")
+        return self
+
+
+class Amount(Spec):
+    value: float
+    unit: str | None = None
+
+
+class Port(Spec):
+    value: float | Amount | Shape
+
+
+class Choices(Spec):
+    ports: dict[str, Literal["replay"] | Port]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{a: {value: {low: 2, high: 1}}}", [("$.ports.a.value", "they do not rise")]),
+        ("{a: {value: {value: 1, unt: s}}}", [("$.ports.a.value.unt", "'unt' is not a field here")]),
+        ("{a: {valu: 1}}", [("$.ports.a", "'value' is missing"), ("$.ports.a.valu", "'valu' is not a field here")]),
+        ("{a: again}", [("$.ports.a", "should be 'replay'"), ("$.ports.a", "should be fields with their names")]),
+        ("{a: {value: x}}", [("$.ports.a.value", "valid number"), ("$.ports.a.value", "should be fields with their names")]),
+        (
+            "{a: {value: {low: x}}, b: {value: {value: y}}}",
+            [("$.ports.a.value.low", "valid number"), ("$.ports.b.value.value", "valid number")],
+        ),
+    ],
+)
+def test_of_several_forms_the_one_that_was_meant_says_what_is_wrong(text, said):
+    problems = Problems()
+    assert parse_text(f"ports: {text}\n", "a.yaml", problems).parse(Choices, problems) is None
+    assert [one.path for one in problems.items] == [path for path, _ in said], problems.items
+    assert all(part in one.message for one, (_, part) in zip(problems.items, said, strict=True)), problems.items

@@ -111,9 +111,11 @@ class Document:
         try:
             return spec.model_validate(self.data)
         except ValidationError as error:
-            for detail in error.errors(include_url=False):
+            found = []
+            for detail in _nearest(error.errors(include_url=False), self.data):
                 location = _real_location(detail["loc"], self.data)
-                problems.add(self.problem(location, _message(detail, location), _remedy(detail, spec), detail["type"]))
+                found.append(self.problem(location, _message(detail, location), _remedy(detail, spec), detail["type"]))
+            problems.items += dict.fromkeys(found)
             return None
 
 
@@ -177,12 +179,58 @@ class _Lines(Mapping[Location, int]):
         return len(self._all())
 
 
+def _nearest(details: Sequence[Any], data: Any, level: int = 0) -> list[Any]:
+    """Without what pydantic says of alternatives that were not meant: where fields are given, those that can't be fields, and all but the
+    one with the fewest errors."""
+    kept = [one for one in details if len(_choices(one, data)) <= level]
+    groups: dict[Location, dict[str | int, list[Any]]] = {}
+    for one in details:
+        for place, alternative in _choices(one, data)[level : level + 1]:
+            groups.setdefault(place, {}).setdefault(alternative, []).append(one)
+    for place, alternatives in groups.items():
+        meant = list(alternatives.values())
+        if isinstance(_at(data, place), dict):
+            fields = [all_of for all_of in meant if len(all_of) > 1 or not _is_of_kind(all_of[0], data, level)]
+            meant = [min(fields, key=len)] if fields else meant
+        for all_of in meant:
+            kept += _nearest(all_of, data, level + 1)
+    told = {id(one) for one in kept}
+    return [one for one in details if id(one) in told]
+
+
+def _is_of_kind(detail: Any, data: Any, level: int) -> bool:
+    """Whether it says no more than that fields are something else."""
+    return len(_choices(detail, data)) == level + 1 and (detail["type"].endswith("_type") or detail["type"] == "literal_error")
+
+
+def _choices(detail: Any, data: Any) -> list[tuple[Location, str | int]]:
+    """The places of the data at which pydantic tried one of several alternatives, with which."""
+    found: list[tuple[Location, str | int]] = []
+    real: list[str | int] = []
+    for index, part in enumerate(detail["loc"]):
+        if _is_in(part, data):
+            data = data[part]
+            real.append(part)
+        elif detail["type"] != "missing" or index + 1 < len(detail["loc"]):
+            found.append((tuple(real), part))
+    return found
+
+
+def _at(data: Any, place: Location) -> Any:
+    for part in place:
+        data = data[part]
+    return data
+
+
+def _is_in(part: str | int, data: Any) -> bool:
+    return part in data if isinstance(data, dict) else isinstance(data, list) and isinstance(part, int) and part < len(data)
+
+
 def _real_location(location: Sequence[str | int], data: Any) -> Location:
     """Pydantic's location less the union tags it puts between: only steps that exist in the data, and a missing last key."""
     real: list[str | int] = []
     for part in location:
-        inside = part in data if isinstance(data, dict) else isinstance(data, list) and isinstance(part, int) and part < len(data)
-        if inside:
+        if _is_in(part, data):
             data = data[part]
             real.append(part)
     return tuple(real)
@@ -219,6 +267,8 @@ def _remedy(detail: Any, spec: type[BaseModel]) -> str:
         return f"It is {detail['input']!r} now"[:200]
     if detail["type"] == "missing":
         return f"Add `{detail['loc'][-1]}: ...`"
+    if detail["type"] == "too_short":
+        return "Add one"
     if isinstance(detail["input"], dict):
         return "Correct one of the fields that it speaks of"
     if detail["type"] == "string_type" and isinstance(detail["input"], bool):

@@ -43,6 +43,20 @@ def running(plant: Path) -> Iterator[Up]:
     assert not (plant / ".twinwright" / "socket").exists()
 
 
+def test_a_model_that_finds_the_socket_can_give_no_command(running: Up) -> None:
+    """Connecting is not opening: what holds a model from the folder does not keep it from the socket in it."""
+    code = "import sys, socket; from twinwright.simulation.landlock import Seclusion, hold; held = hold(Seclusion((sys.argv[1],)))\n"
+    code += "one = socket.socket(socket.AF_UNIX); one.settimeout(20)\n"
+    code += "one.connect(sys.argv[1] + '/socket'); one.sendall(b'x'); print(held, one.recv(10))"
+    private = running.folder / ".twinwright"
+    done = subprocess.run([sys.executable, "-c", code, str(private)], capture_output=True, text=True, check=False)
+    if "False" in done.stdout:
+        pytest.skip("the kernel has no Landlock")
+    assert "True b''" in done.stdout or "reset" in done.stderr.lower(), (done.stdout, done.stderr)
+    with tw.open(running.folder) as platform:
+        assert platform.status()
+
+
 def test_only_its_owner_may_open_the_socket_the_token_and_the_folder(running: Up) -> None:
     private = running.folder / ".twinwright"
     for name, mode in (("socket", 0o600), ("token", 0o600), (".", 0o700)):

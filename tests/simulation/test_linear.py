@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 from tests.simulation.kinds import ROOM, made, parsed
 
+from twinwright.simulation.definition import ModelDefinition
 from twinwright.simulation.registry import load_model
 
 LAG = "{name: lag, version: 1, kind: linear, inputs: {u: {hold: HOLD}}, outputs: {y: {}}, "
@@ -44,6 +46,13 @@ def test_transfer_functions_add_up_and_may_have_zeros_and_a_direct_part():
     assert np.allclose(found[:, 0], 1 + 2 * (1 - np.exp(-t)) + t, atol=1e-12)  # (s+3)/(s+1) = 1 + 2/(s+1), and an integrator
 
 
+def test_a_transfer_function_is_the_same_from_a_record_whose_keys_are_sorted():
+    definition = made(LAG.replace("HOLD", "zero") + TRANSFER)
+    model = load_model(ModelDefinition.from_data(json.loads(json.dumps(definition.as_data(), sort_keys=True))), Path())
+    found = model.advance(model.initial({}, {}), np.arange(9.0), np.ones((9, 1))).outputs
+    assert np.array_equal(found, outputs(LAG.replace("HOLD", "zero") + TRANSFER, np.ones(9)))
+
+
 def test_an_oscillator_keeps_its_energy():
     text = "{name: o, version: 1, kind: linear, states: {x: {start: 1}, v: {start: 0}}, "
     text += "outputs: {x: {}, v: {}}, A: [[0, 1], [-1, 0]], step: PT1S}"
@@ -64,6 +73,38 @@ def test_entries_are_converted_from_the_units_of_their_parameters():
     assert np.allclose(outputs(ROOM, inputs, 60.0), outputs(hours, inputs, 60.0), rtol=1e-12)
     warm = outputs(ROOM, inputs, 60.0, {"Ca": 1e9})  # a great capacity does not move
     assert np.allclose(warm, 20.0, atol=1e-3)
+
+
+def test_coefficients_of_a_transfer_function_are_converted_from_the_units_of_their_parameters():
+    text = "{name: t, version: 1, kind: linear, inputs: {f: {unit: N}}, outputs: {x: {unit: X}}, parameters: {PARAMETERS}, "
+    text += "transfer: {x: {f: {num: [G], den: [m, c, k]}}}, step: PT1S}"
+    plain = "G: {value: 1}, m: {value: 2, unit: kg}, c: {value: 0.5, unit: N*s/m}, k: {value: 3, unit: N/m}"
+    other = "G: {value: 1}, m: {value: 2000, unit: g}, c: {value: 5, unit: N*s/dam}, k: {value: 0.03, unit: N/cm}"
+    first, again = (outputs(text.replace("X", "m").replace("PARAMETERS", given), np.ones(9)) for given in (plain, other))
+    assert np.abs(first).max() > 0.3
+    assert np.allclose(first, again, rtol=1e-12)
+    assert np.allclose(1000 * first, outputs(text.replace("X", "mm").replace("PARAMETERS", other), np.ones(9)), rtol=1e-12)
+    minutes = LAG.replace("HOLD", "zero").replace("{value: 3, unit: s}", "{value: 0.05, unit: min}")
+    assert np.allclose(outputs(minutes + TRANSFER, np.ones(9)), outputs(minutes + STATE, np.ones(9)), rtol=1e-12)
+    gain = "{name: g, version: 1, kind: linear, inputs: {p: {unit: kW}}, outputs: {t: {unit: degC}}, "
+    gain += "parameters: {R: {value: 0.02, unit: K/W}}, transfer: {t: {p: {num: [R], den: [1]}}}, step: PT1S}"
+    assert outputs(gain, np.ones(2))[:, 0].tolist() == [20.0, 20.0]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "den", "place"),
+    [
+        ("K: {value: 2}, T: {value: 3, unit: m}", "[T, 1]", "den[0]"),
+        ("K: {value: 2, unit: V}, T: {value: 3, unit: s}", "[T, 1]", "num[0]"),
+        ("K: {value: 2}, T: {value: 3, unit: N/m}", "[T, 0, T]", "num[0]"),
+    ],
+)
+def test_a_coefficient_of_another_dimension_is_refused(parameters, den, place):
+    form = TRANSFER.replace("[T, 1]", den)
+    text = LAG.replace("HOLD", "zero").replace("K: {value: 2}, T: {value: 3, unit: s}", parameters) + form
+    _, problems = parsed(text)
+    assert f"$.transfer.y.u.{place}" in [one.path for one in problems.items], problems.items
+    assert all("can't be converted" in one.message for one in problems.items)
 
 
 @pytest.mark.parametrize(

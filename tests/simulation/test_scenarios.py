@@ -156,7 +156,7 @@ def test_a_condition_changes_an_input_from_the_sample_after_it_holds(service, ad
         ("events: [{when: 'y is', input: u, constant: 1}]", "not a condition"),
         ("twin: [a, a]", "named twice"),
         ("twin: {model: x}", "twins of an interface"),
-        ("twin: SELECT * FROM relationships", "one interface"),
+        ("twin: SELECT * FROM relationships", "does not select twins"),
         ("publish: true\nsweep: {k1: [1, 2]}", "which of several runs"),
     ],
 )
@@ -170,7 +170,7 @@ def test_what_can_not_be_is_refused_with_its_line(texts, more, said):
 
 @pytest.mark.parametrize(
     ("twin", "interface"),
-    [("{interface: 'dtmi:a;1'}", "dtmi:a;1"), ("\"SELECT * FROM DIGITALTWINS T WHERE IS_OF_MODEL(T, 'dtmi:a;1')\"", "dtmi:a;1")],
+    [("{interface: 'dtmi:a;1'}", "dtmi:a;1")],
 )
 def test_a_fleet_is_a_run_for_each_twin(service, admin, model, scenario, history, texts, twin, interface):
     for name in ("pump_voltage", "level"):
@@ -184,6 +184,37 @@ def test_a_fleet_is_a_run_for_each_twin(service, admin, model, scenario, history
         service.simulate(admin, asked, definition)
     service.twins_of = {interface: ["tanks-2", "tanks-1"]}.get
     assert [run["twin"] for run in service.simulate(admin, asked, definition)["runs"]] == ["tanks-2", "tanks-1"]
+
+
+def test_a_fleet_is_what_a_query_selects_when_it_is_asked(service, admin, model, scenario, history, texts):
+    for name in ("pump_voltage", "level"):
+        history.held["tanks-2", name] = history.held["tanks-1", name]
+    definition, text = model(), "SELECT T FROM DIGITALTWINS T WHERE T.site = 'north'"
+    asked = scenario(definition, base=texts.SCENARIO.replace("tanks-1", f'"{text}"'))
+    with pytest.raises(NotFoundError, match="selects no twins"):
+        service.simulate(admin, asked, definition)
+    service.twins_selected = lambda principal, query: ["tanks-2", "tanks-1"] if (principal, query) == (admin, text) else []
+    assert [run["twin"] for run in service.simulate(admin, asked, definition)["runs"]] == ["tanks-2", "tanks-1"]
+
+
+def test_what_is_asked_and_does_not_come_to_pass_is_told(service, admin, model, scenario, texts):
+    definition = model()
+    events = "events: [{at: PT1H, input: u, stuck: true}, {at: PT1M, input: u, add: 0.1}]"
+    base = texts.SCENARIO.replace("horizon: PT2M", "horizon: PT2M1S")
+    assert base != texts.SCENARIO
+    (run,) = service.simulate(admin, scenario(definition, events, base=base), definition)["runs"]
+    told = " ".join(run["warnings"])
+    assert "the last sample is at 2026-03-01T08:02:00Z, PT1S before the end" in told
+    assert "'u stuck' is after the last sample" in told and "add" not in told
+    (plain,) = service.simulate(admin, scenario(definition, "events: [{at: PT2M, input: u, stuck: true}]"), definition)["runs"]
+    assert not [one for one in plain["warnings"] if "last sample" in one]
+
+
+def test_an_input_that_nothing_gives_is_told_with_the_way_out(service, admin, model, scenario, history):
+    history.held = {key: one for key, one in history.held.items() if key[1] != "pump_voltage"}
+    with pytest.raises(NotFoundError, match="input 'u' comes from nowhere") as raised:
+        service.simulate(admin, scenario(model()), model())
+    assert "inputs: {u: {constant: ...}}" in (raised.value.remedy or "")
 
 
 def test_gaps_are_bridged_to_the_stated_limit_and_told(service, admin, model, scenario, history):

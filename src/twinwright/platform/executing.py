@@ -25,7 +25,7 @@ def chosen_executor(session: Session, named: str | None, *, owner: bool) -> Exec
         raise ForbiddenError(
             "a client does not choose the executor", where="executor", remedy="Set executor in [simulation] of twinwright.toml"
         )
-    settings = session.workspace.settings.simulation
+    settings = session.settings.simulation
     text = named or settings.executor or LOCAL
     if text == LOCAL:
         return None

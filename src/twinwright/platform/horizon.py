@@ -11,7 +11,7 @@ def require_horizon(session: Session, at: int | None, *, where: str, otherwise: 
     """What was known until `at` (microseconds; None: is still known) can be told. Raises RefusedError beyond the horizon."""
     if at is None:  # the folder is not read for it
         return
-    kept = session.workspace.settings.retention.known_at
+    kept = session.settings.retention.known_at
     horizon = session.clock.now() - parse_duration(kept)
     if at < horizon:
         remedy = f"{otherwise}, or set known_at in [retention] (now {kept})"

@@ -92,6 +92,9 @@ def import_some(session: Session, principal: Principal, body: dict[str, Any]) ->
             if named is not None:
                 section = named
             elif raw.strip():
+                if section is None:
+                    remedy = 'Begin the file with the line {"Section": "Header"}'
+                    raise UsageError("it is in no section", where=f"line {line}", remedy=remedy)
                 items.append((line, raw))
                 size += len(raw)
             if (len(items) >= PIECE or size >= MOST_BYTES) and section != "Models":

@@ -123,7 +123,7 @@ class LocalPlatform(LocalForks, LocalSimulation):
 
     def expire_dead_letters(self, *, older_than: str | None = None) -> dict[str, Any]:
         self.principal.require_admin()
-        kept = older_than or self.session.workspace.settings.retention.dead_letters
+        kept = older_than or self.session.settings.retention.dead_letters
         if kept is None:
             remedy = "Say --older-than, or set dead_letters in [retention] of twinwright.toml"
             raise UsageError("dead letters are kept for ever", where="older_than", remedy=remedy)

@@ -21,7 +21,7 @@ _log = get_logger("reconcile")
 
 def run_due(session: Session, stop: threading.Event) -> None:
     """All whose time has come. One that fails says so and is tried again when it is due again."""
-    jobs = session.workspace.settings.reconcile
+    jobs = session.settings.reconcile
     if not jobs:
         return
     now = session.clock.now()
@@ -35,9 +35,9 @@ def run_due(session: Session, stop: threading.Event) -> None:
 
 def run(session: Session, principal: Principal, name: str) -> dict[str, Any]:
     """One of them now; its result, or the `error` that kept it from one. Raises NotFoundError."""
-    settings = session.workspace.settings.reconcile.get(name)
+    settings = session.settings.reconcile.get(name)
     if settings is None:
-        known = ", ".join(session.workspace.settings.reconcile) or "none"
+        known = ", ".join(session.settings.reconcile) or "none"
         raise NotFoundError(f"there is no [reconcile.{name}]", remedy=f"In twinwright.toml are: {known}")
     principal.require_write()
     try:
@@ -77,5 +77,5 @@ def listed(session: Session, principal: Principal) -> list[dict[str, Any]]:
             "repair": one.repair,
             "last": {"at": to_iso(last[name].at), **last[name].body} if name in last else None,
         }
-        for name, one in session.workspace.settings.reconcile.items()
+        for name, one in session.settings.reconcile.items()
     ]

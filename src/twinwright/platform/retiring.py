@@ -61,6 +61,8 @@ def uses(session: Session, dtmi: str) -> Iterator[str]:
     for name, scenario in session.workspace.scenarios.items():
         if scenario.of_interface == dtmi:
             yield f"scenario '{name}' is of all its twins"
+        elif scenario.of_query is not None and f"'{dtmi}'" in scenario.of_query:
+            yield f"scenario '{name}' asks for its twins"
     for one in session.workspace.graph.twins.values():
         if one.interface == dtmi and one.id not in twins:
             yield f"twin '{one.id}' is declared as it in twins.yaml"

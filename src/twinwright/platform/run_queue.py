@@ -108,7 +108,7 @@ class RunQueue:
         """
         principal.require_write()
         session, level = self._session, priority_of(priority)
-        twins = list(session.served.simulation.twins(scenario))
+        twins = list(session.served.simulation.twins(principal, scenario))
         body: Body = {
             "priority": level,
             "scenario": scenario.name,
@@ -131,7 +131,7 @@ class RunQueue:
         with self._changed:
             now = to_iso(session.clock.now())
             fixed = {"submitted": now, "known_at": session.store.last_commit(principal), "parameter_set": promoted}
-            most = session.workspace.settings.simulation.queue
+            most = session.settings.simulation.queue
             taken = self._requests.add(principal, {**body, **fixed}, most)
             answer = self._shown(taken, self._requests.waiting())
             self._changed.notify_all()

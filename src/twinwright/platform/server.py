@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import socket
 import socketserver
 import stat
+import struct
 import threading
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from twinwright.errors import BusyError, PlatformError, TwinwrightError, UsageEr
 from twinwright.observability.logs import correlated, get_logger
 from twinwright.platform.interface import Platform
 from twinwright.platform.wire import METHODS, Answer, Request, receive, send
+from twinwright.simulation.landlock import is_held
 from twinwright.telemetry.payloads import Payload, Receipt
 
 _log = get_logger("socket")
@@ -70,6 +73,16 @@ class _Server(socketserver.ThreadingUnixStreamServer):
     daemon_threads = True
     platform: Platform
     places = threading.BoundedSemaphore(MAX_CONNECTIONS)
+
+    def verify_request(self, request: Any, client_address: Any) -> bool:  # noqa: ARG002
+        """A model runs as the same user, and is no owner."""
+        if not hasattr(socket, "SO_PEERCRED"):
+            return True
+        process, _, _ = struct.unpack("3i", request.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+        if process and is_held(process):
+            _log.warning("a model tried to give a command", process=process)
+            return False
+        return True
 
 
 class _Handler(socketserver.BaseRequestHandler):

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
@@ -18,6 +19,7 @@ from twinwright.connectors.runner import SourceRunner
 from twinwright.connectors.sink_runner import SinkRunner
 from twinwright.derived.consumer import DerivedConsumer
 from twinwright.derived.runner import DerivedRunner
+from twinwright.documents import Problems
 from twinwright.errors import NotFoundError, StoreError, StoreInUseError, TwinwrightError, UsageError, WorkspaceError
 from twinwright.events.log import EventLog
 from twinwright.events.pages import EventPages
@@ -38,8 +40,10 @@ from twinwright.platform.served import Served, Serving
 from twinwright.platform.version_use import VersionUse
 from twinwright.platform.wire import FOLDER
 from twinwright.schema import Ontology
+from twinwright.simulation import landlock
 from twinwright.simulation.child import Limits
 from twinwright.simulation.definition import ModelDefinition
+from twinwright.simulation.fleets import MAX_TWINS
 from twinwright.simulation.run_migration import move_into_batches
 from twinwright.simulation.service import SimulationService
 from twinwright.simulation.shadow.consumer import ShadowConsumer
@@ -61,7 +65,7 @@ from twinwright.twins.reads import TwinReads
 from twinwright.twins.state import SERVED, StateCache
 from twinwright.workspace import Workspace, read_workspace
 from twinwright.workspace.load import is_workspace
-from twinwright.workspace.settings import load_store_settings
+from twinwright.workspace.settings import Settings, load_settings, load_store_settings
 
 if TYPE_CHECKING:
     from twinwright.platform.forks import Forks
@@ -96,6 +100,7 @@ class Session:
         self.private = private or folder / FOLDER
         if not is_workspace(folder):  # a command given in the wrong place leaves nothing there
             raise NotFoundError(f"there is no workspace at {folder.resolve()}", remedy="Make one with: twinwright init DIR")
+        landlock.hide(self.private)
         _make_private(self.private)
         self.clock = clock or SystemClock()
         self.started = self.clock.monotonic()
@@ -130,6 +135,7 @@ class Session:
         self._workspace: Workspace | None = None
         self._models: dict[str, ModelDefinition] = {}  # by the digest of their content
         self._loaded: frozenset[tuple[str, int, int]] = frozenset()
+        self._settings: tuple[tuple[int, int] | None, Settings] | None = None  # with size and time of their file
         self._serving = Serving(self._serve, self.state.lock, self.renew)
         move_into_batches(self.served.simulation.runs, SYSTEM)
         atexit.register(self.close)  # a script that forgot to
@@ -202,18 +208,19 @@ class Session:
         self._follow(applied, applied.commit)
         criteria = criteria_of(applied.contracts.values())
         reads = TwinReads(self.store, self.state, applied.ontology, applied.registry, criteria, evolution)
+        queries = Queries(self.store, self.state, applied.ontology, reads, self.clock, evolution)
         simulation = SimulationService(
             reads,
             self.store,
             self.private / "runs",
             self.clock,
             twins_of=applied.twins_of,
+            twins_selected=partial(queries.twin_ids, most=MAX_TWINS),
             publisher=LanePublisher(self.store, applied.registry),
         )
         limits = Limits()
         calibration = CalibrationService(reads, self.store, self.clock, self.private / "reports", self.model, limits)
         changes = ChangeLog(self.store, applied.ontology, applied.registry, evolution)
-        queries = Queries(self.store, self.state, applied.ontology, reads, self.clock, evolution)
         events = EventLog(self.store, changes, applied.ontology, f"/twinwright/{quote(self.folder.resolve().name)}", self._served_at)
         return Served(applied, reads, changes, events, EventPages(events), Differences(), simulation, calibration, queries)
 
@@ -229,6 +236,24 @@ class Session:
         if self._workspace is None or stamp != self._loaded:
             self._workspace, self._loaded = read_workspace(self.folder), stamp
         return self._workspace
+
+    @property
+    def settings(self) -> Settings:
+        """What `twinwright.toml` says now, whatever other files of the folder are like: they are edited while the platform runs. Raises
+        WorkspaceError."""
+        try:
+            stat = (self.folder / "twinwright.toml").stat()
+            stamp: tuple[int, int] | None = (stat.st_size, stat.st_mtime_ns)
+        except OSError:
+            stamp = None
+        held = self._settings
+        if held is None or held[0] != stamp:
+            problems = Problems()
+            held = stamp, load_settings(self.folder, problems)[0]
+            if problems:
+                raise WorkspaceError(problems.items)
+            self._settings = held
+        return held[1]
 
     def _stamp(self) -> frozenset[tuple[str, int, int]]:
         """Name, size and time of every file that a workspace is read from."""
@@ -351,7 +376,7 @@ class Session:
                 if expired:
                     _log.info("expired from the journal", contract=contract.name, entries=expired)
         self.store.expire_receipts(SYSTEM, self.clock.now() - idempotency.KEPT, idempotency.MOST)
-        kept = self.workspace.settings.retention.dead_letters
+        kept = self.settings.retention.dead_letters
         letters = self.store.expire_dead_letters(SYSTEM, self.clock.now() - parse_duration(kept)) if kept is not None else 0
         if letters:
             _log.info("dead letters expired", letters=letters, older_than=kept)

@@ -100,7 +100,7 @@ def _told(session: Session, contract: Contract) -> Iterator[Payload]:
 
     source = contract.spec.source
     name = None if source is None else source.connector
-    settings = session.workspace.settings.connectors.get(name or "")
+    settings = session.settings.connectors.get(name or "")
     if name is None or settings is None:
         raise UsageError("the contract has no connector", where=f"contract '{contract.name}'", remedy="Compare with a file or an address")
     kind = find_connector(settings.type, load_connectors())

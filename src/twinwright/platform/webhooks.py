@@ -27,7 +27,7 @@ _GIVEN_UP_AFTER: Final = 5  # letters in a row that are refused
 
 def webhook(session: Session, name: str) -> WebhookRunner:
     """The runner of one of the workspace. Raises UsageError for one without its secret."""
-    given = session.workspace.settings.webhooks[name]
+    given = session.settings.webhooks[name]
     sink = _sink(session, name, len(_open_letters(session, SYSTEM, name)))
     if not sink.filters():
         remedy = f"Give it a filter, or put an event route with endpointName '{name}'"
@@ -36,9 +36,9 @@ def webhook(session: Session, name: str) -> WebhookRunner:
 
 
 def _sink(session: Session, name: str, letters: int) -> WebhookSink:
-    given = session.workspace.settings.webhooks.get(name)
+    given = session.settings.webhooks.get(name)
     if given is None:
-        known = ", ".join(sorted(session.workspace.settings.webhooks)) or "none"
+        known = ", ".join(sorted(session.settings.webhooks)) or "none"
         raise NotFoundError(f"there is no webhook '{name}'", remedy=f"There are: {known}")
     routes = functools.partial(event_routes.filters_to, session, name)
     return WebhookSink(name, given, given.keys(name, session.folder), routes, session.metrics, session.clock, letters=letters)
@@ -53,7 +53,7 @@ def listed(session: Session, principal: Principal) -> list[dict[str, Any]]:
     """By name: where it goes, how far it is, and how many dead letters are open, and have expired."""
     counts = Counter((str(one.body["webhook"]), str(one.body["status"])) for one in session.store.records(principal, LETTER))
     shown = []
-    for name, given in sorted(session.workspace.settings.webhooks.items()):
+    for name, given in sorted(session.settings.webhooks.items()):
         filters = [] if given.filter is None else [given.filter]
         filters += event_routes.filters_to(session, name)
         at = session.store.position(principal, POSITIONS, name)
@@ -77,7 +77,7 @@ def letters(session: Session, principal: Principal, name: str, limit: int) -> li
 
 def expire(session: Session, principal: Principal) -> int:
     """Let go of the events of dead letters that are older than `webhook_letters` of `[retention]`; they stay counted as expired."""
-    kept = session.workspace.settings.retention.webhook_letters
+    kept = session.settings.retention.webhook_letters
     if kept is None:
         return 0
     before = session.clock.now() - parse_duration(kept)

@@ -1,25 +1,26 @@
-"""The twins that a scenario asks about: one, a list, or all of an interface."""
+"""The twins that a scenario asks about: one, a list, all of an interface, or those that a query selects."""
 
 from __future__ import annotations
 
-import re
-from typing import Any
+from typing import Any, NamedTuple
 
 from twinwright.documents import Document, Problems
+from twinwright.errors import QueryError
 
 MAX_TWINS = 10_000
-_QUERY = re.compile(
-    r"\s*select\s+(?:\*|(?P<a>\w+))\s+from\s+digitaltwins(?:\s+(?P<b>\w+))?\s+where\s+is_of_model\(\s*(?:(?P<c>\w+)\s*,\s*)?'(?P<dtmi>[^']+)'"
-    r"(?:\s*,\s*exact)?\s*\)\s*",
-    re.IGNORECASE,
-)
-_FORMS = (
-    "Write `twin: tanks-1`, a list of ids, `{interface: dtmi:...;1}`, or `SELECT * FROM DIGITALTWINS T WHERE IS_OF_MODEL(T, 'dtmi:...;1')`"
-)
+_FORMS = "Write `twin: tanks-1`, a list of ids, `{interface: dtmi:...;1}`, or `SELECT T FROM DIGITALTWINS T WHERE T.site = 'north'`"
+
+
+class Fleet(NamedTuple):
+    """The ids that are named; or the interface whose twins are meant, or the query that selects them."""
+
+    twins: tuple[str, ...] = ()
+    interface: str | None = None
+    query: str | None = None
 
 
 def check_fleet(given: Any, document: Document, problems: Problems) -> None:
-    """Add to `problems` what is wrong with `twin:`."""
+    """Add to `problems` what is wrong with `twin:`; of a query what can be seen without the twins."""
     if isinstance(given, list):
         if not given or not all(isinstance(one, str) and one for one in given):
             problems.add(document.problem(("twin",), "a list of twins has ids", _FORMS, "bad_twin"))
@@ -30,15 +31,29 @@ def check_fleet(given: Any, document: Document, problems: Problems) -> None:
             problems.add(document.problem(("twin",), "a fleet is the twins of an interface", _FORMS, "bad_twin"))
     elif not isinstance(given, str) or not given:
         problems.add(document.problem(("twin",), "a twin's id is expected", _FORMS, "bad_twin"))
-    elif given.strip().lower().startswith("select ") and not _QUERY.fullmatch(given):
-        problems.add(document.problem(("twin",), "a query asks for the twins of one interface here", _FORMS, "bad_query"))
+    elif _is_query(given):
+        _check_query(given, document, problems)
 
 
-def fleet_of(given: Any) -> tuple[tuple[str, ...], str | None]:
-    """(the ids that are named, the interface whose twins are meant), of what `check_fleet` found in order."""
+def fleet_of(given: Any) -> Fleet:
+    """Of what `check_fleet` found in order."""
     if isinstance(given, list):
-        return tuple(given), None
+        return Fleet(twins=tuple(given))
     if isinstance(given, dict):
-        return (), str(given["interface"])
-    match = _QUERY.fullmatch(given)
-    return ((), match["dtmi"]) if match else ((given,), None)
+        return Fleet(interface=str(given["interface"]))
+    return Fleet(query=given) if _is_query(given) else Fleet(twins=(given,))
+
+
+def _is_query(given: str) -> bool:
+    return given.strip().lower().startswith("select ")
+
+
+def _check_query(text: str, document: Document, problems: Problems) -> None:
+    from twinwright.twins.query.parser import parse
+
+    try:
+        query = parse(text)
+        if query.kind != "twins":
+            query.fail(0, "it does not select twins", "Write SELECT T FROM DIGITALTWINS T")
+    except QueryError as error:
+        problems.add(document.problem(("twin",), f"{error.where}: {error.what}", error.remedy or _FORMS, "bad_query"))

@@ -31,6 +31,7 @@ import msgspec
 from twinwright.errors import TwinwrightError
 from twinwright.simulation import containment, plain_data
 from twinwright.simulation.feeding import FEED
+from twinwright.simulation.landlock import Seclusion, hold
 from twinwright.simulation.protocol import FailureKind, ModelError
 
 PACKET = 64 * 1024
@@ -49,6 +50,7 @@ class Request(msgspec.Struct, frozen=True):
     work: str
     memory_bytes: int
     output_bytes: int
+    seclusion: Seclusion = Seclusion()  # of a template, and so of its runs
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -180,6 +182,7 @@ def _become(request: Request, sockets: list[socket.socket], parent: int, network
         containment.stand_back()
         os._exit(_answer(request, work))
     network_cut = containment.cut_network()
+    hold(request.seclusion)
     if code := _answer(request, work):
         os._exit(code)
     gc.collect()

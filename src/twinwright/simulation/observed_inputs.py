@@ -122,7 +122,10 @@ def _origin(
         path = port.property or port.name
         where = f"twin {observed.twin}, path {path}"
         remedy = f"Begin later, ingest older data, or give the input: `inputs: {{{port.name}: {{constant: ...}}}}`"
-        series, bad = observed.read(path, port.unit, start, int(grid[-1]))
+        try:
+            series, bad = observed.read(path, port.unit, start, int(grid[-1]))
+        except NotFoundError as error:
+            raise NotFoundError(f"input '{port.name}' comes from nowhere: {error.what}", where=where, remedy=remedy) from None
         times, values = series.times, series.values
     if not times.size or times[0] > grid[0]:
         first = f"the first value is of {to_iso(int(times[0]))}" if times.size else "there is none"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twinwright import units
-from twinwright.clock import SECOND
+from twinwright.clock import SECOND, format_duration, to_iso
 from twinwright.errors import UsageError
 from twinwright.simulation.definition import InputPort, ModelDefinition, Parameter
 from twinwright.simulation.distributions import Distribution, drawn
@@ -110,6 +110,7 @@ def resolve(
             found.append({"inputs": inputs, "parameters": parameters, "seed": seed, "sweep": point, "member": member})
     if (told := design_warning(scenario.design)) is not None:
         warnings.append(told)
+    warnings += _without_effect(scenario, grid, fired)
     # Warnings of the inputs are of the whole request: what was replayed is the same for every run of it.
     origin = parameter_set.id if parameter_set else None
     told_once, sources = tuple(dict.fromkeys(warnings)), tuple(plain.sources.values())
@@ -190,6 +191,17 @@ def _grid(scenario: Scenario, definition: ModelDefinition, start: int) -> NDArra
             remedy="Lengthen `horizon`",
         )
     return start + step * np.arange(scenario.horizon // step + 1, dtype=np.int64)
+
+
+def _without_effect(scenario: Scenario, grid: NDArray[np.int64], fired: Sequence[Fired]) -> Iterator[str]:
+    """What is asked and does not come to pass: the end of a horizon between two samples, and events after the last one."""
+    if (left := scenario.horizon - int(grid[-1] - grid[0])) > 0:
+        last = f"the last sample is at {to_iso(int(grid[-1]))}, {format_duration(left)} before the end"
+        yield f"{last}: the horizon is no whole number of steps"
+    happened = [one.disturbance for one in fired]
+    for one in scenario.events:
+        if one.at is not None and one not in happened:
+            yield f"the event '{one.text}' is after the last sample, and changes nothing"
 
 
 def _parameters(

@@ -28,6 +28,7 @@ from twinwright.simulation import plain_data
 from twinwright.simulation.answers import told_until
 from twinwright.simulation.feeding import Feeder, More, SoFar, Telling
 from twinwright.simulation.fork_server import LOG, PARTS, READY, READY_CUT, REQUEST, RESULT, Report, Request
+from twinwright.simulation.landlock import hidden, seclusion
 from twinwright.simulation.outcomes import Cancel, Cancelled, Cost, Failure, Limits, Outcome, Success
 
 MAX_TEMPLATES = 8
@@ -321,7 +322,8 @@ class _Template:
             (self.folder / name).write_bytes(content)
         self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         work = root.new_directory("template")
-        request = Request("template", prepare, str(self.folder), str(work), limits.memory_bytes, limits.output_bytes)
+        given = (str(self.folder), str(work), limits.memory_bytes, limits.output_bytes, seclusion(root.directory))
+        request = Request("template", prepare, *given)
         with theirs:
             self.job = _Job.start(root.control, work, request, plain_data.encode(payload), [theirs.fileno()])
 
@@ -393,7 +395,7 @@ class _Template:
 
 
 def _key(files: Mapping[str, bytes], prepare: str, payload: Any, limits: Limits) -> str:
-    digest = hashlib.sha256(plain_data.encode([prepare, payload, limits.memory_bytes, limits.output_bytes]))
+    digest = hashlib.sha256(plain_data.encode([prepare, payload, limits.memory_bytes, limits.output_bytes, hidden()]))
     for name in sorted(files):
         digest.update(hashlib.sha256(name.encode()).digest() + hashlib.sha256(files[name]).digest())
     return digest.hexdigest()

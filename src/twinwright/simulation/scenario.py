@@ -80,7 +80,9 @@ class ScenarioSpec(Spec):
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=128, description="by which `simulate` calls it")]
     model: str = Field(description="the model's name")
-    twin: Any = Field(description="the id of the twin, a list of ids, or `{interface: DTMI}`: all twins of an interface")
+    twin: Any = Field(
+        description="the id of the twin, a list of ids, `{interface: DTMI}` for all twins of an interface, or a query that selects twins"
+    )
     from_: str = Field(alias="from", description="initial state and inputs as of then: a time, or `now`")
     horizon: DurationText = Field(description="how long, such as PT1H; the last sample is at its end")
     inputs: dict[str, Literal["replay"] | InputChangeSpec] = Field(default_factory=dict, description="by the model's names")
@@ -160,6 +162,7 @@ class Scenario:
     file: str
     twins: tuple[str, ...] = ()  # a fleet: in place of `twin`
     of_interface: str | None = None  # a fleet: all twins of it
+    of_query: str | None = None  # a fleet: the twins that it selects when it is asked
     uncertain: Mapping[str, Distribution] = field(default_factory=dict)  # parameters, and `input.change`
     design: tuple[Design, int] | None = None
     ranges: Mapping[str, Distribution] = field(default_factory=dict)  # what the design covers
@@ -189,11 +192,11 @@ def parse_scenario(document: Document, problems: Problems, folder: Path | None =
     events = read_disturbances(spec.events, document, problems)
     if len(problems) > before:
         return None
-    twins, interface = fleet_of(spec.twin)
+    fleet = fleet_of(spec.twin)
     return Scenario(
         name=spec.name,
         model=spec.model,
-        twin=twins[0] if twins else "",
+        twin=fleet.twins[0] if fleet.twins else "",
         start=None if spec.from_ == "now" else from_iso(spec.from_),
         horizon=round(duration_seconds(spec.horizon) * SECOND),
         inputs=inputs,
@@ -204,8 +207,9 @@ def parse_scenario(document: Document, problems: Problems, folder: Path | None =
         constraints=constraints,
         limits=Limits(wall_seconds=duration_seconds(spec.limits.wall), memory_bytes=byte_count(spec.limits.memory)),
         file=document.file,
-        twins=twins if len(twins) > 1 else (),
-        of_interface=interface,
+        twins=fleet.twins if len(fleet.twins) > 1 else (),
+        of_interface=fleet.interface,
+        of_query=fleet.query,
         uncertain=_uncertain(spec),
         design=design,
         ranges=ranges,

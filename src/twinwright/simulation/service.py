@@ -61,6 +61,7 @@ class SimulationService:
         parameters_for: ParameterLookup | None = None,
         workers: int | None = None,
         twins_of: Callable[[str], Sequence[str]] | None = None,
+        twins_selected: Callable[[Principal, str], Sequence[str]] | None = None,
         publisher: Publisher | None = None,
     ) -> None:
         self.reader = reader
@@ -68,7 +69,7 @@ class SimulationService:
         self.clock = clock
         self.parameters_for = parameters_for or stored_parameters(records)
         self.workers = workers or len(os.sched_getaffinity(0))
-        self.twins_of = twins_of
+        self.twins_of, self.twins_selected = twins_of, twins_selected
         self.publisher = publisher
 
     def simulate(
@@ -98,7 +99,7 @@ class SimulationService:
         now, parameters_for = self.clock.now(), self.parameters_for
         if pinned is not None:
             now, known_at, parameters_for = pinned.now, pinned.known_at, pinned.parameters(parameters_for)
-        for twin in pinned.twins if pinned else self.twins(scenario):
+        for twin in pinned.twins if pinned else self.twins(principal, scenario):
             observed = Observed(self.reader, principal, twin, known_at)
             resolved += resolve(replace(scenario, twin=twin), definition, observed, parameters_for, now)
         if len(resolved) > MAX_RUNS:
@@ -115,8 +116,13 @@ class SimulationService:
             return pinned.fresh_since
         return _NEVER if fresh else None
 
-    def twins(self, scenario: Scenario) -> Sequence[str]:
-        """The twins that a scenario asks about now. Raises NotFoundError where there are none."""
+    def twins(self, principal: Principal, scenario: Scenario) -> Sequence[str]:
+        """The twins that a scenario asks about now. Raises NotFoundError where there are none, QueryError, TooLargeError."""
+        if scenario.of_query is not None:
+            selected = self.twins_selected(principal, scenario.of_query) if self.twins_selected else ()
+            if not selected:
+                raise NotFoundError("the query of `twin` selects no twins", where=scenario.file, remedy='Try it: twinwright query "..."')
+            return selected
         if scenario.of_interface is None:
             return scenario.twins or (scenario.twin,)
         found = self.twins_of(scenario.of_interface) if self.twins_of else ()

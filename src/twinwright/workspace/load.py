@@ -282,7 +282,7 @@ def check_scenario_in(
         problems.add(document.problem(("model",), f"there is no model '{scenario.model}'", f"There are: {known}", "unknown_model"))
     else:
         check_scenario(scenario, definition, problems, document)
-    named = () if scenario.of_interface is not None else scenario.twins or (scenario.twin,)
+    named = () if scenario.of_interface or scenario.of_query else scenario.twins or (scenario.twin,)
     for twin in named:
         if twins is not None and twin not in twins:
             problems.add(document.problem(("twin",), f"there is no twin '{twin}'", "Declare it in twins.yaml", "unknown_twin"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import sys
 import zipfile
 
 import pytest
@@ -255,6 +256,36 @@ def test_flags_are_true_or_false_however_they_are_written():
     (cs,) = md.interfaces
     assert cs.has("needsExecutionTool") and cs.has("canSerializeFMUstate") and not cs.has("canGetAndSetFMUstate")
     assert cs.flags["maxOutputDerivativeOrder"] == 1 and cs.flags["maxOutputDerivativeOrder"] is not True
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="libraries of other systems are no ELF")
+@pytest.mark.parametrize(
+    ("broken", "said"),
+    [
+        (lambda body: b"", "is no shared library"),
+        (lambda body: b"MZ" + body, "is no shared library"),
+        (lambda body: body[: len(body) // 2], "is cut short"),
+        (lambda body: body[:30], "is cut short"),
+        (lambda body: body[:18] + b"\x08\x00" + body[20:], "is of another machine"),
+    ],
+)
+def test_a_library_that_can_not_be_loaded_is_told_once_though_it_is_of_two_kinds(fmus, changed, broken, said):
+    binary = next(name for name in zipfile.ZipFile(fmus / "lag3.fmu").namelist() if name.startswith("binaries/"))
+    found = describe(changed(fmus / "lag3.fmu", {binary: broken}))
+    assert not found["valid"]
+    assert [one["message"] for one in found["problems"] if one["severity"] == "error"] == [f"{binary} {said}"]
+
+
+def test_a_library_that_is_damaged_in_its_archive_is_told(fmus, tmp_path):
+    path = tmp_path / "damaged.fmu"
+    with zipfile.ZipFile(fmus / "lag3.fmu") as archive:
+        info = next(one for one in archive.infolist() if one.filename.startswith("binaries/"))
+    body = bytearray((fmus / "lag3.fmu").read_bytes())
+    at = info.header_offset + 400
+    body[at : at + 64] = bytes(64)
+    path.write_bytes(body)
+    found = describe(path)
+    assert not found["valid"] and "is damaged" in found["problems"][0]["message"]
 
 
 def test_a_kind_that_needs_no_tool_is_run_where_another_does():

@@ -6,9 +6,10 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from twinwright.errors import UsageError
 from twinwright.simulation.fmi.archive import Archive
 from twinwright.simulation.fmi.description import FLOATS, KIND_NAMES, Finding, ModelDescription, Severity, Unknown, Variable
-from twinwright.simulation.fmi.platforms import binaries, host_platforms, own_platform, source_list
+from twinwright.simulation.fmi.platforms import binaries, library_fault, own_binary, own_platform, source_list
 from twinwright.simulation.fmi.unit_table import named, spelled
 
 _CLAUSES: dict[str, tuple[str, str]] = {
@@ -45,7 +46,7 @@ def check_fmu(archive: Archive, description: ModelDescription) -> list[Finding]:
     for rule in (checker.root, checker.variables, checker.units, checker.structure, checker.arrays):
         rule()
     checker.distribution(archive)
-    found = [*description.findings, *checker.findings]
+    found = dict.fromkeys([*description.findings, *checker.findings])  # what both kinds of an FMU break is told once
     return sorted(found, key=lambda one: (one.severity != "error", one.line or 0))
 
 
@@ -200,12 +201,22 @@ class _Checker:
         for one in self.md.interfaces:
             if one.kind == "se" or one.has("needsExecutionTool"):
                 continue
-            there = binaries(archive, one.identifier)
-            if any(name in there for name in host_platforms()) or source_list(archive, self.md, one) is not None:
-                continue
-            have = ", ".join(sorted(there)) or "none"
-            message = f"no binary of '{one.identifier}' for {own_platform()} (it has: {have}) and no sources that could be compiled"
-            self.find("error", message, "zip", None, "Export it for this platform, or with sources")
+            library = own_binary(archive, one)
+            if library is not None:
+                self.library(archive, library)
+            elif source_list(archive, self.md, one) is None:
+                have = ", ".join(sorted(binaries(archive, one.identifier))) or "none"
+                message = f"no binary of '{one.identifier}' for {own_platform()} (it has: {have}) and no sources that could be compiled"
+                self.find("error", message, "zip", None, "Export it for this platform, or with sources")
+
+    def library(self, archive: Archive, name: str) -> None:
+        try:
+            fault = library_fault(archive.read(name))
+        except UsageError as error:
+            self.find("error", error.what, "zip", None, error.remedy or "Export it again")
+            return
+        if fault is not None:
+            self.find("error", f"{name} {fault}", "zip", None, "Export or copy it again")
 
 
 def _wrong(one: Variable, major: int) -> Iterator[tuple[Severity, str, str]]:

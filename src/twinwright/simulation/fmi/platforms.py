@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import re
+import struct
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from twinwright.simulation.fmi.xml_tree import parse_xml
 HEADERS = (".h", ".hpp", ".inc")
 _SUFFIXES = {"linux": ".so", "darwin": ".dylib", "win": ".dll"}
 _MACHINES = {"amd64": "x86_64", "x86_64": "x86_64", "arm64": "aarch64", "aarch64": "aarch64", "i386": "x86", "i686": "x86"}
+_ELF_MACHINES = {"x86_64": 62, "aarch64": 183, "x86": 3}  # e_machine of the System V ABI
 # FMI 2.0, 2.3 and FMI 3.0, 2.5 name platforms differently, and tools mix the two.
 _OLD_NAMES = {"x86_64-linux": "linux64", "x86-linux": "linux32", "x86_64-darwin": "darwin64", "aarch64-darwin": "darwin64"}
 
@@ -63,6 +65,31 @@ def own_binary(archive: Archive, interface: Interface) -> str | None:
     """The library for this machine, or None."""
     there = binaries(archive, interface.identifier)
     return next((there[name] for name in host_platforms() if name in there), None)
+
+
+def library_fault(body: bytes) -> str | None:
+    """What in its headers keeps a file from being a shared library of this machine; None where they are in order, or no ELF is expected."""
+    if not sys.platform.startswith("linux"):
+        return None
+    if body[:4] != b"\x7fELF":
+        return "is no shared library"
+    wide, order = body[4:5] == b"\x02", ">" if body[5:6] == b"\x02" else "<"
+    try:
+        machine = struct.unpack_from(f"{order}H", body, 18)[0]
+        if machine != _ELF_MACHINES.get(own_platform().split("-")[0], machine):
+            return "is of another machine"
+        start, size, count = *struct.unpack_from(f"{order}{'Q' if wide else 'I'}", body, 32 if wide else 28), *_sizes(body, order, wide)
+        offset, layout = (8, "Q16xQ") if wide else (4, "I8xI")
+        segments = [struct.unpack_from(f"{order}{layout}", body, start + index * size + offset) for index in range(count)]
+    except struct.error:
+        return "is cut short"
+    return "is cut short" if any(at + length > len(body) for at, length in segments) else None
+
+
+def _sizes(body: bytes, order: str, wide: bool) -> tuple[int, int]:
+    """Of an ELF file: the bytes of a program header, and how many there are."""
+    size, count = struct.unpack_from(f"{order}HH", body, 54 if wide else 42)
+    return size, count
 
 
 def source_list(archive: Archive, description: ModelDescription, interface: Interface) -> SourceList | None:

@@ -3,7 +3,10 @@
     dx/dt = A x + B u,  y = C x + D u          continuous; A, B per second
     x[k+1] = A x[k] + B u[k],  y = C x + D u    discrete, at the model's own step
 
-An entry is a number, or an expression over the parameters with their units, which is checked like any other: `-1/(R*C)`. Between
+An entry is a number, or an expression over the parameters with their units, which is checked like any other: `-1/(R*C)`; one that has
+a unit is converted to that of its place, one that has none is in it already. A coefficient of s^k is in s^k (seconds), in the numerator
+times the unit of the output over that of the input. Where a denominator has a dimension, such as the N/m of a spring, its coefficients
+all have units, and a plain one in the numerator is a number without dimension. Between
 samples inputs are held or linear as each declares, and the solution at the next sample is exact: the exponential of the matrix that
 has the inputs, and their slopes, as further states (C. F. Van Loan, Computing integrals involving the matrix exponential, IEEE
 Transactions on Automatic Control 23, 1978). A transfer function becomes its controllable canonical form.
@@ -262,9 +265,65 @@ def _check_transfer(spec: Any, document: Document, problems: Problems) -> None:
                 problems.add(document.problem(place, message, "Give `den` as many coefficients as `num`, or more", "improper"))
             if one.den[0] == 0:
                 problems.add(document.problem((*place, "den", 0), "the highest coefficient is zero", "Leave it out", "improper"))
-            for part in ("num", "den"):
-                for index, entry in enumerate(getattr(one, part)):
-                    _check_entry(entry, None, (*place, part, index), spec, document, problems, any_unit=True)
+            if output in spec.outputs and name in spec.inputs:
+                ports = spec.outputs[output].unit, spec.inputs[name].unit
+                _check_coefficients(one, ports, place, spec, document, problems)
+
+
+def _check_coefficients(
+    one: Any, ports: tuple[str | None, str | None], place: Location, spec: Any, document: Document, problems: Problems
+) -> None:
+    entries = {"num": one.num, "den": one.den}
+    try:
+        common = _common_unit(one.den, _declared(spec), per_second=spec.time == "continuous")
+        expected = _coefficient_units(entries, ports, common, per_second=spec.time == "continuous")
+    except (ExpressionError, UnitError):  # an entry that means nothing says so itself
+        common, expected = None, {part: [None] * len(coefficients) for part, coefficients in entries.items()}
+    for part, coefficients in entries.items():
+        for index, (entry, unit) in enumerate(zip(coefficients, expected[part], strict=True)):
+            _check_entry(entry, unit, (*place, part, index), spec, document, problems, plain=common is None)
+
+
+def _common_unit(den: list[Entry], scope: Mapping[str, Type], *, per_second: bool) -> str | None:
+    """What a denominator is measured in, as its lowest coefficient with a unit says; None where it has no dimension, as T s + 1.
+
+    Raises ExpressionError, UnitError."""
+    if any(entry for entry in den if not isinstance(entry, str)):
+        return None
+    for power, entry in enumerate(reversed(den)):
+        unit = parse(entry).check(scope).type.unit if isinstance(entry, str) else None
+        if unit is not None:
+            common = units.quotient(unit, _seconds(power, per_second=per_second))
+            return None if units.compatible(common, None) else common
+    return None
+
+
+def _coefficient_units(
+    entries: Mapping[str, list[Entry]], ports: tuple[str | None, str | None], common: str | None, *, per_second: bool
+) -> dict[str, list[str | None]]:
+    """What the coefficients of `num` and `den` are measured in, for an (output, input) in these units. Raises UnitError."""
+    wholes = {"num": units.product(common, _entry_unit(*ports, per_second=False)), "den": common}
+    return {
+        part: [units.product(wholes[part], _seconds(power, per_second=per_second)) for power in reversed(range(len(coefficients)))]
+        for part, coefficients in entries.items()
+    }
+
+
+def _seconds(power: int, *, per_second: bool) -> str | None:
+    return units.power("s", power) if per_second and power else None
+
+
+def _scope(parameters: Mapping[str, str | None]) -> dict[str, Type]:
+    """What the names in an entry stand for, of parameters by their units."""
+    return {name: Type("number", units.canonical(unit)) for name, unit in parameters.items()}
+
+
+def _declared(spec: Any) -> dict[str, Type]:
+    return _scope({name: one.unit for name, one in spec.parameters.items() if one.per is None})
+
+
+def _given(definition: ModelDefinition) -> dict[str, Type]:
+    return _scope({one.name: one.unit for one in definition.arguments})
 
 
 def _entry_unit(row: str | None, column: str | None, *, per_second: bool) -> str | None:
@@ -275,16 +334,18 @@ def _entry_unit(row: str | None, column: str | None, *, per_second: bool) -> str
 
 
 def _check_entry(
-    entry: Entry, unit: str | None, place: Location, spec: Any, document: Document, problems: Problems, *, any_unit: bool = False
+    entry: Entry, unit: str | None, place: Location, spec: Any, document: Document, problems: Problems, *, plain: bool = True
 ) -> None:
-    if not isinstance(entry, str):
-        return
+    """`plain`: what has no unit is in that of its place."""
     try:
-        scope = {name: Type("number", units.canonical(one.unit)) for name, one in spec.parameters.items() if one.per is None}
-        checked = parse(entry).check(scope)
+        if not isinstance(entry, str):
+            if not plain and entry:
+                units.convert(entry, None, unit)
+            return
+        checked = parse(entry).check(_declared(spec))
         if checked.type.kind != "number":
             problems.add(document.problem(place, f"'{entry}' is not a number", "Write a number or a formula of parameters", "bad_entry"))
-        elif not any_unit and checked.type.unit is not None:
+        elif checked.type.unit is not None or not plain:
             checked.converted(unit)
     except (ExpressionError, UnitError) as error:
         told = f"'{entry}' is no entry in {unit or 'plain numbers'}: {error.what}"
@@ -307,7 +368,8 @@ def _matrices(definition: ModelDefinition, values: Mapping[str, float]) -> Syste
             for j, column in enumerate(columns):
                 entry = entries[i][j] if entries else 0.0
                 if isinstance(entry, str):
-                    entry = _evaluated(definition, entry, values, (row.unit, column.unit, rate and letter in "AB"))
+                    unit = _entry_unit(row.unit, column.unit, per_second=rate and letter in "AB")
+                    entry = _evaluated(definition, entry, values, unit)
                 matrix[i, j] = entry
         found[letter] = matrix
     if not definition.options["C"]:
@@ -321,10 +383,18 @@ def _realised(definition: ModelDefinition, values: Mapping[str, float]) -> Syste
     """Controllable canonical forms, one for each pair of output and input, side by side."""
     inputs = {port.name: index for index, port in enumerate(definition.inputs)}
     outputs = {port.name: index for index, port in enumerate(definition.outputs)}
+    scope = _given(definition)
+    rate = definition.options["time"] == "continuous"
     pairs = []
     for output, row in definition.options["transfer"].items():
         for name, one in row.items():
-            num, den = (np.array([_number(definition, entry, values) for entry in one[part]]) for part in ("num", "den"))
+            ports = definition.outputs[outputs[output]].unit, definition.inputs[inputs[name]].unit
+            common = _common_unit(one["den"], scope, per_second=rate)
+            expected = _coefficient_units(one, ports, common, per_second=rate)
+            num, den = (
+                np.array([_number(definition, *each, values, plain=common is None) for each in zip(one[part], expected[part], strict=True)])
+                for part in ("num", "den")
+            )
             if not den[0]:
                 raise ModelError("refused", f"the highest coefficient of {output} over {name} is zero", remedy="Change the parameters")
             padded = np.concatenate([np.zeros(den.size - num.size), num])
@@ -346,20 +416,17 @@ def _realised(definition: ModelDefinition, values: Mapping[str, float]) -> Syste
     return system
 
 
-def _number(definition: ModelDefinition, entry: Entry, values: Mapping[str, float]) -> float:
-    return _evaluated(definition, entry, values, None) if isinstance(entry, str) else float(entry)
+def _number(definition: ModelDefinition, entry: Entry, unit: str | None, values: Mapping[str, float], *, plain: bool) -> float:
+    if isinstance(entry, str):
+        return _evaluated(definition, entry, values, unit, plain=plain)
+    return float(entry) if plain or not entry else float(units.convert(entry, None, unit))
 
 
-def _evaluated(
-    definition: ModelDefinition, entry: str, values: Mapping[str, float], ports: tuple[str | None, str | None, bool] | None
-) -> float:
-    """An entry in the unit that its place has (None: as it comes)."""
-    if ports is None and entry in values:
-        return values[entry]
-    scope = {one.name: Type("number", units.canonical(one.unit)) for one in definition.arguments}
-    checked = parse(entry).check(scope)
-    if ports is not None and checked.type.unit is not None:
-        checked = checked.converted(_entry_unit(ports[0], ports[1], per_second=ports[2]))
+def _evaluated(definition: ModelDefinition, entry: str, values: Mapping[str, float], unit: str | None, *, plain: bool = True) -> float:
+    """An entry in the unit that its place has; `plain`: what has none is in it already."""
+    checked = parse(entry).check(_given(definition))
+    if checked.type.unit is not None or not plain:
+        checked = checked.converted(unit)
     value = checked.value(values)
     if not isinstance(value, float) or not np.isfinite(value):
         raise ModelError("nan", f"the entry '{entry}' is {value} with these parameters", remedy="Look for a division by zero")

@@ -88,7 +88,8 @@ def interface_named(draft: Draft, document: Mapping[str, Any]) -> str:
     if not isinstance(model, str) or model not in draft.world.ontology.interfaces:
         known = ", ".join(sorted(draft.world.ontology.interfaces)[:5]) or "there is none yet"
         remedy = f"Name an interface that is there: {known}"
-        raise InvalidTwinError([Problem(f"there is no model {str(model)[:80]!r}", remedy, path='$["$metadata"]["$model"]', code=CODE)])
+        told = "it does not say which model it is of" if model is None else f"there is no model {str(model)[:80]!r}"
+        raise InvalidTwinError([Problem(told, remedy, path='$["$metadata"]["$model"]', code=CODE)])
     return model
 
 
