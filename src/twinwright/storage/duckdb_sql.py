@@ -263,8 +263,9 @@ def readings(
             query.add(f" SEMI JOIN {WANTED} USING (twin, time)")
         visible(table, retractions, known_at, query)
         if at is not None and len(at[1]):
-            for name, wanted in zip(("twin", "time"), at, strict=True):  # lets the engine skip row groups
-                query.add(f" AND {name} BETWEEN ? AND ?", int(wanted.min()), int(wanted.max()))
+            twins, times = at
+            for name, low, high in (("twin", twins.min(), twins.max()), ("time", times.min(), times.max())):
+                query.add(f" AND {name} BETWEEN ? AND ?", int(low), int(high))  # lets the engine skip row groups
         after, through = commits
         if after is not None:
             query.add(" AND commit > ?", after)
