@@ -78,6 +78,15 @@ def _together(body: memoryview, at: int, size: int) -> list[dict[str, Any]]:
     second = np.ascontiguousarray(values[:, rows * outputs :]).reshape(count, rows, states)
     nothing: list[Any] = []
     return [
-        {"outputs": a, "states": b, "events": nothing, "warnings": nothing, "log": "", **dict(zip(_COSTS, cost, strict=True))}
-        for a, b, cost in zip(first, second, costs, strict=True)
+        {
+            "outputs": a,
+            "states": b,
+            "events": nothing,
+            "warnings": nothing,
+            "log": "",
+            "seconds": seconds,
+            "cpu_seconds": cpu_seconds,
+            "peak_memory": peak_memory,
+        }
+        for a, b, (seconds, cpu_seconds, peak_memory) in zip(first, second, costs, strict=True)
     ]
