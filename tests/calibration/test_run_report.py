@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from tests.calibration.test_report import HOSTILE, Outline
@@ -77,7 +77,7 @@ def test_a_run_that_kept_all_is_told_so_and_one_that_failed_too(stored) -> None:
 
 def test_names_and_texts_of_others_are_escaped(stored) -> None:
     run = stored()
-    hostile = replace(
+    hostile = msgspec.structs.replace(
         run, own={**run.own, "scenario": HOSTILE, "twin": HOSTILE, "assumptions": [HOSTILE], "warnings": [HOSTILE]}, log=HOSTILE
     )
     page = outline(run_report(hostile))
@@ -88,5 +88,5 @@ def test_names_and_texts_of_others_are_escaped(stored) -> None:
 def test_the_same_run_gives_the_same_page(stored) -> None:
     run = stored()
     assert run_report(run) == run_report(run)
-    moved = replace(run, outputs=np.asarray(run.outputs) * 1.01)
+    moved = msgspec.structs.replace(run, outputs=np.asarray(run.outputs) * 1.01)
     assert run_report(moved) != run_report(run)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -61,6 +62,8 @@ def test_outputs_of_runs_are_tables_and_stay_so_in_the_store(opened: Opened) -> 
         assert table.column_names == ["times", "values"] and len(table) > 1
         assert table.schema.field("values").metadata == {b"unit": unit.encode()}
     assert again["outputs"] == run["outputs"]
+    copied = pickle.loads(pickle.dumps(run["outputs"]))
+    assert copied == dict(run["outputs"]) and len(copied) == len(run["outputs"]) == 1 and repr(copied) == repr(run["outputs"])
     assert "outputs" not in opened.run(run["id"], outputs=False)
 
 

@@ -86,14 +86,14 @@ def test_a_folder_and_descriptors_that_are_as_they_were_are_not_listed_and_what_
     look = bench.Bench._seen
     monkeypatch.setattr(bench.Bench, "_seen", lambda self: listed.append(1) or look(self))
     one = bench.Bench(1.0, 1 << 30, 1 << 20)
-    _age(tmp_path)
+    _age(one)
     assert one.tidy() and one.tidy() and one.tidy()
     assert len(listed) <= 2 or not COUNTED  # the first, and the one after the folder had come to rest
     (tmp_path / "left").touch()
     assert not one.tidy()
     (tmp_path / "left").unlink()
     assert one.tidy()
-    _age(tmp_path)
+    _age(one)
     assert one.tidy()
     left = os.open(".", os.O_RDONLY)
     assert not one.tidy() and not one.tidy()
@@ -105,7 +105,7 @@ def test_a_mark_that_stays_the_same_is_caught(tmp_path, monkeypatch):
     """The broken variant: with it nothing that is left would be seen."""
     monkeypatch.chdir(tmp_path)
     one = bench.Bench(1.0, 1 << 30, 1 << 20)
-    monkeypatch.setattr(bench, "_mark", lambda: (1,))
+    monkeypatch.setattr(bench, "_mark", lambda _: (1,))
     assert one.tidy()
     (tmp_path / "left").touch()
     assert one.tidy()
@@ -114,12 +114,12 @@ def test_a_mark_that_stays_the_same_is_caught(tmp_path, monkeypatch):
 def test_right_after_a_change_the_folder_is_looked_at_itself(tmp_path, monkeypatch):
     """Clocks of file systems are coarse: a second change may have the time of the first."""
     monkeypatch.chdir(tmp_path)
+    one = bench.Bench(1.0, 1 << 30, 1 << 20)
     (tmp_path / "new").touch()
-    assert bench._mark() is None
+    assert bench._mark(one._descriptors) is None
 
 
-def _age(folder):
-    """The last change of a folder seems old to what is read of it."""
-    while bench._mark() is None and COUNTED:
+def _age(one):
+    """The last change of the folder seems old to what is read of it."""
+    while bench._mark(one._descriptors) is None and COUNTED:
         time.sleep(0.01)
-    assert folder.is_dir()

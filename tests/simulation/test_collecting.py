@@ -28,6 +28,18 @@ def test_what_is_new_is_collected_meanwhile_and_what_was_there_afterwards():
     assert gone() is None and gc.get_freeze_count() == 0
 
 
+def test_what_has_come_by_the_time_another_begins_is_left_alone_as_well():
+    with only_what_is_new(MANY):
+        between = Ring()
+        gone = weakref.ref(between)
+        with only_what_is_new(MANY):
+            del between
+            gc.collect()
+            assert gone() is not None
+    gc.collect()
+    assert gone() is None and gc.get_freeze_count() == 0
+
+
 def test_it_ends_with_the_last_of_several_requests_whichever_that_is():
     begun, end = threading.Event(), threading.Event()
 

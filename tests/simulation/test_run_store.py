@@ -8,6 +8,7 @@ import shutil
 import threading
 from dataclasses import replace
 
+import msgspec
 import numpy as np
 import psutil
 import pyarrow.parquet as pq
@@ -153,7 +154,7 @@ def stored(service, admin, definition, question, count):
     """Some runs that are kept nowhere yet."""
     one = service.runs.load(admin, ask(service, admin, definition, question)[0]["id"])
     ids = [f"{index:016x}" for index in range(count)]
-    return [replace(one, id=id, own={**one.own, "id": id}) for id in ids]
+    return [msgspec.structs.replace(one, id=id, own={**one.own, "id": id}) for id in ids]
 
 
 def test_a_batch_ends_when_it_is_large_or_old_and_with_its_writer(service, admin, simple, scenario):
@@ -167,7 +168,7 @@ def test_a_batch_ends_when_it_is_large_or_old_and_with_its_writer(service, admin
         clock.advance(2 * SECOND)
         writer.add(runs[LARGEST_BATCH + 2])
         assert writer.batches == [LARGEST_BATCH, 3]
-        big = replace(
+        big = msgspec.structs.replace(
             runs[LARGEST_BATCH + 3], outputs=np.zeros((1 << 21, 1)), states=np.zeros((1 << 21, 1)), times=np.arange(float(1 << 21))
         )
         writer.add(big)
@@ -256,7 +257,7 @@ def test_runs_of_several_twins_and_inputs_in_one_batch_have_each_their_own_recor
     runs = stored(service, admin, definition, scenario(definition), 6)
     shared = [{"twin": "a", "status": None}, {"twin": "b", "status": None}]
     runs = [
-        replace(
+        msgspec.structs.replace(
             run,
             common=shared[index % 2],
             inputs=run.inputs if index < 4 else run.inputs[: run.times.size].copy(),
@@ -390,8 +391,8 @@ def test_a_crash_in_a_batch_is_blamed_on_its_member_alone():
     definition = made(text)
     jobs = work(definition, 12)
     big = np.arange(3_000_000.0)
-    jobs[6] = replace(jobs[6], payload={**jobs[6].payload, "times": big, "inputs": np.zeros((big.size, 1))})
-    jobs = [replace(one, limits=Limits(60.0, 64 << 20)) for one in jobs]
+    jobs[6] = msgspec.structs.replace(jobs[6], payload={**jobs[6].payload, "times": big, "inputs": np.zeros((big.size, 1))})
+    jobs = [msgspec.structs.replace(one, limits=Limits(60.0, 64 << 20)) for one in jobs]
     outcomes = dict(run_all(jobs, workers=2))
     assert {index for index, one in outcomes.items() if not isinstance(one, Success)} == {6} and outcomes[6].kind == "memory"
 

@@ -237,11 +237,15 @@ def check_records_are_looked_up_by_their_digest(case):
     store.put_record(SYSTEM, "other", "x", {"digest": one, "n": 4})
     store.put_record(SYSTEM, "run", "w", {"digest": one, "n": 5, "text": f'"digest":"{third}"'})
     store.put_record(SYSTEM, "run", "x", {"digest": one, "n": 6})
+    many = {f"r{n}": {"digest": f"{n:016x}" * 4 if n % 3 else None, "n": n, "text": "é\n"} for n in range(300)}
+    store.put_records(SYSTEM, "many", many)
     for opened in (lambda: case.store, case.reopen):
         store = opened()
         assert [record.body["n"] for record in store.records_of_digest(SYSTEM, "run", {one})] == [5, 6]
         assert [record.body["n"] for record in store.records_of_digest(SYSTEM, "run", [one, other])] == [2, 5, 6]
         assert [record.id for record in store.records_of_digest(SYSTEM, "other", {one, third})] == ["x"]
+        assert [record.id for record in store.records_of_digest(SYSTEM, "many", [many["r7"]["digest"], one])] == ["r7"]
+        assert {record.id: record.body for record in store.records(SYSTEM, "many")} == many
         assert store.records_of_digest(SYSTEM, "run", {third}) == store.records_of_digest(SYSTEM, "run", ()) == []
 
 

@@ -10,13 +10,29 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from twinwright.storage import record_text as written
-from twinwright.storage.record_text import record_text
+from twinwright.storage.record_text import record_texts
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=8)
 lists = st.lists(scalars, max_size=3)
 bodies = st.dictionaries(
     st.text(max_size=4), scalars | lists | st.dictionaries(st.text(max_size=4), scalars | lists, max_size=3), max_size=4
 )
+
+
+def record_text(body):
+    (text,) = record_texts([body])
+    return text
+
+
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(bodies, max_size=4))
+def test_several_together_have_the_texts_that_each_has_alone(several):
+    assert record_texts(dict(enumerate(several)).values()) == [record_text(body) for body in several]
+
+
+def test_one_that_is_not_finite_is_refused_among_others():
+    with pytest.raises(ValueError, match="JSON"):
+        record_texts([{"a": 1.0}, {"a": {"b": float("inf")}}, {"a": "\n"}])
 
 
 @settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])

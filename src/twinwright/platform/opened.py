@@ -5,7 +5,7 @@ Times may be given as datetimes too, and files as paths.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import wraps
 from pathlib import PurePath
@@ -68,7 +68,7 @@ class Opened(_Surface):
         return history_table(_written(self._platform.history)(twin, path, **options))
 
     def simulate(self, scenario: str | Mapping[str, Any], **options: Any) -> dict[str, Any]:
-        """As `Platform.simulate`; each of `outputs` is a table of `times values`."""
+        """As `Platform.simulate`; each of `outputs` is a table of `times values`, which is made when it is asked for."""
         tables, shown = _Tables(), getattr(self._platform, "simulate_shown", None)
         if shown is not None:  # in this process, where they are made while others run
             return dict(_written(shown)(scenario, tables.shown, **options))
@@ -114,18 +114,54 @@ class _Tables:
             run["outputs"] = {name: self._series(one["times"], one["values"], one["unit"]) for name, one in run["outputs"].items()}
         return run
 
-    def shown(self, definition: ModelDefinition, times: list[str], outputs: Floats) -> dict[str, pa.Table]:
-        """As `of`, of arrays."""
+    def shown(self, definition: ModelDefinition, times: list[str], outputs: Floats) -> Mapping[str, pa.Table]:
+        """As `of`, of arrays, each when it is looked at: of many runs hardly anybody looks at all."""
+        return _Outputs(self, definition, times, outputs)
+
+    def made(self, definition: ModelDefinition, times: list[str], outputs: Floats) -> dict[str, pa.Table]:
+        """The tables of a run, by output."""
         return {port.name: self._series(times, outputs[:, i], port.unit) for i, port in enumerate(definition.outputs)}
 
     def _series(self, times: list[str], found: Sequence[Any] | Floats, unit: str | None) -> pa.Table:
-        if times is not self._times[0] and times != self._times[0]:
-            self._times = times, pa.array(times).cast(TIME)
+        known = self._times  # of one thread: tables are made whenever they are looked at
+        if times is not known[0] and times != known[0]:
+            known = self._times = times, pa.array(times).cast(TIME)
         values = _values(found)
         what = unit, values.type
         if what not in self._schemas:
             self._schemas[what] = pa.schema(_fields(*what))
-        return pa.Table.from_arrays([self._times[1], values], schema=self._schemas[what])
+        return pa.Table.from_arrays([known[1], values], schema=self._schemas[what])
+
+
+class _Outputs(Mapping[str, pa.Table]):
+    """The outputs of one run by name."""
+
+    __slots__ = ("_found",)
+
+    def __init__(self, *of: Any) -> None:
+        self._found: tuple[Any, ...] | dict[str, pa.Table] = of
+
+    def _tables(self) -> dict[str, pa.Table]:
+        found = self._found
+        if isinstance(found, tuple):
+            tables, definition, times, outputs = found
+            found = self._found = tables.made(definition, times, outputs)
+        return found
+
+    def __getitem__(self, name: str) -> pa.Table:
+        return self._tables()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._tables())
+
+    def __len__(self) -> int:
+        return len(self._tables())
+
+    def __repr__(self) -> str:
+        return repr(self._tables())
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return dict, (self._tables(),)  # whoever has a copy has not the model with it
 
 
 def _fields(unit: str | None, values: pa.DataType) -> list[pa.Field]:

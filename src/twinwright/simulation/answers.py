@@ -26,8 +26,9 @@ _NAMES: Final = frozenset({"outputs", "states", "events", "warnings", "log", *_C
 
 def framed(answer: Mapping[str, Any]) -> bytes:
     """An answer of `worker.run_batch` as it is told. Raises UsageError for what is not plain data."""
-    if _is_tables(answer):
-        outputs, states = answer["outputs"], answer["states"]
+    outputs: Any = answer.get("outputs")
+    states: Any = answer.get("states")
+    if answer.keys() == _NAMES and not (answer["events"] or answer["warnings"] or answer["log"]) and _are_tables(outputs, states):
         rows, length = len(outputs), _HEAD.size - 8 + outputs.nbytes + states.nbytes
         head = _HEAD.pack(length, _TABLES, rows, outputs.shape[1], states.shape[1], 0, *(answer[name] for name in _COSTS))
         return b"".join((head, outputs.data, states.data))
@@ -35,13 +36,12 @@ def framed(answer: Mapping[str, Any]) -> bytes:
     return len(body).to_bytes(8, "little") + body
 
 
-def _is_tables(answer: Mapping[str, Any]) -> bool:
-    if answer.keys() != _NAMES or answer["events"] or answer["warnings"] or answer["log"]:
-        return False
-    tables = answer["outputs"], answer["states"]
-    if not all(isinstance(one, np.ndarray) and one.ndim == 2 and one.dtype == _DOUBLE and one.flags.c_contiguous for one in tables):
-        return False
-    return bool(len(tables[0]) == len(tables[1])) and tables[0].nbytes > 0
+def _are_tables(outputs: Any, states: Any) -> bool:
+    return _is_table(outputs) and _is_table(states) and len(outputs) == len(states) and outputs.nbytes > 0
+
+
+def _is_table(one: Any) -> bool:
+    return isinstance(one, np.ndarray) and one.ndim == 2 and one.dtype == _DOUBLE and one.flags.c_contiguous
 
 
 def told(body: memoryview) -> Iterator[Any]:
@@ -78,6 +78,15 @@ def _together(body: memoryview, at: int, size: int) -> list[dict[str, Any]]:
     second = np.ascontiguousarray(values[:, rows * outputs :]).reshape(count, rows, states)
     nothing: list[Any] = []
     return [
-        {"outputs": a, "states": b, "events": nothing, "warnings": nothing, "log": "", **dict(zip(_COSTS, cost, strict=True))}
-        for a, b, cost in zip(first, second, costs, strict=True)
+        {
+            "outputs": a,
+            "states": b,
+            "events": nothing,
+            "warnings": nothing,
+            "log": "",
+            "seconds": seconds,
+            "cpu_seconds": cpu_seconds,
+            "peak_memory": peak_memory,
+        }
+        for a, b, (seconds, cpu_seconds, peak_memory) in zip(first, second, costs, strict=True)
     ]

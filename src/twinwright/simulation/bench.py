@@ -36,12 +36,13 @@ class Bench:
         self._parts = _opened(PARTS, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         self._log = _opened(LOG, os.O_RDONLY | os.O_CREAT)
         self._sizes = _opened("/proc/self/statm", os.O_RDONLY)
+        self._descriptors = _opened("/proc/self/fd", os.O_RDONLY | os.O_DIRECTORY)
         self._told = self._runs = 0
         self.longest = 0.0
         self._began = self._since = time.monotonic()
         self._used = 0.0
         self._resident = self._resident_now()
-        self._listing, self._mark = self._seen(), _mark()
+        self._listing, self._mark = self._seen(), _mark(self._descriptors)
         self._logged = os.fstat(self._log).st_size
 
     def begin(self) -> None:
@@ -55,11 +56,14 @@ class Bench:
         signal.setitimer(signal.ITIMER_REAL, 0)
         now = time.monotonic()
         self.longest = max(self.longest, now - self._since)
-        for stream in (sys.stdout, sys.stderr):
-            with contextlib.suppress(Exception):  # a model may have closed it, or put something else in its place
-                stream.flush()
+        with contextlib.suppress(Exception):  # a model may have closed one, or put something else in its place
+            try:
+                sys.stdout.flush()
+            finally:
+                sys.stderr.flush()
         self._libc.fflush(None)
-        body = framed({**answer, "log": self._printed() + str(answer.get("log", "")), "peak_memory": self._peak()})
+        answer["log"], answer["peak_memory"] = self._printed() + str(answer.get("log", "")), self._peak()
+        body = framed(answer)
         first, self._runs = not self._runs, self._runs + 1
         if not first and self._told + len(body) > self._output:
             return False  # another process has room for it
@@ -78,7 +82,7 @@ class Bench:
 
     def tidy(self) -> bool:
         """Whether the runs have left no file, and none open, that the next could come upon."""
-        mark = _mark()
+        mark = _mark(self._descriptors)
         if mark is not None and mark == self._mark:
             return True
         if self._seen() != self._listing:
@@ -110,11 +114,12 @@ class Bench:
             view = view[os.write(self._parts, view) :]
 
 
-def _mark() -> tuple[int, ...] | None:
+def _mark(descriptors: int) -> tuple[int, ...] | None:
     """What changes with the names in the folder and the number of open descriptors, in a fraction of the time of looking at them.
 
-    None where that can't be told, by this kernel (before Linux 6.2 the number is 0) or so soon after a change."""
-    folder, open_files = os.stat("."), os.stat("/proc/self/fd").st_size  # noqa: PTH116 -- a Path takes longer
+    `descriptors` is /proc/self/fd, opened. None where that can't be told, by this kernel (before Linux 6.2 the number is 0) or so soon
+    after a change."""
+    folder, open_files = os.stat("."), os.fstat(descriptors).st_size  # noqa: PTH116 -- a Path takes longer
     changed = max(folder.st_mtime_ns, folder.st_ctime_ns)
     if not open_files or time.time_ns() - changed < _SETTLED:
         return None

@@ -12,7 +12,7 @@ MANY: Final = 500  # runs, of which the objects make the collector go through al
 
 
 class _Frozen:
-    """What was there before the first of some requests, left alone until the last has ended."""
+    """What was there when the last of some requests began, left alone until all have ended."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -21,10 +21,9 @@ class _Frozen:
     def begin(self) -> bool:
         """False where somebody else has frozen objects: they are theirs to thaw."""
         with self._lock:
-            if not self._requests:
-                if gc.get_freeze_count():
-                    return False
-                gc.freeze()
+            if not self._requests and gc.get_freeze_count():
+                return False
+            gc.freeze()
             self._requests += 1
             return True
 

@@ -20,9 +20,10 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Protocol
 
+import msgspec
 import numpy as np
 
 from twinwright.simulation import plain_data
@@ -47,8 +48,7 @@ _Outcomes = list[tuple[int, Outcome]]
 GONE = "the process that had loaded the model is gone"
 
 
-@dataclass(frozen=True, slots=True)
-class Work:
+class Work(msgspec.Struct, frozen=True, eq=False, gc=False):
     """One run: the payload of `worker.run`, what it may use, and whether it is still wanted."""
 
     definition: ModelDefinition
@@ -198,7 +198,7 @@ def run_batch(work: Sequence[Work], indices: list[int], sizes: BatchSizes, way: 
     if behind and (len(behind) == len(given.indices) or isinstance(outcome, Failure)):
         first, *behind = behind  # this one goes on alone, whatever happens, so that all come to an end
         itself = isinstance(outcome, Failure) and not given.count and outcome.message != GONE
-        told.append((first, replace(outcome, parts=()) if itself else run_one(work[first])))
+        told.append((first, msgspec.structs.replace(outcome, parts=()) if itself else run_one(work[first])))
     sizes.give_back(behind)
     for index, one in answered:
         doubtful = isinstance(one, Failure) and index != given.indices[0] and (suspect or one.kind not in _OWN)
@@ -219,7 +219,7 @@ class _Given:
 
     def add(self, indices: Sequence[int]) -> dict[str, Any]:
         """The `members` and new `arrays` of the payload of `worker.run_batch`."""
-        arrays, members = list[Any](), []
+        arrays, members, places = list[Any](), [], self._places
         for index in indices:
             one = self._all[index]
             self._given.append(one)
@@ -227,10 +227,11 @@ class _Given:
             del member["model"]
             for name in ("times", "inputs"):
                 array = member[name]
-                if id(array) not in self._places:
-                    self._places[id(array)] = len(self._places)
+                place = places.get(id(array))
+                if place is None:
+                    place = places[id(array)] = len(places)
                     arrays.append(array)
-                member[name] = self._places[id(array)]
+                member[name] = place
             members.append(member)
         self.indices += indices
         return {"arrays": arrays, "members": members}
@@ -330,5 +331,4 @@ def _has_shape(result: Any, definition: ModelDefinition, samples: int) -> bool:
     outputs, states = result.get("outputs"), result.get("states")
     if not isinstance(outputs, np.ndarray) or not isinstance(states, np.ndarray):
         return False
-    sizes = (samples, len(definition.outputs)), (samples, len(definition.states))
-    return bool((outputs.shape, states.shape) == sizes)
+    return bool(outputs.shape == (samples, len(definition.outputs)) and states.shape == (samples, len(definition.states)))

@@ -1,9 +1,14 @@
-"""How work in a child process may end, what it may use, and what it did use."""
+"""How work in a child process may end, what it may use, and what it did use.
+
+There is an outcome and a cost for each of many runs: nothing that they hold leads back to them, so the garbage collector is not shown them.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any, Protocol
+
+import msgspec
 
 from twinwright.simulation.protocol import FailureKind
 
@@ -27,8 +32,7 @@ class Cancelled(Exception):  # noqa: N818 -- no error: it was asked for
     """The rest was not run, because that was asked for."""
 
 
-@dataclass(frozen=True, slots=True)
-class Cost:
+class Cost(msgspec.Struct, frozen=True, gc=False):
     """What a run used, and whether it was cut off from the network."""
 
     wall_seconds: float = 0.0
@@ -37,8 +41,7 @@ class Cost:
     network_cut: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Success:
+class Success(msgspec.Struct, frozen=True, eq=False, gc=False):
     """`result` is what the entry returned: plain data and NumPy arrays. `log` is what was printed."""
 
     result: Any
@@ -47,8 +50,7 @@ class Success:
     parts: tuple[Any, ...] = ()  # what the entry had told before its end
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(msgspec.Struct, frozen=True, eq=False, gc=False):
     """`kind` says in which way it failed, `message` why; `log` holds what was printed, and the traceback where there is one."""
 
     kind: FailureKind

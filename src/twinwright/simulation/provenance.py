@@ -50,13 +50,14 @@ def record_of(run: ResolvedRun, outcome: Outcome, id: str, seconds: float) -> di
     """What is kept of a run beside its numbers and what `common_of` says. Plain JSON."""
     asked, cost, size = run.asked, outcome.cost, 0
     failure = {"kind": outcome.kind, "message": outcome.message} if isinstance(outcome, Failure) else None
-    found: dict[str, Any] = {"constraints": [], "warnings": list(asked.warnings)}
     happened: list[Any] = []
     if isinstance(outcome, Success):
         result = outcome.result
         found = findings(run, result["outputs"], result["states"], [str(one) for one in result["warnings"]])
         happened = [{"time": to_iso(asked.start + round(at * SECOND)), "what": str(name)} for at, name in result["events"]]
         size = result["outputs"].nbytes + result["states"].nbytes
+    else:
+        found = {"constraints": [], "warnings": list(asked.warnings)}
     parameters = run.parameters
     return {
         "id": id,

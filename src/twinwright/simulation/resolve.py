@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -43,8 +44,7 @@ class Asked:
     looks: bool  # whether there is anything that trajectories are looked at for
 
 
-@dataclass(slots=True, eq=False)
-class ResolvedRun:
+class ResolvedRun(msgspec.Struct, frozen=True, eq=False, gc=False):
     """One run with everything decided; running it needs nothing else."""
 
     asked: Asked
@@ -61,7 +61,7 @@ class ResolvedRun:
         asked = self.asked
         inputs = disturbed(self.inputs, [found], asked.definition, asked.grid)
         digest = asked.digests.of(self.parameters, asked.states, asked.times, inputs, self.seed)
-        return replace(self, inputs=inputs, fired=(*self.fired, found), digest=digest)
+        return msgspec.structs.replace(self, inputs=inputs, fired=(*self.fired, found), digest=digest)
 
     def payload(self, model: dict[str, Any]) -> dict[str, Any]:
         """What `worker.run` takes; `model` is the definition as data, which is the same for all runs of a request."""

@@ -19,7 +19,6 @@ import shutil
 import threading
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -59,8 +58,7 @@ class Port(Protocol):
     def unit(self) -> str | None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class StoredRun:
+class StoredRun(msgspec.Struct, frozen=True, eq=False, gc=False):
     """A run with everything that is kept of it."""
 
     id: str
@@ -71,7 +69,7 @@ class StoredRun:
     outputs: Floats | None
     states: Floats | None
     log: str
-    common: Mapping[str, Any] = field(default_factory=dict)  # what records have in common: the same object in all of them
+    common: Mapping[str, Any] = msgspec.field(default_factory=dict)  # what records have in common: the same object in all of them
 
     @property
     def record(self) -> dict[str, Any]:
@@ -194,7 +192,7 @@ def _catalogue(runs: Sequence[StoredRun], snapshots: Sequence[_Snapshots]) -> pa
     samples = np.array([run.times.size if run.outputs is not None else 0 for run in runs], np.int64)
     places: dict[tuple[int, _Snapshots], int] = {}
     common: list[dict[str, Any]] = []
-    texts, place_of = [], []
+    records, place_of = [], []
     for run, kept in zip(runs, snapshots, strict=True):
         key = id(run.common), kept
         if key not in places:
@@ -203,11 +201,12 @@ def _catalogue(runs: Sequence[StoredRun], snapshots: Sequence[_Snapshots]) -> pa
             common[-1].pop("definition", None)
         place_of.append(places[key])
         own = run.own if _ELSEWHERE.isdisjoint(run.own) else {name: one for name, one in run.own.items() if name not in _ELSEWHERE}
-        texts.append(_encode(own))
+        records.append(own)
+    texts = _ENCODER.encode_lines(records).split(b"\n")[:-1]
     first = pa.array(np.cumsum(samples) - samples, mask=samples == 0)
     columns = [[run.id for run in runs], texts, [run.log for run in runs], first, samples, place_of]
     arrays = [pa.array(column).cast(one.type) for column, one in zip(columns, _CATALOGUE, strict=True)]
-    return pa.Table.from_arrays(arrays, schema=_CATALOGUE.with_metadata({_FORMAT: _NEWEST, _COMMON: _encode(common)}))
+    return pa.Table.from_arrays(arrays, schema=_CATALOGUE.with_metadata({_FORMAT: _NEWEST, _COMMON: _ENCODER.encode(common)}))
 
 
 def _plain(value: Any) -> Any:
@@ -217,7 +216,7 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} does not belong into the record of a run")
 
 
-_encode = msgspec.json.Encoder(enc_hook=_plain).encode
+_ENCODER = msgspec.json.Encoder(enc_hook=_plain)
 
 
 def _keep_model(folder: Path, definition: ModelDefinition) -> str:

@@ -120,9 +120,10 @@ class RunStore:
         common: tuple[Any, dict[str, Any]] = (None, {})
         summaries = {}
         for run in runs:
+            own = run.own
             if common[0] is not run.common:
-                common = run.common, {name: run.common[name] for name in _SUMMARY if name in run.common}
-            summaries[run.id] = {**common[1], **{name: run.own[name] for name in _SUMMARY if name in run.own}, "batch": batch}
+                common = run.common, {name: run.common[name] for name in _SUMMARY if name in run.common} | {"batch": batch}
+            summaries[run.id] = {**common[1], **{name: own[name] for name in _SUMMARY if name in own}}
         self.records.put_records(principal, RUN, summaries)
 
     def reusable(self, principal: Principal, digests: Collection[str], since: int | None = None) -> dict[Question, list[dict[str, Any]]]:

@@ -17,7 +17,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -382,7 +382,7 @@ class _Template:
             self.dead = self.dead or report is None
             timed_out = timed_out or bool(in_parts and report and report.code == -signal.SIGALRM)
             outcome = job.outcome(report, limits, timed_out=timed_out)
-            return replace(outcome, parts=parts.read()) if in_parts else outcome
+            return msgspec.structs.replace(outcome, parts=parts.read()) if in_parts else outcome
         finally:
             parts.close()
             job.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, overload
@@ -12,7 +12,7 @@ from typing import Any, Literal, overload
 import numpy as np
 
 from twinwright.clock import Clock, to_iso
-from twinwright.errors import NotFoundError, StoreError, TooLargeError
+from twinwright.errors import NotFoundError, StoreError
 from twinwright.governance.principals import Principal
 from twinwright.simulation.collecting import only_what_is_new
 from twinwright.simulation.comparison import difference, same_outcome
@@ -30,16 +30,16 @@ from twinwright.simulation.provenance import common_of, explanation, findings, r
 from twinwright.simulation.resolve import Asked, ResolvedRun, resolve
 from twinwright.simulation.run_digest import run_digest
 from twinwright.simulation.run_files import RunReader, StoredRun, grid_of
-from twinwright.simulation.run_requests import Pinned
+from twinwright.simulation.run_requests import Pinned, count_of
 from twinwright.simulation.runs import Question, RunStore, RunWriter
-from twinwright.simulation.scenario import MAX_RUNS, Scenario, scope_of
+from twinwright.simulation.scenario import Scenario, scope_of
 from twinwright.storage.records import RecordStore
 from twinwright.twins.series import SeriesReader
 
 _ANSWERED: tuple[str, ...] = ("id", "status", "failure", "digest", "seconds", "constraints", "warnings", "events", "happened")
 _ANSWERED += ("sweep", "member", "seed", "parameters")
 _NEVER = -1
-Shown = Callable[[ModelDefinition, list[str], Floats], dict[str, Any]]
+Shown = Callable[[ModelDefinition, list[str], Floats], Mapping[str, Any]]
 """How a run's outputs are answered, by name: (definition, the times of the samples, which most runs share, outputs)."""
 
 Form = Literal["lists", "none"] | Shown
@@ -91,23 +91,23 @@ class SimulationService:
         A run that is stored already is answered from there, `reused`, unless `fresh`. `outputs` are the numbers as lists, as plain data
         are, or what a function makes of them as runs are kept; or they are left to be fetched later. `progress(done, total)` is called as
         runs are kept; `cancel` ends the request at once: what had ended is kept. What a waiting request has fixed is `pinned`; `executor`
-        runs elsewhere than in children of this process. Raises UsageError, NotFoundError, UnitError where the request can't be resolved,
-        ForbiddenError, StoreError, Cancelled. A failed run is not an error.
+        runs elsewhere than in children of this process. Raises UsageError, NotFoundError, UnitError, TooLargeError where the request can't
+        be resolved, ForbiddenError, StoreError, Cancelled. A failed run is not an error.
         """
         principal.require_write()
         resolved: list[ResolvedRun] = []
         now, parameters_for = self.clock.now(), self.parameters_for
         if pinned is not None:
             now, known_at, parameters_for = pinned.now, pinned.known_at, pinned.parameters(parameters_for)
-        for twin in pinned.twins if pinned else self.twins(principal, scenario):
-            observed = Observed(self.reader, principal, twin, known_at)
-            resolved += resolve(replace(scenario, twin=twin), definition, observed, parameters_for, now)
-        if len(resolved) > MAX_RUNS:
-            raise TooLargeError(f"{len(resolved)} runs", where=scenario.file, remedy=f"At most {MAX_RUNS}: ask about fewer twins or points")
-        since = self._fresh_since(fresh, pinned)
+        twins = pinned.twins if pinned else self.twins(principal, scenario)
+        count, since = count_of(scenario, len(twins)), self._fresh_since(fresh, pinned)
         told: dict[str, Any] = {"progress": progress, "cancel": cancel}
-        with only_what_is_new(len(resolved)):
-            return {"runs": Request(self, principal, resolved, since=since, outputs=outputs, executor=executor, **told).answers()}
+        with only_what_is_new(count):
+            for twin in twins:
+                observed = Observed(self.reader, principal, twin, known_at)
+                resolved += resolve(replace(scenario, twin=twin), definition, observed, parameters_for, now)
+            with only_what_is_new(count):  # what was resolved stays until the end, too
+                return {"runs": Request(self, principal, resolved, since=since, outputs=outputs, executor=executor, **told).answers()}
 
     @staticmethod
     def _fresh_since(fresh: bool, pinned: Pinned | None) -> int | None:
@@ -230,7 +230,7 @@ class Request:
 
     def _common_of(self, asked: Asked, started: int) -> dict[str, Any]:
         """What the records of the runs that were resolved together have in common."""
-        if self._common[:2] != (asked, started):
+        if self._common[0] is not asked or self._common[1] != started:
             self._common = asked, started, common_of(self.principal, asked, started, self._data(asked.definition))
         return self._common[2]
 
@@ -260,6 +260,8 @@ class Request:
         """Whether a condition that has not fired yet holds in a finished run: then its event is put into the run's inputs."""
         run = self.runs[index]
         asked = run.asked
+        if not asked.scenario.events:
+            return False
         pending = [one for one in asked.scenario.events if one.when is not None and all(one is not old.disturbance for old in run.fired)]
         if not pending or len(run.fired) >= _MOST_REPEATS:
             return False

@@ -114,7 +114,8 @@ def _members(payload: dict[str, Any] | None, feed: Fed | None, bench: Bench) -> 
                 pace = bench.pace()
                 if (len(members) - position) * pace <= _LEAD:
                     feed.ask(pace)
-            yield {**member, **{name: arrays[member[name]] for name in ("times", "inputs")}}
+            member["times"], member["inputs"] = arrays[member["times"]], arrays[member["inputs"]]
+            yield member
         payload = feed.take(bench.pace()) if feed is not None else None
 
 
@@ -129,7 +130,8 @@ def _member(payload: dict[str, Any], one: SimulationModel, advance: _Advancing, 
     except Exception as error:  # noqa: BLE001 -- whatever a model raises is its own answer, and no neighbour's
         kind, message = failure_of(error)
         answer = {"failure": kind, "message": message, "log": "".join(traceback.format_exception(error)) if kind == "raised" else ""}
-    return {**answer, "seconds": time.perf_counter() - began, "cpu_seconds": time.process_time() - cpu}
+    answer["cpu_seconds"], answer["seconds"] = time.process_time() - cpu, time.perf_counter() - began
+    return answer
 
 
 def _seed(seed: int) -> None:

@@ -17,8 +17,10 @@ from twinwright.storage.journal_files import JournalFiles
 from twinwright.storage.layout import Counts, DeadLetter, KeptReceipt, Lifetime, Move, ReadingColumn, ReadingTable, Relationship, Retraction
 from twinwright.storage.log_line import LogLine, moved_positions, require_revision
 from twinwright.storage.protocol import CELL_SCHEMA, CHECKPOINT_SCHEMA, VALUE_SCHEMA
-from twinwright.storage.record_text import digest_head, record_text
+from twinwright.storage.record_text import digest_head, record_texts
 from twinwright.storage.rows import counts_row, letters_table
+
+_MANY = 256  # records that are put as columns
 
 
 @dataclass(slots=True)
@@ -142,13 +144,27 @@ class DuckDBTransaction(LogLine):
         self.put_records(kind, {id: body})
 
     def put_records(self, kind: str, bodies: Mapping[str, Mapping[str, Any]]) -> None:
-        texts = [record_text(body) for body in bodies.values()]
+        texts = record_texts(bodies.values())
+        heads = {id: head for id, body in bodies.items() if (head := digest_head(body)) is not None}
+        if len(bodies) >= _MANY:
+            self._put_many(kind, list(bodies), texts, heads)
+            return
         insert = "INSERT INTO records SELECT ?, unnest(?::VARCHAR[]), unnest(?::VARCHAR[]), ?, ?, ?"
         self._con.execute(insert, [kind, list(bodies), texts, self.commit, self.at, self._principal])
-        heads = {id: head for id, body in bodies.items() if (head := digest_head(body)) is not None}
         if heads:
             insert = "INSERT INTO record_digests SELECT ?, unnest(?::UBIGINT[]), unnest(?::VARCHAR[]), ?"
             self._con.execute(insert, [kind, list(heads.values()), list(heads), self.commit])
+
+    def _put_many(self, kind: str, ids: list[str], texts: list[str], heads: Mapping[str, int]) -> None:
+        """As columns, which takes a third less for a thousand, and twice as long for one."""
+        kinds, commits = pa.repeat(kind, len(ids)), pa.repeat(pa.scalar(self.commit, pa.int64()), len(ids))
+        made = pa.repeat(pa.scalar(self.at, pa.int64()), len(ids)), pa.repeat(self._principal, len(ids))
+        columns = kinds, pa.array(ids, pa.string()), pa.array(texts, pa.string()), commits, *made
+        self._insert("records", pa.table(columns, ["kind", "id", "body", "commit", "made_at", "principal"]))
+        if heads:
+            found = pa.array(list(heads.values()), pa.uint64()), pa.array(list(heads), pa.string())
+            digests = kinds[: len(heads)], *found, commits[: len(heads)]
+            self._insert("record_digests", pa.table(digests, ["kind", "head", "id", "commit"]))
 
     def create_reading_table(self, contract: str, source: str, revision: int, columns: Sequence[ReadingColumn]) -> ReadingTable:
         number = 1 + max((table.number for table in self.catalogue.tables), default=0)

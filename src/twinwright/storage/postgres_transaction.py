@@ -33,7 +33,7 @@ from twinwright.storage.postgres_blocks import Blocks
 from twinwright.storage.postgres_connections import Connection
 from twinwright.storage.postgres_copy import pieces
 from twinwright.storage.protocol import CELL_SCHEMA, CHECKPOINT_SCHEMA, VALUE_SCHEMA
-from twinwright.storage.record_text import record_text
+from twinwright.storage.record_text import record_texts
 from twinwright.storage.rows import counts_row, letters_table
 
 DAY = 24 * HOUR
@@ -201,7 +201,7 @@ class PostgresTransaction(LogLine):
         self.put_records(kind, {id: body})
 
     def put_records(self, kind: str, bodies: Mapping[str, Mapping[str, Any]]) -> None:
-        texts = [record_text(body) for body in bodies.values()]
+        texts = record_texts(bodies.values())
         insert = "INSERT INTO records SELECT %s, unnest(%s::text[]), unnest(%s::text[]), %s, %s, %s"
         self._con.execute(insert, [kind, list(bodies), texts, self.commit, self.at, self._principal])
 

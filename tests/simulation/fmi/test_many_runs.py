@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from dataclasses import replace
 
+import msgspec
 import numpy as np
 import psutil
 import pytest
@@ -205,7 +206,7 @@ def runs_with_failures(definition, count, seed):
     faults[failing] = [(CRASH, HANG, LEAK, EXIT)[index % 4] for index in range(failing.size)]
     jobs = works(definition, faults, Limits(wall_seconds=1.0, memory_bytes=64 << 20))
     jobs = [
-        replace(one, limits=replace(one.limits, wall_seconds=1.0 if fault == HANG else 60.0))
+        msgspec.structs.replace(one, limits=replace(one.limits, wall_seconds=1.0 if fault == HANG else 60.0))
         for one, fault in zip(jobs, faults, strict=True)
     ]
     outcomes = dict(run_all(jobs, workers=2))

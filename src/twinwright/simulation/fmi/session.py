@@ -65,7 +65,7 @@ class Unit:
     def refresh(self) -> bool:
         """Free every instance and put static data back. False where that can't be: the process is used up."""
         left, self.idle = _living.pop(self.library.path, []), []
-        if self._as_loaded is None or any(one.dead for one in left):
+        if self._as_loaded is None or (left and any(one.dead for one in left)):
             return False
         for one in left:
             one.free()

@@ -135,6 +135,7 @@ class FmuModel:
         self.fixed = {name: setting(md, settable(md, name), value) for name, value in self.options["settings"].items()}
         shown = (*bindings["outputs"], *bindings["states"])
         self._to_ports = [one.to_port for one in shown] if any((one.factor, one.offset) != (1.0, 0.0) for one in shown) else []
+        self._names = [one.name for one in definition.outputs], [one.name for one in definition.states]
         self._last: tuple[Any, ...] = (None, None, None, None)
         self.live: OrderedDict[str, Any] = OrderedDict()
         self._again: _Again | None = None
@@ -232,10 +233,11 @@ class FmuModel:
     def _trajectory(self, numbers: Floats, times: Floats) -> Trajectory:
         """What the FMU gave as outputs and states. Raises ModelError (`nan`)."""
         values = _converted(numbers, self._to_ports) if self._to_ports else numbers
-        count = len(self.bindings["outputs"])
-        outputs, states = np.ascontiguousarray(values[:, :count]), np.ascontiguousarray(values[:, count:])
-        check_finite("output", [one.name for one in self.definition.outputs], times, outputs)
-        check_finite("state", [one.name for one in self.definition.states], times, states)
+        shown, kept = self._names
+        outputs, states = np.ascontiguousarray(values[:, : len(shown)]), np.ascontiguousarray(values[:, len(shown) :])
+        check_finite("output", shown, times, outputs)
+        if kept:
+            check_finite("state", kept, times, states)
         return outputs, states
 
     def _as_fmu(self, times: Floats, inputs: Floats, *, again: bool) -> tuple[Floats, Floats]:
