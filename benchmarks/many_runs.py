@@ -29,6 +29,7 @@ import numpy as np
 import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
+from benchmarks._result import compared
 from benchmarks.fmu_loop import EXAMPLES
 
 import twinwright
@@ -117,11 +118,11 @@ def measure(quick: bool) -> list[dict[str, Any]]:
             platform.apply()
             for label, asked, scenario in SHARES:
                 spent, inside = _simulated(platform, scenario)
-                results.append(_result(f"many_runs_{label}", inside / (spent.wall * cores), asked, "share"))
-                results.append(_result(f"many_runs_{label}_processor", inside / spent.processor, asked, "share"))
+                results.append(compared(f"many_runs_{label}", inside / (spent.wall * cores), asked, "share"))
+                results.append(compared(f"many_runs_{label}_processor", inside / spent.processor, asked, "share"))
                 if scenario == "fine":
                     own = 1e3 * (spent.processor - inside) / spent.runs
-                    results.append({**_result("many_runs_own_ms", own, 2.0, "ms"), "better": "lower"})
+                    results.append(compared("many_runs_own_ms", own, 2.0, "ms", "lower"))
             return [*results, *_beside_fmpy(platform, folder, count // 4, rounds, cores)]
 
 
@@ -134,8 +135,8 @@ def _beside_fmpy(platform: Any, folder: Path, fewer: int, rounds: int, cores: in
             ours.runs += len(platform.simulate("lag", fresh=True)["runs"])
         _by_fmpy(folder / "models" / "lag.fmu", folder / f"rival-{number}", fewer, cores, rival)
     return [
-        _result("many_runs_vs_fmpy", ours.runs / ours.wall, rival.runs / rival.wall, "runs/s"),
-        _result("many_runs_vs_fmpy_processor", ours.runs / ours.processor, rival.runs / rival.processor, "runs/s"),
+        compared("many_runs_vs_fmpy", ours.runs / ours.wall, rival.runs / rival.wall, "runs/s"),
+        compared("many_runs_vs_fmpy_processor", ours.runs / ours.processor, rival.runs / rival.processor, "runs/s"),
     ]
 
 
@@ -209,15 +210,3 @@ def _description(unpacked: str) -> Any:
     import fmpy
 
     return fmpy.read_model_description(unpacked)
-
-
-def _result(name: str, ours: float, rival: float, unit: str) -> dict[str, Any]:
-    return {
-        "name": name,
-        "ours": round(ours, 4),
-        "rival": round(rival, 4),
-        "ratio": round(ours / rival, 4),
-        "unit": unit,
-        "better": "higher",
-        "load": round(os.getloadavg()[0], 1),
-    }

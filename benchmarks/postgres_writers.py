@@ -17,6 +17,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 import psycopg
+from benchmarks._result import compared, left_out
 from benchmarks.ingest_vs_decode import BATCH, FIELDS, furnished, ingest, payloads, rows_of_batch
 from benchmarks.postgres_vs_copy import FIXED, copy_bare
 from tests.storage.postgres_server import Server, programs
@@ -59,10 +60,9 @@ def together(writers: list[Connection], first: int) -> float:
 
 def measure(quick: bool) -> list[dict[str, Any]]:
     """Payloads per second of each number of writers: the median of interleaved rounds."""
-    named = [{"name": f"postgres_writers_{count}_vs_copy", "unit": "payloads/s", "better": "higher"} for count in WRITERS]
+    names = [f"postgres_writers_{count}_vs_copy" for count in WRITERS]
     if programs() is None:
-        print("postgres_writers: left out, PostgreSQL is not installed", file=sys.stderr)
-        return [{**one, "ours": None, "rival": None, "ratio": None} for one in named]
+        return [left_out(name, "payloads/s", "PostgreSQL is not installed") for name in names]
     server, spawning = Server(), multiprocessing.get_context("spawn")
     server.start("max_wal_size=4GB")
     ours: dict[int, list[float]] = {count: [] for count in WRITERS}
@@ -97,10 +97,7 @@ def measure(quick: bool) -> list[dict[str, Any]]:
         server.remove()
     copied = ROUND * BATCH / statistics.median(rival[1:])
     rates = [ROUND * BATCH / statistics.median(ours[count][1:]) for count in WRITERS]
-    return [
-        {**one, "ours": round(rate), "rival": round(copied), "ratio": round(rate / copied, 3)}
-        for one, rate in zip(named, rates, strict=True)
-    ]
+    return [compared(name, rate, copied, "payloads/s") for name, rate in zip(names, rates, strict=True)]
 
 
 if __name__ == "__main__":
