@@ -32,11 +32,12 @@ ROUND = 12  # batches, whoever writes them
 
 def write(dsn: str, number: int, asked: Connection) -> None:
     """One writer: makes the batches that it is asked for and ingests them when it is told to, and says so of both; until it is asked for
-    none."""
-    store, _state, pipeline = furnished(PostgresStore(dsn, shared=True))
+    none. It hears of a round in which it had no part before its own begins, as one that goes on writing would have."""
+    store, state, pipeline = furnished(PostgresStore(dsn, shared=True))
     rng = random.Random(number)
     while batches := asked.recv():
         made = [Delivery("pump", tuple(map(Payload, payloads(batch * BATCH, BATCH, rng)))) for batch in batches]
+        state.catch_up()
         asked.send("made")
         asked.recv()
         ingest(pipeline, made)
