@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from tests.platform.slow_plant import slow_plant, sweep
@@ -46,7 +46,7 @@ def test_outcomes_are_those_of_here_however_a_run_ends(cluster: Cluster) -> None
         "    return [math.exp(u[0] + t)]"
     )
     jobs = work(body, 8)
-    jobs[4] = replace(jobs[4], limits=Limits(3.0))
+    jobs[4] = msgspec.structs.replace(jobs[4], limits=Limits(3.0))
     there, here = dict(executor_of(cluster.address, None).run_all(jobs)), dict(run_all(jobs))
     assert there.keys() == here.keys() == set(range(8))
     for index, one in here.items():
