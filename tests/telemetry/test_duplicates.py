@@ -271,6 +271,18 @@ def test_after_a_restart_what_is_newer_than_all_there_is_needs_no_look_at_the_st
     assert (disk.whole, disk.looked_up) == (0, 1)
 
 
+def test_an_hour_that_another_began_is_known_by_what_is_heard_of_it():
+    batch = [(key, hour, 0) for key in range(3_000) for hour in (0, 1)]
+    keys, contents, paths, time = arrays(batch)
+    disk, seen = Disk(), SeenReadings({})
+    for part in (slice(0, 2_000), slice(2_000, None)):
+        heard = keys[part], contents[part], paths[part], np.ones(len(keys[part]), np.int32), time[part]
+        seen.hear(heard)
+        disk.keep(*heard[:3], heard[4], [NEW] * len(heard[0]))
+    assert set(seen.add(keys, contents, paths, time, 1, disk.of(keys)).tolist()) == {DUPLICATE}
+    assert (disk.whole, disk.looked_up) == (0, 0)
+
+
 def test_a_little_that_comes_late_for_a_busy_hour_is_looked_up_and_much_reads_it_whole():
     disk = Disk()
     batch = arrays([(key, 0, 0) for key in range(40_000)])

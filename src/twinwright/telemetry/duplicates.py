@@ -97,14 +97,18 @@ class SeenReadings:
         return in_order
 
     def hear(self, rows: Rows) -> None:
-        """Take in what others have added to the store since; what is known already changes nothing."""
+        """Take in what others have added to the store since; what is known already changes nothing. A span that they begin is held from its
+        first reading on, where there is room: it would have to be read back as soon as something arrives for it here."""
         self._unite()
         parts = self._by_span(rows)
         for start, part in parts:
             if start in self._held:  # before any is let go of: what the store has is known through here
                 self._held[start].newest = max(self._held[start].newest, int(part[4].max()))
         for start, part in parts:
-            added, table, common = len(part[0]), self._held.get(start), alike(part)
+            added, common = len(part[0]), alike(part)
+            if start not in self._stored and self.nbytes + bytes_of(added, wide=self._latest_only or common is None) <= self._max_bytes:
+                self._held[start] = SeenTable(self._spare, int(part[4].max()), wide=self._latest_only)
+            table = self._held.get(start)
             size = table.nbytes_with(added, common) if table else 0
             if size > self._largest:
                 self._let_go(start)
