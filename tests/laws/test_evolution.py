@@ -131,8 +131,8 @@ BESIDE = [(0, 0, "millibar", 100.0), (0, 0, "bar", 100.0), (0, 0, "bar", 3.0), (
         "migrations_forget_units",
         "migrations_of_one_step",
         "migrations_go_one_way",
-        "single_values_forget_units",
-        "single_values_by_arrival",
+        "migrations_forget_units_of_single_values",
+        "migrations_take_single_values_by_arrival",
     ],
 )
 def test_the_check_catches_a_broken_one(name: str, monkeypatch: pytest.MonkeyPatch) -> None:

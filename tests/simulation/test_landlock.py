@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -84,8 +85,20 @@ def test_a_hidden_folder_within_one_that_is_shown_stays_hidden(plant):
     assert held(asked, (plant / "store/deep/code").read_text) == held(asked, (plant / "beside").read_text) == REFUSED
 
 
+def test_what_was_hidden_twice_is_shown_when_both_are_done_with_it(plant, monkeypatch):
+    monkeypatch.setattr(landlock, "_hidden", Counter())
+    store, within = plant / "store", plant / "store/deep"
+    for folder in (store, plant / "way", within):  # the second leads to the first
+        landlock.hide(folder)
+    assert landlock.hidden() == [str(store)]
+    landlock.show(store)
+    assert landlock.hidden() == [str(store)]
+    landlock.show(store)
+    assert landlock.hidden() == [str(within)]
+
+
 def test_a_model_gets_nothing_of_home_and_store_and_has_its_own_folder(plant, monkeypatch):
-    monkeypatch.setattr(landlock, "_hidden", set())
+    monkeypatch.setattr(landlock, "_hidden", Counter())
     landlock.hide(plant / "store")
     home = Path(os.path.expanduser("~"))  # noqa: PTH111 -- as a model would
     code = f"""

@@ -100,7 +100,6 @@ class Session:
         self.private = private or folder / FOLDER
         if not is_workspace(folder):  # a command given in the wrong place leaves nothing there
             raise NotFoundError(f"there is no workspace at {folder.resolve()}", remedy="Make one with: twinwright init DIR")
-        landlock.hide(self.private)
         _make_private(self.private)
         self.clock = clock or SystemClock()
         self.started = self.clock.monotonic()
@@ -108,6 +107,7 @@ class Session:
         self.metrics = Metrics.create()
         self.versions = VersionUse(self.metrics, self.clock)
         self.store = store or self._open_store(unless)
+        landlock.hide(self.private)
         self.state = StateCache(self.store, SYSTEM)
         self._anchor = AnchorFile(self.private / "clock.json")
         guard = ClockGuard(self.clock, self.metrics, self._anchor.read() or last_commit_seen(self.store, SYSTEM))
@@ -178,6 +178,7 @@ class Session:
             self.state.materialise()
         self.remember_clock()
         self.store.close()
+        landlock.show(self.private)
 
     def _derive_what_is_left(self) -> None:
         """A platform leaves what it is at for its next start; a command without one derives from what it committed."""

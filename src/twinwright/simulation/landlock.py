@@ -14,6 +14,8 @@ import pwd
 import stat
 import struct
 import sys
+import threading
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -25,7 +27,8 @@ _OF_FOLDERS = sum(1 << bit for bit in range(3, 14))  # to list, and to make, rem
 _SIGNALS_AND_SOCKETS = 3
 _MOST_ENTRIES = 1000  # of a folder that has a hidden one below; those of one with more are hidden but for what is shown
 _libc = ctypes.CDLL(None, use_errno=True)
-_hidden: set[Path] = set()
+_hiding = threading.Lock()
+_hidden: Counter[Path] = Counter()
 
 
 class Seclusion(NamedTuple):
@@ -36,13 +39,22 @@ class Seclusion(NamedTuple):
 
 
 def hide(folder: Path) -> None:
-    """Let no model that is loaded from now on open what is in a folder."""
-    _hidden.add(folder.resolve())
+    """Let no model that is loaded from now on open what is in a folder, until `show` is called as often."""
+    with _hiding:
+        _hidden[folder.resolve()] += 1
+
+
+def show(folder: Path) -> None:
+    """Whoever hid it is done with it."""
+    with _hiding:
+        _hidden.subtract([folder.resolve()])
 
 
 def hidden() -> list[str]:
-    """The folders that `hide` was told."""
-    return sorted(map(str, _hidden))
+    """The folders that are hidden, without those within others."""
+    with _hiding:
+        folders = {folder for folder, times in _hidden.items() if times > 0}
+    return sorted(str(folder) for folder in folders if folders.isdisjoint(folder.parents))
 
 
 def seclusion(own: Path) -> Seclusion:
@@ -57,7 +69,7 @@ def seclusion(own: Path) -> Seclusion:
     # A plug-in that is installed to be edited need not be below any of these.
     code |= {Path(file).parent for name, one in list(sys.modules.items()) if "." not in name and (file := getattr(one, "__file__", None))}
     shown = {path.resolve() for path in (own, *kept, *code) if path.exists()} - homes
-    return Seclusion(tuple(map(str, sorted(homes | _hidden))), tuple(map(str, sorted(shown))))
+    return Seclusion((*map(str, sorted(homes)), *hidden()), tuple(map(str, sorted(shown))))
 
 
 def hold(asked: Seclusion) -> bool:

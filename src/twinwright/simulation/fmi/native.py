@@ -101,7 +101,8 @@ def compile_shared(command: list[str], target: Path) -> None:
     descriptor, part = tempfile.mkstemp(prefix=target.name, suffix=".part", dir=target.parent)
     os.close(descriptor)
     try:
-        environment = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"}  # a child that runs models has none
+        # A child that runs models has no environment, and need not be let to write where others leave what is for a while.
+        environment = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "TMPDIR": str(target.parent)}
         try:
             done = subprocess.run(  # noqa: S603 -- the machine's compiler, given files
                 [*command, "-o", part, "-lm"], capture_output=True, text=True, timeout=_COMPILE_SECONDS, check=False, env=environment
