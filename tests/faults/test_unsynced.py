@@ -41,7 +41,7 @@ def fail_often(library, folder, rng, lives, cuts, deaf="", mutant="", losses=0):
         before = Counter(feeding.acknowledged)
         since = "ready" if life % 6 == 5 else "ack"
         assert feeding.run(ENDLESS, kill_after=rng.uniform(0.2, 1.0), window=1 + life % 6, pause=0.002, since=since) == -signal.SIGKILL
-        for cut in rng.sample(range(disk.records), cuts):
+        for cut in rng.sample(range(disk.records), min(cuts, disk.records)):
             said = [int(line.split()[1]) for line in disk.said(cut).decode().splitlines() if line.startswith("ack ")]
             earlier = folder / f"earlier-{life}-{cut}"  # of its own: an engine knows a file that it had open by its path
             disk.write(disk.after(rng, cut), earlier)
