@@ -22,7 +22,7 @@ from twinwright.platform.wire import FOLDER
 
 LOW, VERY_LOW = 5 * 1024**3, 512 * 1024**2  # bytes free on the disk
 _LIBRARIES: Final = ("duckdb", "pyarrow", "polars", "numpy", "numba")
-_HELD: Final = "from twinwright.simulation.landlock import Seclusion, hold; raise SystemExit(0 if hold(Seclusion(('/root',))) else 1)"
+_HELD: Final = "from twinwright.simulation.landlock import Seclusion, hold; raise SystemExit(0 if hold(Seclusion()) else 1)"
 _CUT: Final = "from twinwright.simulation.containment import cut_network; raise SystemExit(0 if cut_network() else 1)"
 _PATIENCE: Final = 60.0  # seconds for the child that tries what the kernel allows
 
@@ -127,20 +127,24 @@ def _permissions(folder: Path) -> Iterator[Check]:
 
 def _containment(_folder: Path) -> Iterator[Check]:
     """What the kernel lets us hold a model by; tried in a child, for a namespace can't be left."""
-    done = subprocess.run([sys.executable, "-c", _CUT], capture_output=True, timeout=_PATIENCE, check=False)  # noqa: S603 - our own words
-    if done.returncode == 0:
+    if _succeeds(_CUT):
         yield Check("models without network", "good", "the kernel allows it")
     else:
         remedy = "Allow unprivileged user namespaces (kernel.unprivileged_userns_clone=1), or run only models that you trust"
         yield Check("models without network", "warning", "the kernel does not allow it: models can reach the network", remedy)
-    done = subprocess.run([sys.executable, "-c", _HELD], capture_output=True, timeout=_PATIENCE, check=False)  # noqa: S603 - our own words
-    if done.returncode == 0:
+    if _succeeds(_HELD):
         told = "the kernel allows it; the environment of your other processes is in /proc: keep secrets in files"
         yield Check("models without home and store", "good", told)
     else:
         remedy = "Use a kernel with Landlock (Linux 5.13 or later, `landlock` among those of lsm=), or run only models that you trust"
         told = "the kernel does not allow it: models can read the home folder and the store"
         yield Check("models without home and store", "warning", told, remedy)
+
+
+def _succeeds(words: str) -> bool:
+    """Whether a child that does it ends well: what it tries holds it for good."""
+    done = subprocess.run([sys.executable, "-c", words], capture_output=True, timeout=_PATIENCE, check=False)  # noqa: S603 - our own words
+    return done.returncode == 0
 
 
 def _versions(_folder: Path) -> Iterator[Check]:
