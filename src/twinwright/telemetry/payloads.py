@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import msgspec
+
 Reason = Literal[
     "malformed",
     "missing_field",
@@ -21,8 +23,7 @@ REASONS: tuple[Reason, ...] = Reason.__args__  # type: ignore[attr-defined]
 MAX_PAYLOAD_BYTES = 16 * 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Payload:
+class Payload(msgspec.Struct, frozen=True):
     """Bytes that the contract can decode on their own, and what the transport said beside them.
 
     A JSON payload is a document, an array, or one document a line; a CSV payload starts with its header line; a Parquet
@@ -30,7 +31,7 @@ class Payload:
     """
 
     body: bytes
-    captures: Mapping[str, str] = field(default_factory=dict)
+    captures: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True, slots=True)
