@@ -32,7 +32,7 @@ def test_a_sound_workspace_is_healthy(plant: Path) -> None:
     answer = twinwright("doctor", workspace=plant)
     assert answer.good["healthy"]
     checks = {one["name"]: one for one in answer.json["checks"]}
-    held = {"models without network", "models without home and store"}
+    held = {f"models without {what}" for what in ("network", "sockets", "other processes", "home and store")}
     assert {"workspace", "platform", "store", "clock", "disk", "private folder", "versions"} | held <= checks.keys()
     assert checks["store"]["found"].startswith("commit 1,")
     assert all(one["remedy"] for one in checks.values() if one["state"] != "good")

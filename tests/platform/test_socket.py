@@ -52,7 +52,8 @@ def test_a_model_that_finds_the_socket_can_give_no_command(running: Up) -> None:
     done = subprocess.run([sys.executable, "-c", code, str(private)], capture_output=True, text=True, check=False)
     if "False" in done.stdout:
         pytest.skip("the kernel has no Landlock")
-    assert "True b''" in done.stdout or "reset" in done.stderr.lower(), (done.stdout, done.stderr)
+    refused = "True b''" in done.stdout or any(one in done.stderr for one in ("ConnectionResetError", "BrokenPipeError"))
+    assert refused, (done.stdout, done.stderr)
     with tw.open(running.folder) as platform:
         assert platform.status()
 

@@ -22,8 +22,29 @@ from twinwright.platform.wire import FOLDER
 
 LOW, VERY_LOW = 5 * 1024**3, 512 * 1024**2  # bytes free on the disk
 _LIBRARIES: Final = ("duckdb", "pyarrow", "polars", "numpy", "numba")
-_HELD: Final = "from twinwright.simulation.landlock import Seclusion, hold; raise SystemExit(0 if hold(Seclusion()) else 1)"
-_CUT: Final = "from twinwright.simulation.containment import cut_network; raise SystemExit(0 if cut_network() else 1)"
+# What holds models, each tried in a child: words that leave it true or false, what it then says, and else, and what to do.
+_HOLDS: Final = {
+    "models without network": (
+        "from twinwright.simulation.namespaces import cut_network; good = cut_network()",
+        "models can reach the network, unless they are without sockets",
+        "Allow unprivileged user namespaces (kernel.unprivileged_userns_clone=1, kernel.apparmor_restrict_unprivileged_userns=0)",
+    ),
+    "models without sockets": (
+        "from twinwright.simulation.system_calls import deny_sockets; good = deny_sockets(network_cut=True)",
+        "models can connect to whatever listens at a path, such as a database of this machine",
+        "Use a kernel with seccomp filters (CONFIG_SECCOMP_FILTER, x86-64 or aarch64)",
+    ),
+    "models without other processes": (
+        "from twinwright.simulation.namespaces import see_own_processes_only; good = see_own_processes_only()",
+        "models can read the environment of your other processes in /proc: keep secrets in files, not in TWINWRIGHT_TOKEN",
+        "Allow unprivileged user namespaces and, in a container, an unmasked /proc (--security-opt systempaths=unconfined)",
+    ),
+    "models without home and store": (
+        "from twinwright.simulation.landlock import Seclusion, hold; good = hold(Seclusion())",
+        "models can read the home folder and the store, and write where you can",
+        "Use a kernel with Landlock (Linux 5.13 or later, `landlock` among those of lsm=)",
+    ),
+}
 _PATIENCE: Final = 60.0  # seconds for the child that tries what the kernel allows
 
 
@@ -126,19 +147,12 @@ def _permissions(folder: Path) -> Iterator[Check]:
 
 
 def _containment(_folder: Path) -> Iterator[Check]:
-    """What the kernel lets us hold a model by; tried in a child, for a namespace can't be left."""
-    if _succeeds(_CUT):
-        yield Check("models without network", "good", "the kernel allows it")
-    else:
-        remedy = "Allow unprivileged user namespaces (kernel.unprivileged_userns_clone=1), or run only models that you trust"
-        yield Check("models without network", "warning", "the kernel does not allow it: models can reach the network", remedy)
-    if _succeeds(_HELD):
-        told = "the kernel allows it; the environment of your other processes is in /proc: keep secrets in files"
-        yield Check("models without home and store", "good", told)
-    else:
-        remedy = "Use a kernel with Landlock (Linux 5.13 or later, `landlock` among those of lsm=), or run only models that you trust"
-        told = "the kernel does not allow it: models can read the home folder and the store"
-        yield Check("models without home and store", "warning", told, remedy)
+    """What the kernel lets us hold a model by; tried in a child, for what holds it can't be left."""
+    for name, (words, otherwise, remedy) in _HOLDS.items():
+        if _succeeds(f"{words}; raise SystemExit(0 if good else 1)"):
+            yield Check(name, "good", "the kernel allows it")
+        else:
+            yield Check(name, "warning", f"the kernel does not allow it: {otherwise}", f"{remedy}, or run only models that you trust")
 
 
 def _succeeds(words: str) -> bool:

@@ -1,4 +1,4 @@
-"""What Linux gives to hold a process: limits, sessions, death signals, an own network, and the view of its descendants."""
+"""What Linux gives to hold a process: limits, sessions, death signals, no capabilities, and the view of its descendants."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ import ctypes
 import os
 import resource
 import signal
+import struct
 from pathlib import Path
 
 PR_SET_PDEATHSIG = 1
+PR_CAPBSET_DROP = 24
 PR_SET_CHILD_SUBREAPER = 36
-CLONE_NEWUSER = 0x10000000
-CLONE_NEWNET = 0x40000000
+PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL = 47, 4
+_CAPABILITY_VERSION, _CAPABILITIES = 0x20080522, 64
 NICE = 5  # of what runs models: where all cores are taken, who takes in telemetry and keeps results has one for itself
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -36,9 +38,13 @@ def stand_back() -> None:
         Path("/proc/self/autogroup").write_text(str(NICE))
 
 
-def cut_network() -> bool:
-    """Move to a network namespace without any interface. False where the kernel does not allow it."""
-    return any(_libc.unshare(flags) == 0 for flags in (CLONE_NEWNET, CLONE_NEWUSER | CLONE_NEWNET))
+def drop_capabilities() -> None:
+    """Keep nothing of what root, here or of a namespace, may do beyond the files that are its own (capabilities(7))."""
+    for capability in range(_CAPABILITIES):
+        _libc.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0)
+    header, none = struct.pack("=II", _CAPABILITY_VERSION, 0), bytes(24)
+    _libc.prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)
+    _libc.capset(header, none)
 
 
 def redirect_standard_streams(log: Path, keep: set[int]) -> None:

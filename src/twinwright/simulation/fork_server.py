@@ -19,6 +19,7 @@ import shutil
 import signal
 import socket
 import sys
+import tempfile
 import time
 import traceback
 from collections.abc import Callable
@@ -32,7 +33,9 @@ from twinwright.errors import TwinwrightError
 from twinwright.simulation import containment, plain_data
 from twinwright.simulation.feeding import FEED
 from twinwright.simulation.landlock import Seclusion, hold
+from twinwright.simulation.namespaces import cut_network, see_own_processes_only
 from twinwright.simulation.protocol import FailureKind, ModelError
+from twinwright.simulation.system_calls import deny_sockets
 
 PACKET = 64 * 1024
 READY, READY_CUT = b"ready", b"ready, cut"  # what a template says once it has loaded; the second where it has no network
@@ -171,6 +174,7 @@ def _become(request: Request, sockets: list[socket.socket], parent: int, network
     containment.die_with_parent(parent)
     work = Path(request.work)
     os.chdir(work)
+    tempfile.tempdir = str(work)
     control = sockets[1] if request.do == "template" else None
     keep = {control.fileno()} if control else set()
     if control is None and len(sockets) > 1:
@@ -181,8 +185,11 @@ def _become(request: Request, sockets: list[socket.socket], parent: int, network
     if control is None:
         containment.stand_back()
         os._exit(_answer(request, work))
-    network_cut = containment.cut_network()
+    network_cut = cut_network()
+    containment.drop_capabilities()
     hold(request.seclusion)
+    network_cut = deny_sockets(network_cut=network_cut) or network_cut
+    _keep_compiled_in(work)
     if code := _answer(request, work):
         os._exit(code)
     gc.collect()
@@ -190,6 +197,12 @@ def _become(request: Request, sockets: list[socket.socket], parent: int, network
     control.send(READY_CUT if network_cut else READY)
     ForkServer(control, network_cut=network_cut).serve()
     os._exit(0)
+
+
+def _keep_compiled_in(work: Path) -> None:
+    """What a plug-in has numba keep of its functions: what is kept beside their source, others than models load too."""
+    if config := sys.modules.get("numba.core.config"):
+        config.CACHE_DIR = str(work)  # type: ignore[attr-defined]
 
 
 def _answer(request: Request, work: Path) -> int:
@@ -253,11 +266,12 @@ def main() -> None:
     directory = Path(sys.argv[1])
     os.environ.clear()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C reaches the whole group: the parent decides
-    _function(sys.argv[2])()
-    gc.collect()
-    gc.freeze()
-    control.send(READY)
+    see_own_processes_only()
     try:
+        _function(sys.argv[2])()
+        gc.collect()
+        gc.freeze()
+        control.send(READY)
         ForkServer(control, network_cut=False).serve()
     finally:
         shutil.rmtree(directory, ignore_errors=True)

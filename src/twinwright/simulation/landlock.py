@@ -1,7 +1,8 @@
-"""What a model may not open: the home folder of its user, and the stores of the workspaces that are open in the process that runs it.
+"""What a model may not open: the home folder of its user, and the stores of the workspaces that are open in the process that runs it; and
+where it may write, which is a folder of its own.
 
-Landlock (landlock(7), Linux 5.13) knows what is allowed alone: everything but those folders, and of them what Python, this package and
-compiled code are read from. It holds a process and all that it starts, for good. Where the kernel lets it, signals and abstract sockets
+Landlock (landlock(7), Linux 5.13) knows what is allowed alone: to read everything but those folders, and of them what Python, this package
+and compiled code are read from. It holds a process and all that it starts, for good. Where the kernel lets it, signals and abstract sockets
 reach no process outside either (6.12). Whether something is there, and how large, can still be seen.
 """
 
@@ -22,9 +23,14 @@ from typing import NamedTuple
 
 _CREATE, _ADD, _RESTRICT = 444, 445, 446  # system calls, of the same numbers on every machine
 _VERSION, _BENEATH, _NO_NEW_PRIVILEGES = 1, 1, 38
-_EXECUTE, _WRITE, _READ, _TRUNCATE = 1 << 0, 1 << 1, 1 << 2, 1 << 14
+_EXECUTE, _WRITE, _READ, _LIST, _TRUNCATE = 1 << 0, 1 << 1, 1 << 2, 1 << 3, 1 << 14
 _OF_FOLDERS = sum(1 << bit for bit in range(3, 14))  # to list, and to make, remove and move what is in them
+_DEVICES = (1 << 6) | (1 << 11)  # to make those, by which root could read any disk
 _SIGNALS_AND_SOCKETS = 3
+COMPILED = "models"  # in our cache folder: what is written there, no other than models may load
+_DEV = Path("/dev")
+_TO_ALL = ("null", "zero", "full", "random", "urandom", "tty", "ptmx", "pts", "shm")
+_OF_GRAPHICS = ("dri", "kfd", "nvidia*")  # on which models compute
 _MOST_ENTRIES = 1000  # of a folder that has a hidden one below; those of one with more are hidden but for what is shown
 _libc = ctypes.CDLL(None, use_errno=True)
 _hiding = threading.Lock()
@@ -32,10 +38,11 @@ _hidden: Counter[Path] = Counter()
 
 
 class Seclusion(NamedTuple):
-    """Folders that can't be opened, and those within them that can."""
+    """Folders that can't be opened, and those within them that can; and where, of all that can, is written."""
 
     hidden: tuple[str, ...] = ()
     shown: tuple[str, ...] = ()
+    own: tuple[str, ...] = ()
 
 
 def hide(folder: Path) -> None:
@@ -61,15 +68,17 @@ def seclusion(own: Path) -> Seclusion:
     """That of a model which works in a folder of its own."""
     home = Path(pwd.getpwuid(os.getuid()).pw_dir)
     homes = {path.resolve() for path in (home, Path(os.environ.get("HOME") or home))} - {Path("/")}
-    kept = [home / ".cache" / name for name in ("twinwright", "numba")]  # what is compiled in a child
-    for path in kept:
-        with contextlib.suppress(OSError):
-            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    kept = [home / ".cache" / name for name in ("twinwright", "numba")]  # what is compiled before there are models
+    compiled = kept[0] / COMPILED  # by them
+    with contextlib.suppress(OSError):
+        compiled.mkdir(mode=0o700, parents=True, exist_ok=True)
     code = {Path(one) for one in (*sys.path, sys.prefix, sys.base_prefix, sys.exec_prefix) if one}
     # A plug-in that is installed to be edited need not be below any of these.
     code |= {Path(file).parent for name, one in list(sys.modules.items()) if "." not in name and (file := getattr(one, "__file__", None))}
+    devices = [*(_DEV / name for name in _TO_ALL), *(path for family in _OF_GRAPHICS for path in _DEV.glob(family))]
     shown = {path.resolve() for path in (own, *kept, *code) if path.exists()} - homes
-    return Seclusion((*map(str, sorted(homes)), *hidden()), tuple(map(str, sorted(shown))))
+    written = [str(path) for path in (own.resolve(), compiled.resolve(), *devices, Path("/proc"))]  # /proc/self, whichever that is
+    return Seclusion((*map(str, sorted(homes)), *hidden(), str(_DEV)), (*map(str, sorted(shown)), *map(str, devices)), tuple(written))
 
 
 def hold(asked: Seclusion) -> bool:
@@ -86,7 +95,9 @@ def hold(asked: Seclusion) -> bool:
     try:
         marks = dict.fromkeys(map(Path, asked.hidden), False) | dict.fromkeys(map(Path, asked.shown), True)
         for path, is_folder in _allowed(Path("/"), marks, shown=True):
-            _allow(rules, path, handled if is_folder else of_files)
+            _allow(rules, path, _EXECUTE | _READ | (_LIST if is_folder else 0))
+        for path in map(Path, asked.own):
+            _allow(rules, path, handled & ~_DEVICES if path.is_dir() else of_files)
         return bool(_libc.prctl(_NO_NEW_PRIVILEGES, 1, 0, 0, 0) == 0 and _libc.syscall(_RESTRICT, rules, 0) == 0)
     finally:
         os.close(rules)
@@ -113,7 +124,7 @@ def _allowed(folder: Path, marks: Mapping[Path, bool], *, shown: bool) -> Iterat
     below = {path: mark for path, mark in marks.items() if folder in path.parents}
     if not any(mark is not shown for mark in below.values()):
         if shown:
-            yield folder, True
+            yield folder, folder.is_dir()
         return
     ways = {folder / path.relative_to(folder).parts[0] for path in below}
     entries = dict(_entries(folder)) if shown else {}

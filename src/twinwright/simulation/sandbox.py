@@ -36,6 +36,7 @@ MAX_LOG_BYTES = 64 * 1024
 _START_SECONDS = 120.0  # for the libraries to be imported, on a machine that is busy
 _KILL_SECONDS = 10.0
 _LOOK_SECONDS = 0.2  # how soon it is seen that a run is not wanted any more
+_BEGIN = "from twinwright.simulation import fork_server; fork_server.main()"
 _FAILURES = frozenset({"raised", "exited", "crashed", "timeout", "memory", "output", "nan", "refused"})
 
 # One thread each: a forked process must have been single-threaded, and sums must not depend on how many cores there are.
@@ -144,7 +145,7 @@ class _Root:
         self.directory = Path(tempfile.mkdtemp(prefix="twinwright-runs-"))
         self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         # The child gets our path to modules and nothing else of ours: no environment, no descriptors, no user site.
-        code = f"import sys; sys.path[:] = {sys.path!r}; from twinwright.simulation import fork_server; fork_server.main()"
+        code = f"import sys; sys.path[:] = {sys.path!r}; {_BEGIN}"
         with theirs:
             self.process = subprocess.Popen(  # noqa: S603 -- our own interpreter and code
                 [sys.executable, "-s", "-P", "-c", code, str(self.directory), warm_up],
@@ -170,9 +171,10 @@ class _Root:
     def alive(self) -> bool:
         return self.process.poll() is None
 
-    def new_directory(self, kind: str) -> Path:
+    def new_directory(self) -> Path:
+        """Of a model: what it is made of, and where it is loaded and run."""
         self.counter += 1
-        path = self.directory / f"{kind}-{self.counter}"
+        path = self.directory / f"model-{self.counter}"
         path.mkdir(mode=0o700)
         return path
 
@@ -316,13 +318,16 @@ class _Template:
         self._lock = threading.Lock()
         self._is_ready = self._network_cut = False
         self._failure: Failure | None = None
-        self.folder = root.new_directory("artefacts")
+        self.place = root.new_directory()
+        self.folder, work = self.place / "artefacts", self.place / "load"
+        for path in (self.folder, work):
+            path.mkdir(mode=0o700)
+        self.runs = 0
         for name, content in files.items():
             (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
             (self.folder / name).write_bytes(content)
         self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        work = root.new_directory("template")
-        given = (str(self.folder), str(work), limits.memory_bytes, limits.output_bytes, seclusion(root.directory))
+        given = (str(self.folder), str(work), limits.memory_bytes, limits.output_bytes, seclusion(self.place))
         request = Request("template", prepare, *given)
         with theirs:
             self.job = _Job.start(root.control, work, request, plain_data.encode(payload), [theirs.fileno()])
@@ -363,7 +368,9 @@ class _Template:
         """`in_parts`: whether the entry tells what it has done one after another."""
         body = plain_data.encode(payload)
         with self._lock:
-            work = self.root.new_directory("run")
+            self.runs += 1
+            work = self.place / f"run-{self.runs}"
+            work.mkdir(mode=0o700)
             request = Request("run", entry, str(self.folder), str(work), limits.memory_bytes, limits.output_bytes)
             job = _Job.start(self.control, work, request, body, [feeder.theirs.fileno()] if feeder else [])
         if feeder is not None:
@@ -391,7 +398,7 @@ class _Template:
         self.control.close()
         self.job.kill()
         self.job.close()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        shutil.rmtree(self.place, ignore_errors=True)
 
 
 def _key(files: Mapping[str, bytes], prepare: str, payload: Any, limits: Limits) -> str:

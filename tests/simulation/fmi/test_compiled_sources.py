@@ -9,6 +9,7 @@ import pytest
 
 from twinwright.simulation.fmi import compiled_sources
 from twinwright.simulation.fmi.platforms import SourceList
+from twinwright.simulation.landlock import COMPILED
 
 
 @pytest.fixture
@@ -39,7 +40,7 @@ def answer(folder, name, *, value=1, content=b"fmu"):
 
 
 def kept(folder):
-    return sorted((folder / "cache" / "twinwright").iterdir(), key=lambda path: path.stat().st_mtime_ns)
+    return sorted((folder / "cache" / "twinwright" / COMPILED).iterdir(), key=lambda path: path.stat().st_mtime_ns)
 
 
 def test_it_is_compiled_once_and_again_where_anything_that_decides_is_another(folder, compiled):

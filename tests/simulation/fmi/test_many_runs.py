@@ -11,6 +11,7 @@ import psutil
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.simulation.children import templates
 
 from twinwright.simulation import executor, sandbox
 from twinwright.simulation.child import Failure, Limits, Success, shared_sandbox
@@ -216,8 +217,8 @@ def runs_with_failures(definition, count, seed):
     expected = TIMES.tobytes()
     assert all(one.result["outputs"][:, 0].tobytes() == expected for one in outcomes.values() if isinstance(one, Success))
     root = shared_sandbox()._root
-    assert list(root.directory.glob("run-*")) == []
-    for template in psutil.Process(root.process.pid).children():
+    assert list(root.directory.glob("*/run-*")) == []
+    for template in templates(shared_sandbox()):
         with contextlib.suppress(psutil.NoSuchProcess):
             assert template.children() == [], "a run is left"
 

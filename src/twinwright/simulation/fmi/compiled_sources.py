@@ -18,6 +18,7 @@ from typing import Final
 from twinwright.simulation.fmi.build import FLAGS, LANGUAGE, compile_sources
 from twinwright.simulation.fmi.native import cache_folder, compiler
 from twinwright.simulation.fmi.platforms import SourceList, own_platform
+from twinwright.simulation.landlock import COMPILED
 
 MOST_BYTES: Final = 256 << 20  # of all kept libraries together
 _PREFIX: Final = "fmu-sources-"
@@ -27,7 +28,8 @@ def compile_once(content: bytes, folder: Path, sources: SourceList, major: int, 
     """As `compile_sources`, of an FMU with this `content` that is unpacked in `folder`; taken from the cache where it is there. Raises
     OSError."""
     try:
-        cache = cache_folder()
+        cache = cache_folder() / COMPILED
+        cache.mkdir(mode=0o700, exist_ok=True)
     except OSError:  # nowhere to keep it
         compile_sources(folder, sources, major, target, identifier)
         return
