@@ -73,7 +73,8 @@ class Checked:
         from twinwright.expressions.columns import column_of
 
         columns = {name: column_of(kind, values.get(name)) for name, kind in self.kinds.items()}
-        return self.columns(columns, 1).item()  # type: ignore[no-any-return]
+        value: float | bool | str | None = self.columns(columns, 1).item()
+        return value
 
     def converted(self, unit: str | None) -> Checked:
         """The same number in another unit. Raises ExpressionError where that has no meaning."""

@@ -207,7 +207,7 @@ def _definition(spec: ModelSpec, file: str, artefacts: dict[str, bytes], resolve
     outputs = []
     for name, output in spec.outputs.items():
         shown = output.state or (name if name in spec.states else None)
-        scale, offset = affine(spec.states[shown].unit, output.unit) if shown in spec.states else (1.0, 0.0)
+        scale, offset = affine(spec.states[shown].unit, output.unit) if shown and shown in spec.states else (1.0, 0.0)
         outputs.append(OutputPort(name, output.property, shown, output.unit, output.range, scale, offset))
     own = set(type(spec).model_fields) - set(ModelSpec.model_fields)
     return ModelDefinition(

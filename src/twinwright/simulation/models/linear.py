@@ -55,7 +55,7 @@ class LinearModel:
     warnings: tuple[str, ...] = ()
 
     @staticmethod
-    def check(spec: Any, document: Document, artefacts: Mapping[str, bytes], problems: Problems) -> None:  # noqa: ARG004
+    def check(spec: Any, document: Document, artefacts: Mapping[str, bytes], problems: Problems) -> None:  # noqa: ARG004 -- it has no artefacts
         if spec.artefact:
             problems.add(document.problem(("artefact",), "a linear model has no code", "Remove it", "no_code"))
         if spec.transfer:
@@ -75,7 +75,7 @@ class LinearModel:
         pairs = zip(definition.outputs, matrix, strict=True)
         return {one.name: tuple(name for name, entry in zip(names, row, strict=True) if entry != 0) for one, row in pairs}
 
-    def __init__(self, definition: ModelDefinition, folder: Path) -> None:  # noqa: ARG002
+    def __init__(self, definition: ModelDefinition, folder: Path) -> None:  # noqa: ARG002 -- it has no artefacts
         self.definition = definition
         self.discrete = definition.options["time"] == "discrete"
         self.linear = np.array([port.hold == "linear" for port in definition.inputs], np.bool_)
