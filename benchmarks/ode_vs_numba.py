@@ -21,7 +21,7 @@ import numpy as np
 from benchmarks._result import compared
 
 from twinwright.documents import Problems, parse_text
-from twinwright.simulation.definition import parse_model
+from twinwright.simulation.model_document import parse_model
 from twinwright.simulation.protocol import Floats, SimulationModel
 from twinwright.simulation.registry import load_model
 

@@ -246,7 +246,15 @@ def _type_name(annotation: Any) -> str:
     return _heading(annotation).lower() if isinstance(annotation, type) and issubclass(annotation, BaseModel) else _WORDS.get(name, name)
 
 
-_WORDS = {"str": "text", "int": "whole number", "float": "number", "bool": "true or false", "dict": "mapping", "tuple": "list"}
+_WORDS = {
+    "str": "text",
+    "int": "whole number",
+    "float": "number",
+    "bool": "true or false",
+    "dict": "mapping",
+    "Mapping": "mapping",
+    "tuple": "list",
+}
 
 
 def _row(*cells: str | None) -> str:

@@ -17,7 +17,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE / "models"))
 
-from pump import out, rhs  # noqa: E402
+from pump import out, rhs  # noqa: E402 - found there
 
 START = datetime(2026, 3, 2, 8, tzinfo=UTC)
 STEP = 10.0  # s

@@ -17,7 +17,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE / "models"))
 
-from tanks import RIM, out, rhs  # noqa: E402
+from tanks import RIM, out, rhs  # noqa: E402 - found there
 
 START = datetime(2026, 3, 1, 8, tzinfo=UTC)
 STEP = 4.0  # s

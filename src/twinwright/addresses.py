@@ -3,7 +3,18 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Mapping
+from typing import Final
 from urllib.parse import urlsplit
+
+EVERYWHERE: Final[Mapping[str, str]] = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - told apart, not listened on
+"""Addresses that stand for all of a machine's, and that of them at which it reaches itself."""
+
+
+def from_here(host: str, port: int) -> str:
+    """`127.0.0.1:8080`, as a client on this machine writes where a server listens."""
+    host = EVERYWHERE.get(host, host)
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def is_loopback(host: str) -> bool:

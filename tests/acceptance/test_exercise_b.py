@@ -86,11 +86,11 @@ def test_a_scenario_file_becomes_a_stored_run_with_units_log_and_metrics(folder:
     assert output["unit"] == "kPa" and len(output["times"]) == len(output["values"]) == 49
     assert (output["times"][0], output["times"][-1]) == ("2026-03-01T08:00:00Z", "2026-03-01T08:04:00Z")
     assert output["values"][0] == 100.0
-    drive = lambda k: 1.5 * (2.0 + (k // 20 % 2))  # noqa: E731 - what the plant was fed, scaled by the scenario
     x = 100.0
     for k in range(48):
         assert output["values"][k] == pytest.approx(x, rel=1e-4)
-        x = 100 * drive(k) + (x - 100 * drive(k)) * 2.718281828459045 ** (-5.0 / 20.0)
+        rest = 100 * 1.5 * (2.0 + (k // 20 % 2))  # of what the plant was fed, scaled by the scenario
+        x = rest + (x - rest) * 2.718281828459045 ** (-5.0 / 20.0)
     stored = twinwright("runs", "show", run["id"][:10], workspace=folder).good
     assert stored["outputs"] == run["outputs"] and stored["digest"] == run["digest"]
     assert stored["log"] == "" and stored["cost"]["cpu_seconds"] >= 0 and stored["seconds"] > 0

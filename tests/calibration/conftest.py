@@ -13,7 +13,8 @@ from twinwright.clock import SECOND, ManualClock, from_iso
 from twinwright.documents import Problems, load
 from twinwright.errors import NotFoundError
 from twinwright.governance.principals import LOCAL_ADMIN, Principal
-from twinwright.simulation.definition import ModelDefinition, parse_model
+from twinwright.simulation.definition import ModelDefinition
+from twinwright.simulation.model_document import parse_model
 from twinwright.storage.records import Record
 from twinwright.twins.series import Series
 

@@ -5,11 +5,15 @@ from __future__ import annotations
 import importlib.util
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import typer
 import yaml
 from page_shell import run, steps
+
+from twinwright.cli import app
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DOCS = REPOSITORY / "docs"
@@ -17,25 +21,12 @@ PAGES = sorted([*DOCS.rglob("*.md"), *(REPOSITORY / name for name in ("README.md
 WITH_COMMANDS = [page for page in PAGES if any(steps(page.read_text("utf-8")))]
 NAMES = [str(page.relative_to(REPOSITORY)) for page in PAGES]
 HOW_TO = (
-    *(
-        "init",
-        "plan",
-        "apply",
-        "schema",
-        "contracts",
-        "up",
-        "ingest",
-        "replay",
-        "state",
-        "history",
-        "query",
-        "dead-letters",
-        "reconcile",
-        "kpi",
-        "clock",
-    ),
-    *("clock", "fork", "simulate", "runs", "calibrate", "validate", "promote"),
+    *("init", "plan", "apply", "schema", "contracts", "up", "ingest", "replay", "state", "history", "query", "dead-letters", "reconcile"),
+    *("kpi", "clock", "fork", "simulate", "runs", "calibrate", "validate", "promote"),
 )
+COMMAND = typer.main.get_command(app)
+ROOMS = ("benchmarks", "docs", "examples", "src", "tests")
+CODE = [path.relative_to(REPOSITORY).as_posix() for room in ROOMS for path in (REPOSITORY / room).rglob("*.py")]
 
 
 @pytest.mark.timeout(600)  # a page has dozens of commands
@@ -50,6 +41,37 @@ def test_every_link_leads_to_a_file(page: Path) -> None:
     targets = re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text("utf-8"))
     missing = [target for target in targets if "://" not in target and not (page.parent / target).exists()]
     assert missing == []
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.name != "CHANGELOG.md"], ids=lambda page: page.stem)
+def test_every_python_file_that_is_named_is_there(page: Path) -> None:
+    named = re.findall(r"`([\w./-]+\.py)`", page.read_text("utf-8"))
+    assert [name for name in named if not any(f"/{path}".endswith(f"/{name}") for path in CODE)] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=NAMES)
+def test_every_command_that_is_named_is_there_with_its_options(page: Path) -> None:
+    assert list(unknown(page.read_text("utf-8"))) == []
+
+
+def test_a_command_or_option_that_is_not_there_is_seen() -> None:
+    assert list(unknown("`twinwright plann`, `twinwright fork made` and `twinwright plan --dry`")) == ["plann", "fork made", "plan --dry"]
+
+
+def unknown(text: str) -> Iterator[str]:
+    """What is named in backquotes after `twinwright` and is no command, or no option of it."""
+    for words in re.findall(r"`twinwright ([a-z][^`]*)`", text):
+        command, path = COMMAND, []
+        for word in words.split():
+            if not isinstance(command, typer.core.TyperGroup) or not re.fullmatch("[a-z-]+", word):
+                break
+            path.append(word)
+            if word not in command.commands:
+                yield " ".join(path)
+                break
+            command = command.commands[word]
+        known = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)} | {"--help"}
+        yield from (f"{' '.join(path)} {option}" for option in re.findall(r"(?<!\S)--[a-z-]+", words) if option not in known)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=NAMES)

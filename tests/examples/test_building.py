@@ -17,8 +17,9 @@ from twinwright.calibration.estimate import SearchOptions
 from twinwright.clock import HOUR, SECOND, from_iso
 from twinwright.documents import Problems, load
 from twinwright.governance.principals import LOCAL_ADMIN, Principal
-from twinwright.simulation.definition import ModelDefinition, parse_model
+from twinwright.simulation.definition import ModelDefinition
 from twinwright.simulation.findings import check_constraint
+from twinwright.simulation.model_document import parse_model
 from twinwright.simulation.models.ode import OdeModel
 from twinwright.simulation.outcomes import Limits
 from twinwright.simulation.protocol import Floats

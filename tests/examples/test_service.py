@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from twinwright.documents import Problems, load
-from twinwright.simulation.definition import ModelDefinition, parse_model
+from twinwright.simulation.definition import ModelDefinition
+from twinwright.simulation.model_document import parse_model
 from twinwright.simulation.models.events import EventsModel
 from twinwright.simulation.protocol import Floats
 

@@ -17,7 +17,8 @@ from twinwright.calibration.estimate import SearchOptions
 from twinwright.clock import SECOND, from_iso
 from twinwright.documents import Problems, load
 from twinwright.governance.principals import LOCAL_ADMIN, Principal
-from twinwright.simulation.definition import ModelDefinition, parse_model
+from twinwright.simulation.definition import ModelDefinition
+from twinwright.simulation.model_document import parse_model
 from twinwright.simulation.outcomes import Limits
 from twinwright.twins.series import Series
 

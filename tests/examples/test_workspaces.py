@@ -14,8 +14,8 @@ import pytest
 from twinwright import schema
 from twinwright.connectors.host import HostSampler
 from twinwright.documents import Problems, load
-from twinwright.simulation.definition import parse_model
 from twinwright.simulation.fmi.build import build_fmu
+from twinwright.simulation.model_document import parse_model
 from twinwright.telemetry.contract_spec import ContractSpec
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"

@@ -4,7 +4,7 @@ import pytest
 
 from twinwright.errors import ExpressionError
 from twinwright.expressions import FUNCTIONS, Type, parse
-from twinwright.expressions.checking import function_table
+from twinwright.expressions.functions import function_table
 
 SCOPE = {
     "p": Type("number", "kPa"),

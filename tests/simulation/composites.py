@@ -9,7 +9,8 @@ from textwrap import dedent
 import numpy as np
 
 from twinwright.documents import Problems, parse_text
-from twinwright.simulation.definition import ModelDefinition, parse_model
+from twinwright.simulation.definition import ModelDefinition
+from twinwright.simulation.model_document import parse_model
 from twinwright.simulation.protocol import Advance
 from twinwright.simulation.registry import load_model
 

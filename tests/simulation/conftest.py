@@ -16,7 +16,8 @@ from twinwright.clock import SECOND, ManualClock, from_iso
 from twinwright.documents import Problems, parse_text
 from twinwright.errors import NotFoundError
 from twinwright.governance.principals import LOCAL_ADMIN, Principal
-from twinwright.simulation.definition import ModelDefinition, parse_model
+from twinwright.simulation.definition import ModelDefinition
+from twinwright.simulation.model_document import parse_model
 from twinwright.simulation.scenario import Scenario, check_scenario, parse_scenario
 from twinwright.simulation.service import SimulationService
 from twinwright.storage.records import Record

@@ -7,7 +7,8 @@ from pathlib import Path
 from textwrap import dedent
 
 from twinwright.documents import Problems, parse_text
-from twinwright.simulation.definition import ModelDefinition, parse_model
+from twinwright.simulation.definition import ModelDefinition
+from twinwright.simulation.model_document import parse_model
 
 
 def parsed(text: str, **files: str | bytes) -> tuple[ModelDefinition | None, Problems]:

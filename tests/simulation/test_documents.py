@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from twinwright.clock import from_iso
 from twinwright.documents import Problems, byte_count, parse_text
-from twinwright.simulation.definition import ModelDefinition, check_model, parse_model
+from twinwright.simulation.definition import ModelDefinition
+from twinwright.simulation.model_document import check_model, parse_model
 from twinwright.simulation.scenario import check_scenario, parse_scenario
 
 

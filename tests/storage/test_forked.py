@@ -405,7 +405,10 @@ def test_records_are_looked_up_by_their_digest_as_they_were_when_it_was_forked_a
         fork = worlds.forked()
         fork.put_record(SYSTEM, "k", "b", {"digest": one, "n": 3})
         fork.put_record(SYSTEM, "k", "c", {"digest": other, "n": 4})
-        found = lambda *digests: [record.body["n"] for record in fork.records_of_digest(SYSTEM, "k", digests)]  # noqa: E731
+
+        def found(*digests):
+            return [record.body["n"] for record in fork.records_of_digest(SYSTEM, "k", digests)]
+
         assert (found(one), found(one, other), found("2" * 64)) == ([1, 3], [1, 3, 4], [])
         worlds.base.put_records(SYSTEM, "k", {"a": {"digest": one, "n": 5}, "d": {"digest": one, "n": 6}})
         assert found(one) == [1, 3], "what the base learns later is not of the fork"

@@ -72,7 +72,7 @@ def create_app(
     `metrics` are those that `platform.metrics()` shows. The platform stays the caller's to close.
     """
     serving = Serving(platform, tokens)
-    app = FastAPI(
+    app = _Described(
         title=_TITLE,
         description=_DESCRIPTION,
         openapi_url=None,
@@ -107,7 +107,6 @@ def create_app(
     errors.register(app, [route for router in routers for route in router.routes])
     for router in routers:
         app.include_router(router)
-    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     if console is not None:
         console(app, serving)
     point = next(route for route in twins.data_plane.routes if getattr(route, "name", "") == twins.twin.__name__)
@@ -136,21 +135,22 @@ def _closing(serving: Serving) -> Callable[[FastAPI], AbstractAsyncContextManage
     return lifespan
 
 
-def _openapi(app: FastAPI) -> dict[str, Any]:
-    """The description of the API, made once. Operations need the bearer token unless they say otherwise."""
-    if app.openapi_schema is None:
-        schema = get_openapi(title=app.title, version="1", description=app.description, routes=app.routes)
-        schema["components"]["securitySchemes"] = {"bearer": {"type": "http", "scheme": "bearer", "description": "The admin token."}}
-        schema["security"] = [{"bearer": []}]
-        for path in ("/healthz", "/readyz", "/login"):
-            schema["paths"][path]["get"]["security"] = []
-        schema["components"]["schemas"][answers.WriteError.__name__] = answers.WriteError.model_json_schema()
-        for operations in schema["paths"].values():
-            for operation in operations.values():
-                for parameter in operation.get("parameters", ()):
-                    parameter["schema"] = _sendable(parameter["schema"])
-        app.openapi_schema = schema
-    return app.openapi_schema
+class _Described(FastAPI):
+    def openapi(self) -> dict[str, Any]:
+        """The description of the API, made once. Operations need the bearer token unless they say otherwise."""
+        if self.openapi_schema is None:
+            schema = get_openapi(title=self.title, version="1", description=self.description, routes=self.routes)
+            schema["components"]["securitySchemes"] = {"bearer": {"type": "http", "scheme": "bearer", "description": "The admin token."}}
+            schema["security"] = [{"bearer": []}]
+            for path in ("/healthz", "/readyz", "/login"):
+                schema["paths"][path]["get"]["security"] = []
+            schema["components"]["schemas"][answers.WriteError.__name__] = answers.WriteError.model_json_schema()
+            for operations in schema["paths"].values():
+                for operation in operations.values():
+                    for parameter in operation.get("parameters", ()):
+                        parameter["schema"] = _sendable(parameter["schema"])
+            self.openapi_schema = schema
+        return self.openapi_schema
 
 
 def _sendable(schema: dict[str, Any]) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -88,7 +88,7 @@ def _given_correlation(scope: Scope) -> str | None:
     return None
 
 
-def _with_safe_headers(headers: object, id: str) -> list[tuple[bytes, bytes]]:
-    own = [(bytes(name).lower(), bytes(value)) for name, value in headers]  # type: ignore[attr-defined]
+def _with_safe_headers(headers: Iterable[tuple[bytes, bytes]], id: str) -> list[tuple[bytes, bytes]]:
+    own = [(bytes(name).lower(), bytes(value)) for name, value in headers]
     names = {name for name, _ in own}
     return [*own, *((name, value) for name, value in _SAFE_HEADERS if name not in names), (CORRELATION_HEADER, id.encode())]

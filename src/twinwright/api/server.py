@@ -12,7 +12,7 @@ from typing import Final
 import uvicorn
 from starlette.types import ASGIApp
 
-from twinwright.addresses import is_loopback
+from twinwright.addresses import from_here, is_loopback
 from twinwright.api.boundary import Boundary
 from twinwright.api.security import MAX_HEADER_BYTES, MAX_TARGET_BYTES
 from twinwright.errors import PlatformError, UsageError
@@ -78,8 +78,7 @@ class Server:
     @property
     def url(self) -> str:
         """`http://127.0.0.1:8080`, as a client on this machine writes it."""
-        name = {"0.0.0.0": DEFAULT_HOST, "::": "[::1]"}.get(self._host, f"[{self._host}]" if ":" in self._host else self._host)  # noqa: S104
-        return f"{'https' if self._tls else 'http'}://{name}:{self.port}"
+        return f"{'https' if self._tls else 'http'}://{from_here(self._host, self.port)}"
 
     def start(self) -> None:
         """Bind, serve, and return when the first request would be answered. Raises UsageError (address taken), PlatformError."""

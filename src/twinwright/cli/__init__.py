@@ -7,7 +7,13 @@ from twinwright.cli.app import app, main
 
 gc.set_threshold(50_000, 20, 20)  # a start makes a hundred thousand objects that stay: to look through them ten times is a tenth of it
 
-for module in (
+for module in (  # in the order of `twinwright --help`
+    "workspaces",
+    "telemetry",
+    "dead_letters",
+    "twins",
+    "operations",
+    "schemas",
     "contracts",
     "fmu",
     "forks",
@@ -22,7 +28,6 @@ for module in (
     "reconciling",
     "requests",
     "scenarios",
-    "schemas",
     "shadows",
 ):
     import_module(f"twinwright.cli.{module}")  # gives `app` its commands

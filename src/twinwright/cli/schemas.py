@@ -8,8 +8,11 @@ from typing import Annotated, Any
 import typer
 
 from twinwright.cli import output
-from twinwright.cli.app import HERE, Json, Workspace, opened, schemas
+from twinwright.cli.app import HERE, Json, Workspace, app, opened
 from twinwright.errors import UsageError
+
+schemas = typer.Typer(help="DTDL interfaces.", no_args_is_help=True)
+app.add_typer(schemas, name="schema")
 
 
 @schemas.command("validate")

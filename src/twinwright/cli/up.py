@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import typer
 from starlette.types import ASGIApp
 
+from twinwright.addresses import EVERYWHERE
 from twinwright.api.app import Extension, create_app
 from twinwright.api.certificates import CERTIFICATE, own_certificate
 from twinwright.api.server import Server
@@ -110,7 +111,7 @@ def _server(
     certificate, key = (session.folder / name if name else None for name in (api.tls_certificate, api.tls_key))
     if own_tls:
         named = [name.partition(":")[0] for name in api.allowed_hosts] + [host or api.host]
-        certificate, key = own_certificate(session.private, [name for name in named if name not in ("0.0.0.0", "::")])  # noqa: S104
+        certificate, key = own_certificate(session.private, [name for name in named if name not in EVERYWHERE])
     server = Server(app, host or api.host, api.port if port is None else port, ssl_certificate=certificate, ssl_key=key)
     with server:
         if api.grpc_port is None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -72,7 +72,7 @@ class _Span:
 
 def read_chunks(
     path: Path, format: str, *, start: int = 0, stream: str | None = None, how: Chunking | None = None, progress: Progress | None = None
-) -> Iterator[tuple[Payload, Position]]:
+) -> Generator[tuple[Payload, Position], None, None]:
     """The payloads of a file from position `start` on. `stream` (default: by content) is what positions are kept under.
 
     The last position's `next` is the end of the file (see `end_of`). Raises UsageError for a file that is missing, truncated

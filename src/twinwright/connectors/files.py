@@ -12,7 +12,7 @@ import re
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
 from glob import iglob
 from pathlib import Path
@@ -78,7 +78,7 @@ class _Reading:
     """A file that is being read: from `begin`, where its content is new, to `end`, with which `mark` is moved."""
 
     known: _Known
-    chunks: Iterator[tuple[Payload, Position]]
+    chunks: Generator[tuple[Payload, Position], None, None]
     begin: int
     end: int
     mark: Position
@@ -148,7 +148,7 @@ class FilesSource:
 
     def _reset(self) -> None:
         if self._reading is not None:
-            self._reading.chunks.close()  # type: ignore[attr-defined]
+            self._reading.chunks.close()
         self._reading = None
         self._positions = None
         self._waiting.clear()

@@ -251,8 +251,8 @@ class HostSource:
         self._number = 0
         self._failure: Exception | None = None
 
-    def open(self, positions: Callable[[str, str], int]) -> None:  # noqa: ARG002
-        """Begin to sample; there are no positions, the past of a machine can't be read again."""
+    def open(self, positions: Callable[[str, str], int]) -> None:  # noqa: ARG002 - the past of a machine can't be read again
+        """Begin to sample."""
         self.close()
         self._stop.clear()
         self._failure = None
@@ -274,7 +274,7 @@ class HostSource:
                     return delivery
                 self._changed.wait(left)
 
-    def committed(self, delivery: Delivery, receipt: Receipt) -> None:  # noqa: ARG002
+    def committed(self, delivery: Delivery, receipt: Receipt) -> None:  # noqa: ARG002 - what became of it is not asked
         """Forget what is stored; what is not stays in the backlog and is delivered again after a reopening."""
         done = {id(payload) for payload in delivery.payloads}
         with self._changed:

@@ -21,7 +21,7 @@ from concurrent.futures import Future
 from typing import Any, ClassVar, Final, NamedTuple
 
 from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, TopicCollection, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
+from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined] # it is there, and not in `__all__`
 
 from twinwright.clock import SECOND
 from twinwright.connectors.kafka_records import Place, fetcher_of
@@ -34,8 +34,8 @@ from twinwright.telemetry.connector import Bound
 from twinwright.telemetry.packed import PackedPayloads
 from twinwright.telemetry.payloads import Delivery, Position, Receipt
 
-_FIRST: Final = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
-_END: Final = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+_FIRST: Final = OffsetSpec.earliest()
+_END: Final = OffsetSpec.latest()
 _PART: Final = 10_000  # records asked for at a time, between two looks at their size
 _BATCH_BYTES: Final = 16 * 1024 * 1024
 _RETRY_SECONDS: Final = 0.1
@@ -66,7 +66,7 @@ class KafkaSource:
             raise PlatformError("it is not open", where=f"connector '{self._name}'", remedy="Open it first")
         return self._member.poll(timeout)
 
-    def committed(self, delivery: Delivery, receipt: Receipt) -> None:  # noqa: ARG002
+    def committed(self, delivery: Delivery, receipt: Receipt) -> None:  # noqa: ARG002 - what became of it is not asked
         """Tell the group, for those who watch its lag."""
         if self._member is not None:
             self._member.committed(delivery)

@@ -64,7 +64,7 @@ class MqttSource:
         """Messages of one contract, at most `batch`. Raises PlatformError once the connection is lost."""
         return self._live().poll(timeout)
 
-    def committed(self, delivery: Delivery, receipt: Receipt) -> None:  # noqa: ARG002
+    def committed(self, delivery: Delivery, receipt: Receipt) -> None:  # noqa: ARG002 - what became of it is not asked
         """Acknowledge the messages of a delivery; one of an earlier connection is left alone, the broker repeats it."""
         if self._connection is not None:
             self._connection.acknowledge(delivery)

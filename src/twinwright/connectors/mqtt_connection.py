@@ -218,7 +218,7 @@ class Connection:
         return context
 
     def _connect_properties(self) -> Properties:
-        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+        properties = Properties(PacketTypes.CONNECT)
         properties.SessionExpiryInterval = min(self._settings.session_expiry // SECOND, 0xFFFFFFFF)
         properties.ReceiveMaximum = self._settings.receive_maximum
         return properties

@@ -273,7 +273,7 @@ class WireClient(paho.Client):
     wire: Wire | None = None
 
     def _create_socket(self) -> Any:
-        self.wire = Wire(super()._create_socket(), five=self._protocol == paho.MQTTv5)  # type: ignore[arg-type]
+        self.wire = Wire(super()._create_socket(), five=self._protocol == paho.MQTTv5)  # type: ignore[arg-type] # a socket, but over websockets
         return self.wire
 
 

@@ -57,7 +57,7 @@ class OpcuaSource:
             raise PlatformError("it is not open", where=f"connector '{self._name}'", remedy="Open it first")
         return self._backlog.take(timeout)
 
-    def committed(self, delivery: Delivery, receipt: Receipt) -> None:  # noqa: ARG002
+    def committed(self, delivery: Delivery, receipt: Receipt) -> None:  # noqa: ARG002 - what became of it is not asked
         """Forget what is stored; that makes room for more."""
         self._backlog.settle(delivery)
 

@@ -15,7 +15,9 @@ A missing operand makes the result missing, except where `and`, `or`, `if` and `
 (0/0, the logarithm of a negative number) is NaN or infinite in a number, and missing where it is compared.
 """
 
-from twinwright.expressions.checking import FUNCTIONS, Checked, Type, Typed, function_table
-from twinwright.expressions.syntax import Expression, Kind, parse
+from twinwright.expressions.expression import Checked, Expression, parse
+from twinwright.expressions.functions import FUNCTIONS, function_table
+from twinwright.expressions.syntax import Kind
+from twinwright.expressions.typed import Type, Typed
 
 __all__ = ["FUNCTIONS", "Checked", "Expression", "Kind", "Type", "Typed", "function_table", "parse"]

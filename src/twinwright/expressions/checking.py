@@ -3,74 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from difflib import get_close_matches
+from typing import NoReturn
 
 from twinwright import units
 from twinwright.errors import ExpressionError, UnitError
-from twinwright.expressions.syntax import Expression, Kind, Node
-
-if TYPE_CHECKING:
-    import polars as pl
-
-
-@dataclass(frozen=True, slots=True)
-class Type:
-    """What a value is; `unit` is of numbers (None: dimensionless)."""
-
-    kind: Kind
-    unit: str | None = None
+from twinwright.expressions.functions import FUNCTIONS, OF_ANY_KIND
+from twinwright.expressions.syntax import Kind, Node
+from twinwright.expressions.typed import Type, Typed
 
 
-@dataclass(frozen=True, slots=True)
-class Typed:
-    """A part of a checked expression; `value` is that of a literal, the name of a name, the signs of a comparison, or a conversion."""
-
-    op: str
-    type: Type
-    args: tuple[Typed, ...] = ()
-    value: Any = None
-
-
-@dataclass(frozen=True, slots=True)
-class Checked:
-    """An expression that can be evaluated. Numbers come and go in the units of their types."""
-
-    expression: Expression
-    root: Typed
-    names: tuple[str, ...]
-
-    @property
-    def type(self) -> Type:
-        return self.root.type
-
-    @property
-    def kinds(self) -> dict[str, Kind]:
-        """What each of its names is."""
-        return _kinds(self.root)
-
-    def columns(self, values: Mapping[str, pl.Series], count: int) -> pl.Series:
-        """The value of each of `count` rows (Float64, Boolean or String), null where it is missing. `values` has a column for each name."""
-        from twinwright.expressions.columns import evaluate
-
-        return evaluate(self.root, values, count)
-
-    def value(self, values: Mapping[str, Any]) -> float | bool | str | None:
-        """The same for one row; a name that has no value, or None, is missing."""
-        from twinwright.expressions.columns import column_of
-
-        columns = {name: column_of(kind, values.get(name)) for name, kind in self.kinds.items()}
-        return self.columns(columns, 1).item()  # type: ignore[no-any-return]
-
-    def converted(self, unit: str | None) -> Checked:
-        """The same number in another unit. Raises ExpressionError where that has no meaning."""
-        checker = _Checker(self.expression, {})
-        return Checked(self.expression, checker.convert(self.root, unit, self.expression.root), self.names)
-
-
-def check(expression: Expression, scope: Mapping[str, Type]) -> Checked:
+def typed_tree(text: str, root: Node, scope: Mapping[str, Type]) -> Typed:
     """See `Expression.check`."""
-    return Checked(expression, _Checker(expression, scope).typed(expression.root), expression.names)
+    return _Checker(text, scope).typed(root)
+
+
+def converted(text: str, root: Node, typed: Typed, unit: str | None) -> Typed:
+    """See `Checked.converted`."""
+    return _Checker(text, {}).convert(typed, unit, root)
 
 
 def kinds_of(root: Node) -> dict[str, Kind]:
@@ -78,69 +28,6 @@ def kinds_of(root: Node) -> dict[str, Kind]:
     found: dict[str, Kind] = {}
     _infer(root, None, found)
     return found
-
-
-def _kinds(typed: Typed) -> dict[str, Kind]:
-    found = {typed.value: typed.type.kind} if typed.op == "name" else {}
-    for part in typed.args:
-        found |= _kinds(part)
-    return found
-
-
-# --- functions -------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Function:
-    """What a function takes and gives. `takes` is a kind for each argument; `units` how those of numbers have to fit and what comes out.
-
-    `same`: all convert to the first one's, which comes out; `plain`: dimensionless in and out; `none`: any in, dimensionless out.
-    """
-
-    takes: tuple[Kind, ...]
-    gives: Kind
-    units: str
-    about: str
-    more: int = 0  # how many further arguments like the last there may be
-    optional: int = 0  # how many of `takes`, from the end, may be left out
-
-
-_MORE = 20
-FUNCTIONS: Mapping[str, Function] = {
-    "abs": Function(("number",), "number", "amount", "the amount without its sign"),
-    "min": Function(("number", "number"), "number", "same", "the smallest", _MORE),
-    "max": Function(("number", "number"), "number", "same", "the greatest", _MORE),
-    "clip": Function(("number", "number", "number"), "number", "same", "clip(x, low, high): x, but not below low or above high"),
-    "round": Function(("number", "number"), "number", "round", "to so many decimals (none given: 0), a half to the even one", 0, 1),
-    "floor": Function(("number",), "number", "same", "down to a whole number of its unit"),
-    "ceil": Function(("number",), "number", "same", "up to a whole number of its unit"),
-    "mod": Function(("number", "number"), "number", "same", "the remainder of a division, with the sign of the divisor"),
-    "sign": Function(("number",), "number", "none", "-1, 0 or 1"),
-    "sqrt": Function(("number",), "number", "sqrt", "the square root, also of the unit"),
-    "exp": Function(("number",), "number", "plain", "e to the power of a plain number"),
-    "log": Function(("number",), "number", "plain", "the natural logarithm of a plain number"),
-    "log10": Function(("number",), "number", "plain", "the decimal logarithm of a plain number"),
-    "sin": Function(("number",), "number", "plain", "of an angle"),
-    "cos": Function(("number",), "number", "plain", "of an angle"),
-    "tan": Function(("number",), "number", "plain", "of an angle"),
-    "atan2": Function(("number", "number"), "number", "angle", "the angle of the point (second, first)"),
-    "to": Function(("number", "text"), "number", "to", 'to(t, "K"): the same quantity in another unit'),
-    "number": Function(("text",), "number", "none", "the number that a text holds; NaN where it holds none"),
-    "lower": Function(("text",), "text", "none", "in small letters"),
-    "upper": Function(("text",), "text", "none", "in capitals"),
-    "trim": Function(("text",), "text", "none", "without the white space around it"),
-    "length": Function(("text",), "number", "none", "its characters"),
-    "contains": Function(("text", "text"), "boolean", "none", "whether the second is in the first"),
-    "starts_with": Function(("text", "text"), "boolean", "none", "whether the first begins with the second"),
-    "ends_with": Function(("text", "text"), "boolean", "none", "whether the first ends with the second"),
-}
-_OF_ANY_KIND = {"missing": (1, 1), "coalesce": (2, _MORE)}
-_ANY_ABOUT = {"missing": "whether it is missing", "coalesce": "the first that is not missing"}
-
-
-def function_table() -> list[tuple[str, str]]:
-    """Every function with what it does, for people."""
-    return [(name, function.about) for name, function in FUNCTIONS.items()] + list(_ANY_ABOUT.items())
 
 
 def _infer(node: Node, wanted: Kind | None, found: dict[str, Kind]) -> None:
@@ -179,8 +66,8 @@ def _evident(node: Node) -> Kind | None:
 
 
 class _Checker:
-    def __init__(self, expression: Expression, scope: Mapping[str, Type]) -> None:
-        self._expression, self._scope = expression, scope
+    def __init__(self, text: str, scope: Mapping[str, Type]) -> None:
+        self._text, self._scope = text, scope
 
     def typed(self, node: Node) -> Typed:
         if node.op.endswith("()"):
@@ -200,17 +87,20 @@ class _Checker:
                 raise UnitError(f"a difference ('{typed.type.unit}') is no point of a scale ('{unit}')", remedy="Compare like with like")
         except UnitError as error:
             remedy = "Write the number with its unit" if typed.op == "literal" and typed.type.unit is None else error.remedy
-            self._expression.fail(node, error.what, remedy or "Use units of one dimension")
+            self._fail(node, error.what, remedy or "Use units of one dimension")
         return Typed("convert", Type("number", unit), (typed,), affine)
 
+    def _fail(self, node: Node, what: str, remedy: str) -> NoReturn:
+        raise ExpressionError(what, text=self._text, position=node.at, remedy=remedy)
+
     def _fail_unit(self, node: Node, error: UnitError) -> ExpressionError:
-        return ExpressionError(error.what, text=self._expression.text, position=node.at, remedy=error.remedy)
+        return ExpressionError(error.what, text=self._text, position=node.at, remedy=error.remedy)
 
     def _of(self, node: Node, kind: Kind, what: str) -> Typed:
         typed = self.typed(node)
         if typed.type.kind != kind:
             remedy = {"number": "Write a number here", "boolean": "Compare it with something", "text": 'Write text in quotes: "on"'}[kind]
-            self._expression.fail(node, f"{what} is {_CALLED[typed.type.kind]}, not {_CALLED[kind]}", remedy)
+            self._fail(node, f"{what} is {_CALLED[typed.type.kind]}, not {_CALLED[kind]}", remedy)
         return typed
 
     def literal(self, node: Node) -> Typed:
@@ -224,11 +114,9 @@ class _Checker:
     def name(self, node: Node) -> Typed:
         found = self._scope.get(str(node.value))
         if found is None:
-            from difflib import get_close_matches
-
             near = get_close_matches(str(node.value), list(self._scope), 1)
             known = f"Did you mean '{near[0]}'?" if near else f"There are: {', '.join(sorted(self._scope)[:20]) or 'none'}"
-            self._expression.fail(node, f"there is no '{node.value}' here", known)
+            self._fail(node, f"there is no '{node.value}' here", known)
         return Typed("name", found, (), node.value)
 
     def logic(self, node: Node) -> Typed:
@@ -242,7 +130,7 @@ class _Checker:
     def compare(self, node: Node) -> Typed:
         parts = self._alike(node.args)
         if parts[0].type.kind != "number" and any(sign not in ("==", "!=") for sign in str(node.value).split()):
-            self._expression.fail(node, f"{_CALLED[parts[0].type.kind]} has no order", "Use == or !=")
+            self._fail(node, f"{_CALLED[parts[0].type.kind]} has no order", "Use == or !=")
         return Typed("compare", Type("boolean"), tuple(parts), tuple(str(node.value).split()))
 
     def member(self, node: Node) -> Typed:
@@ -254,7 +142,7 @@ class _Checker:
         for part, node in zip(parts, nodes, strict=True):
             if part.type.kind != parts[0].type.kind:
                 what = f"{_CALLED[part.type.kind]} beside {_CALLED[parts[0].type.kind]}"
-                self._expression.fail(node, what, "Give both the same kind; text stands in quotes")
+                self._fail(node, what, "Give both the same kind; text stands in quotes")
         if parts[0].type.kind != "number":
             return parts
         unit = next((part.type.unit for part in parts if not _is_zero(part)), parts[0].type.unit)
@@ -272,14 +160,14 @@ class _Checker:
         """Points on a scale (20 degC): their difference is an amount, and an amount can be added to one."""
         if all(offsets):
             if node.op == "+":
-                self._expression.fail(node, "two temperatures can't be added", "Write a difference as 5 delta_degC")
+                self._fail(node, "two temperatures can't be added", "Write a difference as 5 delta_degC")
             difference = f"delta_{left.type.unit}"
             right = self.convert(right, left.type.unit, node.args[1])
             return Typed("-", Type("number", difference), (left, right))
         point, amount, at = (left, right, node.args[1]) if offsets[0] else (right, left, node.args[0])
         if (node.op == "-" and not offsets[0]) or "delta_" not in (amount.type.unit or ""):
             remedy = f"Write a difference as 5 delta_{point.type.unit}, or a point in the same unit with to(...)"
-            self._expression.fail(at, f"'{amount.type.unit or 'a plain number'}' beside the scale '{point.type.unit}' is ambiguous", remedy)
+            self._fail(at, f"'{amount.type.unit or 'a plain number'}' beside the scale '{point.type.unit}' is ambiguous", remedy)
         amount = self.convert(amount, f"delta_{point.type.unit}", at)
         return Typed(node.op, point.type, (point, amount) if offsets[0] else (amount, point))
 
@@ -298,7 +186,7 @@ class _Checker:
             return Typed("**", base.type, (base, exponent))
         if exponent.op != "literal":
             remedy = "Write the exponent as a number, or divide the unit away first"
-            self._expression.fail(node.args[1], f"'{base.type.unit}' raised to what is not a plain number", remedy)
+            self._fail(node.args[1], f"'{base.type.unit}' raised to what is not a plain number", remedy)
         return self._raised(node, base, exponent.value, Typed("literal", Type("number"), (), exponent.value))
 
     def _raised(self, node: Node, base: Typed, exponent: float, by: Typed | None) -> Typed:
@@ -315,25 +203,23 @@ class _Checker:
     def _amount(self, node: Node, what: str) -> Typed:
         typed = self._of(node, "number", f"what `{what}` is of")
         if units.is_offset(typed.type.unit):
-            self._expression.fail(node, f"'{typed.type.unit}' has a zero of its own: no `{what}` of it", 'Convert it first: to(t, "K")')
+            self._fail(node, f"'{typed.type.unit}' has a zero of its own: no `{what}` of it", 'Convert it first: to(t, "K")')
         return typed
 
     # --- functions ---------------------------------------------------------------------------------------------------
 
     def _call(self, node: Node, name: str) -> Typed:
         function = FUNCTIONS.get(name)
-        if function is None and name not in _OF_ANY_KIND:
-            from difflib import get_close_matches
-
-            near = get_close_matches(name, [*FUNCTIONS, *_OF_ANY_KIND], 1)
-            remedy = f"Did you mean '{near[0]}'?" if near else f"There are: {', '.join([*FUNCTIONS, *_OF_ANY_KIND])}"
-            self._expression.fail(node, f"there is no function '{name}'", remedy)
-        low, high = _OF_ANY_KIND.get(name, (0, 0))
+        if function is None and name not in OF_ANY_KIND:
+            near = get_close_matches(name, [*FUNCTIONS, *OF_ANY_KIND], 1)
+            remedy = f"Did you mean '{near[0]}'?" if near else f"There are: {', '.join([*FUNCTIONS, *OF_ANY_KIND])}"
+            self._fail(node, f"there is no function '{name}'", remedy)
+        low, high = OF_ANY_KIND.get(name, (0, 0))
         if function is not None:
             low, high = len(function.takes) - function.optional, len(function.takes) + function.more
         if not low <= len(node.args) <= high:
             wanted = str(low) if low == high else f"{low} to {high}"
-            self._expression.fail(node, f"{name} takes {wanted} arguments, not {len(node.args)}", "Correct the arguments")
+            self._fail(node, f"{name} takes {wanted} arguments, not {len(node.args)}", "Correct the arguments")
         if function is None:
             return self._of_any_kind(node, name)
         takes = [*function.takes, *[function.takes[-1]] * function.more]
@@ -369,12 +255,12 @@ class _Checker:
     def _rounded(self, node: Node, name: str, _gives: Type, args: list[Typed]) -> Typed:
         digits = node.args[1].value if len(args) > 1 else 0.0
         if not isinstance(digits, float) or node.args[-1].unit is not None or digits not in range(16):
-            self._expression.fail(node.args[1], "the decimals of round are no whole number from 0 to 15", "Write round(x, 2)")
+            self._fail(node.args[1], "the decimals of round are no whole number from 0 to 15", "Write round(x, 2)")
         return Typed(name, args[0].type, (args[0],), int(digits))
 
     def _into(self, node: Node, _name: str, _gives: Type, args: list[Typed]) -> Typed:
         if args[1].op != "literal":
-            self._expression.fail(node.args[1], "the unit of `to` is no text in quotes", 'Write to(t, "K")')
+            self._fail(node.args[1], "the unit of `to` is no text in quotes", 'Write to(t, "K")')
         try:
             unit = units.canonical(args[1].value)
         except UnitError as error:

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from twinwright.expressions.checking import Typed
 from twinwright.expressions.syntax import Kind
+from twinwright.expressions.typed import Typed
 
 _POLARS: Mapping[Kind, type[pl.DataType]] = {"number": pl.Float64, "boolean": pl.Boolean, "text": pl.String}
 

@@ -6,12 +6,9 @@ import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, NoReturn
+from typing import Literal, NoReturn
 
 from twinwright.errors import ExpressionError
-
-if TYPE_CHECKING:
-    from twinwright.expressions.checking import Checked, Type
 
 Kind = Literal["number", "boolean", "text"]
 MAX_LENGTH = 2_000
@@ -58,49 +55,21 @@ class Node:
     unit: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Expression:
-    """A parsed text. Nothing is known yet of what its names stand for."""
-
-    text: str
-    root: Node
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Every name that it uses, once, in order of appearance."""
-        return tuple(dict.fromkeys(str(node.value) for node in _walk(self.root) if node.op == "name"))
-
-    def check(self, scope: Mapping[str, Type]) -> Checked:
-        """The typed form, given what each name stands for. Raises ExpressionError where types, units or names don't fit."""
-        from twinwright.expressions.checking import check
-
-        return check(self, scope)
-
-    def kinds(self) -> dict[str, Kind]:
-        """What each name is by how it is used: compared with text it is text, alone as a condition true or false, else a number."""
-        from twinwright.expressions.checking import kinds_of
-
-        return kinds_of(self.root)
-
-    def fail(self, node: Node, what: str, remedy: str) -> NoReturn:
-        """Raises ExpressionError at a part of this expression."""
-        raise ExpressionError(what, text=self.text, position=node.at, remedy=remedy)
-
-
-def parse(text: str) -> Expression:
-    """Raises ExpressionError with the position of what can't be read."""
+def tree_of(text: str) -> Node:
+    """What a text says. Raises ExpressionError with the position of what can't be read."""
     if len(text) > MAX_LENGTH:
         raise ExpressionError(f"{len(text)} characters", text=text[:60], position=0, remedy=f"At most {MAX_LENGTH} are read")
     parser = _Parser(text)
     root = parser.condition(0)
     parser.expect_end()
-    return Expression(text.strip(), root)
+    return root
 
 
-def _walk(node: Node) -> Iterator[Node]:
+def nodes_of(node: Node) -> Iterator[Node]:
+    """A part and all that it is made of, in order of appearance."""
     yield node
     for child in node.args:
-        yield from _walk(child)
+        yield from nodes_of(child)
 
 
 @dataclass(frozen=True, slots=True)

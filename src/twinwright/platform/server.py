@@ -74,7 +74,7 @@ class _Server(socketserver.ThreadingUnixStreamServer):
     platform: Platform
     places = threading.BoundedSemaphore(MAX_CONNECTIONS)
 
-    def verify_request(self, request: Any, client_address: Any) -> bool:  # noqa: ARG002
+    def verify_request(self, request: Any, client_address: Any) -> bool:  # noqa: ARG002 - as `socketserver` calls it
         """A model runs as the same user, and is no owner."""
         if not hasattr(socket, "SO_PEERCRED"):
             return True

@@ -19,7 +19,6 @@ from twinwright.connectors.runner import SourceRunner
 from twinwright.connectors.sink_runner import SinkRunner
 from twinwright.derived.consumer import DerivedConsumer
 from twinwright.derived.runner import DerivedRunner
-from twinwright.documents import Problems
 from twinwright.errors import NotFoundError, StoreError, StoreInUseError, TwinwrightError, UsageError, WorkspaceError
 from twinwright.events.log import EventLog
 from twinwright.events.pages import EventPages
@@ -63,9 +62,10 @@ from twinwright.twins.graph.draft import Draft, World
 from twinwright.twins.graph.writer import GraphWriter
 from twinwright.twins.reads import TwinReads
 from twinwright.twins.state import SERVED, StateCache
-from twinwright.workspace import Workspace, read_workspace
+from twinwright.workspace import Workspace
 from twinwright.workspace.load import is_workspace
-from twinwright.workspace.settings import Settings, load_settings, load_store_settings
+from twinwright.workspace.settings import Settings, load_store_settings
+from twinwright.workspace.watched import WatchedFolder
 
 if TYPE_CHECKING:
     from twinwright.platform.forks import Forks
@@ -132,10 +132,8 @@ class Session:
         self.store.on_commit(self.derived.wake)
         self.store.on_commit(self.shadows.wake)
         self.pipeline.renew = self.renew
-        self._workspace: Workspace | None = None
+        self._watched = WatchedFolder(folder)
         self._models: dict[str, ModelDefinition] = {}  # by the digest of their content
-        self._loaded: frozenset[tuple[str, int, int]] = frozenset()
-        self._settings: tuple[tuple[int, int] | None, Settings] | None = None  # with size and time of their file
         self._serving = Serving(self._serve, self.state.lock, self.renew)
         move_into_batches(self.served.simulation.runs, SYSTEM)
         atexit.register(self.close)  # a script that forgot to
@@ -231,61 +229,26 @@ class Session:
 
     @property
     def workspace(self) -> Workspace:
-        """The folder as it is now, loaded again when a file of it has changed; scenarios that are not in order are left out. Raises
-        WorkspaceError."""
-        stamp = self._stamp()
-        if self._workspace is None or stamp != self._loaded:
-            self._workspace, self._loaded = read_workspace(self.folder), stamp
-        return self._workspace
+        """See `WatchedFolder.workspace`."""
+        return self._watched.workspace
 
     @property
     def settings(self) -> Settings:
-        """What `twinwright.toml` says now, whatever other files of the folder are like: they are edited while the platform runs. Raises
-        WorkspaceError."""
-        try:
-            stat = (self.folder / "twinwright.toml").stat()
-            stamp: tuple[int, int] | None = (stat.st_size, stat.st_mtime_ns)
-        except OSError:
-            stamp = None
-        held = self._settings
-        if held is None or held[0] != stamp:
-            problems = Problems()
-            held = stamp, load_settings(self.folder, problems)[0]
-            if problems:
-                raise WorkspaceError(problems.items)
-            self._settings = held
-        return held[1]
-
-    def _stamp(self) -> frozenset[tuple[str, int, int]]:
-        """Name, size and time of every file that a workspace is read from."""
-        parts = [path for path in self.folder.iterdir() if path.suffix in (".toml", ".yaml", ".yml", ".ndjson")]
-        for part in ("schema", "contracts", "derived", "migrations", "models", "scenarios", "shadows"):
-            parts += (self.folder / part).rglob("*")
-        found = set()
-        for path in parts:
-            with contextlib.suppress(OSError):  # gone since it was listed
-                stat = path.stat()
-                found.add((str(path), stat.st_size, stat.st_mtime_ns))
-        return frozenset(found)
+        """See `WatchedFolder.settings`."""
+        return self._watched.settings
 
     def plan(self, principal: Principal) -> dict[str, object]:
-        return applying.plan(self.store, principal, self.served.applied, self._in_order())
+        return applying.plan(self.store, principal, self.served.applied, self._watched.in_order())
 
     def apply(self, principal: Principal) -> dict[str, object]:
         """Apply the folder and serve what it says from now on."""
-        return self._apply(principal, self._in_order())
+        return self._apply(principal, self._watched.in_order())
 
     def _apply(self, principal: Principal, workspace: Workspace) -> dict[str, object]:
         with self._serving.anew():
             result = applying.apply(self.store, principal, self.served.applied, workspace)
         self._tell_applied()
         return result
-
-    def _in_order(self) -> Workspace:
-        """The folder, all of it. Raises WorkspaceError."""
-        if self.workspace.amiss:
-            raise WorkspaceError(self.workspace.amiss)
-        return self.workspace
 
     def read(self, ask: Callable[[Served], T]) -> T:
         """What is read of what is served, by all of it as it was at one time."""

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
+from typing import Any, Literal
 
 from twinwright.schema import semantic_types
 
@@ -167,8 +167,8 @@ def _mqtt(number: int) -> Mapping[str, CoType]:
     ttl = Brought("ttl", f"{prefix}Cacheable:ttl", "duration")
     index = Brought("index", f"{prefix}Indexed:index", "integer", minimum=1, unique=True)
 
-    def new(name: str, *on: str, members: tuple[Brought, ...] = (), **rules: object) -> CoType:
-        return CoType(name, prefix + name, context, on, language, members, **rules)  # type: ignore[arg-type]
+    def new(name: str, *on: str, members: tuple[Brought, ...] = (), **rules: Any) -> CoType:
+        return CoType(name, prefix + name, context, on, language, members, **rules)
 
     found = [
         new("Mqtt", "Interface", members=broker),
@@ -232,11 +232,11 @@ def _iot_central() -> Mapping[str, CoType]:
 def _iot_operations() -> Mapping[str, CoType]:
     values = ("CommandRequest", "CommandResponse", "Field", "MapValue", "Property", "Telemetry")
 
-    def member(name: str, kind: MemberKind, required: bool = True, **rules: object) -> Brought:
-        return Brought(name, f"dtmi:iotoperations:property:{name};4", kind, required, **rules)  # type: ignore[arg-type]
+    def member(name: str, kind: MemberKind, required: bool = True, **rules: Any) -> Brought:
+        return Brought(name, f"dtmi:iotoperations:property:{name};4", kind, required, **rules)
 
-    def new(name: str, *on: str, members: tuple[Brought, ...] = (), **rules: object) -> CoType:
-        return CoType(name, f"dtmi:iotoperations:class:{name};4", f"{IOT_OPERATIONS};4", on, (4,), members, **rules)  # type: ignore[arg-type]
+    def new(name: str, *on: str, members: tuple[Brought, ...] = (), **rules: Any) -> CoType:
+        return CoType(name, f"dtmi:iotoperations:class:{name};4", f"{IOT_OPERATIONS};4", on, (4,), members, **rules)
 
     def text(name: str, pattern: re.Pattern[str] | None = None) -> tuple[Brought, ...]:
         return (member(name, "string", pattern=pattern, max_length=128),)

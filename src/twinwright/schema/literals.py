@@ -121,7 +121,8 @@ def untyped(value: Any, place: Place, required: bool = True) -> Literal | None:
             place.fail("literalNotValid", "this is no string, integer or boolean", "Write one, or a value object of one")
         return found
     if any(_is_a(inner, name) for name in ("string", "integer", "boolean")):
-        return inner  # type: ignore[no-any-return]
+        plain: str | int | bool = inner
+        return plain
     if inner is not None or value is None or value == [None]:
         place.fail("literalNotValid", f"a string, integer or boolean is expected, not {kind(inner)}", "Write one", value=inner)
     return None

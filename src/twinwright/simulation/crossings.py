@@ -88,7 +88,7 @@ def integrate(
             x,
             method=solver.method,
             t_eval=[interval.end],
-            events=[_watched(one, interval, parameters, time, x) for one in crossings] or None,
+            events=[_Watched(one, interval, parameters, time, x) for one in crossings] or None,
             rtol=solver.rtol,
             atol=solver.atol,
             max_step=solver.max_step,
@@ -109,21 +109,21 @@ def integrate(
             return x, happened, False
 
 
-def _watched(one: Crossing, interval: Interval, parameters: Floats, start: float, x0: Floats) -> Callable[[float, Floats], float]:
-    """The function whose sign is watched. At the beginning it has the sign of just after: what began at zero has not crossed it."""
+class _Watched:
+    """The function whose sign is watched, with what SciPy asks of it. At the beginning it has the sign of just after: what began at zero
+    has not crossed it."""
 
-    def value(t: float, x: Floats) -> float:
-        return float(one.when(t, x.copy(), interval.inputs_at(t), parameters.copy()))
+    def __init__(self, one: Crossing, interval: Interval, parameters: Floats, start: float, x0: Floats) -> None:
+        self.terminal, self.direction = one.stops, one.direction
+        self._when, self._inputs_at, self._parameters, self._start = one.when, interval.inputs_at, parameters, start
+        shift = _JUST_AFTER * (interval.end - interval.start)
+        self._after = self._value(start + shift, x0 + shift * interval.rhs(start, x0))
 
-    shift = _JUST_AFTER * (interval.end - interval.start)
-    after = value(start + shift, x0 + shift * interval.rhs(start, x0))
+    def __call__(self, t: float, x: Floats) -> float:
+        return self._after if t == self._start else self._value(t, x)
 
-    def watched(t: float, x: Floats) -> float:
-        return after if t == start else value(t, x)
-
-    watched.terminal = one.stops  # type: ignore[attr-defined]
-    watched.direction = one.direction  # type: ignore[attr-defined]
-    return watched
+    def _value(self, t: float, x: Floats) -> float:
+        return float(self._when(t, x.copy(), self._inputs_at(t), self._parameters.copy()))
 
 
 def _told(found: Any, crossings: Sequence[Crossing]) -> list[Happening]:

@@ -108,10 +108,10 @@ class ModelSpec(Spec):
     artefact: str = Field(description="what is run, beside this file: tanks.py:rhs")
     files: list[str] = Field(default_factory=list, description="further files that it reads or imports")
     interface: str | None = Field(default=None, description="the DTMI of the twins that it is a model of")
-    inputs: dict[Name, InputSpec] = Field(default_factory=dict, description="by name, in the order of `u`")
-    states: dict[Name, StateSpec] = Field(default_factory=dict, description="by name, in the order of `x`")
-    outputs: Annotated[dict[Name, OutputSpec], Field(min_length=1, description="by name, in the order of `y`")]
-    parameters: dict[Name, ParameterSpec] = Field(default_factory=dict, description="by name, in the order of `p`")
+    inputs: Mapping[Name, InputSpec] = Field(default_factory=dict, description="by name, in the order of `u`")
+    states: Mapping[Name, StateSpec] = Field(default_factory=dict, description="by name, in the order of `x`")
+    outputs: Annotated[Mapping[Name, OutputSpec], Field(min_length=1, description="by name, in the order of `y`")]
+    parameters: Mapping[Name, ParameterSpec] = Field(default_factory=dict, description="by name, in the order of `p`")
     step: DurationText = Field(description="the time between two samples, such as PT4S")
     assumptions: list[str] = Field(default_factory=list, description="said in every run and report")
     validity: dict[Name, Range] = Field(default_factory=dict, description="further ranges within which it is meant, by name")
@@ -121,7 +121,7 @@ class ModelSpec(Spec):
         own: dict[Location, str] = {("artefact",): self.artefact} if self.artefact else {}
         return {**own, **{("files", index): name for index, name in enumerate(self.files)}}
 
-    def further_references(self, contents: Mapping[str, bytes]) -> list[tuple[Location, str]]:  # noqa: ARG002
+    def further_references(self, contents: Mapping[str, bytes]) -> list[tuple[Location, str]]:  # noqa: ARG002 -- a kind whose files name others looks into them
         """The files that the files read so far name in turn, with the place of this definition that leads there."""
         return []
 

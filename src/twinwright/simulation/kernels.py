@@ -280,10 +280,9 @@ def build_kernel(rhs: FunctionType, output: FunctionType | None, shape: Shape, *
     modes: tuple[Mode, ...] = ("tuples", "arrays") if longest <= MAX_TUPLE else ("arrays",)
     reason = ""
     for mode in modes:
-        # What numba raises for code that it can't compile is not a closed set; whatever it is, Python can still run it.
         try:
             return _compiled(rhs, output, shape, mode, solved=solved)
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:  # noqa: BLE001 -- numba raises no closed set for what it can't compile: Python can still run it
             reason = _first_line(error)
     warning = f"'{rhs.__name__}' runs as plain Python, many times slower, because it can't be compiled: {reason}"
     observe = make_observe(output, _load_array, shape) if output else None

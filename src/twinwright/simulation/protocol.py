@@ -10,16 +10,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
+from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
+from twinwright.documents import Document, Problems, Spec
 from twinwright.errors import UsageError
-
-if TYPE_CHECKING:
-    from twinwright.documents import Document, Problems, Spec
-    from twinwright.simulation.definition import ModelDefinition
+from twinwright.simulation.definition import ModelDefinition
 
 Floats = NDArray[np.float64]
 Trajectory = tuple[Floats, Floats]
@@ -123,7 +121,7 @@ class SimulationModel(Protocol):
     """
 
     Spec: ClassVar[type[Spec]]
-    """What its `models/*.yaml` may say: a subclass of `definition.ModelSpec` with the fields of this kind."""
+    """What its `models/*.yaml` may say: a subclass of `declaration.ModelSpec` with the fields of this kind."""
 
     capabilities: Capabilities
 

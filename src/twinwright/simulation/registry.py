@@ -6,13 +6,10 @@ from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING
 
 from twinwright.plugins import installed
+from twinwright.simulation.definition import ModelDefinition
 from twinwright.simulation.protocol import SimulationModel
-
-if TYPE_CHECKING:
-    from twinwright.simulation.definition import ModelDefinition
 
 GROUP = "twinwright.models"
 

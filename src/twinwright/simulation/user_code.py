@@ -103,7 +103,7 @@ def load_module(file: str, folder: Path) -> ModuleType:
 def load_function(reference: str, folder: Path) -> Callable[..., Any]:
     """The function that `file.py:function` names. Raises ModelError where there is none."""
     file, name = split_reference(reference)
-    function = getattr(load_module(file, folder), name, None)
+    function: Callable[..., Any] | None = getattr(load_module(file, folder), name, None)
     if not callable(function):
         raise ModelError("refused", f"{file} has no function '{name}' once it is loaded", remedy="Define it at the top level")
-    return function  # type: ignore[no-any-return]
+    return function

@@ -7,6 +7,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from importlib import import_module
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -29,8 +30,7 @@ _SHORT = 0.1  # seconds of a run, up to which the next ones are asked for ahead;
 
 def warm_up() -> None:
     """Import and start what models of every kind need, so that forked processes need not."""
-    import scipy.linalg  # noqa: F401 -- as numba does, for its BLAS
-
+    import_module("scipy.linalg")  # as numba does, for its BLAS
     from twinwright.simulation.kernels import seed_compiled
     from twinwright.simulation.registry import kinds
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -13,12 +13,11 @@ from numpy.typing import NDArray
 from twinwright.governance.principals import Principal
 from twinwright.storage.copies import Snapshot
 from twinwright.storage.expiry import Expiry
+from twinwright.storage.graph_store import GraphStore
 from twinwright.storage.layout import (
-    ALL_RELATIONSHIPS,
     Commit,
     Counts,
     DeadLetter,
-    EdgeKey,
     JournalEntry,
     JournalSize,
     KeptReceipt,
@@ -28,15 +27,12 @@ from twinwright.storage.layout import (
     ReadingColumn,
     ReadingTable,
     Relationship,
-    RelationshipPart,
     Retraction,
     Selection,
 )
 from twinwright.storage.records import RecordStore
 from twinwright.storage.sealing import STEP_ROWS, Sealed, Unsealed
-
-if TYPE_CHECKING:
-    from twinwright.storage.totals import What
+from twinwright.storage.totals import What
 
 CommitListener = Callable[[Commit], None]
 
@@ -140,7 +136,7 @@ class Transaction(Protocol):
         ...
 
 
-class Store(RecordStore, Protocol):
+class Store(GraphStore, RecordStore, Protocol):
     """What every engine does. Rows come back as Arrow; times are microseconds."""
 
     many_writers: bool
@@ -219,73 +215,6 @@ class Store(RecordStore, Protocol):
         ...
 
     def reading_tables(self, principal: Principal) -> list[ReadingTable]: ...
-
-    def lifetimes(
-        self, principal: Principal, *, twin: str | None = None, as_of: int | None = None, known_at: int | None = None
-    ) -> list[Lifetime]:
-        """Every incarnation of all twins or one, by number, in its newest version (alive: `until` None); of what was known at a commit,
-        in the version that held at an event time (one that had ended by then included)."""
-        ...
-
-    def relationships(
-        self,
-        principal: Principal,
-        part: RelationshipPart = ALL_RELATIONSHIPS,
-        *,
-        as_of: int | None = None,
-        known_at: int | None = None,
-    ) -> list[Relationship]:
-        """The edges that are there, all or a part, by source and id, in their newest version; those that were at an event time, as known
-        at a commit."""
-        ...
-
-    def relationship_rows(self, principal: Principal, *, as_of: int | None = None, known_at: int | None = None) -> pa.Table:
-        """The same of all in columns, in no order: RELATIONSHIP_SCHEMA."""
-        ...
-
-    def changed_twins(self, principal: Principal, commit: int) -> dict[str, int]:
-        """The twins of which a commit made versions known, or of relationships that begin at them: how many versions these are."""
-        ...
-
-    def lifetime_versions(self, principal: Principal, after: int, through: int, *, twins: Collection[str] | None = None) -> list[Lifetime]:
-        """Every version that the commits after one, through another, made known, and of each of these lifetimes the newest that was known
-        before; by (number, commit, changed_at). `twins`: of these alone."""
-        ...
-
-    def relationship_versions(
-        self,
-        principal: Principal,
-        after: int,
-        through: int,
-        *,
-        sources: Collection[str] | None = None,
-        keys: Collection[EdgeKey] | None = None,
-    ) -> list[Relationship]:
-        """The same of edges, those that were removed included; by (source, id, commit, changed_at). `sources`: of those that begin at these
-        twins alone; `keys`: of these alone."""
-        ...
-
-    def commit_relationships(
-        self, principal: Principal, commit: int, source: str, behind: tuple[int | None, str] | None, most: int
-    ) -> list[Relationship]:
-        """The versions that one commit made known of edges that begin at a twin, removed ones included, by `changed_at` (None comes first)
-        and id: at most so many, from `behind` one on."""
-        ...
-
-    def changed_relationships(
-        self,
-        principal: Principal,
-        after: int,
-        through: int,
-        *,
-        between: tuple[int, int | None] | None = None,
-        behind: EdgeKey | None = None,
-        most: int,
-    ) -> list[EdgeKey]:
-        """The edges of which the commits after one, through another, made a version known; and those of which one that was known by then
-        holds from an event time `between` two (the second is not included, None: without end). In order: at most so many, from `behind`
-        one on."""
-        ...
 
     def retractions(self, principal: Principal) -> list[Retraction]: ...
 

@@ -40,8 +40,7 @@ def opened(path: Path, offset: int = 0) -> Iterator[Readable]:
             file.seek(offset)
             yield file
         return
-    whole = gzip.open(path, "rb") if named == "gzip" else pa.CompressedInputStream(pa.OSFile(str(path)), named)  # noqa: SIM115
-    with whole as stream:
+    with gzip.open(path, "rb") if named == "gzip" else pa.CompressedInputStream(pa.OSFile(str(path)), named) as stream:
         left = offset
         while left > 0 and (piece := stream.read(min(left, _PIECE))):
             left -= len(piece)

@@ -8,11 +8,11 @@ names (`time`, `subject`), what is in its data as `data.pressure`. A point of li
 from __future__ import annotations
 
 import re
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 Format = Literal["json", "csv", "parquet", "arrow", "cloudevents", "line-protocol"]
 Precision = Literal["ns", "us", "ms", "s"]
-PRECISIONS: Final[tuple[Precision, ...]] = Precision.__args__  # type: ignore[attr-defined]
+PRECISIONS: Final[tuple[Precision, ...]] = get_args(Precision)
 PRECISION_CAPTURE: Final = "precision"  # beside a payload of line protocol: what its timestamps count
 EVENT_CAPTURE: Final = "ce-"  # and before the name of a CloudEvents attribute that came beside its data
 DATA: Final = "data."

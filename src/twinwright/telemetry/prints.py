@@ -82,7 +82,8 @@ def _of_texts(values: pa.Array) -> NDArray[np.uint64]:
     if isinstance(encoded, pa.ChunkedArray):
         encoded = encoded.combine_chunks()
     hashed = np.array([_seed(text) for text in encoded.dictionary.to_pylist()] or [0], np.uint64)
-    return hashed[pc.fill_null(encoded.indices, 0).to_numpy(zero_copy_only=False)]  # type: ignore[no-any-return]
+    which: NDArray[np.int32] = pc.fill_null(encoded.indices, 0).to_numpy(zero_copy_only=False)
+    return hashed[which]
 
 
 def _seed(text: str) -> int:

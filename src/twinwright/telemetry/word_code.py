@@ -3,15 +3,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic as _intrinsic
 from numba.extending import overload
-
-from twinwright.telemetry import words
 
 
 def intrinsic(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -20,7 +18,7 @@ def intrinsic(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _place(context: Any, builder: Any, array: Any, value: Any, at: Any) -> Any:
-    start = cgutils.create_struct_proxy(array)(context, builder, value).data  # type: ignore[no-untyped-call]
+    start = cgutils.create_struct_proxy(array)(context, builder, value).data
     return builder.bitcast(builder.gep(start, [at]), ir.IntType(64).as_pointer())
 
 
@@ -66,7 +64,7 @@ def _copy(_context: Any, _address: Any, _length: Any, data: Any, _at_byte: Any) 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         address, length, value, at = arguments
         target = _place(context, builder, signature.args[2], value, at)
-        cgutils.raw_memcpy(builder, target, _at(builder, address), length, 1)  # type: ignore[no-untyped-call]
+        cgutils.raw_memcpy(builder, target, _at(builder, address), length, 1)
         return context.get_dummy_value()
 
     return types.void(types.uint64, types.int64, data, types.int64), generate
@@ -82,17 +80,17 @@ def _call(_context: Any, _function: Any, _argument: Any) -> Any:
     return types.void(types.uint64, types.uint64), generate
 
 
-_CODE: dict[Callable[..., Any], Callable[..., Any]] = {
-    words.load: lambda data, at: lambda data, at: _load(data, at),
-    words.store: lambda data, at, word: lambda data, at, word: _store(data, at, word),
-    words.trailing_zeros: lambda word: lambda word: _trailing_zeros(word),
-    words.peek: lambda address: lambda address: _peek(address),
-    words.copy: lambda address, length, data, at: lambda address, length, data, at: _copy(address, length, data, at),
-    words.call: lambda function, argument: lambda function, argument: _call(function, argument),
+_CODE: dict[str, Callable[..., Any]] = {
+    "load": lambda data, at: lambda data, at: _load(data, at),
+    "store": lambda data, at, word: lambda data, at, word: _store(data, at, word),
+    "trailing_zeros": lambda word: lambda word: _trailing_zeros(word),
+    "peek": lambda address: lambda address: _peek(address),
+    "copy": lambda address, length, data, at: lambda address, length, data, at: _copy(address, length, data, at),
+    "call": lambda function, argument: lambda function, argument: _call(function, argument),
 }
 
 
-def register() -> None:
-    """Let compiled functions call those of `words`."""
-    for function, code in _CODE.items():
-        overload(function, jit_options={"forceinline": True})(code)
+def register(functions: Iterable[Callable[..., Any]]) -> None:
+    """Let compiled functions call these of `words`, which are found by their names."""
+    for function in functions:
+        overload(function, jit_options={"forceinline": True})(_CODE[function.__name__])

@@ -46,4 +46,4 @@ def _only_compiled(*_arguments: Any) -> NoReturn:
 def _teach() -> None:
     from twinwright.telemetry import word_code
 
-    word_code.register()
+    word_code.register((load, store, trailing_zeros, peek, copy, call))

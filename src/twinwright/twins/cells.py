@@ -14,12 +14,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from twinwright.compiled import compiled
 from twinwright.storage.layout import MASK_BITS, ColumnType, ReadingColumn, ReadingTable
 from twinwright.storage.protocol import BAD, CELL_SCHEMA, GOOD
+from twinwright.twins.cell_kernels import SIGN, fold
 
 NEVER = np.iinfo(np.int64).min
-_SIGN = np.uint64(1 << 63)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +45,7 @@ class CellColumn:
         elif self.type == "VARCHAR":
             text = pa.array(self.texts, pa.string(), mask=hidden)
         else:
-            whole = pa.array((self.bits ^ _SIGN).view(np.int64), mask=hidden)
+            whole = pa.array((self.bits ^ SIGN).view(np.int64), mask=hidden)
         fixed = [pa.array(one) for one in (self.time, self.correction, self.revision, self.commit, self.kind)]
         path = pa.repeat(pa.scalar(self.path, pa.string()), count)
         return pa.table([pa.array(self.twins), path, *fixed, num, whole, text], schema=CELL_SCHEMA)
@@ -121,7 +120,7 @@ class SourceCells:
             self._fold_texts(index[j], j, revision, commit, slot, time, correction, present, bad, values[j])
         plain = np.array([index[j] if columns[j].type != "VARCHAR" else -1 for j in range(len(columns))], np.int64)
         doubles = np.array([column.type == "DOUBLE" for column in columns])
-        _fold(
+        fold(
             self._time,
             self._correction,
             self._revision,
@@ -282,7 +281,7 @@ class SourceCells:
             "twin": number, "path": path, "time": int(self._time[at]), "correction": int(self._correction[at]),
             "revision": int(self._revision[at]), "commit": int(self._commit[at]), "kind": int(self._kind[at]), "type": type_,
             "num": float(_double(bits)[0]) if good and type_ == "DOUBLE" else None,
-            "int": int((bits ^ _SIGN).view(np.int64)[0]) if good and type_ in ("BIGINT", "BOOLEAN") else None,
+            "int": int((bits ^ SIGN).view(np.int64)[0]) if good and type_ in ("BIGINT", "BOOLEAN") else None,
             "txt": self._texts[column].get(slot) if good and type_ == "VARCHAR" else None,
         }  # fmt: skip
 
@@ -336,7 +335,7 @@ def words_of(values: Sequence[pa.Array]) -> NDArray[np.uint64]:
 
 
 def _double(bits: NDArray[np.uint64]) -> NDArray[np.float64]:
-    return np.where(bits & _SIGN, bits ^ _SIGN, ~bits).view(np.float64)
+    return np.where(bits & SIGN, bits ^ SIGN, ~bits).view(np.float64)
 
 
 def _numpy(column: pa.ChunkedArray, dtype: Any) -> NDArray[Any]:
@@ -350,61 +349,3 @@ def _masks(table: ReadingTable, rows: pa.Table) -> tuple[NDArray[np.int64], NDAr
         valid = rows[f"v{j}"].combine_chunks().is_valid().to_numpy(zero_copy_only=False)
         present[j // MASK_BITS] |= np.where(valid, np.int64(1 << (j % MASK_BITS)), np.int64(0))
     return present, bad
-
-
-@compiled
-def _ordered(word: Any, double: Any) -> Any:
-    """The order-preserving form of IEEE 754 doubles, and of two's complement."""
-    return ~word if double and word & _SIGN else word ^ _SIGN
-
-
-@compiled
-def _fold(
-    c_time: Any,
-    c_correction: Any,
-    c_revision: Any,
-    c_commit: Any,
-    c_kind: Any,
-    c_bits: Any,
-    columns: Any,
-    doubles: Any,
-    slot: Any,
-    time: Any,
-    correction: Any,
-    revision: Any,
-    commit: Any,
-    present: Any,
-    bad: Any,
-    words: Any,
-) -> None:
-    """A lexicographic maximum of (time, correction, revision, kind, bits) for each present value; `bits` compare as the values do. The last
-    rows come first: mostly they are the newest, and no other has to be written."""
-    for row in range(len(slot) - 1, -1, -1):
-        s = slot[row]
-        t = time[row]
-        for j in range(len(columns)):
-            c = columns[j]
-            bit = np.int64(1) << np.int64(j % MASK_BITS)
-            if c < 0 or not present[j // MASK_BITS, row] & bit or t < c_time[s, c]:
-                continue
-            is_bad = bad[j // MASK_BITS, row] & bit
-            kind = BAD if is_bad else GOOD
-            bits = np.uint64(0) if is_bad else _ordered(words[j, row], doubles[j])
-            if t == c_time[s, c]:
-                if correction[row] != c_correction[s, c]:
-                    if correction[row] < c_correction[s, c]:
-                        continue
-                elif revision != c_revision[s, c]:
-                    if revision < c_revision[s, c]:
-                        continue
-                elif kind != c_kind[s, c]:
-                    if kind < c_kind[s, c]:
-                        continue
-                elif bits <= c_bits[s, c]:
-                    continue
-            c_time[s, c] = t
-            c_correction[s, c] = correction[row]
-            c_revision[s, c] = revision
-            c_commit[s, c] = commit[row]
-            c_kind[s, c] = kind
-            c_bits[s, c] = bits

@@ -16,7 +16,7 @@ from twinwright.errors import DigitalTwinNotFoundError, NotFoundError, UsageErro
 from twinwright.governance.principals import Principal
 from twinwright.schema import Ontology, PathInfo
 from twinwright.storage.layout import Lane, Lifetime, Selection
-from twinwright.storage.protocol import BAD, GOOD, Store
+from twinwright.storage.protocol import BAD, GOOD, REMOVED, Store
 from twinwright.twins import documents
 from twinwright.twins.documents import Cell, Shape
 from twinwright.twins.evolution import UNCHANGED, Evolution
@@ -338,7 +338,7 @@ class TwinReads:
         self, principal: Principal, twin: str, path: str, start: int | None, end: int | None, known_at: int | None, lane: Lane
     ) -> pa.Table:
         rows = self.records(principal, twin, path, start=start, end=end, known_at=known_at, lane=lane)
-        return rows.filter(pa.compute.not_equal(rows["kind"], 2))
+        return rows.filter(pa.compute.not_equal(rows["kind"], REMOVED))
 
     def _rolled_up(
         self,

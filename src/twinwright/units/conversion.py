@@ -80,8 +80,10 @@ class Affine:
         """The values (a number or a NumPy array) in the other unit; the very same object when nothing changes."""
         if self.is_identity:
             return values
-        scaled: Any = values if self.factor == 1.0 else values * self.factor  # type: ignore[operator]
-        return scaled if self.offset == 0.0 else scaled + self.offset  # type: ignore[no-any-return]
+        given: Any = values
+        scaled = given if self.factor == 1.0 else given * self.factor
+        result: T = scaled if self.offset == 0.0 else scaled + self.offset
+        return result
 
     def sql(self, expression: str) -> str:
         """The same map as a DuckDB expression around `expression` (which must be SQL already)."""
@@ -220,11 +222,10 @@ def spelled_by_pint(text: str) -> str | None:
 def _parse(text: str) -> Any | None:
     """The pint unit of a guarded expression, or None where a name in it is unknown."""
     _guard(text)
-    # pint, and the Python tokenizer below it, have no closed set of exceptions for text that is not a unit.
     try:
         unit = _registry().parse_units(text.replace("%", " percent ").strip())
         _registry().get_root_units(unit)
-    except Exception:  # noqa: BLE001
+    except Exception:  # noqa: BLE001 - of text that is no unit pint, and the tokenizer below it, raise no closed set
         return None
     return unit
 

@@ -16,7 +16,8 @@ from twinwright.derived.folder import compile_folder
 from twinwright.documents import Document, Problems, Spec, load, parse_text
 from twinwright.errors import Problem, SchemaError, TwinwrightError, WorkspaceError
 from twinwright.schema import Ontology, PathInfo
-from twinwright.simulation.definition import ModelDefinition, check_model, parse_model
+from twinwright.simulation.definition import ModelDefinition
+from twinwright.simulation.model_document import check_model, parse_model
 from twinwright.simulation.scenario import Scenario, check_scenario, parse_scenario
 from twinwright.simulation.shadow.definition import Shadow, compile_shadows
 from twinwright.telemetry.admitted import admitted

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from twinwright.documents import Problems, parse_text
-from twinwright.simulation.definition import ModelDefinition, parse_model
+from twinwright.simulation.definition import ModelDefinition
 from twinwright.simulation.fmi.build import build_fmu
 from twinwright.simulation.fmi.simulate import RunRequest, run_fmu
+from twinwright.simulation.model_document import parse_model
 
 BAD = Path(__file__).with_name("bad")
 EXAMPLES = Path(__file__).parents[3] / "examples" / "fmus"

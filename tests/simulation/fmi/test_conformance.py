@@ -10,7 +10,8 @@ import pytest
 from twinwright.documents import Problems, parse_text
 from twinwright.simulation.child import Limits
 from twinwright.simulation.conformance import Case, ModelConformance
-from twinwright.simulation.definition import ModelDefinition, parse_model
+from twinwright.simulation.definition import ModelDefinition
+from twinwright.simulation.model_document import parse_model
 
 LAG = """
 name: lag

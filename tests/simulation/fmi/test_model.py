@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from twinwright.documents import Problems, parse_text
-from twinwright.simulation.definition import parse_model
 from twinwright.simulation.fmi.draft import draft_model
+from twinwright.simulation.model_document import parse_model
 from twinwright.simulation.protocol import ModelError, State
 from twinwright.simulation.registry import load_model
 

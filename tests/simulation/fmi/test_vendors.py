@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 
 from twinwright.cli import app
 from twinwright.documents import Problems, parse_text
-from twinwright.simulation.definition import parse_model
 from twinwright.simulation.fmi.build import build_fmu
+from twinwright.simulation.model_document import parse_model
 
 MOVE, TRAP, TALK, THREADS, DISCARD, PENDING, FAIL_TO_END, IMPATIENT = (1 << bit for bit in range(8))
 LEVEL = "tank.'level \"a\"'[1,2]"

@@ -13,7 +13,8 @@ from twinwright import schema
 from twinwright.clock import SECOND, to_iso
 from twinwright.documents import Problems, parse_text
 from twinwright.governance.principals import SYSTEM
-from twinwright.simulation.definition import ModelDefinition, parse_model
+from twinwright.simulation.definition import ModelDefinition
+from twinwright.simulation.model_document import parse_model
 from twinwright.simulation.shadow import switch
 from twinwright.simulation.shadow.consumer import Bound, ShadowConsumer
 from twinwright.simulation.shadow.definition import Shadow, compile_shadows

@@ -4,7 +4,7 @@ import pytest
 from tests.simulation.shadow.line import INTERFACE, compiled, model
 
 from twinwright.documents import Problems, parse_text
-from twinwright.simulation.definition import parse_model
+from twinwright.simulation.model_document import parse_model
 
 WRONG = {
     "unknown_model": {"model": "nothing"},

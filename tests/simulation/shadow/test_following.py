@@ -8,7 +8,7 @@ from twinwright.clock import SECOND
 from twinwright.documents import Problems, parse_text
 from twinwright.errors import UsageError
 from twinwright.governance.principals import SYSTEM
-from twinwright.simulation.definition import parse_model
+from twinwright.simulation.model_document import parse_model
 from twinwright.simulation.shadow.consumer import Bound
 from twinwright.simulation.shadow.reading import Readings
 

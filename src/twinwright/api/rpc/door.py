@@ -23,7 +23,7 @@ _LOOK_SECONDS: Final = 1.0
 _Status = health_pb2.HealthCheckResponse
 
 
-class Door(grpc.aio.ServerInterceptor):  # type: ignore[misc]
+class Door(grpc.aio.ServerInterceptor):  # type: ignore[misc] # grpc has no types
     """Refuses what comes without a valid `authorization: Bearer <token>` in its metadata."""
 
     def __init__(self, tokens: TokenAuthority) -> None:
@@ -68,7 +68,7 @@ class Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc]
             await refused_by(NotFoundError("there is no such service", remedy=f"Ask for {SERVICE.full_name}")).tell(context)
         return _Status(status=await self._now())
 
-    async def Watch(self, request: Any, context: Any) -> None:  # noqa: N802
+    async def Watch(self, request: Any, context: Any) -> None:  # noqa: N802 - its name in the .proto
         if self._watchers >= MOST_WATCHERS:
             await refused_by(BusyError("too many watch already", retry_after=5.0)).tell(context)
         self._watchers += 1

@@ -12,7 +12,7 @@ from grpc_health.v1 import health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from starlette.types import ASGIApp
 
-from twinwright.addresses import is_loopback
+from twinwright.addresses import from_here, is_loopback
 from twinwright.api.rpc.bridge import Bridge
 from twinwright.api.rpc.calls import STALLED_SECONDS, Calls
 from twinwright.api.rpc.door import HEALTH, Door, Health
@@ -69,8 +69,7 @@ class RpcServer:
     @property
     def address(self) -> str:
         """`127.0.0.1:8421`, as a client on this machine writes it."""
-        name = {"0.0.0.0": DEFAULT_HOST, "::": "[::1]"}.get(self._host, self._host)  # noqa: S104
-        return f"[{name}]:{self.port}" if ":" in name and not name.startswith("[") else f"{name}:{self.port}"
+        return from_here(self._host, self.port)
 
     def start(self) -> None:
         """Serve, and return when the first rpc would be answered. Raises UsageError (address taken), PlatformError."""

@@ -12,7 +12,8 @@ from twinwright.simulation import registry
 from twinwright.simulation.composition.coupling import Block, algebraic_loops, blocks
 from twinwright.simulation.composition.parts import Part, ends, fmu_part, model_part
 from twinwright.simulation.declaration import Hold, StateSpec, duration_seconds
-from twinwright.simulation.definition import InputPort, OutputPort, Parameter, affine
+from twinwright.simulation.definition import InputPort, OutputPort, Parameter
+from twinwright.simulation.model_document import affine
 
 
 @dataclass(slots=True)

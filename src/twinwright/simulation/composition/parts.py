@@ -10,11 +10,12 @@ from typing import Any
 
 from twinwright.documents import Document, Location, Problems, parse_text
 from twinwright.errors import UsageError
-from twinwright.simulation.definition import InputPort, ModelDefinition, OutputPort, Parameter, parse_with
+from twinwright.simulation.definition import InputPort, ModelDefinition, OutputPort, Parameter
 from twinwright.simulation.fmi.binding import described
 from twinwright.simulation.fmi.description import NUMERIC, ModelDescription
 from twinwright.simulation.fmi.draft import elements, port_name
 from twinwright.simulation.fmi.grid import is_linear
+from twinwright.simulation.model_document import parse_with
 from twinwright.simulation.protocol import ModelError
 
 

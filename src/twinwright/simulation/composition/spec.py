@@ -72,7 +72,7 @@ class CompositeOutputSpec(OutputSpec):
 class CompositeParameterSpec(ParameterSpec):
     """One value for parameters of several components, or another value for `component.parameter`. The rest pass through as they are."""
 
-    value: float | None = Field(default=None, description="the first component's unless given")  # type: ignore[assignment]
+    value: float | None = Field(default=None, description="the first component's unless given")  # type: ignore[assignment] # a number that may be left out here
     to: str | list[str] = Field(default_factory=list, description="component.parameter, or several; its own name unless given")
 
     def targets(self) -> list[str]:
@@ -96,9 +96,9 @@ class CompositeSpec(ModelSpec):
     components: Annotated[dict[Name, ComponentSpec], Field(min_length=1, max_length=200, description="by name")]
     connections: Annotated[list[ConnectionSpec], Field(max_length=10_000)] = Field(default_factory=list, description="a.y -> b.u")
     master: MasterSpec = Field(default=MasterSpec(), description="how cycles are run")
-    inputs: dict[Name, CompositeInputSpec] = Field(default_factory=dict, description="of the whole")  # type: ignore[assignment]
-    outputs: Annotated[dict[Name, CompositeOutputSpec], Field(min_length=1, description="of the whole")]  # type: ignore[assignment]
-    parameters: dict[PathName, CompositeParameterSpec] = Field(  # type: ignore[assignment]
+    inputs: dict[Name, CompositeInputSpec] = Field(default_factory=dict, description="of the whole")
+    outputs: Annotated[dict[Name, CompositeOutputSpec], Field(min_length=1, description="of the whole")]
+    parameters: dict[PathName, CompositeParameterSpec] = Field(
         default_factory=dict, description="by name; those of components are there as `component.parameter`"
     )
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from twinwright.documents import Document, Problems
 from twinwright.errors import Problem, TwinwrightError, UnitError, UsageError
+from twinwright.simulation.definition import ModelDefinition
 from twinwright.simulation.fmi.archive import open_archive
 from twinwright.simulation.fmi.check import check_fmu
 from twinwright.simulation.fmi.description import NUMERIC, Finding, ModelDescription, Unknown, Variable
@@ -18,9 +19,6 @@ from twinwright.simulation.fmi.read import read_description
 from twinwright.simulation.fmi.unit_table import port_unit, to_variable
 from twinwright.simulation.protocol import ModelError
 from twinwright.units import Affine
-
-if TYPE_CHECKING:
-    from twinwright.simulation.definition import ModelDefinition
 
 _SECTIONS = ("inputs", "states", "outputs", "parameters")
 

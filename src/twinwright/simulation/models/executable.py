@@ -69,7 +69,7 @@ class ExecutableModel:
     warnings: tuple[str, ...] = ()
 
     @staticmethod
-    def check(spec: Any, document: Document, artefacts: Mapping[str, bytes], problems: Problems) -> None:  # noqa: ARG004
+    def check(spec: Any, document: Document, artefacts: Mapping[str, bytes], problems: Problems) -> None:  # noqa: ARG004 -- a program is not looked into
         for index, argument in enumerate(spec.command):
             _check_argument(argument, ("command", index), document, problems)
         first = spec.command[0]

@@ -11,6 +11,7 @@ import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -61,7 +62,7 @@ class FmuOutputSpec(OutputSpec):
 class FmuParameterSpec(ParameterSpec):
     """A parameter of the FMU. Without `value` it is the FMU's."""
 
-    value: float | None = Field(default=None, description="the value used until a parameter set is promoted; the FMU's unless given")  # type: ignore[assignment]
+    value: float | None = Field(default=None, description="the value used until a parameter set is promoted; the FMU's unless given")  # type: ignore[assignment] # may be left out
     variable: str | None = _VARIABLE
 
 
@@ -78,10 +79,10 @@ class FmuSolverSpec(Spec):
 class FmuSpec(ModelSpec):
     """A model file of kind `fmu`; `artefact` is the .fmu beside it."""
 
-    inputs: dict[Name, FmuInputSpec] = Field(default_factory=dict, description="by name, in the order of `u`")  # type: ignore[assignment]
-    states: dict[Name, FmuStateSpec] = Field(default_factory=dict, description="by name, in the order of `x`")  # type: ignore[assignment]
-    outputs: Annotated[dict[Name, FmuOutputSpec], Field(min_length=1, description="by name, in the order of `y`")]  # type: ignore[assignment]
-    parameters: dict[Name, FmuParameterSpec] = Field(default_factory=dict, description="by name, in the order of `p`")  # type: ignore[assignment]
+    inputs: dict[Name, FmuInputSpec] = Field(default_factory=dict, description="by name, in the order of `u`")
+    states: dict[Name, FmuStateSpec] = Field(default_factory=dict, description="by name, in the order of `x`")
+    outputs: Annotated[dict[Name, FmuOutputSpec], Field(min_length=1, description="by name, in the order of `y`")]
+    parameters: dict[Name, FmuParameterSpec] = Field(default_factory=dict, description="by name, in the order of `p`")
     run: Literal["cs", "me"] | None = Field(default=None, description="co-simulation where there is one, unless given")
     solver: FmuSolverSpec = Field(default=FmuSolverSpec(), description="of model exchange")
     communication_step: DurationText | None = Field(default=None, description="of co-simulation; the model's step unless given")
@@ -131,7 +132,7 @@ class FmuModel:
         self.outputs = [Column(md.by_name[one.variable], one.element) for one in (*bindings["outputs"], *bindings["states"])]
         self.settings = self._settings()
         if self.settings.method not in METHODS:
-            import scipy.integrate  # noqa: F401 -- once where the model is loaded, and not in every run
+            import_module("scipy.integrate")  # once where the model is loaded, and not in every run
         self.fixed = {name: setting(md, settable(md, name), value) for name, value in self.options["settings"].items()}
         shown = (*bindings["outputs"], *bindings["states"])
         self._to_ports = [one.to_port for one in shown] if any((one.factor, one.offset) != (1.0, 0.0) for one in shown) else []

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from types import FunctionType
 from typing import Any, ClassVar, Literal
@@ -104,7 +105,7 @@ class OdeModel:
         self.solver = SolverSpec.model_validate(definition.options.get("solver", {}))
         solved = self.solver.method != "rk4"
         if solved:
-            import scipy.integrate  # noqa: F401 -- once where the model is loaded, and not in every run
+            import_module("scipy.integrate")  # once where the model is loaded, and not in every run
         self.kernel = build_kernel(rhs, output, self.shape, solved=solved)
         self.max_step = duration_seconds(self.solver.max_step) if self.solver.max_step else definition.step
         self.warnings = (self.kernel.warning,) if self.kernel.warning else ()
