@@ -20,6 +20,7 @@ from twinwright.errors import StoreError, StoreInUseError
 from twinwright.governance.principals import SYSTEM
 from twinwright.storage import duckdb_log
 from twinwright.storage.duckdb import DuckDBStore
+from twinwright.storage.durable_names import sync
 
 HERE = Path(__file__).parent
 COMMITS, READINGS = 5, 150  # the last one, of so many readings, takes several pages
@@ -211,6 +212,16 @@ def test_on_a_disk_without_room_nothing_is_cut(written, tmp_path):
 def test_a_log_in_a_form_that_only_the_engine_knows_is_left_to_it(written, tmp_path, monkeypatch):
     monkeypatch.setattr(duckdb_log, "_HEADER", re.compile(b"never"))
     store = DuckDBStore(after(written, tmp_path / "store", written.log))
+    assert told(store) == written.told[-1]
+    store.close()
+
+
+def test_what_a_killed_process_had_not_synced_is_on_the_disk_before_anything_is_behind_it(written, tmp_path, monkeypatch):
+    synced = []
+    monkeypatch.setattr(duckdb_log, "sync", lambda path: (synced.append(path), sync(path)))
+    path = after(written, tmp_path / "store", written.log)
+    store = DuckDBStore(path)
+    assert synced == [path.with_name("store.duckdb.wal")]
     assert told(store) == written.told[-1]
     store.close()
 
