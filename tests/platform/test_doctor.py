@@ -13,6 +13,7 @@ from tests.acceptance.running import twinwright, write
 
 from twinwright.governance.principals import SYSTEM
 from twinwright.platform import doctor
+from twinwright.platform.remote import connect
 from twinwright.storage import duckdb_smaller
 from twinwright.storage.duckdb import DuckDBStore
 
@@ -77,6 +78,19 @@ def test_what_a_start_gives_back_of_the_stores_file_is_said(tmp_path: Path, monk
     assert (store.unused(SYSTEM), store.size(SYSTEM) <= before - unused // 2) == (0, True)
     store.close()
     assert doctor._store({"commit": 1, "store_bytes": before, "store_unused_bytes": 0}).remedy == ""
+
+
+def test_a_log_that_was_torn_is_named_until_an_operator_is_done_with_it(plant: Path) -> None:
+    kept = plant / ".twinwright" / "store.duckdb.wal.torn-20260301T080000.000000Z"
+    kept.touch()
+    platform = connect(plant)
+    names, metrics = platform.status()["store_torn_logs"], platform.metrics()
+    platform.close()
+    assert names == [kept.name] and b"twinwright_store_torn_logs 1.0" in metrics
+    (one,) = doctor._torn_logs(names)
+    assert (one.state, kept.name in one.found, "runbook" in one.remedy) == ("warning", True, True)
+    kept.unlink()
+    assert list(doctor._torn_logs([])) == []
 
 
 def test_a_folder_that_differs_or_is_broken_is_named(tmp_path: Path) -> None:

@@ -103,6 +103,7 @@ class Metrics:
     clock_suspect: Gauge  # 1 while ingestion is paused for it
     clock_steps: Counter
     store_bytes: Gauge
+    store_torn_logs: Gauge
     sealed_readings: Counter
     expired_readings: Counter
     resident_memory_bytes: Gauge
@@ -160,6 +161,7 @@ class Metrics:
             clock_suspect=made.gauge("clock_suspect", "1 while the clock is suspect and ingestion paused, 0 else"),
             clock_steps=made.counter("clock_steps", "Times the clock became suspect"),
             store_bytes=made.gauge("store_bytes", "Size of the store on disk"),
+            store_torn_logs=made.gauge("store_torn_logs", "Logs that a power failure tore, cut and kept beside the store"),
             sealed_readings=made.counter("sealed_readings", "Readings put in the order of twin and time"),
             expired_readings=made.counter("expired_readings", "Readings of which raw values were let go of, past their retention"),
             resident_memory_bytes=resident,

@@ -89,6 +89,7 @@ def _platform(folder: Path) -> Iterator[Check]:
         status = asked.status()
         yield Check("platform", "good", "running" if running else "stopped")
         yield _store(status)
+        yield from _torn_logs(status["store_torn_logs"])
         yield from _clock(status["clock"])
         for one in status["connectors"]:
             state: Literal["good", "warning"] = "good" if one["up"] else "warning"
@@ -109,6 +110,12 @@ def _store(status: dict[str, Any]) -> Check:
         return Check("store", "good", found)
     remedy = "The disk has it back when the platform is stopped and started again; else what comes next is written there"
     return Check("store", "good", f"{found}, of which nothing uses {unused / 1e6:.1f} MB", remedy)
+
+
+def _torn_logs(names: list[str]) -> Iterator[Check]:
+    if names:
+        remedy = "See the runbook of the torn log; then delete them from .twinwright"
+        yield Check("store log", "warning", f"torn by a power failure, cut and kept: {', '.join(names)}", remedy)
 
 
 def _clock(clock: dict[str, Any]) -> Iterator[Check]:

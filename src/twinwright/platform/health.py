@@ -83,6 +83,8 @@ def status(session: Session, principal: Principal) -> dict[str, Any]:
         contracts.append({"name": feed.contract, "freshness_seconds": age, "target_seconds": feed.freshness / 1e6, "watermark": watermark})
     size = session.store.size(principal)
     session.metrics.store_bytes.set(size)
+    torn = session.store.torn_logs(principal)
+    session.metrics.store_torn_logs.set(len(torn))
     versions.measure(session)
     statuses = [source.status() for source in session.sources]
     return {
@@ -93,6 +95,7 @@ def status(session: Session, principal: Principal) -> dict[str, Any]:
         "commit": session.store.last_commit(principal),
         "store_bytes": size,
         "store_unused_bytes": session.store.unused(principal),
+        "store_torn_logs": torn,
         "version": __version__,
         "uptime_seconds": (session.clock.monotonic() - session.started) / 1e6,
     }

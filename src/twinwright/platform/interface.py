@@ -265,7 +265,8 @@ class Platform(GraphSurface, Protocol):
 
     def status(self) -> dict[str, Any]:
         """`clock{suspect} connectors[]{name up detail} consumers[]{name lag_commits lag_seconds error}
-        contracts[]{name freshness_seconds watermark} commit store_bytes store_unused_bytes version uptime_seconds`."""
+        contracts[]{name freshness_seconds watermark} commit store_bytes store_unused_bytes store_torn_logs version
+        uptime_seconds`."""
         ...
 
     def clock(self) -> dict[str, Any]:

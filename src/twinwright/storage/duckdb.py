@@ -17,7 +17,7 @@ from twinwright.documents import ByteCount, Spec, byte_count
 from twinwright.errors import StoreError
 from twinwright.governance.principals import Principal
 from twinwright.observability.logs import get_logger
-from twinwright.storage import duckdb_smaller, duckdb_sql
+from twinwright.storage import duckdb_log, duckdb_smaller, duckdb_sql
 from twinwright.storage.copies import Snapshot
 from twinwright.storage.duckdb_copies import DuckDBCopies
 from twinwright.storage.duckdb_errors import translated
@@ -41,7 +41,7 @@ _log = get_logger("storage")
 
 
 class DuckDBStore(DuckDBCopies, DuckDBSealing, DuckDBRollUps):
-    """Opens or creates `path`. Raises StoreError when it is another process's, of a newer format, or not a store."""
+    """Opens or creates `path`. Raises StoreError when it is another process's, of a newer format, damaged, or not a store."""
 
     many_writers = False
 
@@ -95,7 +95,7 @@ class DuckDBStore(DuckDBCopies, DuckDBSealing, DuckDBRollUps):
                 duckdb.connect(str(draft), config=config).close()
                 draft.rename(self._path)
                 sync(self._path.parent)
-            connection = duckdb.connect(str(self._path), config=config)
+            connection = duckdb_log.opened(self._path, lambda: duckdb.connect(str(self._path), config=config))
             if duckdb_smaller.room(connection).due:
                 connection.close()  # which writes what is in its log to the file
                 duckdb_smaller.give_back(self._path)

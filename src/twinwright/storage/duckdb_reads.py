@@ -14,7 +14,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from twinwright.governance.principals import Principal
-from twinwright.storage import duckdb_history, duckdb_hours, duckdb_smaller, duckdb_sql
+from twinwright.storage import duckdb_history, duckdb_hours, duckdb_log, duckdb_smaller, duckdb_sql
 from twinwright.storage.duckdb_errors import translated
 from twinwright.storage.duckdb_transaction import Catalogue
 from twinwright.storage.graph_reads import GraphReads
@@ -97,6 +97,10 @@ class DuckDBReads(GraphReads):
         with translated(self._path):
             room = duckdb_smaller.room(self._cursor(principal))
         return room.free if room.due else 0
+
+    def torn_logs(self, principal: Principal) -> list[str]:
+        principal.require_read()
+        return duckdb_log.torn(self._path)
 
     def last_commit(self, principal: Principal) -> int:
         principal.require_read()

@@ -287,6 +287,9 @@ class ForkedStore(ForkedRelationships):
     def unused(self, principal: Principal) -> int:
         return self._own.unused(principal)
 
+    def torn_logs(self, principal: Principal) -> list[str]:
+        return self._own.torn_logs(principal)
+
     def position(self, principal: Principal, contract: str, stream: str) -> int:
         return self._own.position(principal, contract, stream)
 

@@ -80,6 +80,10 @@ class PostgresReads(GraphReads):
         principal.require_read()
         return 0  # no opening gives any back: autovacuum makes room for what comes next
 
+    def torn_logs(self, principal: Principal) -> list[str]:
+        principal.require_read()
+        return []  # the server looks after its own
+
     def last_commit(self, principal: Principal) -> int:
         principal.require_read()
         return self._connections.read(self._newest)

@@ -198,6 +198,10 @@ class Store(GraphStore, RecordStore, Protocol):
         """Bytes of them that nothing uses and that go back to the disk when the store is opened next; 0 where none do then."""
         ...
 
+    def torn_logs(self, principal: Principal) -> list[str]:
+        """Names of the engine's logs that a power failure tore, and that were cut and kept beside the store, oldest first."""
+        ...
+
     def last_commit(self, principal: Principal) -> int: ...
 
     def commit_at(self, principal: Principal, at: int) -> int:
