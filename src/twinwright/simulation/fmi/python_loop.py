@@ -136,7 +136,10 @@ class Loop:
                 target = float(times[i + 1]) if s == substeps else begin + span * s / substeps
                 calls = 0
                 while t < target:
-                    self.set_inputs(row, following, (t - begin) / span, True, False, t)
+                    fraction = (t - begin) / span
+                    if self.e.event_mode:
+                        self.announce(row, following, fraction, t)
+                    self.set_inputs(row, following, fraction, not self.e.event_mode, False, t)
                     t = self.step2(t, target) if self.version == 2 else self.step3(t, target)
                     self.report.steps += 1
                     calls += 1
@@ -144,6 +147,18 @@ class Loop:
                         raise self.fail(abi.ENDLESS_EVENTS, 0, abi.DO_STEP, t)
             self.get_outputs(outputs[i + 1], t)
             self.report.rows = i + 2
+
+    def announce(self, row: Any, following: Any, fraction: float, t: float) -> None:
+        """With event mode in use, discrete inputs are set in it alone, where one has another value."""
+        groups = [self.e.inputs[g] for g in range(self.e.n_inputs) if self.e.inputs[g].discrete]
+        columns = [group.columns[v] for group in groups for v in range(group.n_values) if group.columns[v] >= 0]
+        if all(self.input_at(row, following, fraction, one) == self.last[one] for one in columns):
+            return
+        self.report.events += 1
+        self.call(abi.ENTER_EVENT_MODE, t)
+        self.set_inputs(row, following, fraction, True, False, t)
+        self.update_discrete_states(t)
+        self.call(abi.ENTER_STEP_MODE, t)
 
     def step2(self, t: float, target: float) -> float:
         status = self.raw(abi.DO_STEP, t, target - t, 1)

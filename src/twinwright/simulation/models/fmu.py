@@ -140,7 +140,7 @@ class FmuModel:
         self.live: OrderedDict[str, Any] = OrderedDict()
         self._again: _Again | None = None
         self._is_known = False  # whether there is a quick way, as soon as a session has ended
-        self.warnings = (self.unit.loops.warning,) if self.unit.loops.warning else ()
+        self.warnings = (*((self.unit.loops.warning,) if self.unit.loops.warning else ()), *md.still_clocks)
         exchange = self.unit.interface.kind == "me"
         equal = not exchange and not self.unit.interface.has("canHandleVariableCommunicationStepSize")
         self.capabilities = Capabilities(
@@ -262,6 +262,8 @@ class FmuModel:
                     remedy="Run it from its start, or export it with canSerializeFMUState",
                 )
             return self.live.pop(token)
+        while self.unit.alone and self.live:
+            self.live.popitem(last=False)[1].close()
         session = Session(self.unit, self.inputs, self.outputs, self.settings)
         start = (begun if saved is not None else state.time) + self.options["start_time"]
         session.start(start, starts, rows[0].copy(), rows[min(1, len(rows) - 1)].copy())
