@@ -299,6 +299,20 @@ def test_a_run_is_explained_in_words(service, admin, model, scenario):
         assert part in said
 
 
+def test_what_was_changed_of_an_input_is_told(service, admin, model, scenario):
+    definition = model()
+    more = "inputs: {u: {scale: 1.3, add: 0.5}}\nsweep: {u.add: [0.25]}\nevents: [{at: PT1M, for: PT10S, input: u, add: 20, unit: mV}]"
+    (swept,) = ask(service, admin, definition, scenario(definition, more))
+    (given,) = ask(
+        service, admin, definition, scenario(definition, "inputs: {u: {constant: 20, unit: mV}}\nparameters: {k1: {normal: [0.05, 0.01]}}")
+    )
+    said = "\n".join(service.explain(admin, swept["id"])["sentences"])
+    assert "when used. It was taken times 1.3, plus 0.25 V." in said
+    assert "From 2026-03-01T08:01:00Z for PT10S: u x 1 + 20 mV." in said
+    assert "Input u was given as a constant of 20 mV." in service.explain(admin, given["id"])["sentences"]
+    assert any(text.startswith("one draw of the distribution of 'k1' is run: give `ensemble") for text in given["warnings"])
+
+
 def test_an_export_is_a_valid_crate(service, admin, model, scenario, tmp_path):
     definition = model()
     (run,) = ask(service, admin, definition, scenario(definition))
