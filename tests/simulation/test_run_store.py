@@ -18,7 +18,7 @@ from tests.simulation.kinds import function, head, made
 
 from twinwright.clock import SECOND, ManualClock, from_iso
 from twinwright.errors import NotFoundError, StoreError, UsageError
-from twinwright.simulation import run_files
+from twinwright.simulation import comparison, run_files
 from twinwright.simulation.executor import Cancelled, Work, run_all
 from twinwright.simulation.outcomes import Limits, Success
 from twinwright.simulation.run_migration import move_into_batches
@@ -282,6 +282,11 @@ def test_compare_names_the_first_differing_step_where_nothing_else_differs(servi
     y[3] += 1
     pq.write_table(table.set_column(2, table.schema.field("y"), [y]), path)
     assert service.compare(admin, a, b)["first_difference"] == {"what": "output y", "t": 12.0, "a": y[3] - 1, "b": y[3]}
+
+
+def test_numbers_that_are_equal_and_of_other_bytes_are_told_apart():
+    one, other = np.array([[1.0, np.nan], [0.0, 2.0]]), np.array([[1.0, np.nan], [-0.0, 3.0]])
+    assert comparison._first_place(one, other) == (1, 0)
 
 
 def test_a_run_is_explained_in_words(service, admin, model, scenario):
