@@ -86,6 +86,25 @@ def test_both_loops_make_it_shorter_alike(modes, tmp_path):
     assert told[0] == told[1] and told[0][2] > 10
 
 
+def test_steps_that_are_to_be_equal_are_to_the_last_digit(modes, run, changed):
+    """Of times from 100 s on, each a tenth of a second after the other, no two lie a tenth of a second apart."""
+    fixed = changed(modes, {"modelDescription.xml": lambda xml: xml.replace(b'canHandleVariableCommunicationStepSize="true"', b"")})
+    asked = {"kind": "cs", "start": 100.0, "stop": 101.0, "step": 0.1, "settings": {"root": "1"}}
+    assert run(modes, **asked)["status"] == "failed"  # may be of any length, and are
+    assert run(fixed, **asked)["status"] == "ok"
+
+
+def test_both_loops_make_them_equal_alike(modes, changed, tmp_path):
+    fixed = changed(modes, {"modelDescription.xml": lambda xml: xml.replace(b'canHandleVariableCommunicationStepSize="true"', b"")})
+    for name, loops in (("c", native.loops()), ("p", PythonLoops())):
+        unit, _, outputs = loaded(fixed, tmp_path / name, loops, "cs")
+        session = Session(unit, [], outputs, Settings(step=0.05, substeps=2))
+        session.start(100.0, {"root": [1.0]}, np.zeros(0), np.zeros(0))
+        times = 100.0 + np.arange(11) * 0.1
+        session.advance(times, np.zeros((11, 0)), np.zeros((11, len(outputs))))
+        assert session.report.rows == 11
+
+
 def test_a_draft_begins_where_the_default_experiment_does(modes):
     assert "\nstart_time: 5.0\n" in draft_model(modes)
 

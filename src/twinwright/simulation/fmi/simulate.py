@@ -97,6 +97,7 @@ def run_fmu(request: RunRequest) -> dict[str, Any]:
         "method": request.method,
         "tolerance": request.tolerance,
         "max_step": float(np.diff(samples).max()),
+        "equal_step": float(samples[-1] - samples[0]) / (samples.size - 1),
         "substeps": communication_steps(description.experiment, request.step, samples),
         "logging": request.logging,
     }
@@ -252,6 +253,7 @@ class _Run:
             logging=payload["logging"],
             event_mode=clocks and unit.interface.has("hasEventMode"),
             stop=float(points[-1]),
+            step=payload["equal_step"] / payload["substeps"],
         )
         self.session = Session(unit, inputs, outputs, settings)
 

@@ -164,11 +164,13 @@ class FmuModel:
         step, communication = self.definition.step, self.options["communication_step"]
         clocks = any(one.type == "Clock" for one in self.unit.description.variables)
         wanted = self.options["event_mode"] if self.options["event_mode"] is not None else clocks
+        substeps = max(1, round(step / duration_seconds(communication))) if communication else 1
         return Settings(
             method=solver.method,
             max_step=duration_seconds(solver.max_step) if solver.max_step else step,
             tolerance=solver.tolerance,
-            substeps=max(1, round(step / duration_seconds(communication))) if communication else 1,
+            substeps=substeps,
+            step=step / substeps,
             logging=bool(self.options["logging"]),
             event_mode=wanted and self.unit.interface.has("hasEventMode"),
         )

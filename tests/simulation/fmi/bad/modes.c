@@ -1,6 +1,6 @@
 /* An FMU of 3.0 that holds who runs it to the modes (FMI 3.0, 2.3 to 4.2): what is not allowed in one is an error.
  *
- * dx/dt = gain (u + jump - x); with root set -sqrt(x), which has no value below zero. `seen` and `read` are what an event has last seen
+ * dx/dt = gain (u + jump - x); with root set -sqrt(x), which has no value below zero, and in equal steps. `seen` and `read` are what an event has last seen
  * of `jump` and `text`. */
 #include "fmi3Functions.h"
 #include <math.h>
@@ -15,7 +15,7 @@ typedef struct {
   fmi3LogMessageCallback log;
   fmi3InstanceEnvironment environment;
   int exchange, events, mode;
-  double real[SEEN + 1];
+  double step, real[SEEN + 1];
   char text[32], read[32];
 } Unit;
 
@@ -105,6 +105,8 @@ DEFINE(SetString, REFERENCES, const fmi3String values[], size_t count) {
 DEFINE(DoStep, fmi3Float64 time, fmi3Float64 step, fmi3Boolean keeps, fmi3Boolean *event, fmi3Boolean *ends, fmi3Boolean *early,
        fmi3Float64 *reached) {
   NEED(STEP)
+  if (m->real[ROOT] && m->step && m->step != step) return fmi3Error;
+  m->step = step;
   for (int k = 0; k < 100; k++) m->real[X] += 0.01 * step * slope(m);
   if (!m->events) look(m);
   *event = *ends = *early = fmi3False, *reached = time + step;
