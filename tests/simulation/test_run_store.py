@@ -18,7 +18,7 @@ from tests.simulation.kinds import function, head, made
 
 from twinwright.clock import SECOND, ManualClock, from_iso
 from twinwright.errors import NotFoundError, StoreError, UsageError
-from twinwright.simulation import run_files
+from twinwright.simulation import comparison, run_files
 from twinwright.simulation.executor import Cancelled, Work, run_all
 from twinwright.simulation.outcomes import Limits, Success
 from twinwright.simulation.run_migration import move_into_batches
@@ -284,6 +284,11 @@ def test_compare_names_the_first_differing_step_where_nothing_else_differs(servi
     assert service.compare(admin, a, b)["first_difference"] == {"what": "output y", "t": 12.0, "a": y[3] - 1, "b": y[3]}
 
 
+def test_numbers_that_are_equal_and_of_other_bytes_are_told_apart():
+    one, other = np.array([[1.0, np.nan], [0.0, 2.0]]), np.array([[1.0, np.nan], [-0.0, 3.0]])
+    assert comparison._first_place(one, other) == (1, 0)
+
+
 def test_a_run_is_explained_in_words(service, admin, model, scenario):
     definition = model()
     more = 'inputs: {u: {scale: 1.3}}\nconstraints: ["y < 1 V"]\nevents: [{at: PT1M, input: u, stuck: true}]'
@@ -297,6 +302,20 @@ def test_a_run_is_explained_in_words(service, admin, model, scenario):
         "From 2026-03-01T08:01:00Z on: u stuck.",
     ):
         assert part in said
+
+
+def test_what_was_changed_of_an_input_is_told(service, admin, model, scenario):
+    definition = model()
+    more = "inputs: {u: {scale: 1.3, add: 0.5}}\nsweep: {u.add: [0.25]}\nevents: [{at: PT1M, for: PT10S, input: u, add: 20, unit: mV}]"
+    (swept,) = ask(service, admin, definition, scenario(definition, more))
+    (given,) = ask(
+        service, admin, definition, scenario(definition, "inputs: {u: {constant: 20, unit: mV}}\nparameters: {k1: {normal: [0.05, 0.01]}}")
+    )
+    said = "\n".join(service.explain(admin, swept["id"])["sentences"])
+    assert "when used. It was taken times 1.3, plus 0.25 V." in said
+    assert "From 2026-03-01T08:01:00Z for PT10S: u x 1 + 20 mV." in said
+    assert "Input u was given as a constant of 20 mV." in service.explain(admin, given["id"])["sentences"]
+    assert any(text.startswith("one draw of the distribution of 'k1' is run: give `ensemble") for text in given["warnings"])
 
 
 def test_an_export_is_a_valid_crate(service, admin, model, scenario, tmp_path):

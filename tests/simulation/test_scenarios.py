@@ -197,6 +197,21 @@ def test_a_fleet_is_what_a_query_selects_when_it_is_asked(service, admin, model,
     assert [run["twin"] for run in service.simulate(admin, asked, definition)["runs"]] == ["tanks-2", "tanks-1"]
 
 
+def test_a_twin_of_which_nothing_is_observed_is_left_out_of_those_that_are_selected(service, admin, model, scenario, texts):
+    definition = model()
+    asked = scenario(definition, base=texts.SCENARIO.replace("tanks-1", "{interface: 'dtmi:a;1'}"))
+    service.twins_of = {"dtmi:a;1": ["tanks-9", "tanks-1"]}.get
+    answer = service.simulate(admin, asked, definition)
+    (run,), (told,) = answer["runs"], answer["left_out"]
+    assert run["twin"] == "tanks-1" and told.startswith("twin 'tanks-9' is left out: ") and told in run["warnings"]
+    service.twins_of = {"dtmi:a;1": ["tanks-9", "tanks-8"]}.get
+    with pytest.raises(NotFoundError):
+        service.simulate(admin, asked, definition)
+    named = scenario(definition, base=texts.SCENARIO.replace("tanks-1", "[tanks-1, tanks-9]"))
+    with pytest.raises(NotFoundError):
+        service.simulate(admin, named, definition)
+
+
 def test_what_is_asked_and_does_not_come_to_pass_is_told(service, admin, model, scenario, texts):
     definition = model()
     events = "events: [{at: PT1H, input: u, stuck: true}, {at: PT1M, input: u, add: 0.1}]"

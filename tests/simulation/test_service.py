@@ -311,7 +311,11 @@ def test_compare_names_the_first_differing_input(service, admin, model, scenario
     compared = service.compare(admin, a["id"], c["id"])
     assert not compared["same"] and compared["largest_distance"]["y"] > 0.1
     assert compared["first_difference"] == {"what": "input u", "t": 0.0, "a": 1.0, "b": 1.5}
-    assert service.compare(admin, a["id"], d["id"])["first_difference"]["what"] == "parameters"
+    assert service.compare(admin, a["id"], d["id"])["first_difference"] == {
+        "what": "parameter k1",
+        "a": service.show(admin, a["id"])["parameters"]["k1"],
+        "b": service.show(admin, d["id"])["parameters"]["k1"],
+    }
     assert service.compare(admin, a["id"], e["id"])["first_difference"]["what"] == "seed"
 
 

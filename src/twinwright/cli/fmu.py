@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,6 +16,7 @@ from twinwright.errors import UsageError
 
 fmu = typer.Typer(help="Functional Mock-up Units (FMI 2.0 and 3.0): describe, run, draft a model of, build.", no_args_is_help=True)
 app.add_typer(fmu, name="fmu")
+_ALIKE = 3  # warnings of one sort that people are shown
 File = Annotated[Path, typer.Argument(metavar="FILE", help="An .fmu file.")]
 
 
@@ -57,10 +59,22 @@ def _show_info(r: dict[str, Any]) -> None:
     output.table(["variable", "type", "causality", "variability", "start", "unit", "description"], rows, empty="no variables")
     if len(shown) != len(r["variables"]):
         typer.echo(f"and {len(r['variables']) - len(shown)} local ones (--json shows them)")
-    for one in r["problems"]:
-        line = f" (line {one['line']})" if one["line"] else ""
-        typer.echo(f"{one['severity']}: {one['message']}{line}. {one['remedy']} [{one['clause']}]")
+    _show_problems(r["problems"])
     typer.echo("can be run" if r["valid"] else "can't be run")
+
+
+def _show_problems(problems: list[dict[str, Any]]) -> None:
+    """Every error, and the first warnings of each sort: one habit of a tool is in each of the thousands of variables that it writes."""
+    count = Counter[str]()
+    for one in problems:
+        like = f"{one['severity']}s like it. {one['remedy']} [{one['clause']}]"
+        count[like] += 1
+        line = f" (line {one['line']})" if one["line"] else ""
+        if one["severity"] == "error" or count[like] <= _ALIKE:
+            typer.echo(f"{one['severity']}: {one['message']}{line}. {one['remedy']} [{one['clause']}]")
+    for like, number in count.items():
+        if number > _ALIKE and like.startswith("warning"):
+            typer.echo(f"and {number - _ALIKE} more {like} (--json shows them)")
 
 
 @fmu.command("run")
@@ -187,8 +201,7 @@ def build(
     result = {"fmu": str(path), "problems": [one.as_json() for one in findings]}
 
     def show(r: dict[str, Any]) -> None:
-        for one in r["problems"]:
-            typer.echo(f"{one['severity']}: {one['message']}. {one['remedy']} [{one['clause']}]")
+        _show_problems(r["problems"])
         typer.echo(f"fmu {r['fmu']}")
 
     output.finish(result, as_json, show)

@@ -42,10 +42,12 @@ def simulate(
     drawn = not as_json and (sys.stderr.isatty() if plot is None else plot)
 
     def show(r: dict[str, Any]) -> None:
+        several = len({run["twin"] for run in r["runs"]}) > 1
         for run in r["runs"]:
             failure = f": {run['failure']['kind']}: {run['failure']['message']}" if run["failure"] else ""
+            twin = f" {run['twin']}" if several else ""
             sweep = f" {run['sweep']}" if run.get("sweep") else ""
-            typer.echo(f"run {run['id'][:12]}{sweep} {run['status']}{failure} ({run['seconds']:.2f} s, digest {run['digest'][:12]})")
+            typer.echo(f"run {run['id'][:12]}{twin}{sweep} {run['status']}{failure} ({run['seconds']:.2f} s, digest {run['digest'][:12]})")
             rows = [[n, o["unit"], len(o["values"]), *_ends(o["values"])] for n, o in (run["outputs"] or {}).items()]
             if rows:
                 output.table(["output", "unit", "samples", "first", "last", "min", "max"], rows, empty="")

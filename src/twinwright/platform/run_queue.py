@@ -263,7 +263,7 @@ class RunQueue:
                 progress(done, total)
 
         try:
-            answers = self._simulate(body, running, told)
+            answers, left_out = self._simulate(body, running, told)
         except Cancelled:
             if self._stop.is_set():  # who stops has not failed
                 self._count_lives(body, body["lives"])
@@ -277,9 +277,11 @@ class RunQueue:
             return
         self._requests.put_runs(body["id"], [run["id"] for run in answers])
         good = sum(run["status"] == "ok" for run in answers)
-        self._finish(SYSTEM, body, "done", ok=good, failed=len(answers) - good, error=None)
+        warnings = [*body.get("warnings", ()), *left_out]
+        self._finish(SYSTEM, body, "done", total=len(answers), ok=good, failed=len(answers) - good, error=None, warnings=warnings)
 
-    def _simulate(self, body: Body, running: _Running, told: Progress) -> list[Body]:
+    def _simulate(self, body: Body, running: _Running, told: Progress) -> tuple[list[Body], list[str]]:
+        """The runs, and what is said of twins that are left out."""
         session = self._session
         definition = applied_documents.read_model(session.store, SYSTEM, body["model_digest"])
         scenario = _scenario(body)
@@ -299,7 +301,7 @@ class RunQueue:
             cancel=running.cancel,
         )
         count_runs(session, answer["runs"], definition.kind)
-        return list(answer["runs"])
+        return list(answer["runs"]), list(answer.get("left_out", ()))
 
     def _count_lives(self, body: Body, lives: int) -> None:
         """Unless it was cancelled meanwhile: that must not be undone."""

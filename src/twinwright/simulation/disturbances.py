@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from pydantic import Field, field_validator, model_validator
 
 from twinwright import units
-from twinwright.clock import SECOND, from_iso, to_iso
+from twinwright.clock import SECOND, format_duration, from_iso, to_iso
 from twinwright.documents import Document, Problems, Spec
 from twinwright.errors import ExpressionError, UsageError
 from twinwright.expressions import Expression, Type, parse
@@ -81,7 +81,10 @@ class Disturbance:
 
     @property
     def text(self) -> str:
-        did = "stuck" if self.stuck else f"{self.constant:g}" if self.constant is not None else f"x {self.scale:g} + {self.add:g}"
+        unit = f" {self.unit}" if self.unit else ""
+        did = (
+            "stuck" if self.stuck else f"{self.constant:g}{unit}" if self.constant is not None else f"x {self.scale:g} + {self.add:g}{unit}"
+        )
         return f"{self.input} {did}"
 
 
@@ -94,7 +97,8 @@ class Fired:
 
     def told(self, grid: NDArray[np.int64]) -> dict[str, Any]:
         when = self.disturbance.when.text if self.disturbance.when else None
-        return {"time": to_iso(int(grid[self.sample])), "what": self.disturbance.text, "when": when}
+        lasting = None if self.disturbance.lasting is None else format_duration(self.disturbance.lasting)
+        return {"time": to_iso(int(grid[self.sample])), "what": self.disturbance.text, "when": when, "for": lasting}
 
 
 def read_disturbances(specs: Sequence[DisturbanceSpec], document: Document, problems: Problems) -> tuple[Disturbance, ...]:

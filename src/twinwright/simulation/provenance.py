@@ -14,6 +14,7 @@ from twinwright.simulation.outcomes import Failure, Outcome, Success
 from twinwright.simulation.protocol import Floats
 from twinwright.simulation.registry import machine_of
 from twinwright.simulation.resolve import Asked, ResolvedRun
+from twinwright.simulation.scenario import InputChange
 
 
 def common_of(principal: Principal, asked: Asked, started: int, model: dict[str, Any]) -> dict[str, Any]:
@@ -30,7 +31,7 @@ def common_of(principal: Principal, asked: Asked, started: int, model: dict[str,
         "scenario": scenario.name,
         "from": to_iso(asked.start),
         "samples": int(asked.times.size),
-        **dict.fromkeys(("sweep", "member", "parameters")),
+        **dict.fromkeys(("sweep", "member", "changes", "parameters")),
         "parameter_set": asked.parameter_set,
         "states": dict(asked.states),
         "inputs": [asdict(one) for one in asked.sources],
@@ -66,6 +67,7 @@ def record_of(run: ResolvedRun, outcome: Outcome, id: str, seconds: float) -> di
         "failure": failure,
         "sweep": dict(run.sweep),
         "member": run.member,
+        "changes": {one.name: told for one in asked.definition.inputs if (told := _change(run.changes.get(one.name), one.unit))},
         "parameters": {one.name: {"value": parameters[one.name], "unit": one.unit} for one in asked.definition.parameters},
         "events": [one.told(asked.grid) for one in run.fired],
         "seed": run.seed,
@@ -99,8 +101,9 @@ def explanation(record: Mapping[str, Any]) -> list[str]:
     if not record["assumptions"]:
         said.append("The model declares no assumptions.")
     said.append(_parameters(record))
-    said += [_input(one) for one in record["inputs"]]
-    said += [f"From {one['time']} on: {one['what']}{' because ' + one['when'] if one['when'] else ''}." for one in record["events"]]
+    changes = record.get("changes") or {}
+    said += [_input(one, changes.get(one["name"], {})) for one in record["inputs"]]
+    said += [_event(one) for one in record["events"]]
     outside = [text for text in record["warnings"] if "leaves its" in text or "lies outside" in text]
     said += [f"Outside of what the model is meant for: {text}." for text in outside]
     if not outside and record["status"] == "ok":
@@ -123,15 +126,35 @@ def _parameters(record: Mapping[str, Any]) -> str:
     return f"Its parameters are of {origin}: {values}." if values else "It has no parameters."
 
 
-def _input(one: Mapping[str, Any]) -> str:
+def _input(one: Mapping[str, Any], change: Mapping[str, Any]) -> str:
+    unit = f" {change['unit']}" if change.get("unit") else ""
+    factors = [f"times {change['scale']:g}"] if "scale" in change else []
+    factors += [f"plus {change['add']:g}{unit}"] if "add" in change else []
+    changed = f" It was taken {', '.join(factors)}." if factors else ""
     if one["origin"] == "constant":
-        return f"Input {one['name']} was given as a constant."
+        value = f" of {change['constant']:g}{unit}" if "constant" in change else ""
+        return f"Input {one['name']} was given as a constant{value}.{changed}"
     source = f"the observed history of {one['path']}" if one["origin"] == "history" else "a file"
     age = format_duration(round(one["oldest_used"] * SECOND))
     text = f"Input {one['name']} came from {source}: {one['values']} values, the newest of {one['newest']}, none older than {age} when used"
     text += f", {one['bad']} bad ones passed over" if one["bad"] else ""
     gaps = [f"{gap['from']} to {gap['to']}" for gap in one["gaps"]]
-    return text + (f"; gaps bridged: {', '.join(gaps)}." if gaps else ".")
+    return text + (f"; gaps bridged: {', '.join(gaps)}." if gaps else ".") + changed
+
+
+def _change(change: InputChange | None, own: str | None) -> dict[str, Any]:
+    """What is not as it was observed or given: `constant`, `scale` and `add`, with the unit of the first and the last."""
+    if change is None:
+        return {}
+    told = {"constant": change.constant} if change.constant is not None else {}
+    told |= {"scale": change.scale} if change.scale != 1.0 else {}
+    told |= {"add": change.add} if change.add != 0.0 else {}
+    return {**told, "unit": change.unit if change.unit is not None else own} if told else {}
+
+
+def _event(one: Mapping[str, Any]) -> str:
+    lasting = f"for {one['for']}" if one.get("for") else "on"
+    return f"From {one['time']} {lasting}: {one['what']}{' because ' + one['when'] if one['when'] else ''}."
 
 
 def _constraint(one: Mapping[str, Any]) -> str:

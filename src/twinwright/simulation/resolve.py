@@ -53,6 +53,7 @@ class ResolvedRun(msgspec.Struct, frozen=True, eq=False, gc=False):
     seed: int
     sweep: Mapping[str, float]
     member: int | None
+    changes: Mapping[str, InputChange]  # of its inputs, by name
     fired: tuple[Fired, ...]  # the events that are in the inputs already
     digest: str  # see `run_digest`
 
@@ -107,9 +108,13 @@ def resolve(
                     setters[what](value, parameters, changes)
             inputs = plain.sample(changes)
             inputs = disturbed(inputs, fired, definition, grid) if fired else inputs
-            found.append({"inputs": inputs, "parameters": parameters, "seed": seed, "sweep": point, "member": member})
-    if (told := design_warning(scenario.design)) is not None:
-        warnings.append(told)
+            told = {**scenario.inputs, **changes} if changes else scenario.inputs
+            found.append({"inputs": inputs, "parameters": parameters, "seed": seed, "sweep": point, "member": member, "changes": told})
+    if (unbalanced := design_warning(scenario.design)) is not None:
+        warnings.append(unbalanced)
+    if uncertain and not scenario.ensemble_size:
+        names = ", ".join(f"'{name}'" for name in uncertain)
+        warnings.append(f"one draw of the distribution of {names} is run: give `ensemble: {{size: ...}}` for more")
     warnings += _without_effect(scenario, grid, fired)
     # Warnings of the inputs are of the whole request: what was replayed is the same for every run of it.
     origin = parameter_set.id if parameter_set else None

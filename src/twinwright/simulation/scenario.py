@@ -169,6 +169,11 @@ class Scenario:
     events: tuple[Disturbance, ...] = ()
     publish: bool = False
 
+    @property
+    def selects(self) -> bool:
+        """Whether its twins are selected, and not named."""
+        return self.of_interface is not None or self.of_query is not None
+
 
 def parse_scenario(document: Document, problems: Problems, folder: Path | None = None) -> Scenario | None:
     """The scenario that a document describes; series are read from `folder` (default: the document's own).

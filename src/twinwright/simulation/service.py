@@ -12,7 +12,7 @@ from typing import Any, Literal, overload
 import numpy as np
 
 from twinwright.clock import Clock, to_iso
-from twinwright.errors import NotFoundError, StoreError
+from twinwright.errors import NotFoundError, StoreError, TwinwrightError, UsageError
 from twinwright.governance.principals import Principal
 from twinwright.simulation.collecting import only_what_is_new
 from twinwright.simulation.comparison import difference, same_outcome
@@ -43,6 +43,7 @@ Shown = Callable[[ModelDefinition, list[str], Floats], Mapping[str, Any]]
 """How a run's outputs are answered, by name: (definition, the times of the samples, which most runs share, outputs)."""
 
 Form = Literal["lists", "none"] | Shown
+_MOST_LEFT_OUT = 5  # twins that the warnings of each run name
 _MOST_REPEATS = 20  # a run is repeated for each condition that comes to hold
 
 Publisher = Callable[[Principal, dict[str, Any], ModelDefinition, Any, Floats], None]
@@ -92,7 +93,8 @@ class SimulationService:
         are, or what a function makes of them as runs are kept; or they are left to be fetched later. `progress(done, total)` is called as
         runs are kept; `cancel` ends the request at once: what had ended is kept. What a waiting request has fixed is `pinned`; `executor`
         runs elsewhere than in children of this process. Raises UsageError, NotFoundError, UnitError, TooLargeError where the request can't
-        be resolved, ForbiddenError, StoreError, Cancelled. A failed run is not an error.
+        be resolved, ForbiddenError, StoreError, Cancelled. A failed run is not an error. Of the twins of an interface or a query, those of
+        which no run can be made are left out, as `left_out` and the warnings of the runs tell, unless none is left.
         """
         principal.require_write()
         resolved: list[ResolvedRun] = []
@@ -103,11 +105,24 @@ class SimulationService:
         count, since = count_of(scenario, len(twins)), self._fresh_since(fresh, pinned)
         told: dict[str, Any] = {"progress": progress, "cancel": cancel}
         with only_what_is_new(count):
+            left_out: dict[str, TwinwrightError] = {}
             for twin in twins:
                 observed = Observed(self.reader, principal, twin, known_at)
-                resolved += resolve(replace(scenario, twin=twin), definition, observed, parameters_for, now)
+                try:
+                    resolved += resolve(replace(scenario, twin=twin), definition, observed, parameters_for, now)
+                except (NotFoundError, UsageError) as error:
+                    if not scenario.selects:
+                        raise
+                    left_out[twin] = error
+            if left_out and not resolved:
+                raise next(iter(left_out.values()))
             with only_what_is_new(count):  # what was resolved stays until the end, too
-                return {"runs": Request(self, principal, resolved, since=since, outputs=outputs, executor=executor, **told).answers()}
+                runs = Request(self, principal, resolved, since=since, outputs=outputs, executor=executor, **told).answers()
+        if not left_out:
+            return {"runs": runs}
+        warnings = [f"twin '{twin}' is left out: {error.what}" for twin, error in left_out.items()]
+        shown = [*warnings[:_MOST_LEFT_OUT], *([f"and {more} more twins"] if (more := len(warnings) - _MOST_LEFT_OUT) > 0 else [])]
+        return {"runs": [{**run, "warnings": [*run["warnings"], *shown]} for run in runs], "left_out": warnings}
 
     @staticmethod
     def _fresh_since(fresh: bool, pinned: Pinned | None) -> int | None:

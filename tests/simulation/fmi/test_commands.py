@@ -39,6 +39,15 @@ def test_info_of_one_that_cannot_be_run_ends_with_1(typed, fmus, changed):
     assert told.exit_code == 1 and "it needs twinwright fmu build installed and running" in told.output and "4.3.1" not in told.output
 
 
+def test_what_is_wrong_with_every_variable_is_not_told_of_each(typed, fmus, changed):
+    many = b"".join(b'<ScalarVariable name="p q[%d]" valueReference="0"><Real/></ScalarVariable>' % number for number in range(50))
+    wordy = {"modelDescription.xml": lambda xml: xml.replace(b"</ModelVariables>", many + b"</ModelVariables>")}
+    path = changed(fmus / "lag2.fmu", wordy)
+    told = typed("info", path).output
+    assert told.count("no structured name") == 3 and "and 47 more warnings like it. Quote it" in told
+    assert typed("info", path, "--json").output.count("is no structured name") == 50
+
+
 def test_run_writes_a_csv_and_says_what_it_did(typed, fmus, tmp_path):
     told = typed("run", fmus / "ball2.fmu", "--kind", "me", "--stop", 1, "--step", 0.25, "--set", "e=0.5", "--out", tmp_path / "out.csv")
     assert told.exit_code == 0 and "written to" in told.output, told.output

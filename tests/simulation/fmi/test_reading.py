@@ -121,6 +121,8 @@ WRONG = [
     ('<ScalarVariable name="a" valueReference="0"><Real min="2" max="1"/></ScalarVariable>', "min 2 above max 1", "2.2.7"),
     ('<ScalarVariable name="a" valueReference="0" causality="output"><Real/></ScalarVariable>', "outputs are not the variables", "2.2.8"),
     ('<ScalarVariable name="a" valueReference="0" causality="input" variability="fixed"><Real/></ScalarVariable>', "variability f", ""),
+    ('</ModelVariables><UnitDefinitions><Unit name="q"><BaseUnit kg="INF"/></Unit></UnitDefinitions><ModelVariables>', "'kg' of", "UnitD"),
+    ('<ScalarVariable name="a" valueReference="²"><Real/></ScalarVariable>', "not a whole number", "unsigned"),
 ]
 
 
@@ -129,6 +131,16 @@ def test_each_problem_is_found_with_its_clause(body, message, clause):
     md = read2(f"<ModelVariables>{body}</ModelVariables>")
     found = check_fmu(open_archive(zipped({"modelDescription.xml": ""}), "m.fmu"), md)
     assert [one for one in found if message in one.message and clause in one.clause], [one.message for one in found]
+
+
+def test_digits_that_are_no_numbers_are_none():
+    md = read2(
+        '<CoSimulation modelIdentifier="m" maxOutputDerivativeOrder="²"/>'
+        '<TypeDefinitions><SimpleType name="T"><Enumeration><Item name="a" value="--5"/></Enumeration></SimpleType></TypeDefinitions>'
+        '<ModelStructure><Outputs><Unknown index="1" dependencies="² 3"/></Outputs></ModelStructure>'
+    )
+    assert md.interfaces[-1].flags["maxOutputDerivativeOrder"] == "²" and md.enumerations == {"T": {"a": 0}}
+    assert md.structure["outputs"][0].dependencies == (3,)
 
 
 def test_all_problems_are_told_at_once_errors_first(fmus, changed):

@@ -51,7 +51,7 @@ class Engine(ctypes.Structure):
     _fields_ = (
         *((name, c_int32) for name in ("version", "n_inputs", "n_outputs", "input_columns", "output_columns", "method")),
         *((name, c_int32) for name in ("substeps", "variable_step", "event_mode", "completed_step", "nx", "nz")),
-        *((name, c_double) for name in ("max_step", "rtol", "h", "next_event")),
+        *((name, c_double) for name in ("max_step", "rtol", "h", "next_event", "equal_step")),
         ("instance", c_void_p),
         ("functions", c_void_p * 15),
         ("inputs", POINTER(Group)),

@@ -168,6 +168,12 @@ class ModelDescription:
         """FMI 3.0: the variable (no alias) with a value reference."""
         return {one.reference: one for one in reversed(self.variables) if one.alias_of is None}
 
+    @property
+    def still_clocks(self) -> list[str]:
+        """What to warn of: input clocks are ticked by who runs an FMU, and none is here."""
+        clocks = (one for one in self.of_causality("input") if one.type == "Clock")
+        return [f"input clock '{one.name}' does not tick: what depends on it keeps its start" for one in clocks]
+
     def interface(self, kind: Kind) -> Interface | None:
         return next((one for one in self.interfaces if one.kind == kind), None)
 

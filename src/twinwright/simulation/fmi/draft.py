@@ -29,7 +29,7 @@ def draft_model(path: Path, kind: Kind | None = None) -> str:
     except ModelError as error:
         raise UsageError(error.what, where=str(path), remedy=error.remedy) from None
     name = re.sub(r"[^A-Za-z0-9._-]", "-", md.name).lstrip("._-")[:128] or "model"
-    step = md.experiment.step or 1.0
+    step, begin = md.experiment.step or 1.0, md.experiment.start
     lines = [
         f"# Drafted from {path.name} ({md.tool or 'unknown tool'}): name the properties of your interface, and remove what you don't need.",
         f"name: {name}",
@@ -37,6 +37,7 @@ def draft_model(path: Path, kind: Kind | None = None) -> str:
         "kind: fmu",
         f"artefact: {path.name if re.fullmatch(r'[A-Za-z][A-Za-z0-9_.-]*', path.name) else json.dumps(path.name)}",
         *([f"run: {interface.kind}"] if len(md.interfaces) > 1 else []),
+        *([f"start_time: {begin!r}"] if begin and math.isfinite(begin) else []),
         "# interface: dtmi:example:Thing;1",
     ]
     used: set[str] = set()

@@ -182,8 +182,14 @@ static inline __attribute__((always_inline)) int stepped2(Engine *e, int status,
   return OK;
 }
 
+/* Of times that are rounded the difference is off by a digit, which an FMU that takes only equal steps may not take for the same. */
+static inline __attribute__((always_inline)) double step_length(double equal, double begin, double end) {
+  double span = end - begin;
+  return equal > 0.0 && fabs(span - equal) <= 1e-9 * equal + 4e-16 * fabs(end) ? equal : span;
+}
+
 static inline __attribute__((always_inline)) int step2(Engine *e, double *t, double target, Report *report) {
-  return stepped2(e, ((Step2)e->functions[DO_STEP])(e->instance, *t, target - *t, 1), t, target, report);
+  return stepped2(e, ((Step2)e->functions[DO_STEP])(e->instance, *t, step_length(e->equal_step, *t, target), 1), t, target, report);
 }
 
 static inline __attribute__((always_inline)) int stepped3(Engine *e, int status, const Told *told, double *t, double target,
@@ -206,7 +212,8 @@ static inline __attribute__((always_inline)) int stepped3(Engine *e, int status,
 
 static inline __attribute__((always_inline)) int step3(Engine *e, double *t, double target, Report *report) {
   Told told = {0, 0, 0, *t};
-  int status = ((Step3)e->functions[DO_STEP])(e->instance, *t, target - *t, 1, &told.event, &told.terminate, &told.early, &told.reached);
+  int status = ((Step3)e->functions[DO_STEP])(e->instance, *t, step_length(e->equal_step, *t, target), 1, &told.event, &told.terminate,
+                                              &told.early, &told.reached);
   return stepped3(e, status, &told, t, target, report);
 }
 
@@ -217,6 +224,7 @@ static inline __attribute__((always_inline)) int give(const Engine *restrict e, 
     const Group *restrict group = &e->inputs[g];
     const int32_t *restrict columns = group->columns;
     const void *values = group->buffer;
+    if (e->event_mode && group->discrete) continue; /* given in an event: see announce */
     if (group->direct >= 0 && fraction == 0.0) values = row + group->direct;
     else for (uint64_t v = 0; v < group->n_values; v++) {
       if (columns[v] < 0) continue;
@@ -231,6 +239,21 @@ static inline __attribute__((always_inline)) int give(const Engine *restrict e, 
   return OK;
 }
 
+/* With event mode in use, discrete inputs and tunable parameters are set in it alone (FMI 3.0, 4.2.1), where one has another value. */
+static int announce(Engine *e, const double *row, const double *next, double fraction, Report *report, double t) {
+  int moved = 0, nominals, values;
+  for (int32_t g = 0; g < e->n_inputs; g++)
+    for (uint64_t v = 0; e->inputs[g].discrete && v < e->inputs[g].n_values; v++) {
+      int32_t column = e->inputs[g].columns[v];
+      moved |= column >= 0 && input_at(e, row, next, fraction, column) != e->last[column];
+    }
+  if (!moved) return OK;
+  report->events++;
+  if (call(e, ENTER_EVENT_MODE, report, t) || set_inputs(e, row, next, fraction, 1, 0, report, t)) return report->code;
+  if (tw_update_discrete_states(e, &nominals, &values, report, t)) return report->code;
+  return call(e, ENTER_STEP_MODE, report, t);
+}
+
 /* From t to the end of the interval between two samples, in so many steps as it takes. */
 static inline __attribute__((always_inline)) int interval(Engine *e, int version, const double *row, const double *next, double begin,
                                                           double end, double t, Report *report) {
@@ -240,6 +263,7 @@ static inline __attribute__((always_inline)) int interval(Engine *e, int version
     int64_t calls = report->steps;
     while (t < target) {
       double fraction = t == begin ? 0.0 : (t - begin) / span; /* nearly always: a division costs as much as a small model */
+      if (e->event_mode && announce(e, row, next, fraction, report, t)) return report->code;
       if (give(e, version, row, next, fraction, report, t)) return report->code;
       if (version == 2 ? step2(e, &t, target, report) : step3(e, &t, target, report)) return report->code;
       if (++report->steps - calls > 1000000) return fail(report, ENDLESS_EVENTS, 0, DO_STEP, t);
@@ -274,7 +298,7 @@ static inline __attribute__((always_inline)) int straight(Engine *e, int version
   const int sets = e->n_inputs > 0, gets = e->n_outputs > 0;
   const int64_t wide_in = e->input_columns, wide_out = e->output_columns;
   void *const instance = e->instance, *const step = e->functions[DO_STEP];
-  const double *row = inputs;
+  const double *row = inputs, equal = e->equal_step;
   double *to = outputs + wide_out + out.direct;
   double t = times[0];
   int64_t i = 0, steps = report->steps;
@@ -290,8 +314,9 @@ static inline __attribute__((always_inline)) int straight(Engine *e, int version
       }
     }
     Told told = {0, 0, 0, begin};
-    status = version == 2 ? ((Step2)step)(instance, begin, end - begin, 1)
-                          : ((Step3)step)(instance, begin, end - begin, 1, &told.event, &told.terminate, &told.early, &told.reached);
+    const double h = step_length(equal, begin, end);
+    status = version == 2 ? ((Step2)step)(instance, begin, h, 1)
+                          : ((Step3)step)(instance, begin, h, 1, &told.event, &told.terminate, &told.early, &told.reached);
     steps++;
     if (__builtin_expect(status > 1 || told.event || told.terminate || told.early, 0)) {
       report->steps = --steps; /* one that failed does not count */
@@ -320,6 +345,7 @@ static inline __attribute__((always_inline)) int straight(Engine *e, int version
 
 static int is_straight(const Engine *e, const double *times, int64_t n) {
   if (e->substeps != 1 || e->n_inputs > 1 || e->n_outputs > 1) return 0;
+  if (e->event_mode && e->n_inputs && e->inputs[0].discrete) return 0;
   if ((e->n_inputs && e->inputs[0].direct < 0) || (e->n_outputs && e->outputs[0].direct < 0)) return 0;
   for (int64_t i = 0; i + 1 < n; i++)
     if (!(times[i] < times[i + 1])) return 0;
@@ -474,6 +500,15 @@ static double first_step(const Engine *e, const double *dx, double span) {
   return fmin(h, span);
 }
 
+/* Where a model can't be evaluated, outside its domain or where its iteration does not converge, a shorter step may do (FMI 2.0, 2.1.3 and
+ * FMI 3.0, 2.2.3, Discard): whether one is to be tried. */
+static int shorter(Engine *e, double t, double h, Report *report) {
+  if (report->code != FAILED || report->status != 2 || e->method != DOPRI5 || !(t + 0.025 * h > t)) return 0;
+  report->code = OK, report->status = 0, report->rejected++;
+  e->h = 0.25 * h;
+  return 1;
+}
+
 /* An explicit method gets through a stiff model by steps that stay short: after so many between two samples, and so far to go. */
 enum { MANY_STEPS = 100000, FAR = 10000000 };
 
@@ -497,7 +532,10 @@ static int integrate(Engine *e, const Interval *in, double *t, double end, Repor
       if (left - h < 0.1 * h && left <= e->max_step) h = left;
     } else
       h = left / fmax(1.0, ceil(left / e->max_step - 1e-9));
-    if (one_step(e, in, *t, h, k, y, &error, report)) return report->code;
+    if (one_step(e, in, *t, h, k, y, &error, report)) {
+      if (shorter(e, *t, h, report)) continue;
+      return report->code;
+    }
     if (e->method == DOPRI5) {
       if (!(error <= 1.0)) {
         e->h = isfinite(error) ? h * fmax(0.2, 0.9 * pow(error, -0.2)) : 0.1 * h;
@@ -509,7 +547,10 @@ static int integrate(Engine *e, const Interval *in, double *t, double end, Repor
       e->h = h < e->h ? fmax(e->h, grown) : grown; /* one cut short by a sample says nothing against a long one */
     }
     double reached = h == left ? target : *t + h;
-    if (place(e, in, reached, y, report) || array_call(e, GET_INDICATORS, z, e->nz, report, reached)) return report->code;
+    if (place(e, in, reached, y, report) || array_call(e, GET_INDICATORS, z, e->nz, report, reached)) {
+      if (shorter(e, *t, h, report)) continue;
+      return report->code;
+    }
     int state_event = crossed(e, e->z, z);
     if (state_event) { /* the end of the shortest part of the step in which a sign has changed */
       double low = 0.0, high = 1.0;

@@ -33,6 +33,7 @@ typedef struct {
   int32_t version, n_inputs, n_outputs, input_columns, output_columns, method;
   int32_t substeps, variable_step, event_mode, completed_step, nx, nz;
   double max_step, rtol, h, next_event; /* h: the step to try next, 0 for none; next_event: infinity for none */
+  double equal_step;                    /* of co-simulation that takes only steps of one length; else 0 */
   void *instance;
   void *functions[15];
   const Group *inputs, *outputs;

@@ -146,6 +146,10 @@ def read_inputs(path: Path, description: ModelDescription, sizes: dict[int, int]
     if len(rows[0]) == 1 and ";" in rows[0][0]:
         raise UsageError("has semicolons between its cells", where=str(path), remedy="Separate cells by commas; decimals have a point")
     variables = [element_of(description, name.strip().strip('"'), sizes, str(path), ("input", "parameter")) for name in rows[0][1:]]
+    fixed = next((one.name for one, _ in variables if one.causality == "parameter" and one.variability != "tunable"), None)
+    if fixed is not None:
+        remedy = f"Give it by --set {fixed}=...; only tunable parameters change"
+        raise UsageError(f"'{fixed[:80]}' is a parameter that keeps its value during a run", where=str(path), remedy=remedy)
     count = Counter((one.name, element) for one, element in variables)
     twice = next((name for name, (one, at) in zip(rows[0][1:], variables, strict=True) if count[one.name, at] > 1), None)
     if twice is not None:
@@ -226,7 +230,7 @@ def element_of(
     if variable is None and name.endswith("]"):
         base, _, inside = name[:-1].rpartition("[")
         variable = description.by_name.get(base)
-        numbers = [int(one) for one in inside.split(",") if one.strip().isdigit()]
+        numbers = [int(one) for one in inside.split(",") if one.strip().isdecimal()]
         shape = description.shape(variable, sizes) if variable else ()
         if variable is None or len(numbers) != len(shape) or not all(1 <= a <= b for a, b in zip(numbers, shape, strict=True)):
             variable = None

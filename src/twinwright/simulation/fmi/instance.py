@@ -38,6 +38,7 @@ class Instance:
     def __init__(self, library: Library, description: ModelDescription, interface: Interface, loops: Loops) -> None:
         self.library, self.description, self.interface, self.loops = library, description, interface, loops
         self.handle: int | None = None
+        self.idle = False  # given back, until it is taken again
         self.dead = False  # after Fatal nothing of it may be called (FMI 2.0, 2.1.3; FMI 3.0, 2.2)
 
     def function(self, name: str, *types: Any, result: Any = c_int) -> Callable[..., Any]:
@@ -238,7 +239,7 @@ def update_discrete_states(instance: Instance, time: float) -> float:
             instance.call("UpdateDiscreteStates", (c_void_p,) * 6, *(byref(one) for one in flags), byref(at))
             needed, terminate, defined, following = flags[0].value, flags[1].value, flags[4].value, at.value
         if terminate:
-            raise ModelError("raised", f"the FMU ended the simulation at t = {time:g} s, in its first event")
+            raise ModelError("raised", f"the FMU ended the simulation at t = {time:g} s, in an event")
         if not needed:
             return float(following) if defined else math.inf
     raise ModelError("raised", f"events follow each other without end at t = {time:g} s", remedy="Look for a condition that undoes itself")

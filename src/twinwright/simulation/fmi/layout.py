@@ -60,6 +60,7 @@ class Settings:
     logging: bool = False
     event_mode: bool = False
     stop: float | None = None
+    step: float = 0.0  # between two communication points, where all are equally far apart
 
 
 @dataclass(slots=True)
@@ -123,6 +124,7 @@ class Layout:
             rtol=tolerance_of(settings, md),
             h=0.0,
             next_event=math.inf,
+            equal_step=0.0 if variable_step else settings.step,
             functions=(c_void_p * 15)(*addresses),
             inputs=into.groups,
             outputs=out.groups,

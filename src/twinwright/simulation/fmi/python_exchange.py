@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from twinwright.simulation.fmi import abi
-from twinwright.simulation.fmi.python_loop import Loop
+from twinwright.simulation.fmi.python_loop import Loop, LoopEndedError
 
 _A = (
     (),
@@ -152,6 +152,19 @@ class Exchange(Loop):
             raise self.fail(abi.TOO_SMALL_STEP if math.isfinite(error) else abi.NOT_FINITE, 0, abi.GET_DERIVATIVES, t)
         return False
 
+    def discarded(self) -> bool:
+        """Whether the loop has ended because the model can't be evaluated where it was placed."""
+        return bool(self.report.code == abi.FAILED and self.report.status == 2)
+
+    def shorter(self, t: float, h: float) -> bool:
+        """Whether a shorter step is to be tried: the model could not be evaluated within this one (FMI 2.0, 2.1.3, fmi2Discard)."""
+        if not self.discarded() or self.e.method != abi.METHODS["dopri5"] or not t + 0.025 * h > t:
+            return False
+        self.report.code, self.report.status = abi.OK, 0
+        self.report.rejected += 1
+        self.e.h = 0.25 * h
+        return True
+
     def integrate(self, interval: Any, t: float, end: float) -> float:
         quiet, begun = 0, self.report.steps
         while t < end:
@@ -165,12 +178,17 @@ class Exchange(Loop):
             k: list[Any] = [np.zeros(self.x.size)] * 7
             left = target - t
             h = self.length(interval, t, left, k)
-            y, error = self.one_step(interval, t, h, k)
-            if self.e.method == abi.METHODS["dopri5"] and not self.judge(t, h, error):
-                continue
             reached = target if h == left else t + h
-            self.place(interval, reached, y)
-            z = self.indicators(reached)
+            try:
+                y, error = self.one_step(interval, t, h, k)
+                if self.e.method == abi.METHODS["dopri5"] and not self.judge(t, h, error):
+                    continue
+                self.place(interval, reached, y)
+                z = self.indicators(reached)
+            except LoopEndedError:
+                if self.shorter(t, h):
+                    continue
+                raise
             state_event = self.crossed(z)
             if state_event:
                 y, reached = self.locate(interval, t, h, k, y, reached)

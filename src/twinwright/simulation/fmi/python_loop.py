@@ -136,7 +136,10 @@ class Loop:
                 target = float(times[i + 1]) if s == substeps else begin + span * s / substeps
                 calls = 0
                 while t < target:
-                    self.set_inputs(row, following, (t - begin) / span, True, False, t)
+                    fraction = (t - begin) / span
+                    if self.e.event_mode:
+                        self.announce(row, following, fraction, t)
+                    self.set_inputs(row, following, fraction, not self.e.event_mode, False, t)
                     t = self.step2(t, target) if self.version == 2 else self.step3(t, target)
                     self.report.steps += 1
                     calls += 1
@@ -145,8 +148,25 @@ class Loop:
             self.get_outputs(outputs[i + 1], t)
             self.report.rows = i + 2
 
+    def announce(self, row: Any, following: Any, fraction: float, t: float) -> None:
+        """With event mode in use, discrete inputs are set in it alone, where one has another value."""
+        groups = [self.e.inputs[g] for g in range(self.e.n_inputs) if self.e.inputs[g].discrete]
+        columns = [group.columns[v] for group in groups for v in range(group.n_values) if group.columns[v] >= 0]
+        if all(self.input_at(row, following, fraction, one) == self.last[one] for one in columns):
+            return
+        self.report.events += 1
+        self.call(abi.ENTER_EVENT_MODE, t)
+        self.set_inputs(row, following, fraction, True, False, t)
+        self.update_discrete_states(t)
+        self.call(abi.ENTER_STEP_MODE, t)
+
+    def step_length(self, begin: float, end: float) -> float:
+        """Of rounded times the difference is off by a digit, which an FMU that takes only equal steps may not take for the same."""
+        span, equal = end - begin, self.e.equal_step
+        return float(equal) if equal > 0.0 and abs(span - equal) <= 1e-9 * equal + 4e-16 * abs(end) else span
+
     def step2(self, t: float, target: float) -> float:
-        status = self.raw(abi.DO_STEP, t, target - t, 1)
+        status = self.raw(abi.DO_STEP, t, self.step_length(t, target), 1)
         while status == 5:
             answer = c_int()
             self.call(abi.GET_STATUS, t, 0, byref(answer))
@@ -169,7 +189,7 @@ class Loop:
 
     def step3(self, t: float, target: float) -> float:
         event, terminate, early, reached = c_uint8(), c_uint8(), c_uint8(), c_double(t)
-        status = self.raw(abi.DO_STEP, t, target - t, 1, byref(event), byref(terminate), byref(early), byref(reached))
+        status = self.raw(abi.DO_STEP, t, self.step_length(t, target), 1, byref(event), byref(terminate), byref(early), byref(reached))
         if status > 2:
             raise self.fail(abi.FAILED, status, abi.DO_STEP, t)
         if terminate.value:

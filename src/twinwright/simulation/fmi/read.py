@@ -150,6 +150,13 @@ class _Reader:
             return None
         return found
 
+    def exponent(self, node: Node, unit: str) -> int:
+        found = self.number(node.attributes, unit, node) or 0.0
+        if not abs(found) < 100 or found != round(found):
+            self.find(f"'{unit}' of <{node.tag}> is {found:g}, not a whole number", node, "UnitDefinitions")
+            return 0
+        return int(found)
+
     def choice(self, attributes: Mapping[str, str], name: str, allowed: tuple[str, ...], node: Node) -> str | None:
         text = attributes.get(name)
         if text is not None and text not in allowed:
@@ -181,7 +188,7 @@ class _Reader:
             if base is None:
                 found[name] = UnitDefinition(name, None, 1.0, 0.0, displays)
                 continue
-            exponents = tuple(int(_float(base.attributes.get(unit, "0")) or 0) for unit in BASE_UNITS)
+            exponents = tuple(self.exponent(base, unit) for unit in BASE_UNITS)
             factor, offset = self.number(base.attributes, "factor", base), self.number(base.attributes, "offset", base)
             found[name] = UnitDefinition(name, exponents, 1.0 if factor is None else factor, offset or 0.0, displays)
         return found
@@ -194,7 +201,7 @@ class _Reader:
             one = _Type(dict(inner.attributes))
             for item in inner.named("Item"):
                 value = item.attributes.get("value", "")
-                one.items[item.attributes.get("name", "")] = int(value) if value.lstrip("-").isdigit() and len(value) < 20 else 0
+                one.items[item.attributes.get("name", "")] = int(value) if value.removeprefix("-").isdecimal() and len(value) < 20 else 0
             self.types[node.attributes.get("name", "")] = one
 
     def structure(self) -> dict[str, tuple[Unknown, ...]]:
@@ -209,7 +216,7 @@ class _Reader:
                 if table is None or reference is None:
                     continue
                 needs, kinds = row.attributes.get("dependencies"), row.attributes.get("dependenciesKind")
-                numbers = None if needs is None else tuple(int(one) for one in needs.split() if one.isdigit() and len(one) < 20)
+                numbers = None if needs is None else tuple(int(one) for one in needs.split() if one.isdecimal() and len(one) < 20)
                 tables[table].append(Unknown(reference, row.line, numbers, None if kinds is None else tuple(kinds.split())))
         return {name: tuple(rows) for name, rows in tables.items()}
 
@@ -265,7 +272,7 @@ class _Reader:
             declared_type=declared,
             derivative=self.integer(own, "derivative", node) if kind in FLOATS else None,
             dimensions=tuple(self.dimension(one) for one in node.named("Dimension")) if self.major == 3 else (),
-            clocks=tuple(int(one) for one in own.get("clocks", "").split() if one.isdigit() and len(one) < 20),
+            clocks=tuple(int(one) for one in own.get("clocks", "").split() if one.isdecimal() and len(one) < 20),
             reinit=own.get("reinit") in ("true", "1"),
             set_once=own.get("canHandleMultipleSetPerTimeInstant") in ("false", "0"),
         )
@@ -320,7 +327,7 @@ def _flag(name: str, text: str) -> bool | int | float | str:
     truth = _BOOLEANS.get(text.strip())
     if truth is not None and (name not in _NUMBERS or text.strip().isalpha()):
         return truth
-    if text.isdigit() and len(text) < 10:
+    if text.isdecimal() and len(text) < 10:
         return int(text)
     number = _float(text)
     return text if number is None or not math.isfinite(number) else number

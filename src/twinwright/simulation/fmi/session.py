@@ -53,7 +53,8 @@ class Unit:
         self.idle: list[Instance] = []  # reset, and ready to be started again
         self.layouts: list[Layout] = []  # of sessions that have ended
         self._as_loaded: StaticData | None = None
-        if not flags.has("canBeInstantiatedOnlyOncePerProcess"):
+        self.alone = flags.has("canBeInstantiatedOnlyOncePerProcess")
+        if not self.alone:
             libraries = [*self.library.dependencies, (path, self.library.handle)]
             self._as_loaded = static_data(libraries, self.loops.libraries())
 
@@ -76,16 +77,29 @@ class Unit:
         """A fresh instance, or one that was given back."""
         while self.idle:
             instance = self.idle.pop()
+            if instance.handle is None:
+                continue
             try:
                 instance.reset()
             except ModelError:
                 instance.free()
                 continue
+            instance.idle = False
             return instance
+        if self.alone:
+            self._make_room()
         made = (Instance2 if self.description.major == 2 else Instance3)(self.library, self.description, self.interface, self.loops)
         made.instantiate(self.resources, logging=settings.logging, event_mode=settings.event_mode)
         _living[self.library.path] = [*(one for one in _living.get(self.library.path, ()) if one.handle), made]
         return made
+
+    def _make_room(self) -> None:
+        """For the one instance that there may be in a process. Raises ModelError (`refused`) where another is at work."""
+        for one in _living.get(self.library.path, ()):
+            if one.handle and not one.idle:
+                what = f"{self.description.name} says that a process can have only one instance of it, and there is one"
+                raise ModelError("refused", what, remedy="Use it once in a composite, or export it without that limit")
+            one.free()
 
     def give_back(self, instance: Instance) -> None:
         """Keep an instance for the next session, if it can be used again."""
@@ -96,6 +110,7 @@ class Unit:
         except ModelError:
             instance.free()
             return
+        instance.idle = True
         self.idle.append(instance)
 
     def left_layout(self, inputs: Sequence[Column], outputs: Sequence[Column], settings: Settings) -> Layout | None:
@@ -187,6 +202,22 @@ class Session:
             self.instance.set_binaries(variable.reference, filled)
         else:
             self.instance.set_numbers(variable.type, [variable.reference], filled)
+
+    def change(self, time: float, values: Mapping[str, Sequence[Any]]) -> None:
+        """Give discrete variables other values at `time`, in the mode in which they may be set. Raises ModelError."""
+        one, exchange = self.instance, self.unit.interface.kind == "me"
+        if exchange or self.settings.event_mode:
+            one.call("EnterEventMode")
+        for name, given in values.items():
+            self.set_values(self.unit.check_setting(name), given)
+        if exchange:
+            self.engine.next_event = update_discrete_states(one, time)
+            one.call("EnterContinuousTimeMode")
+            self.fetch()
+            self.engine.h = 0.0
+        elif self.settings.event_mode:
+            update_discrete_states(one, time)
+            one.call("EnterStepMode")
 
     def get_values(self, variable: Variable) -> list[Any]:
         """The values of all elements of a variable now."""

@@ -82,6 +82,7 @@ def run_fmu(request: RunRequest) -> dict[str, Any]:
     matrix = np.column_stack([values[index] for index in numeric]) if numeric else np.zeros((grid.points.size, 0))
     texts = [index for index in range(len(columns)) if index not in numeric]
     outputs = _recorded(description, request.record)
+    warnings += description.still_clocks
     if not outputs:
         warnings.append("the FMU has no variable of causality output: nothing is recorded. Name what to record with --record")
     payload = {
@@ -96,6 +97,7 @@ def run_fmu(request: RunRequest) -> dict[str, Any]:
         "method": request.method,
         "tolerance": request.tolerance,
         "max_step": float(np.diff(samples).max()),
+        "equal_step": float(samples[-1] - samples[0]) / (samples.size - 1),
         "substeps": communication_steps(description.experiment, request.step, samples),
         "logging": request.logging,
     }
@@ -108,7 +110,8 @@ def _recorded(description: ModelDescription, more: Sequence[str]) -> list[str]:
         variable = description.by_name.get(name) or element_of(description, name, {}, "--record")[0]
         if variable.name != name or variable.type == "Clock":
             raise UsageError(f"'{name}' is no variable with values", where="--record", remedy=f"Name all of '{variable.name}'")
-    return list(dict.fromkeys([*(one.name for one in description.of_causality("output")), *more]))
+    outputs = (one.name for one in description.of_causality("output") if one.type != "Clock")
+    return list(dict.fromkeys([*outputs, *more]))
 
 
 def _run(
@@ -250,6 +253,7 @@ class _Run:
             logging=payload["logging"],
             event_mode=clocks and unit.interface.has("hasEventMode"),
             stop=float(points[-1]),
+            step=payload["equal_step"] / payload["substeps"],
         )
         self.session = Session(unit, inputs, outputs, settings)
 
@@ -268,9 +272,13 @@ class _Run:
         said: dict[str, list[Any]] = {one.name: [self.text(one)] for one in self.texts}
         try:
             if texts or self.texts:
+                told = dict.fromkeys(texts, 0)
                 for i in range(points.size - 1):
-                    for name, column in texts.items():
-                        session.set_values(self.unit.description.by_name[name], [column[i]])
+                    at = i + 1 if points[i + 1] == points[i] else i  # of two points at one time the later has what there is after a jump
+                    others = {name: [column[at]] for name, column in texts.items() if column[at] != column[told[name]]}
+                    if others:
+                        session.change(float(points[i]), others)
+                        told |= dict.fromkeys(others, at)
                     session.advance(points[i : i + 2].copy(), values[i : i + 2].copy(), numbers[i : i + 2])
                     rows = i + 2
                     for one in self.texts:

@@ -141,7 +141,7 @@ class FmuModel:
         self.live: OrderedDict[str, Any] = OrderedDict()
         self._again: _Again | None = None
         self._is_known = False  # whether there is a quick way, as soon as a session has ended
-        self.warnings = (self.unit.loops.warning,) if self.unit.loops.warning else ()
+        self.warnings = (*((self.unit.loops.warning,) if self.unit.loops.warning else ()), *md.still_clocks)
         exchange = self.unit.interface.kind == "me"
         equal = not exchange and not self.unit.interface.has("canHandleVariableCommunicationStepSize")
         self.capabilities = Capabilities(
@@ -165,11 +165,13 @@ class FmuModel:
         step, communication = self.definition.step, self.options["communication_step"]
         clocks = any(one.type == "Clock" for one in self.unit.description.variables)
         wanted = self.options["event_mode"] if self.options["event_mode"] is not None else clocks
+        substeps = max(1, round(step / duration_seconds(communication))) if communication else 1
         return Settings(
             method=solver.method,
             max_step=duration_seconds(solver.max_step) if solver.max_step else step,
             tolerance=solver.tolerance,
-            substeps=max(1, round(step / duration_seconds(communication))) if communication else 1,
+            substeps=substeps,
+            step=step / substeps,
             logging=bool(self.options["logging"]),
             event_mode=wanted and self.unit.interface.has("hasEventMode"),
         )
@@ -263,6 +265,8 @@ class FmuModel:
                     remedy="Run it from its start, or export it with canSerializeFMUState",
                 )
             return self.live.pop(token)
+        while self.unit.alone and self.live:
+            self.live.popitem(last=False)[1].close()
         session = Session(self.unit, self.inputs, self.outputs, self.settings)
         start = (begun if saved is not None else state.time) + self.options["start_time"]
         session.start(start, starts, rows[0].copy(), rows[min(1, len(rows) - 1)].copy())
