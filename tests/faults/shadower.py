@@ -154,7 +154,8 @@ class Nursery:
         code = 1
         try:
             root = self.sandbox._root
-            root.counter = 1_000 * self.lives  # of folders: those of one that was killed stay
+            for numbered in (root, *self.sandbox._templates.values()):
+                numbered.folders = 1_000 * self.lives  # those of one that was killed stay
             root.alive = lambda: True  # it is not this process's child, which can't ask
             child.shared_sandbox = lambda: self.sandbox
             act()

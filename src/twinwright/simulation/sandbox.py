@@ -156,7 +156,7 @@ class _Root:
                 cwd=self.directory,
                 start_new_session=True,
             )
-        self.counter = 0
+        self.folders = 0
         self.control.settimeout(_START_SECONDS)
         try:
             ready = self.control.recv(16)
@@ -173,8 +173,8 @@ class _Root:
 
     def new_directory(self) -> Path:
         """Of a model: what it is made of, and where it is loaded and run."""
-        self.counter += 1
-        path = self.directory / f"model-{self.counter}"
+        self.folders += 1
+        path = self.directory / f"model-{self.folders}"
         path.mkdir(mode=0o700)
         return path
 
@@ -322,7 +322,7 @@ class _Template:
         self.folder, work = self.place / "artefacts", self.place / "load"
         for path in (self.folder, work):
             path.mkdir(mode=0o700)
-        self.runs = 0
+        self.folders = 0
         for name, content in files.items():
             (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
             (self.folder / name).write_bytes(content)
@@ -368,8 +368,8 @@ class _Template:
         """`in_parts`: whether the entry tells what it has done one after another."""
         body = plain_data.encode(payload)
         with self._lock:
-            self.runs += 1
-            work = self.place / f"run-{self.runs}"
+            self.folders += 1
+            work = self.place / f"run-{self.folders}"
             work.mkdir(mode=0o700)
             request = Request("run", entry, str(self.folder), str(work), limits.memory_bytes, limits.output_bytes)
             job = _Job.start(self.control, work, request, body, [feeder.theirs.fileno()] if feeder else [])
