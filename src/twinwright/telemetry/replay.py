@@ -249,7 +249,8 @@ class Reprocessing:
         return receipt, counts - before
 
     def retry(self, principal: Principal, letters: Sequence[DeadLetter], *, dry_run: bool = False) -> tuple[Receipt, int]:
-        """Read dead letters again, each by itself; those refused again stay open and are counted in the second result.
+        """Read dead letters again, each by itself; those of which nothing is accepted are counted in the second result, and stay open:
+        where they are refused for another reason now, as letters that say so.
 
         A dry run does all of it up to the commit, and rolls back. It takes them in parts, as a retry does, so that of two letters in
         different parts which say the same it counts both as accepted.
@@ -266,7 +267,8 @@ class Reprocessing:
         return total, still
 
     def _retry(self, principal: Principal, name: str, letters: Sequence[DeadLetter], *, dry_run: bool) -> tuple[Receipt, int]:
-        """One transaction. A letter of which anything is accepted now is closed; what is still refused of it becomes a new one."""
+        """One transaction. A letter of which anything is accepted now, or that is refused otherwise, is closed; what is still refused of it
+        becomes a new one: the list would go on naming what was mended."""
         contract, now = self._pipeline.contract(name), self._pipeline.guard.now()
         payloads = [Payload(letter.payload, letter.captures) for letter in letters]
         prepared = prepare(contract, decoder_of(contract), payloads, self._pipeline.registry, now)
@@ -275,11 +277,13 @@ class Reprocessing:
             owner = prepared.payload_of(prepared.readings.row)
             alive = np.array([letter.id in opened for letter in letters], np.bool_)
             prepared = replace(prepared, readings=prepared.readings.take(np.flatnonzero(alive[owner])))  # others were retried meanwhile
-            closed = sorted(set(prepared.payload_of(prepared.readings.row).tolist()))
+            taken = set(prepared.payload_of(prepared.readings.row).tolist())
             refused, owners = prepared.dead_letters(lambda at, _: letters[at].position)
+            otherwise = {at for one, at in zip(refused, owners, strict=True) if alive[at] and _why(one) != _why(letters[at])}
+            closed = sorted(taken | otherwise)
             again = [(replace(one, origin=letters[at].origin), at) for one, at in zip(refused, owners, strict=True) if at in set(closed)]
             receipt = self._move(principal, prepared, letters, closed, again, dry_run=dry_run)
-        return receipt, len(opened) - len(closed)
+        return receipt, len(opened) - len(taken)
 
     def _move(
         self,
@@ -318,10 +322,15 @@ class Reprocessing:
         else:
             intake.fold(transaction.commit, written)
             self._state.folded(contract.name, len(written.readings), transaction.commit)
-        c = sum((counts[at] for at in closed), Counts())
-        by_reason = letters_by_reason([letter.reason for letter, _ in again])
+        taken = set(owner.tolist())
+        c = sum((counts[at] for at in closed if at in taken), Counts())
+        by_reason = letters_by_reason([letter.reason for letter, at in again if at in taken])
         token = self._store.last_commit(principal) if dry_run else transaction.commit
         return Receipt(c.received, c.accepted, c.duplicate, c.late, c.conflict, by_reason, token)
+
+
+def _why(letter: DeadLetter) -> tuple[str, str]:
+    return letter.reason, letter.detail
 
 
 def _bytes(readings: Readings) -> int:
