@@ -205,6 +205,41 @@ def test_documents_say_what_the_contract_says_and_hide_nothing_in_markup(tmp_pat
         write_documents(workspace, tmp_path / "file")
 
 
+def test_documents_tell_what_is_admitted_and_how_quality_is_judged(tmp_path):
+    text = (
+        PUMP.replace("field: p, unit: bar", "field: p, unit: bar, stuck: PT1M, spike: {window: 5}, max_rate: {value: 2}")
+        + "gap: PT30S\nclock_drift: PT10S\n"
+    )
+    write_documents(load_workspace(folder_of(tmp_path, text)), tmp_path / "out")
+    told = (tmp_path / "out" / "pump.md").read_text()
+    rules = ["at most 2 per s", "spike: further than 3 scales from the median of 5", "stuck: unchanged for PT1M"]
+    assert "; ".join([*rules, "gap: longer than PT30S after the one before"]) in told
+    assert "| clock | further than PT10S from ours is told in the KPIs |" in told
+    found = tmp_path / "schema"
+    kinds = [{"name": name, "@type": "Property", "schema": schema} for name, schema in KINDS.items()]
+    interface = {"@context": "dtmi:dtdl:context;3", "@id": "dtmi:x:Kinds;1", "@type": "Interface", "contents": kinds}
+    (found / "kinds.json").write_text(json.dumps(interface))
+    (tmp_path / "twins.yaml").write_text("twins: [{$dtId: k, $metadata: {$model: 'dtmi:x:Kinds;1'}}]\n")
+    rows = "".join(f"  - {{path: {name}, field: {name}}}\n" for name in KINDS)
+    (tmp_path / "contracts" / "pump.yaml").write_text(f"name: kinds\ntwin: k\ntime: {{field: ts}}\nobservations:\n{rows}")
+    write_documents(load_workspace(tmp_path), tmp_path / "out")
+    told = (tmp_path / "out" / "kinds.md").read_text()
+    assert all(
+        row in told for row in ("| limits | an object, array or map |", "| state | one of on, off |", "| day | a date as 2026-03-01 |")
+    )
+
+
+KINDS: dict[str, object] = {
+    "limits": {"@type": "Object", "fields": [{"name": "low", "schema": "double"}]},
+    "state": {
+        "@type": "Enum",
+        "valueSchema": "string",
+        "enumValues": [{"name": "on", "enumValue": "on"}, {"name": "off", "enumValue": "off"}],
+    },
+    "day": "date",
+}
+
+
 # --- drafts ----------------------------------------------------------------------------------------------------------
 
 ROWS = [
