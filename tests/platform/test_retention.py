@@ -176,6 +176,33 @@ def test_what_was_derived_of_raw_values_that_are_gone_stays(quick: Plant) -> Non
     assert again["pump-1pressure"][-1][1] == pytest.approx(2 * late["pump-1pressure"][-1][1])
 
 
+def test_a_shadow_does_not_follow_again_what_is_gone(quick: Plant) -> None:
+    lag = (
+        FILES["models/lag.yaml"]
+        .replace("step: PT5S", "step: PT7M")
+        .replace("value: 30, unit: s, bounds: [1, 300]", "value: 3000, unit: s, bounds: [1, 9000]")
+    )
+    write(quick.folder, {"models/lag.yaml": lag, "shadows/live.yaml": "name: live\nmodel: lag\ntwin: pump-1\n"})
+    quick.platform.apply()
+    quick.feed(9)
+    left = BEGIN + 8 * DAY
+
+    def told() -> dict[str, float]:
+        quick.platform.shadow_run()
+        found = quick.platform.history("pump-1", "pressure", lane="simulated")
+        return dict(zip(found["times"], found["values"], strict=True))
+
+    before = told()
+    quick.keep()
+    quick.expire()
+    quick.push({"id": "pump-1", "ts": to_iso(BEGIN + DAY + MINUTE), "p": 7.0, "u": 9.0})
+    assert told() == before
+    quick.push({"id": "pump-1", "ts": to_iso(left + MINUTE), "p": 7.0, "u": 9.0})
+    after = told()
+    changed = [time for time, value in before.items() if after[time] != value]
+    assert changed and min(changed) > to_iso(left)
+
+
 def test_gaps_of_a_time_whose_raw_values_are_gone_are_not_told(quick: Plant) -> None:
     pump = (quick.folder / "contracts/pump.yaml").read_text()
     write(quick.folder, {"contracts/pump.yaml": pump.replace("revision: 1", "revision: 2") + "gap: PT5M\n"})
