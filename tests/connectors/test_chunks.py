@@ -162,8 +162,16 @@ def test_blank_lines_around_and_within_csv_are_no_rows_and_positions_reach_the_e
     check(path, "csv", [{"a": "1", "b": "2"}, {"a": "3", "b": "4"}], 4)
 
 
+@pytest.mark.parametrize("size", [1, 7, 4_000])
+@pytest.mark.parametrize("last", [b"", b"\r", b"\n"])
+def test_lines_of_csv_that_end_in_a_bare_cr_are_records(tmp_path, size, last):
+    path = write(tmp_path, b'"a ""\r""",b\r1,2\r3,"x\ry"\r5,6' + last)
+    check(path, "csv", [{'a "\r"': "1", "b": "2"}, {'a "\r"': "3", "b": "x\ry"}, {'a "\r"': "5", "b": "6"}], size)
+
+
 @pytest.mark.parametrize(
-    ("format", "text"), [("csv", b"a,b\n"), ("csv", b"a,b"), ("csv", b""), ("json", b""), ("json", b" \n\n "), ("json", b" [ ] ")]
+    ("format", "text"),
+    [("csv", b"a,b\n"), ("csv", b"a,b"), ("csv", b"a,b\r"), ("csv", b""), ("json", b""), ("json", b" \n\n "), ("json", b" [ ] ")],
 )
 def test_a_file_without_rows_gives_nothing(tmp_path, format, text):
     path = write(tmp_path, text)

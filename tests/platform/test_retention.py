@@ -119,6 +119,137 @@ def test_windows_are_the_same_when_raw_values_are_gone(plant: Plant) -> None:
     assert sum(one.get("readings", 0) for one in audit) == 5 * 206
 
 
+DAILY = """name: daily
+revision: 1
+interface: dtmi:test:Pump;1
+output: {path: pressure}
+inputs: {y: {path: pressure, window: {every: P1D, agg: mean}}, z: {path: pressure, window: {every: P1D, agg: count}}}
+expression: y * z
+"""
+HELD = """name: held
+revision: 1
+interface: dtmi:test:Pump;1
+output: {path: drive}
+inputs: {u: {path: drive}, n: {path: drive, relationship: feeds, direction: in, across: count}}
+expression: u * (1 + coalesce(n, 0))
+"""
+
+
+def derived(plant: Plant) -> dict[str, list[Any]]:
+    asked = [("pump-1", "pressure"), ("pump-1", "drive"), ("pump-2", "drive")]
+    found = {twin + path: plant.platform.history(twin, path, lane="derived") for twin, path in asked}
+    return {name: list(zip(one["times"], one["values"], strict=True)) for name, one in found.items()}
+
+
+def test_what_was_derived_of_raw_values_that_are_gone_stays(quick: Plant) -> None:
+    write(quick.folder, {"derived/daily.yaml": DAILY, "derived/held.yaml": HELD})
+    quick.platform.apply()
+    quick.feed(9)
+    quick.push({"id": "pump-2", "ts": to_iso(BEGIN + HOUR), "u": 4.0})  # its newest, which stays
+    before = derived(quick)
+    assert len(before["pump-1pressure"]) == 9
+    quick.keep()
+    quick.expire()
+    assert derived(quick) == before
+    gone, left = to_iso(BEGIN + DAY + MINUTE), to_iso(BEGIN + 8 * DAY + MINUTE)
+    quick.push({"id": "pump-1", "ts": gone, "p": 7.0, "u": 3.0}, {"id": "pump-1", "ts": left, "p": 9.0, "u": 2.0})
+    late = derived(quick)
+    for name, series in before.items():
+        assert [one for one in late[name] if one[0] < left[:10]] == [one for one in series if one[0] < left[:10]], (
+            "of the one that came late"
+        )
+    assert late["pump-1pressure"] != before["pump-1pressure"] and len(late["pump-1drive"]) == len(before["pump-1drive"]) + 1
+    quick.push(
+        {"id": "pump-2", "ts": to_iso(BEGIN + 8 * DAY), "u": 4.0}, {"id": "pump-1", "ts": to_iso(BEGIN + 6 * DAY + MINUTE), "u": 5.0}
+    )
+    late = derived(quick)
+    assert (to_iso(BEGIN + 6 * DAY + MINUTE), 5.0) in late["pump-1drive"], "nothing is gone of an input that never came"
+    more = FILES["twins.yaml"] + "  - {$relationshipId: r2, $sourceId: pump-2, $targetId: pump-1, $relationshipName: feeds}\n"
+    daily = DAILY.replace("revision: 1", "revision: 2").replace("y * z", "2 * y * z")
+    write(quick.folder, {"twins.yaml": more, "derived/daily.yaml": daily})  # all of both is derived again
+    quick.platform.apply()
+    again, first = derived(quick), "2026-03-06"
+    for name, series in late.items():
+        assert [one for one in again[name] if one[0] < first] == [one for one in series if one[0] < first], "raw values are gone"
+        assert [one[0] for one in again[name]] == [one[0] for one in series]
+    assert [one for one in again["pump-1drive"] if one[0] >= first] != [one for one in late["pump-1drive"] if one[0] >= first]
+    assert again["pump-1pressure"][-1][1] == pytest.approx(2 * late["pump-1pressure"][-1][1])
+
+
+def test_a_shadow_does_not_follow_again_what_is_gone(quick: Plant) -> None:
+    lag = (
+        FILES["models/lag.yaml"]
+        .replace("step: PT5S", "step: PT7M")
+        .replace("value: 30, unit: s, bounds: [1, 300]", "value: 3000, unit: s, bounds: [1, 9000]")
+    )
+    write(quick.folder, {"models/lag.yaml": lag, "shadows/live.yaml": "name: live\nmodel: lag\ntwin: pump-1\n"})
+    quick.platform.apply()
+    quick.feed(9)
+    left = BEGIN + 8 * DAY
+
+    def told() -> dict[str, float]:
+        quick.platform.shadow_run()
+        found = quick.platform.history("pump-1", "pressure", lane="simulated")
+        return dict(zip(found["times"], found["values"], strict=True))
+
+    before = told()
+    quick.keep()
+    quick.expire()
+    quick.push({"id": "pump-1", "ts": to_iso(BEGIN + DAY + MINUTE), "p": 7.0, "u": 9.0})
+    assert told() == before
+    quick.push({"id": "pump-1", "ts": to_iso(left + MINUTE), "p": 7.0, "u": 9.0})
+    after = told()
+    changed = [time for time, value in before.items() if after[time] != value]
+    assert changed and min(changed) > to_iso(left)
+
+
+def test_gaps_of_a_time_whose_raw_values_are_gone_are_not_told(quick: Plant) -> None:
+    pump = (quick.folder / "contracts/pump.yaml").read_text()
+    write(quick.folder, {"contracts/pump.yaml": pump.replace("revision: 1", "revision: 2") + "gap: PT5M\n"})
+    quick.platform.apply()
+    quick.feed(5)
+    every = quick.platform.gaps(start=to_iso(BEGIN))["inconsistent"]
+    quick.keep()
+    quick.expire()
+    assert quick.platform.gaps()["inconsistent"] > 200, "the last day"
+    with pytest.raises(RefusedError, match="before 2026-03-02T00:00:00Z is gone, and with it its gaps"):
+        quick.platform.gaps(start=to_iso(BEGIN))
+    assert 0 < quick.platform.gaps(start="2026-03-02T00:00:00Z")["inconsistent"] < every
+
+
+def replays(plant: Plant) -> list[int]:
+    return [one.number for one in plant.platform.session.store.commits(SYSTEM, first=1, last=999, kind="replay")]
+
+
+def test_what_is_rolled_up_and_gone_is_not_replayed_by_halves(quick: Plant) -> None:
+    quick.feed(9)
+    quick.keep()
+    quick.expire()
+    pump = (quick.folder / "contracts/pump.yaml").read_text()
+    write(quick.folder, {"contracts/pump.yaml": pump.replace("revision: 1", "revision: 2").replace("unit: kPa", "unit: Pa")})
+    quick.platform.apply()
+    said = "received from 2026-03-01T23:59:00Z to 2026-03-09T23:59:00Z are of times whose raw values are gone"
+    for dry_run in (True, False):
+        with pytest.raises(RefusedError, match=said):
+            quick.platform.replay(dry_run=dry_run)
+    assert replays(quick) == []
+    hours = quick.window("mean", "PT1H", BEGIN, BEGIN + 9 * DAY)
+    done = quick.platform.replay(start=to_iso(BEGIN + 5 * DAY), end=to_iso(BEGIN + 8 * DAY))
+    assert (done["accepted"], replays(quick)[-1]) == (3 * 206, done["token"])
+    assert quick.window("mean", "PT1H", BEGIN, BEGIN + 5 * DAY) == pytest.approx(hours[: 5 * 24])
+
+
+def test_a_replay_of_all_contracts_is_refused_before_any_is_replayed(quick: Plant) -> None:
+    later = FILES["contracts/logger.yaml"].replace("name: logger", "name: zeta") + "journal: positions\n"
+    write(quick.folder, {"contracts/zeta.yaml": later})
+    quick.platform.apply()
+    quick.feed(1)
+    quick.platform.push("zeta", [Payload(b"when,kPa\n2026-03-01T10:00:00,5\n")])
+    with pytest.raises(RefusedError, match="not in the journal"):
+        quick.platform.replay()
+    assert replays(quick) == []
+
+
 def test_minutes_go_after_their_time_and_hours_stay(quick: Plant) -> None:
     quick.feed(9)
     hours = quick.window("mean", "PT1H", BEGIN, BEGIN + 9 * DAY)

@@ -127,6 +127,13 @@ def test_a_quote_that_is_never_closed_refuses_its_line_and_no_other(lines, stray
     assert [bad.raw for one in alone for bad in one.undecodable] == [bad.raw for bad in decoded.undecodable]
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_lines_end_in_whatever_the_header_does(end):
+    decoded = read(end.join(["id,a", "p,1", 'q,"2"', "r", ""]).encode())
+    assert [row[:2] for row in cells(decoded)] == [["p", 1.0], ["q", 2.0]]
+    assert [bad.raw for bad in decoded.undecodable] == [b"id,a\nr\n"]
+
+
 def test_a_record_over_several_lines_is_refused_whole_where_a_later_quote_is_stray():
     decoded = read(b'id,s,a\n"1\n1","x,1\n2,"y\n""z",2\n')
     assert [bad.raw for bad in decoded.undecodable] == [b'id,s,a\n"1\n1","x,1\n']
@@ -227,7 +234,7 @@ LINES = [
     b"p,1",
     b" \n",
 ]
-HEADERS = [*[b"id,a\n"] * 4, b"id,a\r\n", b"\xef\xbb\xbfid,a\n", b"a,id\n", b"id\n", b"id,id\n", b"\n", b""]
+HEADERS = [*[b"id,a\n"] * 4, b"id,a\r\n", b"id,a\r", b"\xef\xbb\xbfid,a\n", b"a,id\n", b"id\n", b"id,id\n", b"\n", b""]
 tables = st.builds(bytes.__add__, st.sampled_from(HEADERS), st.lists(st.sampled_from(LINES), max_size=4).map(b"".join))
 
 

@@ -143,6 +143,28 @@ def test_a_retry_moves_a_letter_to_accepted_or_duplicate_once(make_plant):
     assert conserved(plant) == Counts(4, 1, 1, 2)
 
 
+def test_a_letter_that_is_refused_for_another_reason_now_says_so(make_plant):
+    plant = make_plant(contract(observations=[NARROW]))
+    plant.send(body(99, 1, twin="nobody"), body(99, 2), body(7, 3, twin="nobody"))
+    letters = plant.store.dead_letters(SYSTEM)
+    assert plant.reprocessing.retry(SYSTEM, letters)[1] == 3
+    assert plant.store.dead_letters(SYSTEM) == letters, "the same reasons: nothing is said anew"
+    plant.raise_revision(contract(revision=2, observations=[{**NARROW, "field": "q"}]))
+    before = conserved(plant)
+    receipt, still = plant.reprocessing.retry(SYSTEM, letters)
+    assert (receipt.received, receipt.dead_lettered, still) == (0, {}, 3)
+    again = [one for one in plant.store.dead_letters(SYSTEM) if one not in letters]
+    (mended,) = [one for one in letters if one.reason == "out_of_range"]
+    assert [(one.reason, one.revision, one.origin) for one in again] == [("missing_field", 2, mended.origin)]
+    assert plant.store.dead_letter(SYSTEM, mended.id).status == "retried"
+    assert conserved(plant) == before
+    plant.raise_revision(contract(revision=3, observations=[{**NARROW, "range": [0, 100]}]))
+    receipt, still = plant.reprocessing.retry(SYSTEM, plant.store.dead_letters(SYSTEM))
+    assert (receipt.received, receipt.accepted, still) == (1, 1, 2)
+    assert Counter(one.reason for one in plant.store.dead_letters(SYSTEM)) == {"unknown_twin": 2}
+    conserved(plant)
+
+
 def test_a_payload_that_was_malformed_whole_may_hold_several_readings(plant):
     plant.send(b"[" + b'{"id":"pump-1","ts":"%s","p":1},' % TS.encode() + b'{"id":"pump-1","ts":"x","p":1}')
     assert plant.reprocessing.retry(SYSTEM, plant.store.dead_letters(SYSTEM))[1] == 1

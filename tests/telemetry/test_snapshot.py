@@ -51,6 +51,16 @@ def test_a_snapshot_taken_later_of_a_value_that_has_not_changed_is_no_difference
     assert compared(plant, snapshot(plant, body(0, p=1.0, n=3))) == []
 
 
+def test_a_correction_that_never_came_is_missing_and_one_that_is_older_is_not(make_plant):
+    plant = make_plant(contract(correction={"field": "rev"}))
+    plant.send(body(60, p=1.0, rev=1))
+    made = snapshot(plant, body(60, p=3.0, rev=3), body(60, p=2.0, rev=2))
+    assert compared(plant, made) == [("missing", 1, "pressure", 3.0, 1.0)]
+    plant.send(*(json.loads(one.body) for one in missing_elements(made, Comparison(plant.store, SYSTEM).differences(made))))
+    assert compared(plant, made) == []
+    assert [one[0] for one in compared(plant, snapshot(plant, body(60, p=9.0, rev=3)))] == ["different"]
+
+
 def test_values_that_an_older_revision_kept_in_another_unit_are_compared_as_quantities(plant):
     plant.send(body(60, p=100.0))
     plant.raise_revision(contract(revision=2, observations=[{**OBSERVATIONS[0], "unit": "bar"}, *OBSERVATIONS[1:]]))

@@ -4,6 +4,7 @@ import gzip
 import json
 from contextlib import closing
 from dataclasses import replace
+from decimal import Decimal
 
 import pyarrow as pa
 import pyarrow.parquet
@@ -204,6 +205,41 @@ def test_documents_say_what_the_contract_says_and_hide_nothing_in_markup(tmp_pat
         write_documents(workspace, tmp_path / "file")
 
 
+def test_documents_tell_what_is_admitted_and_how_quality_is_judged(tmp_path):
+    text = (
+        PUMP.replace("field: p, unit: bar", "field: p, unit: bar, stuck: PT1M, spike: {window: 5}, max_rate: {value: 2}")
+        + "gap: PT30S\nclock_drift: PT10S\n"
+    )
+    write_documents(load_workspace(folder_of(tmp_path, text)), tmp_path / "out")
+    told = (tmp_path / "out" / "pump.md").read_text()
+    rules = ["at most 2 per s", "spike: further than 3 scales from the median of 5", "stuck: unchanged for PT1M"]
+    assert "; ".join([*rules, "gap: longer than PT30S after the one before"]) in told
+    assert "| clock | further than PT10S from ours is told in the KPIs |" in told
+    found = tmp_path / "schema"
+    kinds = [{"name": name, "@type": "Property", "schema": schema} for name, schema in KINDS.items()]
+    interface = {"@context": "dtmi:dtdl:context;3", "@id": "dtmi:x:Kinds;1", "@type": "Interface", "contents": kinds}
+    (found / "kinds.json").write_text(json.dumps(interface))
+    (tmp_path / "twins.yaml").write_text("twins: [{$dtId: k, $metadata: {$model: 'dtmi:x:Kinds;1'}}]\n")
+    rows = "".join(f"  - {{path: {name}, field: {name}}}\n" for name in KINDS)
+    (tmp_path / "contracts" / "pump.yaml").write_text(f"name: kinds\ntwin: k\ntime: {{field: ts}}\nobservations:\n{rows}")
+    write_documents(load_workspace(tmp_path), tmp_path / "out")
+    told = (tmp_path / "out" / "kinds.md").read_text()
+    assert all(
+        row in told for row in ("| limits | an object, array or map |", "| state | one of on, off |", "| day | a date as 2026-03-01 |")
+    )
+
+
+KINDS: dict[str, object] = {
+    "limits": {"@type": "Object", "fields": [{"name": "low", "schema": "double"}]},
+    "state": {
+        "@type": "Enum",
+        "valueSchema": "string",
+        "enumValues": [{"name": "on", "enumValue": "on"}, {"name": "off", "enumValue": "off"}],
+    },
+    "day": "date",
+}
+
+
 # --- drafts ----------------------------------------------------------------------------------------------------------
 
 ROWS = [
@@ -304,6 +340,42 @@ def test_times_that_are_written_otherwise_are_found_too(tmp_path, times, format,
     assert result["contract"]["time"] == {"field": "when", "format": format, "zone": "UTC"}
     assert guess in " ".join(result["notes"])
     check_loads(result, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "format"),
+    [
+        ("eventTime", 1767225600, "epoch_s"),
+        ("at", 1767225600123, "epoch_ms"),
+        ("time_us", 1767225600123456, "epoch_us"),
+        ("runtime", 1767225600, None),
+    ],
+)
+def test_a_name_with_a_word_for_time_may_be_one(tmp_path, name, value, format):
+    result = drafted(tmp_path, "s.json", json.dumps({name: value, "level": 2}))
+    assert result["contract"]["time"] == ({"field": name, "format": format} if format else {"field": "ts"})
+
+
+def test_what_a_sample_has_and_a_draft_can_not_take_is_told(tmp_path):
+    folder_of(tmp_path)
+    head, row = "ts;id;pressure;starts;mode;spare\n", "1767225600000000000;pump-1;3,5;{};on;\n"
+    result = drafted(tmp_path, "s.csv", head + row.format("nan") + row.format("4"))
+    assert [one["path"] for one in result["contract"]["observations"]] == ["starts", "mode"]
+    assert "required" not in result["contract"]["observations"][0], "not a number is no value"
+    told = " ".join(result["notes"])
+    assert all(
+        text in told
+        for text in (
+            "'ts' may count nanoseconds",
+            "'pressure' is left out: its numbers have decimal commas",
+            "'spare' is left out: it is always empty",
+        )
+    )
+    check_loads(result, tmp_path)
+    with pytest.raises(UsageError, match="names the column 'mode' twice"):
+        drafted(tmp_path, "s.csv", "ts,mode,mode\n2026-01-01T00:00:00Z,a,b\n")
+    pa.parquet.write_table(pa.table({"ts": ["2026-01-01T00:00:00Z"], "pressure": [Decimal("3.5")]}), tmp_path / "s.parquet")
+    assert draft(tmp_path / "s.parquet", None, tmp_path)["contract"]["observations"][0]["path"] == "pressure"
 
 
 def test_lines_that_are_no_json_are_left_out_of_a_draft_and_counted(tmp_path):

@@ -34,6 +34,7 @@ _HEAD_BYTES: Final = 64 * 1024
 _LINES: Final = frozenset({"json", "cloudevents", "line-protocol", "csv"})
 _USUAL_DELIMITERS: Final = ",;\t|"
 _BOM: Final = b"\xef\xbb\xbf"
+_LINE_END: Final = re.compile(rb"\r\n?|\n")
 
 Progress = Callable[[int, int], None]
 """Called with (bytes done, bytes in all) of the file as it lies on disk."""
@@ -214,11 +215,13 @@ def _csv(path: Path, start: int, how: Chunking) -> Iterator[_Span]:
     delimiters = how.delimiter or _USUAL_DELIMITERS
     quoted = _quoted_fields(delimiters)
 
-    def border(buffer: bytes) -> int:
-        return _after_last_record(buffer, delimiters, quoted)
-
     with compressed.opened(path) as file:
         header, header_end = _csv_header(file, quoted, path)
+    end = header[-1:]
+
+    def border(buffer: bytes) -> int:
+        return _after_last_record(buffer, end, delimiters, quoted)
+
     inside, repeated = max(start, header_end), header.count(b"\n")
     before = _lines_before(path, header_end)
     with compressed.opened(path, inside) as file:
@@ -231,7 +234,7 @@ def _csv(path: Path, start: int, how: Chunking) -> Iterator[_Span]:
 
 
 def _csv_header(file: compressed.Readable, quoted: re.Pattern[bytes], path: Path) -> tuple[bytes, int]:
-    """The header line with its newline, without what comes before it, and the offset after it."""
+    """The header line with its end, without what comes before it, and the offset after it. Some spreadsheets end lines in a bare CR."""
     buffer = b""
     while True:
         piece = file.read(max(_HEAD_BYTES, len(buffer)))
@@ -239,9 +242,9 @@ def _csv_header(file: compressed.Readable, quoted: re.Pattern[bytes], path: Path
         _check_encoding(buffer, path)
         text = buffer.removeprefix(_BOM).lstrip(b"\r\n")
         skipped = len(buffer) - len(text)
-        end = _blank_quoted(quoted, text).find(b"\n") + 1
-        if end:
-            return text[:end], skipped + end
+        end = _LINE_END.search(_blank_quoted(quoted, text))
+        if end is not None and (end.end() < len(text) or not piece):  # at the end of what was read a CR may be half of one
+            return text[: end.end()], skipped + end.end()
         if not piece:
             return text + b"\n", len(buffer)
         _check_element(buffer, 0, path)
@@ -325,21 +328,21 @@ def _blank_quoted(quoted: re.Pattern[bytes], buffer: bytes) -> bytes:
     return quoted.sub(lambda match: b"x" * len(match[0]), buffer) if b'"' in buffer else buffer
 
 
-def _after_last_record(buffer: bytes, delimiters: str, quoted: re.Pattern[bytes]) -> int:
-    """Where the last whole record of CSV ends, in a buffer that begins with one.
+def _after_last_record(buffer: bytes, end: bytes, delimiters: str, quoted: re.Pattern[bytes]) -> int:
+    """Where the last whole record of CSV ends (in `end`, a newline or a bare CR), in a buffer that begins with one.
 
     Vectorised where every quote that opens stands at the start of a field (then a newline ends a record if an even number of
     quotes is before it), some 20 times faster than by expression; a stray quote within a bare field needs the expression.
     """
     if b'"' not in buffer:
-        return buffer.rfind(b"\n") + 1
+        return buffer.rfind(end) + 1
     chars = np.frombuffer(buffer, np.uint8)
     quotes = np.flatnonzero(chars == ord('"'))
     opening = quotes[::2]
     before = chars[opening[opening > 0] - 1]
     if not _at_field_start(before, delimiters).all():
-        return _blank_quoted(quoted, buffer).rfind(b"\n") + 1
-    newlines = np.flatnonzero(chars == ord("\n"))
+        return _blank_quoted(quoted, buffer).rfind(end) + 1
+    newlines = np.flatnonzero(chars == ord(end))
     ends = newlines[np.searchsorted(quotes, newlines) % 2 == 0]
     return int(ends[-1]) + 1 if ends.size else 0
 

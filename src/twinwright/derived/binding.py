@@ -16,7 +16,8 @@ PAIRS: Mapping[str, type[pl.DataType]] = {"owner": pl.Int32, "member": pl.Int32}
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """A definition over the twins there are. `members` has (owner, member) by input: the lifetimes that are written and read.
+    """A definition over the twins there are. `members` has (owner, member) by input: the lifetimes that are written and read. `begun` has
+    (member, interface): as what each of them began.
 
     `fingerprint` changes with all that changes what is derived from a history that stays: then it is derived again, all of it.
     """
@@ -24,6 +25,7 @@ class Binding:
     definition: Definition
     owners: pl.Series
     members: Mapping[str, pl.DataFrame]
+    begun: pl.DataFrame
     fingerprint: str
 
     def read_from(self, one: Input, owners: pl.DataFrame) -> pl.DataFrame:
@@ -52,7 +54,11 @@ def bind(definition: Definition, plant: Plant, lifetimes: Sequence[Lifetime]) ->
         fingerprint.update(repr(edges).encode())
         lives = [(a, b) for owner, member in edges for a in numbers.get(owner, []) for b in numbers.get(member, [])]
         members[one.name] = _pairs([a for a, _ in lives], [b for _, b in lives])
-    return Binding(definition, pl.Series("owner", mine, pl.Int32), members, fingerprint.hexdigest())
+    begun = {life.number: life.interface for life in reversed(lifetimes)}
+    of_members = pl.DataFrame(
+        {"member": list(begun), "interface": list(begun.values())}, schema={"member": pl.Int32, "interface": pl.String}
+    )
+    return Binding(definition, pl.Series("owner", mine, pl.Int32), members, of_members, fingerprint.hexdigest())
 
 
 def _pairs(owners: Sequence[int], members: Sequence[int]) -> pl.DataFrame:

@@ -21,6 +21,7 @@ from twinwright.derived.binding import Binding
 from twinwright.derived.derive import Deriver
 from twinwright.derived.intervals import Density
 from twinwright.derived.reader import frame
+from twinwright.derived.remains import Remains
 from twinwright.errors import FenceError
 from twinwright.governance.principals import Principal
 from twinwright.observability.logs import get_logger
@@ -29,6 +30,7 @@ from twinwright.storage.layout import Counts
 from twinwright.storage.protocol import VALUE_SCHEMA, Store
 from twinwright.twins.changes import Lag, range_end
 from twinwright.twins.evolution import UNCHANGED, Evolution
+from twinwright.twins.expired import gone_before, gone_of
 
 _log = get_logger("derived")
 KIND = "derived"  # of the commits that are written, and of the records that say what was derived under which fingerprint
@@ -226,7 +228,8 @@ class DerivedConsumer:
         if self._density is None:
             self._density = Density(self._hours())
         evolution = self._evolution
-        return Deriver(evolution.over(self._store), self._principal, self._density, known_at, evolution.stored_as)
+        remains = Remains(gone_before(self._store, self._principal), partial(gone_of, evolution))
+        return Deriver(evolution.over(self._store), self._principal, self._density, known_at, evolution.stored_as, remains)
 
     def _hours(self) -> Mapping[int, int]:
         total: dict[int, int] = {}

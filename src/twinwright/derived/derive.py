@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import polars as pl
 import pyarrow as pa
 
+from twinwright.clock import HOUR
 from twinwright.derived import evaluate
 from twinwright.derived.binding import Binding
 from twinwright.derived.definition import Definition, Input
-from twinwright.derived.intervals import EVER, SPANS, Density, Piece, aligned, clusters, disjoint, inside, pieces
+from twinwright.derived.intervals import EVER, SPANS, Density, Piece, aligned, begun_by, clusters, disjoint, inside, pieces
 from twinwright.derived.reader import Reader, frame
+from twinwright.derived.remains import WHOLE, Remains
 from twinwright.governance.principals import Principal
 from twinwright.storage.layout import Selection
 from twinwright.storage.protocol import REMOVED, VALUE_SCHEMA, Store
 
 MOST_READINGS = 1_000_000  # of one read; more are read in pieces
+_LONG = 30 * 24 * HOUR  # what held for longer than this is not looked for among roll-ups
 _VALUE = ("kind", "num", "int", "txt", "unit", "type")  # what makes one record say the same as another
 
 
@@ -30,6 +33,7 @@ class Deriver:
     density: Density
     known_at: int
     stored_as: Callable[[str], Collection[str]] = lambda path: (path,)  # the paths under which what versions of an interface call so may be
+    remains: Remains = WHOLE
 
     def touched(self, binding: Binding, touched: pl.DataFrame) -> pl.DataFrame:
         """The spans in which the definition may say otherwise because of what was touched (TOUCHED_SCHEMA)."""
@@ -65,14 +69,21 @@ class Deriver:
     # --- what has to be written ----------------------------------------------------------------------------------------
 
     def changes(self, binding: Binding, spans: pl.DataFrame) -> Iterator[pa.Table]:
-        """For each piece of some spans the records that differ from what is current: VALUE_SCHEMA."""
+        """For each piece of some spans the records that differ from what is current: VALUE_SCHEMA. Where raw values of an input are gone
+        what was derived stays: of what is left it would be another."""
+        spans = begun_by(spans, self.remains.floors(binding, spans))
         for piece in pieces(spans, binding.definition.every, self.density, MOST_READINGS):
-            if len(piece.spans):
-                yield self._differences(binding.definition, piece, self.outputs(binding, piece))
+            values = {one.name: self._values(one, binding, piece) for one in binding.definition.inputs}
+            told = replace(piece, spans=begun_by(piece.spans, self.remains.held_from(binding, piece, values, self._rolled_up)))
+            if len(told.spans):
+                yield self._differences(binding.definition, told, self.outputs(binding, told, values))
 
-    def outputs(self, binding: Binding, piece: Piece) -> pl.DataFrame:
-        """What the definition says in the spans of a piece: `evaluate.OUTPUT`."""
-        values = {one.name: self._values(one, binding, piece) for one in binding.definition.inputs}
+    def _rolled_up(self, members: list[int], path: str, before: int) -> set[int]:
+        found = (self.store.rollups(self.principal, members, stored, before - _LONG, before) for stored in sorted(self.stored_as(path)))
+        return {twin for rows in found for twin in rows["twin"].unique().to_pylist()}
+
+    def outputs(self, binding: Binding, piece: Piece, values: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
+        """What the definition says in the spans of a piece, of the values of its inputs there: `evaluate.OUTPUT`."""
         pairs = {one.name: binding.read_from(one, piece.spans) for one in binding.definition.inputs}
         operands = {
             one.name: evaluate.windows(values[one.name], pairs[one.name], one) for one in binding.definition.inputs if one.every is not None

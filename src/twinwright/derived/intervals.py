@@ -56,6 +56,12 @@ def aligned(spans: pl.DataFrame, every: int | None) -> pl.DataFrame:
     )
 
 
+def begun_by(spans: pl.DataFrame, floors: pl.DataFrame) -> pl.DataFrame:
+    """What is left of spans from the floor of their owner on: (owner, floor), none of those that have none."""
+    found = spans.join(floors, on="owner", how="left", maintain_order="left")
+    return found.with_columns(lo=pl.max_horizontal("lo", "floor")).filter(pl.col("lo") < pl.col("hi")).select(*SPANS)
+
+
 def inside(times: pl.DataFrame, spans: pl.DataFrame) -> pl.DataFrame:
     """Of rows with (owner, time) those that lie in one of the disjoint spans, with its commit."""
     begins = spans.sort("lo").rename({"lo": "time"}).with_columns(pl.col("time").alias("lo"))

@@ -172,13 +172,14 @@ def followed(applied: Applied, lifetimes: Sequence[Lifetime]) -> list[Bound]:
     for shadow in applied.shadows.values():
         spec = shadow.spec
         mine = [
-            life.number
+            life
             for life in lifetimes
             if life.alive
             and life.interface in applied.ontology.interfaces
             and (life.twin == spec.twin if spec.interface is None else applied.ontology.is_subtype(life.interface, spec.interface))
         ]
-        bounds.append(Bound(shadow, tuple(sorted(mine))))
+        interfaces = {version for life in mine for version in applied.lineages.versions(life.interface)}
+        bounds.append(Bound(shadow, tuple(sorted(life.number for life in mine)), tuple(sorted(interfaces))))
     return bounds
 
 

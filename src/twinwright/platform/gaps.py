@@ -11,7 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from twinwright.clock import HOUR, from_iso, span_of, to_iso
-from twinwright.errors import NotFoundError, UsageError
+from twinwright.errors import NotFoundError, RefusedError, UsageError
 from twinwright.governance.principals import Principal
 from twinwright.platform.session import Session
 from twinwright.storage.layout import Selection
@@ -40,7 +40,7 @@ def find_gaps(session: Session, principal: Principal, contract: str | None, star
     """`checked inconsistent repaired missing items[]`: records looked at, gaps, 0, and the sequence numbers that are known to be left out.
 
     Looked at is the last day, unless told otherwise. Raises NotFoundError for a contract that is not applied, UsageError where none that is
-    says what a gap is.
+    says what a gap is, RefusedError for a time whose raw values are gone.
     """
     contracts = session.pipeline.contracts
     if contract is not None and contract not in contracts:
@@ -58,6 +58,8 @@ def find_gaps(session: Session, principal: Principal, contract: str | None, star
     first = last - 24 * HOUR if start is None else from_iso(start, where="from")
     checked = gaps = missing = 0
     items: list[dict[str, Any]] = []
+    for source, path, _ in asked:
+        _require_raw(session, principal, source, path, first)
     for source, path, criteria in asked:
         windows = _windows(_hours(session, principal, source), first, last)
         for looked_at, found in _found(session, principal, Selection(paths=(path,), source=source), windows, criteria):
@@ -67,6 +69,15 @@ def find_gaps(session: Session, principal: Principal, contract: str | None, star
                 if len(items) < _SHOWN:
                     items.append(_item(gap))
     return {"checked": checked, "inconsistent": gaps, "repaired": 0, "missing": missing, "items": items}
+
+
+def _require_raw(session: Session, principal: Principal, source: str, path: str, first: int) -> None:
+    """What retention has let go of is no hole, and a hole in it can't be seen any more."""
+    gone = session.served.reads.expired.of_source(principal, source)
+    before = max((at for key, at in gone.items() if key.endswith(f" {path}")), default=first)
+    if before > first:
+        remedy = f"Begin at {to_iso(before)}"
+        raise RefusedError(f"raw history of '{path}' before {to_iso(before)} is gone, and with it its gaps", where="from", remedy=remedy)
 
 
 def _asks(criteria: Criteria) -> bool:

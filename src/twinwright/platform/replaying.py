@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import replace
 from time import perf_counter
 from typing import Any
@@ -10,6 +11,8 @@ from twinwright.governance.principals import Principal
 from twinwright.platform.session import Session
 from twinwright.telemetry.payloads import Receipt
 from twinwright.telemetry.replay import Cost
+from twinwright.telemetry.reread import Gone
+from twinwright.twins.expired import gone_of
 
 
 def replay(
@@ -25,14 +28,38 @@ def replay(
     """Of one contract or of all, one after the other: a receipt, with `superseded retracted`; of a dry run `dry_run cost contracts[]`."""
     pipeline, started = session.pipeline, perf_counter()
     names = [pipeline.contract(contract).name] if contract else sorted(pipeline.contracts)
+    gone = {name: _gone(session, principal, name) for name in names}
     if dry_run:
-        return _costs([session.reprocessing.cost(principal, name, start=start, end=end, rate=rate) for name in names])
+        return _costs([session.reprocessing.cost(principal, name, start=start, end=end, rate=rate, gone=gone[name]) for name in names])
     total, superseded, retracted = Receipt(), 0, 0
-    for name in names:
-        done = session.reprocessing.replay(principal, name, start=start, end=end, rate=rate)
-        total, superseded, retracted = total + done.receipt, superseded + done.superseded, retracted + done.retracted
+    with ExitStack() as read:  # of all, before any is replayed: one that is refused leaves the others
+        commits = [
+            read.enter_context(session.reprocessing.reading(principal, name, start=start, end=end, rate=rate, gone=gone[name]))
+            for name in names
+        ]
+        for commit in commits:
+            done = commit()
+            total, superseded, retracted = total + done.receipt, superseded + done.superseded, retracted + done.retracted
     total = replace(total, seconds=perf_counter() - started)
     return {**total.as_json(), "superseded": superseded, "retracted": retracted}
+
+
+def _gone(session: Session, principal: Principal, name: str) -> Gone | None:
+    """Before which event time raw values that a contract observes of a lifetime are gone; None: nothing is."""
+    contract, evolution, registry = session.pipeline.contract(name), session.served.applied.evolution, session.pipeline.registry
+    before = session.served.reads.expired.of_source(principal, contract.source)
+    if not before:
+        return None
+    found: dict[str, int | None] = {}
+
+    def gone(lifetime: int) -> int | None:
+        interface = registry.lifetime(lifetime).interface
+        if interface not in found:
+            each = (gone_of(evolution, before, interface, column.path) for column in contract.columns)
+            found[interface] = max((at for at in each if at is not None), default=None)
+        return found[interface]
+
+    return gone
 
 
 def _costs(costs: list[Cost]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from twinwright import units
 from twinwright.telemetry.contract import Contract
 from twinwright.telemetry.contract_spec import ContractSpec, CorrectionSpec, ObservationSpec
 from twinwright.telemetry.conventions import MessageUnitSpec
+from twinwright.telemetry.frame_spec import FrameSpec
 
 SCHEMA_FILE = "contract.schema.json"
 
@@ -80,7 +81,7 @@ def _parts(contract: Contract) -> list[_Part]:
         ],
         ["only where", spec.match or "-"],
         ["twin", spec.twin],
-        *(["vector", f"{', '.join(one.of)}: from {one.from_} to {one.to}"] for one in spec.frames),
+        *([one.kind, _turned(one)] for one in spec.frames),
         ["event time", f"{spec.time.field} ({spec.time.format}{', ' + spec.time.zone if spec.time.zone else ''})"],
         ["correction", spec.correction.field if isinstance(spec.correction, CorrectionSpec) else spec.correction or "-"],
     ]
@@ -89,13 +90,11 @@ def _parts(contract: Contract) -> list[_Part]:
         ["freshness", f"{spec.freshness}: an older newest reading misses the target"],
         ["late", f"further than {spec.lateness} behind the source"],
         ["refused", f"further than {spec.skew} ahead of the clock"],
+        *([["clock", f"further than {spec.clock_drift} from ours is told in the KPIs"]] if spec.clock_drift else []),
         ["payloads are kept", "at the source" if spec.journal == "positions" else f"for {spec.journal}"],
     ]
     observed = [["path", "is", "from", "rules"]]
-    observed += [
-        [one.path, _held(column.type, column.unit), _from(one), _rules(one)]
-        for one, column in zip(spec.observations, contract.columns, strict=True)
-    ]
+    observed += [[one.path, _held(contract, at), _from(one), _rules(one, spec.gap)] for at, one in enumerate(spec.observations)]
     parts = [_Part("What it reads", table=facts), _Part("Observations", table=observed), _Part("Service", table=service)]
     for number, example in enumerate(spec.examples, 1):
         code = example.payload if isinstance(example.payload, str) else json.dumps(example.payload, indent=2, ensure_ascii=False)
@@ -111,9 +110,20 @@ def _comes_from(spec: ContractSpec) -> str:
     return f"{spec.source.connector}: {options}" if spec.source.connector else "ingest and HTTP push"
 
 
-def _held(type: str, unit: str | None) -> str:
-    name = {"DOUBLE": "number", "BIGINT": "whole number", "BOOLEAN": "true or false", "VARCHAR": "text"}[type]
-    return f"{name} in {units.symbol(unit)}" if unit else name
+def _turned(one: FrameSpec) -> str:
+    text = f"{', '.join(one.of)}: from {one.from_} to {one.to}"
+    if one.at is not None:
+        text += f", at {one.at.latitude:g}, {one.at.longitude:g}, {one.at.height:g} m"
+    return text + (f", lengths in {one.unit}" if one.kind == "position" else "")
+
+
+def _held(contract: Contract, at: int) -> str:
+    column, domain = contract.columns[at], contract.admitted[at]
+    if contract.fields.get(contract.spec.observations[at].field or "") == "json":
+        return "an object, array or map"
+    name = {"DOUBLE": "number", "BIGINT": "whole number", "BOOLEAN": "true or false", "VARCHAR": "text"}[column.type]
+    name = name if domain is None else str(domain)
+    return f"{name} in {units.symbol(column.unit)}" if column.unit else name
 
 
 def _from(one: ObservationSpec) -> str:
@@ -125,7 +135,8 @@ def _from(one: ObservationSpec) -> str:
     return text + (f", as {json.dumps(one.map, ensure_ascii=False)}" if one.map else "")
 
 
-def _rules(one: ObservationSpec) -> str:
+def _rules(one: ObservationSpec, gap: str | None) -> str:
+    gap = one.gap or gap
     rules = ["required"] if one.required else []
     if one.range is not None:
         rules.append(f"{one.range[0]:g} to {one.range[1]:g}, else {'refused' if one.reject or one.required else 'bad'}")
@@ -133,6 +144,12 @@ def _rules(one: ObservationSpec) -> str:
         rules.append(f"at most {one.max_rate.value:g} per {one.max_rate.per}")
     if one.sequence is not None:
         rules.append("a sequence number" + (f" up to {one.sequence.wrap - 1}" if one.sequence.wrap else ""))
+    if one.spike is not None:
+        rules.append(f"spike: further than {one.spike.threshold:g} scales from the median of {one.spike.window}")
+    if one.stuck is not None:
+        rules.append(f"stuck: unchanged for {one.stuck}")
+    if gap is not None:
+        rules.append(f"gap: longer than {gap} after the one before")
     return "; ".join(rules) or "-"
 
 

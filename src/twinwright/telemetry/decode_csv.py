@@ -111,8 +111,8 @@ class CsvDecoder:
         """The rows of a payload, and what is refused of it."""
         bad: list[Undecodable] = []
         body = _begun(body)
-        first = body.split(b"\n", 1)[0]
-        header = first.rstrip(b"\r")
+        end = _LINE_END.search(body)  # also of lines that end in a bare CR, as old Macs and some spreadsheets write them
+        header, start = (body, len(body)) if end is None else (body[: end.start()], end.end())
         names, problem = self._names(header, body)
         if problem:
             return None, [Undecodable(index, body, problem)]
@@ -123,9 +123,9 @@ class CsvDecoder:
             return "skip"
 
         whole = body
-        body, stray = self._without_stray_quotes(body, len(first) + 1)
+        body, stray = self._without_stray_quotes(body, start)
         bad += [Undecodable(index, header + b"\n" + line + b"\n", "a quote is opened and not closed") for line in stray]
-        body, foreign = _without_foreign_bytes(body, len(first) + 1)
+        body, foreign = _without_foreign_bytes(body, start)
         bad += [Undecodable(index, header + b"\n" + record + b"\n", f"not CSV: {why}") for record, why in foreign]
         try:
             table = self._table(body, names, refuse)

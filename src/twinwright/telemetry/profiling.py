@@ -5,9 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -50,11 +52,14 @@ class FieldProfile:
 
     @property
     def kind(self) -> str:
-        """What it is read as: `integer` only where every number is whole."""
-        kinds = set(self.kinds)
+        """What it is read as: `integer` only where every number is whole; `empty` where nothing is ever in it."""
+        kinds = set(self.kinds) or {"empty"}
         return "number" if kinds == {"number", "integer"} else kinds.pop() if len(kinds) == 1 else "mixed"
 
     def add(self, value: Any) -> None:
+        """One more reading's value. None, and a float that is no number, are none."""
+        if value is None or (isinstance(value, float) and not math.isfinite(value)):
+            return
         kind = _kind(value)
         self.kinds[kind] += 1
         if kind in ("number", "integer"):
@@ -115,7 +120,7 @@ def profile(path: Path) -> Profile:
                 fields[name] = FieldProfile(name)
             if name in fields:
                 fields[name].add(value)
-    if not fields:
+    if not any(one.present for one in fields.values()):
         raise UsageError("there is no reading in it", where=str(path), remedy="Give a sample that has some")
     return Profile(format, each, delimiter, len(readings), tuple(fields.values()), unread)
 
@@ -197,7 +202,7 @@ def _readings(chain: list[Any], each: Sequence[str]) -> Iterator[Reading]:
             ("^" * (last - depth) + name, value)
             for depth in range(last, -1, -1)
             for name, value in _leaves(chain[depth], "", 0)
-            if value is not None and not (depth < last and isinstance(value, list))
+            if not (depth < last and isinstance(value, list))
         ]
         return
     for name, value in _leaves(chain[-1], "", 0):
@@ -225,14 +230,17 @@ def _csv(path: Path) -> tuple[str, list[Reading]]:
     text = text if whole_file else text[: text.rfind("\n") + 1]
     head = text.partition("\n")[0]
     delimiter = max(",;\t|", key=head.count)
-    rows = islice(csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter), MAX_READINGS)
-    readings: list[Reading] = [[(name, _cell(cell)) for name, cell in row.items() if name and cell] for row in rows]
+    table = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter)
+    twice = [name for name, count in Counter(table.fieldnames or ()).items() if count > 1]
+    if twice:  # a payload of this is refused whole
+        raise ValueError(f"the header names the column '{twice[0]}' twice")
+    readings: list[Reading] = [[(name, _cell(cell)) for name, cell in row.items() if name] for row in islice(table, MAX_READINGS)]
     return delimiter, readings
 
 
 def _cell(text: Any) -> Any:
-    """A cell as what it looks like."""
-    if not isinstance(text, str):
+    """A cell as what it looks like; None for an empty one."""
+    if not isinstance(text, str) or not text:
         return None
     for convert in (int, float):
         try:
@@ -250,7 +258,7 @@ def _table(path: Path, format: str) -> list[Reading]:
             reader = pa.ipc.open_file(file) if file.read(6) == b"ARROW1" else _stream(file)
             batch = reader.get_batch(0) if hasattr(reader, "get_batch") else next(iter(reader), None)
     rows = [] if batch is None else batch.slice(0, MAX_READINGS).to_pylist()
-    return [[(name, _plain(value)) for name, value in row.items() if value is not None] for row in rows]
+    return [[(name, _plain(value)) for name, value in row.items()] for row in rows]
 
 
 def _stream(file: Any) -> Any:
@@ -259,4 +267,6 @@ def _stream(file: Any) -> Any:
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return float(value)
     return value.isoformat() if hasattr(value, "isoformat") else value

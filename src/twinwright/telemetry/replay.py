@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -25,7 +25,7 @@ from twinwright.telemetry.evaluate import Readings
 from twinwright.telemetry.intake import RETRIED, ContractIntake, counts_by_delivery
 from twinwright.telemetry.payloads import Payload, Receipt
 from twinwright.telemetry.pipeline import Pipeline, letters_by_reason
-from twinwright.telemetry.reread import Pace, Reader, Reread, Spool
+from twinwright.telemetry.reread import Gone, Pace, Reach, Reader, Reread, Spool
 from twinwright.twins.state import Remaining, StateCache
 
 MAX_READINGS = 4_000_000  # of a window: a replay finds its own duplicates in memory
@@ -91,7 +91,14 @@ class Reprocessing:
         self._stopping.set()
 
     def cost(
-        self, principal: Principal, contract: str, *, start: int | None = None, end: int | None = None, rate: float | None = None
+        self,
+        principal: Principal,
+        contract: str,
+        *,
+        start: int | None = None,
+        end: int | None = None,
+        rate: float | None = None,
+        gone: Gone | None = None,
     ) -> Cost:
         """What `replay` would take. A part of the window is replayed, and rolled back. Raises as `replay`."""
         principal.require_write()
@@ -100,10 +107,12 @@ class Reprocessing:
         sizes = self._store.journal_sizes(principal, contract, window.first, window.last)
         readings = sum(one.counts.received for one in sizes)
         commits = [one.commit for one in sizes if one.counts.received][:: max(readings // _SAMPLE, 1)]
-        first = list(self._reread(principal, window, commits[:1]))  # for nothing: what is done for the first time takes longer
+        reach = Reach(gone or _nothing_gone)
+        first = list(self._reread(principal, window, commits[:1], reach))  # for nothing: what is done for the first time takes longer
         began = time.perf_counter()
-        sample = list(self._reread(principal, window, commits))
+        sample = list(self._reread(principal, window, commits, reach))
         read = time.perf_counter() - began
+        reach.require_none(contract)
         written = self._tried(principal, window, first, sample)
         share = readings / max(sum(one.received for one in sample), 1)
         pause = share * written
@@ -111,10 +120,12 @@ class Reprocessing:
         size = int(share * sum(_bytes(one.readings) for one in sample))
         return Cost(contract, window.contract.revision, readings, sum(one.bytes for one in sizes), size, seconds, pause)
 
-    def _reread(self, principal: Principal, window: _Window, commits: Sequence[int]) -> Iterator[Reread]:
+    def _reread(self, principal: Principal, window: _Window, commits: Sequence[int], reach: Reach) -> Iterator[Reread]:
         for commit in commits:
             for entry in self._store.journal_entries(principal, window.contract.name, commit, commit):
-                yield window.reader.read(entry)
+                one = window.reader.read(entry)
+                reach.look(entry, one.readings)
+                yield one
 
     def _tried(self, principal: Principal, window: _Window, first: Sequence[Reread], sample: Sequence[Reread]) -> float:
         """Seconds that writing takes, less those of the first; it is rolled back."""
@@ -143,22 +154,45 @@ class Reprocessing:
         self._store.latest(principal, part)
         return (time.perf_counter() - began) * float(counts[-1] / counts[last])
 
-    def replay(self, principal: Principal, contract: str, *, start: int | None, end: int | None, rate: float | None = None) -> Replayed:
-        """Reprocess what `contract` received at `start` <= receive time < `end` (microseconds), at no more than `rate` readings a second.
+    @contextlib.contextmanager
+    def reading(
+        self,
+        principal: Principal,
+        contract: str,
+        *,
+        start: int | None,
+        end: int | None,
+        rate: float | None = None,
+        gone: Gone | None = None,
+    ) -> Iterator[Callable[[], Replayed]]:
+        """Read again what `contract` received at `start` <= receive time < `end` (microseconds), at no more than `rate` readings a second.
+        What this yields makes it visible; without that nothing changes.
 
         Ingestion goes on while it reads and looks what is left of the state, and waits while it writes. Raises UsageError where nothing was
-        received, RefusedError for too much or what the journal does not hold, FenceError where another revision was applied meanwhile.
+        received, RefusedError for too much, for what the journal does not hold and for what is `gone` from history (see `Reach`),
+        FenceError where another revision was applied meanwhile.
         """
         principal.require_write()
         pace = Pace(rate, self._stopping)
-        window = self._window(principal, contract, start, end)
+        window, reach = self._window(principal, contract, start, end), Reach(gone or _nothing_gone)
+
+        def commit() -> Replayed:
+            remaining = self._state.remaining(contract, window.first, window.last, window.below)
+            return self._write(principal, window, spool, remaining)
+
         with Spool.opened() as spool:
             for entry in self._store.journal_entries(principal, contract, window.first, window.last):
                 one = window.reader.read(entry)
+                reach.look(entry, one.readings)
                 spool.add(one)
                 pace.after(one.received)
-            remaining = self._state.remaining(contract, window.first, window.last, window.below)
-            return self._write(principal, window, spool, remaining)
+            reach.require_none(contract)
+            yield commit
+
+    def replay(self, principal: Principal, contract: str, *, start: int | None, end: int | None, rate: float | None = None) -> Replayed:
+        """Reprocess what one contract received: see `reading`."""
+        with self.reading(principal, contract, start=start, end=end, rate=rate) as commit:
+            return commit()
 
     def _window(self, principal: Principal, contract: str, start: int | None, end: int | None) -> _Window:
         first = 1 if start is None else self._store.commit_at(principal, start - 1) + 1
@@ -249,7 +283,8 @@ class Reprocessing:
         return receipt, counts - before
 
     def retry(self, principal: Principal, letters: Sequence[DeadLetter], *, dry_run: bool = False) -> tuple[Receipt, int]:
-        """Read dead letters again, each by itself; those refused again stay open and are counted in the second result.
+        """Read dead letters again, each by itself; those of which nothing is accepted are counted in the second result, and stay open:
+        where they are refused for another reason now, as letters that say so.
 
         A dry run does all of it up to the commit, and rolls back. It takes them in parts, as a retry does, so that of two letters in
         different parts which say the same it counts both as accepted.
@@ -266,7 +301,8 @@ class Reprocessing:
         return total, still
 
     def _retry(self, principal: Principal, name: str, letters: Sequence[DeadLetter], *, dry_run: bool) -> tuple[Receipt, int]:
-        """One transaction. A letter of which anything is accepted now is closed; what is still refused of it becomes a new one."""
+        """One transaction. A letter of which anything is accepted now, or that is refused otherwise, is closed; what is still refused of it
+        becomes a new one: the list would go on naming what was mended."""
         contract, now = self._pipeline.contract(name), self._pipeline.guard.now()
         payloads = [Payload(letter.payload, letter.captures) for letter in letters]
         prepared = prepare(contract, decoder_of(contract), payloads, self._pipeline.registry, now)
@@ -275,11 +311,13 @@ class Reprocessing:
             owner = prepared.payload_of(prepared.readings.row)
             alive = np.array([letter.id in opened for letter in letters], np.bool_)
             prepared = replace(prepared, readings=prepared.readings.take(np.flatnonzero(alive[owner])))  # others were retried meanwhile
-            closed = sorted(set(prepared.payload_of(prepared.readings.row).tolist()))
+            taken = set(prepared.payload_of(prepared.readings.row).tolist())
             refused, owners = prepared.dead_letters(lambda at, _: letters[at].position)
+            otherwise = {at for one, at in zip(refused, owners, strict=True) if alive[at] and _why(one) != _why(letters[at])}
+            closed = sorted(taken | otherwise)
             again = [(replace(one, origin=letters[at].origin), at) for one, at in zip(refused, owners, strict=True) if at in set(closed)]
             receipt = self._move(principal, prepared, letters, closed, again, dry_run=dry_run)
-        return receipt, len(opened) - len(closed)
+        return receipt, len(opened) - len(taken)
 
     def _move(
         self,
@@ -318,10 +356,19 @@ class Reprocessing:
         else:
             intake.fold(transaction.commit, written)
             self._state.folded(contract.name, len(written.readings), transaction.commit)
-        c = sum((counts[at] for at in closed), Counts())
-        by_reason = letters_by_reason([letter.reason for letter, _ in again])
+        taken = set(owner.tolist())
+        c = sum((counts[at] for at in closed if at in taken), Counts())
+        by_reason = letters_by_reason([letter.reason for letter, at in again if at in taken])
         token = self._store.last_commit(principal) if dry_run else transaction.commit
         return Receipt(c.received, c.accepted, c.duplicate, c.late, c.conflict, by_reason, token)
+
+
+def _nothing_gone(_: int) -> None:
+    return None
+
+
+def _why(letter: DeadLetter) -> tuple[str, str]:
+    return letter.reason, letter.detail
 
 
 def _bytes(readings: Readings) -> int:

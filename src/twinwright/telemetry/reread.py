@@ -7,7 +7,7 @@ import struct
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import IO, Final
@@ -17,14 +17,17 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from twinwright.errors import PlatformError, UsageError
+from twinwright.clock import to_iso
+from twinwright.errors import PlatformError, RefusedError, UsageError
 from twinwright.storage.layout import DeadLetter, JournalEntry
 from twinwright.telemetry import journal
 from twinwright.telemetry.batches import decoder_of, prepare
 from twinwright.telemetry.contract import Contract
 from twinwright.telemetry.evaluate import Readings
+from twinwright.twins.cells import NEVER
 from twinwright.twins.registry import TwinRegistry
 
+Gone = Callable[[int], int | None]
 _IN_MEMORY: Final = 32 * 1024 * 1024  # bytes that are no file yet
 _SIZES: Final = struct.Struct("<QQ")
 _PACKED: Final = pa.ipc.IpcWriteOptions(compression="lz4")
@@ -65,6 +68,37 @@ class Reader:
         taken = registry.taken[one.taken :]
         refused = any(letter.reason == "unknown_twin" for letter in one.letters)
         return bool(taken) and (refused or bool(np.isin(one.readings.twin, taken).any()))
+
+
+class Reach:
+    """Whether what is read again lies before what retention has left. Such values would be replaced in history until they go again, and
+    the roll-ups that stand for them would go on saying what the contract said before. `gone`: of a lifetime the event time before which
+    raw values of the contract's paths are gone, or None."""
+
+    def __init__(self, gone: Gone) -> None:
+        self._gone = gone
+        self._before: dict[int, int] = {}
+        self._found: list[JournalEntry] = []  # the first and the last
+
+    def look(self, entry: JournalEntry, readings: Readings) -> None:
+        """At what was made of an entry."""
+        twins, which = np.unique(readings.twin, return_inverse=True)
+        for twin in twins.tolist():
+            if twin not in self._before:
+                self._before[twin] = self._gone(twin) or NEVER
+        before = np.array([self._before[twin] for twin in twins.tolist()], np.int64)
+        if len(twins) and bool((readings.time < before[which]).any()):
+            self._found = [*self._found[:1], entry]
+
+    def require_none(self, contract: str) -> None:
+        """Raises RefusedError."""
+        if self._found:
+            first, last = to_iso(self._found[0].at), to_iso(self._found[-1].at)
+            raise RefusedError(
+                f"payloads received from {first} to {last} are of times whose raw values are gone: their roll-ups can't be made again",
+                where=contract,
+                remedy="Replay what was received after them (--from), or before (--to)",
+            )
 
 
 class Pace:

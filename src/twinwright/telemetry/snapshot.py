@@ -30,9 +30,11 @@ _SAME = 1e-9  # relative: what a conversion of units may cost
 
 @dataclass(frozen=True, slots=True)
 class Theirs:
-    """What a snapshot says of one (twin, path): a good value in the unit of its column at a time, and the element that says it."""
+    """What a snapshot says of one (twin, path): a good value in the unit of its column at a time, and the element that says it. The
+    correction is 0 where the contract names no field for it."""
 
     time: int
+    correction: int
     value: Any
     element: int
 
@@ -67,24 +69,25 @@ class Snapshot:
         for letter in letters:
             self.refused[letter.reason] = self.refused.get(letter.reason, 0) + 1
         kept: dict[int, int] = {}
-        for row, key, time, value in _said(prepared):
+        for row, key, time, correction, value in _said(prepared):
             held = self.values.get(key)
-            if held is None or time >= held.time:
+            if held is None or (time, correction) >= (held.time, held.correction):
                 if row not in kept:
                     kept[row] = len(self.elements)
                     self.elements.append(Payload(prepared.decoded.raw(row), payload.captures))
-                self.values[key] = Theirs(time, value, kept[row])
+                self.values[key] = Theirs(time, correction, value, kept[row])
 
 
-def _said(prepared: Prepared) -> Iterator[tuple[int, Key, int, Any]]:
-    """(decoded row, (lifetime, path), time, value) of every good value."""
+def _said(prepared: Prepared) -> Iterator[tuple[int, Key, int, int, Any]]:
+    """(decoded row, (lifetime, path), time, correction, value) of every good value."""
     readings = prepared.readings
-    rows, twins, times = readings.row.tolist(), readings.twin.tolist(), readings.time.tolist()
+    rows, twins, times, corrections = (each.tolist() for each in (readings.row, readings.twin, readings.time, readings.correction))
     for j, column in enumerate(prepared.contract.columns):
         bad = (readings.bad[j // MASK_BITS] >> np.int64(j % MASK_BITS)) & 1
-        for row, twin, time, value, wrong in zip(rows, twins, times, readings.values[j].to_pylist(), bad.tolist(), strict=True):
+        said = zip(rows, twins, times, corrections, readings.values[j].to_pylist(), bad.tolist(), strict=True)
+        for row, twin, time, correction, value, wrong in said:
             if value is not None and not wrong:
-                yield row, (twin, column.path), time, value
+                yield row, (twin, column.path), time, correction, value
 
 
 class Comparison:
@@ -130,7 +133,7 @@ def _compared(key: Key, column: ReadingColumn, theirs: Theirs, ours: Mapping[str
     value = _value(ours, column) if ours["kind"] == GOOD else None
     if _same(value, theirs.value):
         return None
-    kind: Kind = "missing" if ours["time"] < theirs.time else "different"
+    kind: Kind = "missing" if (ours["time"], ours["correction"]) < (theirs.time, theirs.correction) else "different"
     return Difference(kind, *key, column.unit, theirs.value, theirs.time, value, ours["time"])
 
 

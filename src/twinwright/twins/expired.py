@@ -17,6 +17,22 @@ from twinwright.twins.registry import TwinRegistry
 KIND: Final = "expired"  # of the record of each source
 
 
+def gone_before(store: Store, principal: Principal) -> dict[str, int]:
+    """Of every interface and path of which raw values are gone the time before which they are, the latest of all sources."""
+    found: dict[str, int] = {}
+    for record in store.records(principal, KIND):
+        for key, before in record.body["before"].items():
+            found[key] = max(before, found.get(key, before))
+    return found
+
+
+def gone_of(evolution: Evolution, before: Mapping[str, int], interface: str, path: str) -> int | None:
+    """The same of one interface and path, under whatever version and name it was let go of."""
+    names = sorted(evolution.stored_as(path))
+    keys = [f"{version} {name}" for version in evolution.lineages.versions(interface) for name in names]
+    return max((before[key] for key in keys if key in before), default=None)
+
+
 class Expired:
     """Reads the records that are written with each expiry: `INTERFACE PATH` -> the event time before which raw values are gone."""
 
@@ -30,14 +46,6 @@ class Expired:
         except NotFoundError:
             return {}
 
-    def all(self, principal: Principal) -> Mapping[str, int]:
-        """Of every interface and path, the latest of its sources."""
-        found: dict[str, int] = {}
-        for record in self._store.records(principal, KIND):
-            for key, before in record.body["before"].items():
-                found[key] = max(before, found.get(key, before))
-        return found
-
     def before(self, principal: Principal, twin: str, path: str) -> int | None:
         """Of one path of a twin, whatever the source; None: nothing is gone."""
         return max(self.by_source(principal, twin, path).values(), default=None)
@@ -46,16 +54,10 @@ class Expired:
         """Of one path of a twin, for each source of which something is gone."""
         found: dict[str, int] = {}
         for record in self._store.records(principal, KIND):
-            gone = [self._gone(record.body["before"], life.interface, path) for life in self._registry.lifetimes_of(twin)]
+            gone = [gone_of(self._evolution, record.body["before"], life.interface, path) for life in self._registry.lifetimes_of(twin)]
             if latest := [at for at in gone if at is not None]:
                 found[record.id] = max(latest)
         return found
-
-    def _gone(self, before: Mapping[str, int], interface: str, path: str) -> int | None:
-        """Under whatever version and name it was let go of."""
-        names = sorted(self._evolution.stored_as(path))
-        keys = [f"{version} {name}" for version in self._evolution.lineages.versions(interface) for name in names]
-        return max((before[key] for key in keys if key in before), default=None)
 
     def require_series(self, before: int | None, start: int | None, path: str) -> None:
         """Raises RefusedError for a window that reaches to before what is left."""
@@ -75,13 +77,13 @@ class Expired:
 
         A value at or after what is gone is what it was. One before can only be told where it is the newest of all, which is kept.
         """
-        before = self.all(principal)
+        before = gone_before(self._store, principal)
         if not before:
             return
         newest = self._store.latest(principal, Selection(selection.lifetimes, selection.paths, selection.lane))
         for row in _old(newest.to_pylist()):
             life = self._registry.lifetime(row["twin"])
-            gone = self._gone(before, life.interface, row["path"])
+            gone = gone_of(self._evolution, before, life.interface, row["path"])
             cell = found.get((row["twin"], row["path"]))
             if gone is None or (cell is not None and (cell["time"] >= gone or cell["time"] == row["time"])):
                 continue

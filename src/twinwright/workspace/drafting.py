@@ -23,7 +23,7 @@ from twinwright.telemetry.profiling import FieldProfile, Profile, profile
 from twinwright.telemetry.timestamps import parse_pattern
 from twinwright.workspace.load import Workspace, load_workspace, paths_of_twins
 
-_TIME_NAMES = ("ts", "time", "timestamp", "datetime", "date", "when", "observed", "sampled", "t")
+_TIME_NAMES = ("ts", "time", "timestamp", "datetime", "date", "when", "observed", "sampled", "at", "t")
 _TWIN_NAMES = ("twin", "id", "device", "deviceid", "device_id", "sensor", "sensor_id", "asset", "host", "name", "tag", "unit_no")
 _EPOCHS = (("epoch_s", 1e8, 1e10), ("epoch_ms", 1e11, 1e13), ("epoch_us", 1e14, 1e16))
 _PATTERNS = tuple(
@@ -31,6 +31,10 @@ _PATTERNS = tuple(
     for date in ("%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%Y/%m/%d", "%Y%m%d")
     for time in ("%H:%M:%S", "%H:%M:%S.%f", "%H:%M")
 )
+_NANOSECONDS = (1e17, 1e19)
+_DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+$")
+_LEFT_OUT = {"object": "an object or array", "mixed": "of several kinds", "empty": "always empty"}
+_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 _NAIVE = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?$")
 _UNIT_AFTER = re.compile(r"^(?P<name>.+?)(?:_(?P<suffix>[A-Za-z%°0-9/]+)|\s*[\[(](?P<bracket>[^\])]+)[\])])$")
 
@@ -99,11 +103,19 @@ def _time(found: Profile, made: _Draft) -> None:
     made.contract |= {"twin": "", "time": {"field": "ts"}}
     made.used.add("ts")
     made.notes.append("no field looks like a time: name the right one in `time`")
+    for one in found.fields:
+        if one.low is not None and one.high is not None and _NANOSECONDS[0] <= one.low and one.high <= _NANOSECONDS[1]:
+            made.notes.append(f"'{one.name}' may count nanoseconds, which no format reads: have it sent as epoch_us or ISO 8601")
 
 
 def _rank(name: str, names: Sequence[str]) -> int:
-    last = re.split(r"[.^@]", name.lower())[-1].replace("-", "_")
-    return names.index(last) if last in names else len(names)
+    """The place of a field's own name among those usual for it; then comes one of which a word is such a name (`eventTime`, `time_ms`)."""
+    last = re.split(r"[.^@]", name)[-1]
+    plain = last.lower().replace("-", "_")
+    if plain in names:
+        return names.index(plain)
+    words = {word.lower() for word in _WORD.findall(last) if len(word) > 1}
+    return len(names) if words & set(names) else len(names) + 1
 
 
 def _time_format(one: FieldProfile) -> str | None:
@@ -115,7 +127,7 @@ def _time_format(one: FieldProfile) -> str | None:
         one.kind in ("number", "integer")
         and one.low is not None
         and one.high is not None
-        and _rank(one.name, _TIME_NAMES) < len(_TIME_NAMES)
+        and _rank(one.name, _TIME_NAMES) <= len(_TIME_NAMES)
     ):
         return next((name for name, low, high in _EPOCHS if low <= one.low and one.high <= high), None)
     return None
@@ -161,9 +173,14 @@ def _observations(found: Profile, workspace: Workspace | None, made: _Draft) -> 
     observations: list[dict[str, Any]] = []
     taken: set[str] = set()
     for one in found.fields:
-        if one.name in made.used or one.kind in ("object", "mixed"):
-            if one.kind in ("object", "mixed"):
-                made.notes.append(f"'{one.name}' is left out: it is {'of several kinds' if one.kind == 'mixed' else 'an object or array'}")
+        if one.name in made.used or one.kind in _LEFT_OUT:
+            if one.kind in _LEFT_OUT:
+                made.notes.append(f"'{one.name}' is left out: it is {_LEFT_OUT[one.kind]}")
+            continue
+        if found.format == "csv" and one.values and all(_DECIMAL_COMMA.match(str(value)) for value in one.values):
+            made.notes.append(
+                f"'{one.name}' is left out: its numbers have decimal commas, which contracts don't read: have them written with points"
+            )
             continue
         observation = dict(_observation(one, paths, taken, found.readings, made.notes))
         if observation:

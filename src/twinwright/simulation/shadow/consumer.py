@@ -30,7 +30,9 @@ from twinwright.simulation.shadow.reading import NOTHING, Readings
 from twinwright.storage.layout import Counts
 from twinwright.storage.protocol import CHECKPOINT_SCHEMA, VALUE_SCHEMA, Store
 from twinwright.storage.united import frame
+from twinwright.twins.cells import NEVER
 from twinwright.twins.changes import Lag, range_end
+from twinwright.twins.expired import gone_before
 
 _log = get_logger("shadow")
 KIND = "shadow"  # of the commits that are written, and of the records that say what was followed under which fingerprint
@@ -43,10 +45,11 @@ _LOOK = 0.05  # seconds between two looks at whether a switch is known
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """A shadow over the lifetimes there are."""
+    """A shadow over the lifetimes there are, which are of these interfaces, or of other versions of them."""
 
     shadow: Shadow
     twins: tuple[int, ...]
+    interfaces: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -281,16 +284,19 @@ class ShadowConsumer:
         return changed or any(follower.dirty and not follower.error for follower in one.followers.values())
 
     def _hear(self, one: Progress, shadow: Shadow, through: int) -> pl.DataFrame:
-        """Forget what a range of commits makes invalid. Gives (twin, time, commit) of observed outputs that it touched."""
+        """Forget what a range of commits makes invalid. Gives (twin, time, commit) of observed outputs that it touched. What comes late to
+        a time whose raw values are gone is not heard: what was told of it would be told again without them."""
         touched = frame(self._store.touched(self._principal, one.position, through))
         mine = touched.filter((pl.col("lane") == "observed") & pl.col("twin").is_in(list(one.followers)))
         if mine.is_empty():
             return mine
         tables = {table.number: {column.path for column in table.columns} for table in self._store.reading_tables(self._principal)}
+        gone, interfaces = gone_before(self._store, self._principal), () if one.bound is None else one.bound.interfaces
 
         def of(path: str) -> pl.DataFrame:
             numbers = [number for number, paths in tables.items() if path in paths]
-            return mine.filter((pl.col("path") == path) | pl.col("table").is_in(numbers))
+            before = max((gone.get(f"{interface} {path}", NEVER) for interface in interfaces), default=NEVER)
+            return mine.filter(((pl.col("path") == path) | pl.col("table").is_in(numbers)) & (pl.col("time") >= before))
 
         readings = Readings(self._store, self._principal, through)
         for port in shadow.model.inputs:
