@@ -49,6 +49,7 @@ def newlines(data: Any) -> int:
 @inlined
 def split(
     data: Any,
+    size: Any,
     words: Any,
     masks: Any,
     widths: Any,
@@ -62,14 +63,14 @@ def split(
     starts: Any,
     matched: Any,
 ) -> Any:
-    """How many lines there are, or one more than there is room for.
+    """How many lines there are in the first `size` bytes, or one more than there is room for.
 
     The constant part s of a line is the words `bounds[s]` to `bounds[s + 1]`, of `widths` bytes that `masks` keep. Before part s + 1 comes
     column s, ended by a byte (eight times in `delimiters[s]`) and written to `out` from `ends[s]` on, at most up to `room[s]`. A line of
     another form goes to `out` from `rest[0]` on. `reached` is scratch.
     """
     columns, last, at, row = len(delimiters), len(data) - WORD, np.int64(0), 0
-    while at < len(data):
+    while at < size:
         if row == len(matched):
             return row + 1
         starts[row] = at

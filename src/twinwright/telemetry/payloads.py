@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from types import MappingProxyType
+from typing import Any, Final, Literal
 
 Reason = Literal[
     "malformed",
@@ -19,6 +20,7 @@ Reason = Literal[
 ]
 REASONS: tuple[Reason, ...] = Reason.__args__  # type: ignore[attr-defined]
 MAX_PAYLOAD_BYTES = 16 * 1024 * 1024
+NO_CAPTURES: Final[Mapping[str, str]] = MappingProxyType({})  # one for all: a million payloads would have as many
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +32,7 @@ class Payload:
     """
 
     body: bytes
-    captures: Mapping[str, str] = field(default_factory=dict)
+    captures: Mapping[str, str] = field(default_factory=lambda: NO_CAPTURES)
 
 
 @dataclass(frozen=True, slots=True)
