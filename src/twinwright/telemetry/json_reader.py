@@ -22,13 +22,13 @@ from twinwright.telemetry.contract_spec import FieldKind
 from twinwright.telemetry.json_scan import (
     BOOLEAN,
     INTEGER,
-    LENGTH_BITS,
     MAX_KEYS,
     NUMBER,
     SCALAR,
     STRING,
     UNSEEN,
     VALUE,
+    ends,
     gather,
     read_column,
     read_lines,
@@ -158,8 +158,8 @@ def _array(data: NDArray[np.uint8], kind: FieldKind, words: NDArray[np.uint64], 
         return pa.array(words.view(np.int64), mask=missing)
     if kind == "boolean":
         return pa.array(words.astype(np.bool_), mask=missing)
-    offsets = np.zeros(len(words) + 1, np.int64)
-    np.cumsum(np.where(there, words & np.uint64((1 << LENGTH_BITS) - 1), np.uint64(0)), out=offsets[1:])
+    offsets = np.empty(len(words) + 1, np.int64)
+    ends(words, there, offsets)
     text = np.empty(int(offsets[-1]) + WORD, np.uint8)
     gather(data, words, offsets, text)
     valid = None if missing is None else pa.py_buffer(np.packbits(there, bitorder="little"))

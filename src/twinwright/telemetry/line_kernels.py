@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from twinwright.compiled import inlined
+from twinwright.compiled import brief, inlined
 from twinwright.telemetry.json_numbers import TEN
 from twinwright.telemetry.words import load, store, trailing_zeros
 
@@ -47,7 +47,7 @@ def newlines(data: Any) -> int:
 
 
 @inlined
-def split(
+def _split(
     data: Any,
     size: Any,
     words: Any,
@@ -123,6 +123,48 @@ def split(
         row += 1
     starts[row] = at
     return row
+
+
+@inlined
+def split(
+    data: Any,
+    size: Any,
+    words: Any,
+    masks: Any,
+    widths: Any,
+    bounds: Any,
+    delimiters: Any,
+    room: Any,
+    out: Any,
+    ends: Any,
+    reached: Any,
+    rest: Any,
+    starts: Any,
+    matched: Any,
+) -> Any:
+    """As `_split`, of many lines."""
+    return _split(data, size, words, masks, widths, bounds, delimiters, room, out, ends, reached, rest, starts, matched)
+
+
+@brief
+def split_few(
+    data: Any,
+    size: Any,
+    words: Any,
+    masks: Any,
+    widths: Any,
+    bounds: Any,
+    delimiters: Any,
+    room: Any,
+    out: Any,
+    ends: Any,
+    reached: Any,
+    rest: Any,
+    starts: Any,
+    matched: Any,
+) -> Any:
+    """As `_split`, of few lines."""
+    return _split(data, size, words, masks, widths, bounds, delimiters, room, out, ends, reached, rest, starts, matched)
 
 
 @inlined

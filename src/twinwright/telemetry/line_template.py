@@ -24,6 +24,7 @@ FEWEST = 256  # lines that are worth it
 _SAMPLES = 64
 _LONGEST = 16_384  # bytes of a line that a template is learnt from
 _MOST_COLUMNS = 128
+_FEW_BYTES = 1 << 20
 _MOST_LEFT = 0.25  # of the bytes in lines that do not fit
 _TOKEN = re.compile(rb"[A-Za-z0-9_.+\-:/]+")
 
@@ -122,7 +123,7 @@ class SplitLines:
 
 def is_utf8(lines: Buffer) -> bool:
     """Whether they are text."""
-    if line_kernels.is_ascii(np.frombuffer(lines, np.uint8)):
+    if lines.isascii() if isinstance(lines, bytes) else line_kernels.is_ascii(np.frombuffer(lines, np.uint8)):
         return True
     try:
         str(lines, "utf-8")
@@ -152,9 +153,8 @@ def split(text: Text) -> SplitLines | None:
     form, found, at, is_text = _in_words(template), 0, 0, True
     for piece, size in text.pieces():
         of_piece = starts[found:]
-        lines = line_kernels.split(
-            np.frombuffer(piece, np.uint8), size, *form, limits - WORD, buffer, ends, reached, left, of_piece, matched[found:]
-        )
+        kernel = line_kernels.split_few if size < _FEW_BYTES else line_kernels.split
+        lines = kernel(np.frombuffer(piece, np.uint8), size, *form, limits - WORD, buffer, ends, reached, left, of_piece, matched[found:])
         if lines > count - found:
             return None
         of_piece[: lines + 1] += at
