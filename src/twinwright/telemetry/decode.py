@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from twinwright.telemetry.contract_spec import FieldKind
 from twinwright.telemetry.line_template import SplitLines
-from twinwright.telemetry.packed import Buffer
 from twinwright.telemetry.payloads import Payload, Reason
 
 
@@ -67,9 +66,8 @@ class Undecodable:
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """The bodies of all `count` payloads in order, each a line; and these lines taken apart, where that was done."""
+    """Each of `count` payloads, which are all, is a line; and these lines taken apart, where that was done."""
 
-    buffer: Buffer
     count: int
     split: SplitLines | None
 

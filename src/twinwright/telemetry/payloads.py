@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from types import MappingProxyType
+from typing import Any, Final, Literal, get_args
 
 import msgspec
 
@@ -21,6 +22,7 @@ Reason = Literal[
 ]
 REASONS: tuple[Reason, ...] = get_args(Reason)
 MAX_PAYLOAD_BYTES = 16 * 1024 * 1024
+NO_CAPTURES: Final[Mapping[str, str]] = MappingProxyType({})  # one for all: a million payloads would have as many
 
 
 class Payload(msgspec.Struct, frozen=True):
@@ -31,7 +33,7 @@ class Payload(msgspec.Struct, frozen=True):
     """
 
     body: bytes
-    captures: Mapping[str, str] = {}
+    captures: Mapping[str, str] = NO_CAPTURES
 
 
 @dataclass(frozen=True, slots=True)
