@@ -223,8 +223,8 @@ class SourceRunner:
         self._become("up", None)
 
     def _become(self, state: State, error: str | None) -> None:
-        self._state, self._error, self._since = state, error, self._clock.now()
         self._metrics.connector_up.labels(connector=self.name).set(1 if state == "up" else 0)
+        self._state, self._error, self._since = state, error, self._clock.now()
 
     def _pause(self, seconds: float) -> None:
         if self._wait(seconds) or self._stop.is_set():
