@@ -308,6 +308,15 @@ def test_init_makes_no_mess(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "full").iterdir()] == ["a"]
 
 
+def test_what_init_says_comes_next_lets_an_example_be_applied(tmp_path: Path) -> None:
+    said = twinwright("init", tmp_path / "car", "--example", "vehicle", json=False).out
+    build, then = re.findall(r"twinwright ([^&]+)", said.split("Next: ")[1])
+    assert twinwright("apply", workspace=tmp_path / "car").code == 2  # the broken variant: without it
+    assert twinwright(*build.split()).code == 0
+    assert twinwright("apply", workspace=tmp_path / "car").code == 0
+    assert then.split() == ["up", "--workspace", str(tmp_path / "car")]
+
+
 def test_a_store_that_is_no_store_is_told(copy: Path) -> None:
     (copy / ".twinwright" / "store.duckdb").write_bytes(b"hello" * 5000)
     answer = twinwright("state", workspace=copy)

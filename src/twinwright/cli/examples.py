@@ -29,3 +29,11 @@ def copy_example(name: str, folder: Path) -> None:
         (folder / ".gitignore").write_text(".twinwright/\n", encoding="utf-8")
     except OSError as error:
         raise UsageError(f"can't be written: {error.strerror}", where=str(folder), remedy="Check the path and its permissions") from error
+
+
+def commands_before(folder: Path) -> list[str]:
+    """What has to be done to an example before it can be applied: an FMU that comes as its source is built for this machine."""
+    source = folder / "fmu"
+    if not (source / "modelDescription.xml").is_file():
+        return []
+    return [f"twinwright fmu build {source} --out {path.with_suffix('.fmu')}" for path in sorted((folder / "models").glob("*.yaml"))]

@@ -18,11 +18,12 @@ def init(
     as_json: Json = False,
 ) -> None:
     """Make a workspace that runs at once."""
-    from twinwright.cli.examples import copy_example
+    from twinwright.cli.examples import commands_before, copy_example
 
     copy_example(example, folder)
     result = {"workspace": str(folder.resolve())}
-    output.finish(result, as_json, lambda r: typer.echo(f"workspace {r['workspace']}\nNext: twinwright up --workspace {folder}"))
+    following = " && ".join([*commands_before(folder), f"twinwright up --workspace {folder}"])
+    output.finish(result, as_json, lambda r: typer.echo(f"workspace {r['workspace']}\nNext: {following}"))
 
 
 @app.command()

@@ -440,7 +440,7 @@ rad/s|1 / [time]|1.0|0|1|||rad/s|RAD-PER-SEC|radianPerSecond
 rad/s**2|1 / [time] ** 2|1.0|0|1|||rad/s²|RAD-PER-SEC2|rad/s2|radianPerSecondSquared
 refrigeration_ton|[length] ** 2 * [mass] / [time] ** 3|3516853.3333333335|0|0||refrigeration_ton|refrigeration_ton|12000.[Btu_IT]/h|TON_FG|tonOfRefrigeration
 rpm|1 / [time]|0.10471975511965977|0|1||revolutions_per_minute|rpm|REV-PER-MIN|[rpm]|rev/min|revolutionPerMinute|{rev}/min
-rps|1 / [time]|6.283185307179586|0|1||revolutions_per_second|rps|REV-PER-SEC|revolutionPerSecond|{rev}/s
+rps|1 / [time]|6.283185307179586|0|1||revolutions_per_second|rps|REV-PER-SEC|rev/s|revolutionPerSecond|{rev}/s
 s|[time]|1.0|0|0||second|s|SEC|second
 s*W|[length] ** 2 * [mass] / [time] ** 2|1000.0|0|0|||s·W|W*s
 slug|[mass]|14593.902937206369|0|0||slug|slug|SLUG|[lbf_av].s2/[ft_i]

@@ -82,6 +82,6 @@ OTHER_NAMES: Mapping[str, str | None] = {
     "m3/min": "m**3/minute", "m/s2": "m/s**2", "m2": "m**2", "m3": "m**3", "cm2": "cm**2", "cm3": "cm**3", "mm2": "mm**2", "km2": "km**2",
     "ft2": "ft**2", "ft3": "ft**3", "W/m2": "W/m**2", "kg/m3": "kg/m**3", "g/m3": "g/m**3", "mg/m3": "mg/m**3", "ug/m3": "ug/m**3",
     "µg/m3": "ug/m**3", "/min": "1/minute", "/s": "1/s", "/h": "1/hour", "m[H2O]": "mH2O", "gpm": "gallon/minute", "cfm": "ft**3/minute",
-    "lpm": "l/minute", "kph": "km/hour", "rev/min": "rpm", "kW.h": "kWh", "kW·h": "kWh", "Ah": "A*hour", "mAh": "mA*hour",
+    "lpm": "l/minute", "kph": "km/hour", "rev/min": "rpm", "rev/s": "rps", "kW.h": "kWh", "kW·h": "kWh", "Ah": "A*hour", "mAh": "mA*hour",
     "kVA": "kilovolt_ampere", "kvar": "kilovolt_ampere_reactive",
 }  # fmt: skip
