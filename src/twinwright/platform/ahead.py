@@ -14,7 +14,7 @@ from typing import Final
 from twinwright import open as open_workspace
 from twinwright.simulation.worker import warm_up
 
-_ROWS: Final = 2_000  # fewer are decoded one by one
+_ROWS: Final = (2_000, 20_000)  # fewer are decoded one by one; so many that a piece is taken apart without the interpreter's lock
 _INTERFACE: Final = {
     "@context": "dtmi:dtdl:context;3",
     "@id": "dtmi:twinwright:ahead:Thing;1",
@@ -41,7 +41,7 @@ _FORMATS: Final = {  # of each where the time is, and what stands before a field
 
 
 def compile_ahead() -> None:
-    """Take in a little telemetry of each text format, twice, in a workspace that is thrown away; load what models and Kafka need."""
+    """Take in a little telemetry of each text format, then more, in a workspace that is thrown away; load what models and Kafka need."""
     warm_up()
     with suppress(ImportError):  # of an extra
         from twinwright.connectors.kafka_records import load_compiled
@@ -52,8 +52,8 @@ def compile_ahead() -> None:
         _write(folder)
         with open_workspace(folder) as platform:
             for format in _FORMATS:
-                for _ in range(2):  # the second time all are duplicates
-                    platform.ingest([str(folder / f"data.{format}")], format)
+                for rows in _ROWS:  # the second time there are duplicates
+                    platform.ingest([str(folder / f"{rows}.{format}")], format)
 
 
 def _write(folder: Path) -> None:
@@ -65,11 +65,12 @@ def _write(folder: Path) -> None:
     for format, (time, prefix) in _FORMATS.items():
         document = _CONTRACT.format(format=format, time=time, prefix=prefix)
         (folder / f"contracts/{format}.yaml").write_text(document, "utf-8")
-        (folder / f"data.{format}").write_text("".join(_lines(format)), "utf-8")
+        for rows in _ROWS:
+            (folder / f"{rows}.{format}").write_text("".join(_lines(format, rows)), "utf-8")
 
 
-def _lines(format: str) -> list[str]:
-    rows = [(f"2026-01-01T{row // 60 % 24:02}:{row % 60:02}:{row % 47:02}.{row % 1000:03}Z", row / 16, row, "on") for row in range(_ROWS)]
+def _lines(format: str, count: int) -> list[str]:
+    rows = [(f"2026-01-01T{row // 60 % 24:02}:{row % 60:02}:{row % 47:02}.{row % 1000:03}Z", row / 16, row, "on") for row in range(count)]
     match format:
         case "json":
             return [json.dumps({"ts": ts, "a": a, "b": b, "c": c}) + "\n" for ts, a, b, c in rows]
