@@ -25,7 +25,7 @@ MAX_PAYLOAD_BYTES = 16 * 1024 * 1024
 NO_CAPTURES: Final[Mapping[str, str]] = MappingProxyType({})  # one for all: a million payloads would have as many
 
 
-class Payload(msgspec.Struct, frozen=True):
+class Payload(msgspec.Struct, frozen=True, gc=False):  # nothing of it leads back to it, and a million of them wait at times
     """Bytes that the contract can decode on their own, and what the transport said beside them.
 
     A JSON payload is a document, an array, or one document a line; a CSV payload starts with its header line; a Parquet
