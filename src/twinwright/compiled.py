@@ -28,7 +28,7 @@ class Compiled:
             _make_known()
             while _BEFORE:
                 _BEFORE.pop()()
-        return numba.njit(cache=True, **{"nogil": True, **self._options})(self._function)
+        return numba.njit(cache=True, nogil=True, **self._options)(self._function)
 
 
 _BEFORE: list[Callable[[], None]] = []
@@ -59,9 +59,3 @@ def compiled(function: Callable[..., Any]) -> Compiled:
 def inlined(function: Callable[..., Any]) -> Compiled:
     """A function that becomes part of whichever calls it, and allocates nothing."""
     return Compiled(function, forceinline=True, _nrt=False)
-
-
-def brief(function: Callable[..., Any]) -> Compiled:
-    """A function that is called very often for a moment, and keeps the interpreter's lock: who lets go of it waits five milliseconds for it
-    each time, beside a thread of Python that computes. It allocates nothing."""
-    return Compiled(function, nogil=False, _nrt=False)

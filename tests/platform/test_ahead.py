@@ -8,7 +8,6 @@ def test_what_takes_telemetry_in_is_compiled() -> None:
     compile_ahead()
     for function in (
         line_kernels.split,
-        line_kernels.split_few,
         number_columns._take,
         json_scan.read_lines,
         line_reader._read_lines,

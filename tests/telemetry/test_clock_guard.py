@@ -137,8 +137,7 @@ def test_what_waits_to_be_prepared_at_the_step_is_given_back_whole(plant, monkey
 
 def test_a_step_between_preparing_and_committing_stamps_no_commit(plant):
     with plant.state.lock:
-        payloads = (Payload(at(NOW)),)
-        prepared = plant.pipeline._prepared([pipeline._Waiting(Delivery("pump", payloads), payloads, Future(), 0, 0.0)])
+        prepared = plant.pipeline._prepared([pipeline._Waiting(Delivery("pump", (Payload(at(NOW)),)), Future(), 0, 0.0)])
         plant.clock.step(HOUR)
         with pytest.raises(ClockSuspectError):
             plant.pipeline._write(prepared)

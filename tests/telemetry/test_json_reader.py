@@ -9,13 +9,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from twinwright.telemetry.json_reader import LineReader, Lines
-from twinwright.telemetry.line_template import Whole
 
 FIELDS = {"n": "number", "i": "integer", "b": "boolean", "s": "string", "k": "scalar"}
 
 
 def read(*lines: bytes) -> Lines:
-    found = LineReader(FIELDS).read(Whole(b"".join(line + b"\n" for line in lines), len(lines)))
+    found = LineReader(FIELDS).read(b"".join(line + b"\n" for line in lines), len(lines))
     assert found is not None
     return found
 
@@ -93,8 +92,8 @@ def test_what_is_not_plain_is_left_and_its_neighbours_are_read(line: bytes) -> N
 
 
 def test_a_buffer_with_more_or_fewer_lines_is_not_read() -> None:
-    assert LineReader(FIELDS).read(Whole(b"{}\n{}\n", 1)) is None
-    assert LineReader(FIELDS).read(Whole(b"{}\n{}\n", 3)) is None
+    assert LineReader(FIELDS).read(b"{}\n{}\n", 1) is None
+    assert LineReader(FIELDS).read(b"{}\n{}\n", 3) is None
 
 
 def test_keys_that_would_be_escaped_are_not_recognised() -> None:

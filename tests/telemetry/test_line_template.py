@@ -12,8 +12,7 @@ from twinwright.telemetry import journal, json_template, line_template
 from twinwright.telemetry.decode_json import JsonDecoder
 from twinwright.telemetry.json_reader import LineReader
 from twinwright.telemetry.line_kernels import short_number
-from twinwright.telemetry.line_template import FEWEST, SplitLines, Template, Whole
-from twinwright.telemetry.packed import PackedPayloads
+from twinwright.telemetry.line_template import FEWEST, SplitLines, Template
 from twinwright.telemetry.payloads import Payload
 
 quick = settings(max_examples=60, deadline=None, derandomize=True)
@@ -62,7 +61,7 @@ def lines_of(form: str, seed: int, share: float) -> list[bytes]:
 def test_lines_come_together_again_whatever_they_are(form: str, seed: int, share: float) -> None:
     lines = lines_of(form, seed, share)
     whole = b"\n".join([*lines, b""])
-    found = line_template.split(Whole(whole, len(lines)))
+    found = line_template.split(whole, len(lines))
     if share == 0:
         assert found is not None
         assert found.matched.mean() > 0.5
@@ -77,10 +76,10 @@ def test_lines_come_together_again_whatever_they_are(form: str, seed: int, share
 @given(forms, st.integers(0, 10_000), st.sampled_from([0.0, 0.05, 0.2]))
 def test_a_line_is_read_by_columns_as_it_is_read_by_itself(form: str, seed: int, share: float) -> None:
     lines = lines_of(form, seed, share)
-    together = LineReader(FIELDS).read(Whole(b"\n".join([*lines, b""]), len(lines)))
+    together = LineReader(FIELDS).read(b"\n".join([*lines, b""]), len(lines))
     assert together is not None
     for at, row in enumerate(together.rows.tolist()):
-        alone = LineReader(FIELDS).read(Whole(lines[row] + b"\n", 1))
+        alone = LineReader(FIELDS).read(lines[row] + b"\n", 1)
         assert alone is not None
         assert len(alone.rows), lines[row]
         for name in FIELDS:
@@ -113,35 +112,16 @@ def test_a_text_that_is_not_closed_takes_nothing_from_the_next_line(odd: bytes) 
     lines = [b'{"n": %d, "i": %d, "s": "a%d"}' % (i, i, i) for i in range(FEWEST)]
     for at in (100, 101, 200):
         lines[at] = odd
-    found = LineReader(FIELDS).read(Whole(b"\n".join([*lines, b""]), len(lines)))
+    found = LineReader(FIELDS).read(b"\n".join([*lines, b""]), len(lines))
     assert found is not None
     assert found.split is not None
     assert found.left.tolist() == [100, 101, 200]
     assert found.columns["s"].to_pylist() == [f"a{i}" for i in range(FEWEST) if i not in (100, 101, 200)]
 
 
-@pytest.mark.parametrize("odd", [None, b"", b"other", "é".encode(), b"\xff", b"two\nlines"])
-def test_lines_are_taken_apart_piece_by_piece_as_they_are_at_once(odd: bytes | None) -> None:
-    lines = [b'{"n": %d, "s": "a%d"}' % (i, i % 7) for i in range(2_300)]
-    for at in (0, 999, 1_000, 2_299) if odd is not None else ():
-        lines[at] = odd or b""
-    whole = b"\n".join([*lines, b""])
-    piecewise, at_once = (line_template.split(text) for text in (PackedPayloads.of(lines[:1_500], lines[1_500:]), Whole(whole, len(lines))))
-    if odd == b"two\nlines":
-        assert piecewise is None
-        assert at_once is None
-        return
-    assert piecewise is not None
-    assert at_once is not None
-    assert piecewise.matched[:-2].tolist() == at_once.matched[:-2].tolist()  # behind the last of all there is no word to read
-    assert piecewise.starts.tolist() == at_once.starts.tolist()
-    assert piecewise.is_text == at_once.is_text == (odd != b"\xff")
-    assert line_template.join(piecewise.template, parts_of(piecewise), piecewise.matched, len(whole)) == whole
-
-
 def test_json_without_spaces_is_read_by_columns_too() -> None:
     lines = [b'{"n":%d.5,"i":%d,"s":"a%d","b":true}' % (i, i, i) for i in range(FEWEST)]
-    found = line_template.split(PackedPayloads.of(lines))
+    found = line_template.split(b"\n".join([*lines, b""]), len(lines))
     assert found is not None
     plan = json_template.plan(found.template, FIELDS)
     assert plan is not None
@@ -151,7 +131,7 @@ def test_json_without_spaces_is_read_by_columns_too() -> None:
 
 def test_what_every_line_says_alike_is_read_once() -> None:
     lines = [b'{"s":"always","n":%d,"i":-12,"b":null,"k":7,"x":[]}'.replace(b',"x":[]', b"") % i for i in range(FEWEST)]
-    found = LineReader(FIELDS).read(Whole(b"\n".join([*lines, b""]), len(lines)))
+    found = LineReader(FIELDS).read(b"\n".join([*lines, b""]), len(lines))
     assert found is not None
     assert found.split is not None
     assert {name: found.columns[name][255].as_py() for name in FIELDS} == {"s": "always", "n": 255.0, "i": -12, "b": None, "k": "7"}
@@ -198,7 +178,7 @@ def test_short_numbers_are_read_as_the_standard_library_reads_them(text: str) ->
 
 def test_parts_that_do_not_make_up_the_lines_are_refused() -> None:
     lines = b"".join(b"a=%d b=%d\n" % (i, i * 7) for i in range(FEWEST))
-    found = line_template.split(Whole(lines, FEWEST))
+    found = line_template.split(lines, FEWEST)
     assert found is not None
     parts = parts_of(found)
     for number in range(len(parts)):

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from twinwright.errors import StoreError
 from twinwright.telemetry import journal, line_template, number_columns
 from twinwright.telemetry.decode import Joined
-from twinwright.telemetry.line_template import Whole
 from twinwright.telemetry.payloads import Payload
 
 quick = settings(max_examples=300, deadline=None, derandomize=True)
@@ -90,10 +89,10 @@ def test_a_journal_keeps_numbers_as_numbers_and_gives_the_payloads_back() -> Non
 
 def test_a_block_of_the_version_before_is_still_read() -> None:
     whole = b"\n".join([*LINES, b""])
-    split = line_template.split(Whole(whole, len(LINES)))
+    split = line_template.split(whole, len(LINES))
     assert split is not None
     split._numbers.update(dict.fromkeys(range(split.template.columns)))  # as it was then: no numbers, and no check sum
-    block = journal.pack([Payload(line) for line in LINES], Joined(len(LINES), split))
+    block = journal.pack([Payload(line) for line in LINES], Joined(whole, len(LINES), split))
     head, check = journal._HEAD.size, journal._CHECK.size
     before = bytes([2]) + block[1:head] + block[head + check :]
     assert [payload.body for payload in journal.unpack(before)] == LINES

@@ -37,7 +37,7 @@ def test_cut_anywhere_and_put_together_again_they_are_the_same_and_not_copied(pa
     one, plain = pair
     parts = [one[begin:end] for begin, end in zip([0, *cuts], [*cuts, len(one)], strict=True)]
     assert [told(part) for part in parts] == [told(plain[begin:end]) for begin, end in zip([0, *cuts], [*cuts, len(one)], strict=True)]
-    whole = joined(parts)
+    whole = joined(parts, size_of(one))
     assert told(whole) == told(plain)
     assert whole.lines is one.lines
     assert [told([one[at]]) for at in range(-len(one), 0)] == [told([payload]) for payload in plain]
@@ -47,11 +47,11 @@ def test_cut_anywhere_and_put_together_again_they_are_the_same_and_not_copied(pa
 @given(st.lists(packs(), min_size=1, max_size=4))
 def test_several_one_after_the_other(pairs):
     parts, plain = [one for one, _ in pairs], [payload for _, several in pairs for payload in several]
-    whole = joined(parts)
+    whole = joined(parts, size_of(plain))
     assert isinstance(whole, PackedPayloads)
     assert told(whole) == told(plain)
     assert (size_of(whole), lengths_of(whole).tolist()) == (size_of(plain), lengths_of(plain).tolist())
-    mixed = joined([*parts, [Payload(b"last")]])
+    mixed = joined([*parts, [Payload(b"last")]], size_of(plain) + 4)
     assert told(mixed) == told([*plain, Payload(b"last")])
 
 
@@ -60,7 +60,7 @@ def test_several_one_after_the_other(pairs):
 def test_many_are_packed(pairs, times):
     parts = [[*plain, Payload(b"last")] * times for _, plain in pairs]  # sometimes more than are looked at together
     plain = [payload for part in parts for payload in part]
-    whole = joined(parts)
+    whole = joined(parts, size_of(plain))
     assert isinstance(whole, PackedPayloads) == (len(plain) >= 256)
     assert told(whole) == told(plain)
     assert bytes(packed(whole).lines) == b"".join([payload.body + b"\n" for payload in plain])
@@ -85,29 +85,3 @@ def test_they_are_cut_in_one_piece_only():
         PackedPayloads.of([b"a", b"b", b"c"])[::2]
     with pytest.raises(IndexError):
         PackedPayloads.of([b"a"])[1]
-
-
-def test_bodies_are_joined_when_somebody_asks_for_all_of_them_and_not_before():
-    plain = [Payload(b'{"a":%d}' % number) for number in range(2_500)]
-    whole = joined([packed(plain[:1_200]), packed(plain[1_200:])])
-    assert whole.body(1_200) is plain[1_200].body
-    pieces = list(whole.pieces())
-    assert len(pieces) > 2
-    assert b"".join(piece[:size] for piece, size in pieces) == b"".join(payload.body + b"\n" for payload in plain)
-    read = JsonDecoder(FIELDS).decode(whole)
-    assert read.columns["a"].values.to_list() == list(range(2_500))
-    block = journal.pack(whole, read.joined)
-    assert len(list(whole.pieces())) > 2  # nobody has
-    assert told(whole) == told(plain)
-    lines = bytes(whole.lines)
-    assert [bytes(piece[:size]) for piece, size in whole.pieces()] == [lines]
-    assert told(whole) == told(plain)
-    assert told(whole[1_100:1_300]) == told(plain[1_100:1_300])
-    assert journal.pack(whole, read.joined) == block
-    assert told(journal.unpack(block)) == told(plain)
-
-
-def test_nothing_adds_nothing():
-    nothing = PackedPayloads.of([])
-    assert told(joined([nothing, packed([Payload(b"x")]), nothing])) == told([Payload(b"x")])
-    assert told(joined([nothing, nothing])) == told([])

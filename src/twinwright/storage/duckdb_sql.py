@@ -106,13 +106,13 @@ GRAPH = GraphSql(
 
 
 def create_reading_tables(table: ReadingTable) -> Iterable[str]:
-    """A table for readings and its twin for further sightings. What is mostly nought is said to be: the engine tries out nothing else."""
-    masks = "".join(f", bad{m} BIGINT NOT NULL USING COMPRESSION rle" for m in range(table.masks))
+    """A table for readings and its twin for further sightings."""
+    masks = "".join(f", bad{m} BIGINT NOT NULL" for m in range(table.masks))
     values = "".join(f", v{j} {column.type}" for j, column in enumerate(table.columns))
     for name in ("readings", "sightings"):
         yield (
             f"CREATE TABLE {name}_{table.number} (commit BIGINT NOT NULL, origin BIGINT NOT NULL, twin INTEGER NOT NULL, "
-            f"time BIGINT NOT NULL, correction BIGINT NOT NULL, marks TINYINT NOT NULL USING COMPRESSION rle{masks}{values})"
+            f"time BIGINT NOT NULL, correction BIGINT NOT NULL, marks TINYINT NOT NULL{masks}{values})"
         )
 
 

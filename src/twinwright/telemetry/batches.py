@@ -210,29 +210,17 @@ def _shifted(decoded: Decoded, by: int) -> Decoded:
     return Decoded(decoded.count, decoded.columns, decoded.owner + np.int32(by), decoded.raw, undecodable)
 
 
-def rows_of(
-    table: ReadingTable,
-    readings: Readings,
-    commit: int,
-    origins: NDArray[np.int64] | None,
-    marks: NDArray[np.int8],
-    which: NDArray[np.int64] | None = None,
-) -> pa.Table:
-    """Readings as rows of their table: those `which`, or all. `origins` None: they arrived at this commit."""
-    commits = pa.array(np.full(len(readings) if which is None else len(which), commit, np.int64))
-    chosen = None if which is None else pa.array(which)
-
-    def of(column: NDArray[np.generic]) -> pa.Array:
-        return pa.array(column if which is None else column[which])
-
+def rows_of(table: ReadingTable, readings: Readings, commit: int, origins: NDArray[np.int64], marks: NDArray[np.int8]) -> pa.Table:
+    """Readings as rows of their table."""
+    count = len(readings)
     arrays = [
-        commits,
-        commits if origins is None else of(origins),
-        of(readings.twin),
-        of(readings.time),
-        of(readings.correction),
-        of(marks),
-        *(of(readings.bad[m]) for m in range(table.masks)),
-        *(values if chosen is None else values.take(chosen) for values in readings.values),
+        pa.array(np.full(count, commit, np.int64)),
+        pa.array(origins),
+        pa.array(readings.twin),
+        pa.array(readings.time),
+        pa.array(readings.correction),
+        pa.array(marks),
+        *(pa.array(readings.bad[m]) for m in range(table.masks)),
+        *readings.values,
     ]
     return pa.table(arrays, names=table.names)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from twinwright.telemetry.contract_spec import FieldKind
 from twinwright.telemetry.line_template import SplitLines
+from twinwright.telemetry.packed import Buffer
 from twinwright.telemetry.payloads import Payload, Reason
 
 
@@ -66,8 +67,9 @@ class Undecodable:
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """Each of `count` payloads, which are all, is a line; and these lines taken apart, where that was done."""
+    """The bodies of all `count` payloads in order, each a line; and these lines taken apart, where that was done."""
 
+    buffer: Buffer
     count: int
     split: SplitLines | None
 

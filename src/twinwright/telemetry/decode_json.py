@@ -23,8 +23,7 @@ from twinwright.telemetry import line_template
 from twinwright.telemetry.contract_spec import FieldKind
 from twinwright.telemetry.decode import POLARS_TYPE, Column, Decoded, Joined, Undecodable, concatenate, empty
 from twinwright.telemetry.json_reader import LineReader, Lines
-from twinwright.telemetry.line_template import Text, Whole
-from twinwright.telemetry.packed import packed
+from twinwright.telemetry.packed import Buffer, packed
 from twinwright.telemetry.payloads import Payload
 
 _CHUNK = 1_000
@@ -67,7 +66,7 @@ class JsonDecoder:
         if end < 0 or not body.startswith(b"{"):
             return None
         buffer = body if body.endswith(b"\n") else body + b"\n"
-        lines = self._compiled(Whole(buffer, buffer.count(b"\n")))
+        lines = self._compiled(buffer, buffer.count(b"\n"))
         if lines is None or lines.starts[lines.rows[0]] != 0:
             return None
         line = _slicer(buffer, lines.starts)
@@ -81,7 +80,8 @@ class JsonDecoder:
     def _one_line_each(self, payloads: Sequence[Payload]) -> Decoded | None:
         """So do many payloads that are one plain document each."""
         bodies = packed(payloads)
-        lines = self._compiled(bodies)  # None where one has a newline in it
+        buffer = bodies.lines
+        lines = self._compiled(buffer, len(bodies))  # None where one has a newline in it
         if lines is None:
             return None
         left = [payloads[at] for at in lines.left]
@@ -89,12 +89,14 @@ class JsonDecoder:
         rest = self._general(elements, lines.left[owner].astype(np.int32))
         undecodable = [Undecodable(int(lines.left[bad.payload]), bad.raw, bad.detail) for bad in undecodable]
         rest = concatenate([rest, empty(self._fields, undecodable)], self._fields) if undecodable else rest
-        return replace(self._in_order(lines, rest, bodies.body), joined=Joined(len(bodies), lines.split))
+        return replace(self._in_order(lines, rest, bodies.body), joined=Joined(buffer, len(bodies), lines.split))
 
-    def _compiled(self, text: Text) -> Lines | None:
+    def _compiled(self, buffer: Buffer, count: int) -> Lines | None:
         """What the compiled reader takes, where that is most of it."""
-        lines = None if self._reader is None else self._reader.read(text)
-        return lines if lines is not None and len(lines.left) <= len(text) * _MOST_LEFT else None
+        if self._reader is None or not (line_template.is_ascii(buffer) or _is_utf8(buffer)):
+            return None
+        lines = self._reader.read(buffer, count)
+        return lines if lines is not None and len(lines.left) <= count * _MOST_LEFT else None
 
     def _in_order(self, lines: Lines, rest: Decoded, line: Callable[[int], bytes]) -> Decoded:
         """The lines that were read and what became of the rest, each owned by its line, as they came."""
@@ -167,7 +169,7 @@ class JsonDecoder:
         """Arrow's reader; None where it will not take the buffer, or would take it in another sense than the plain one."""
         if b"NaN" in buffer or b"Inf" in buffer or buffer.startswith(_MARK) or _HUGE.search(buffer):
             return None
-        if not line_template.is_utf8(buffer):
+        if not buffer.isascii() and not _is_utf8(buffer):
             return None
         if not _is_object_a_line(buffer, count):
             return None
@@ -268,6 +270,14 @@ def _space(text: str, at: int) -> int:
     while text[at : at + 1] in (" ", "\t", "\r", "\n"):
         at += 1
     return at
+
+
+def _is_utf8(buffer: Buffer) -> bool:
+    try:
+        str(buffer, "utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def read_with_nan(element: bytes) -> tuple[Any, str]:

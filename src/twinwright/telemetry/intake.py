@@ -93,11 +93,10 @@ class ContractIntake:
         if len(readings) == 0:
             none = np.zeros(0, np.bool_)
             return Written(readings, prints.words, none, none, none)
-        arrived = None if origins is None else np.full(len(readings), origins, np.int64)
+        origins = np.full(len(readings), transaction.commit if origins is None else origins, np.int64)
         paths = self._bits.of(self.contract.columns, readings.present)
         if self._by_order:
-            origin = transaction.commit if arrived is None else arrived
-            order = (origin << _ORDER_BITS) + (np.arange(len(readings), dtype=np.int64) if places is None else places)
+            order = (origins << _ORDER_BITS) + (np.arange(len(readings), dtype=np.int64) if places is None else places)
             readings = replace(readings, correction=order)
             paths = order.view(np.uint64)
         verdict = self._seen.add(prints.key, prints.content, paths, readings.time, self.contract.revision, partial(self._load, readings))
@@ -107,11 +106,12 @@ class ContractIntake:
             self._watermark = max(self._watermark, int(readings.time.max()))
         conflict = verdict == CLASH
         marks = late * np.int8(LATE) + conflict * np.int8(CONFLICT)
-        sighted, fresh = (np.flatnonzero(duplicate), np.flatnonzero(~duplicate)) if duplicate.any() else (None, None)
-        if sighted is not None:
-            again = rows_of(self.table, readings, transaction.commit, arrived, marks, sighted)
-            transaction.append_readings(self.table, again, sightings=True)
-        transaction.append_readings(self.table, rows_of(self.table, readings, transaction.commit, arrived, marks, fresh))
+        rows = rows_of(self.table, readings, transaction.commit, origins, marks)
+        if duplicate.any():
+            transaction.append_readings(self.table, rows.filter(pa.array(duplicate)), sightings=True)
+            transaction.append_readings(self.table, rows.filter(pa.array(~duplicate)))
+        else:
+            transaction.append_readings(self.table, rows)
         return Written(readings, prints.words, duplicate, late, conflict)
 
     def fold(self, commit: int, written: Written) -> None:

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from twinwright.errors import StoreError
 from twinwright.telemetry import line_template, number_columns
 from twinwright.telemetry.decode import Joined
-from twinwright.telemetry.line_template import SplitLines, Template, Whole
+from twinwright.telemetry.line_template import SplitLines, Template
 from twinwright.telemetry.number_columns import PLANES
-from twinwright.telemetry.packed import PackedPayloads, lengths_of, packed
+from twinwright.telemetry.packed import PackedPayloads, captures_of, lengths_of, packed
 from twinwright.telemetry.payloads import Payload
 
 _VERSION = 3
@@ -49,21 +49,20 @@ class _Index(msgspec.Struct, array_like=True, frozen=True):
 def pack(payloads: Sequence[Payload], joined: Joined | None = None) -> bytes:
     """One block: an index in msgpack, then the bodies end to end; each of the two compressed.
 
-    Bodies that are lines of one form are taken apart before, or were already where they are `joined`.
+    Bodies that are lines of one form are taken apart before. Where they are already `joined`, what separates them is kept too: copying
+    them once more would cost more.
     """
-    bodies = packed(payloads)
-    given, which = bodies.captures
+    given, which = captures_of(payloads)
     captures = [dict(given[index]) for index in which.tolist()] if any(given) else []
-    if joined is not None and joined.count == len(bodies):
-        size, lengths, split = bodies.nbytes, b"", joined.split  # None: who took them for lines has found no form
+    if joined is not None and joined.count == len(payloads):
+        plain, lengths, split = joined.buffer, b"", joined.split  # None: who joined them has found no form
     else:
-        plain = bodies.lines
-        size, lengths = len(plain), lengths_of(bodies).astype("<u4").tobytes()
-        split = line_template.split(Whole(plain, line_template.count_lines(plain)))
-    parts, body = _taken_apart(split) if split else (None, _CODEC.compress(bodies.lines, asbytes=True))
+        plain, lengths = packed(payloads).lines, lengths_of(payloads).astype("<u4").tobytes()
+        split = line_template.split(plain, line_template.count_lines(plain))
+    parts, body = _taken_apart(split) if split else (None, _CODEC.compress(plain, asbytes=True))
     index = msgspec.msgpack.encode(_Index(lengths, captures, parts))
     short = _CODEC.compress(index, asbytes=True)
-    head = _HEAD.pack(_VERSION, _GAP, len(index), len(short), size)
+    head = _HEAD.pack(_VERSION, _GAP, len(index), len(short), len(plain))
     return b"".join([head, _CHECK.pack(zlib.crc32(body, zlib.crc32(head + short))), short, body])
 
 

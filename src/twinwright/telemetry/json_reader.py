@@ -22,13 +22,13 @@ from twinwright.telemetry.contract_spec import FieldKind
 from twinwright.telemetry.json_scan import (
     BOOLEAN,
     INTEGER,
+    LENGTH_BITS,
     MAX_KEYS,
     NUMBER,
     SCALAR,
     STRING,
     UNSEEN,
     VALUE,
-    ends,
     gather,
     read_column,
     read_lines,
@@ -36,7 +36,8 @@ from twinwright.telemetry.json_scan import (
 )
 from twinwright.telemetry.json_template import Plan
 from twinwright.telemetry.line_kernels import WORD
-from twinwright.telemetry.line_template import SplitLines, Text
+from twinwright.telemetry.line_template import SplitLines
+from twinwright.telemetry.packed import Buffer
 
 _KINDS: Mapping[FieldKind, int] = {"number": NUMBER, "integer": INTEGER, "boolean": BOOLEAN, "string": STRING, "scalar": SCALAR}
 
@@ -84,12 +85,10 @@ class LineReader:
         self._bounds = np.concatenate([[0], np.cumsum([len(name) for name in names])]).astype(np.int64)
         self._kinds = np.array([_KINDS[kind] for kind in fields.values()], np.int8)
 
-    def read(self, text: Text) -> Lines | None:
-        """None where that is no UTF-8, or not as many lines as it should be."""
-        count, split = len(text), line_template.split(text)
-        if not (split.is_text if split else line_template.is_utf8(text.lines)):
-            return None
+    def read(self, buffer: Buffer, count: int) -> Lines | None:
+        """The `count` lines of `buffer`, which is UTF-8 and ends with a newline; None where there are not so many."""
         values = _Values(len(self._fields), count)
+        split = line_template.split(buffer, count)
         plan = json_template.plan(split.template, dict(self._fields)) if split else None
         if split is not None and plan is not None and self._constants(split, plan, values):
             self._columns(split, plan, values)
@@ -97,7 +96,7 @@ class LineReader:
             taken_apart.flags.writeable = False  # as a buffer of bytes is: compiled once for both
             self._lines(taken_apart, split.rest, which, np.empty(len(which) + 1, np.int64), values)
             return self._lines_of(taken_apart, values, split.starts, split)
-        data, starts = np.frombuffer(text.lines, np.uint8), np.empty(count + 1, np.int64)
+        data, starts = np.frombuffer(buffer, np.uint8), np.empty(count + 1, np.int64)
         if self._lines(data, (0, len(data)), np.arange(count), starts, values) != count:
             return None
         return self._lines_of(data, values, starts, split)
@@ -158,8 +157,8 @@ def _array(data: NDArray[np.uint8], kind: FieldKind, words: NDArray[np.uint64], 
         return pa.array(words.view(np.int64), mask=missing)
     if kind == "boolean":
         return pa.array(words.astype(np.bool_), mask=missing)
-    offsets = np.empty(len(words) + 1, np.int64)
-    ends(words, there, offsets)
+    offsets = np.zeros(len(words) + 1, np.int64)
+    np.cumsum(np.where(there, words & np.uint64((1 << LENGTH_BITS) - 1), np.uint64(0)), out=offsets[1:])
     text = np.empty(int(offsets[-1]) + WORD, np.uint8)
     gather(data, words, offsets, text)
     valid = None if missing is None else pa.py_buffer(np.packbits(there, bitorder="little"))

@@ -23,17 +23,6 @@ _SURE = 280  # with 19 digits before it, a power of ten that surely makes a doub
 
 
 @inlined
-def ends(words: Any, there: Any, offsets: Any) -> None:
-    """Where each text ends, one after the other; what is not `there` is empty."""
-    at = np.int64(0)
-    offsets[0] = at
-    for row in range(len(words)):
-        if there[row]:
-            at += np.int64(words[row] & np.uint64((1 << LENGTH_BITS) - 1))
-        offsets[row + 1] = at
-
-
-@inlined
 def gather(data: Any, words: Any, offsets: Any, text: Any) -> None:
     for row in range(len(words)):
         begin = np.int64(words[row] >> np.uint64(LENGTH_BITS))

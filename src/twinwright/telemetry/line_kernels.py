@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from twinwright.compiled import brief, inlined
+from twinwright.compiled import inlined
 from twinwright.telemetry.json_numbers import TEN
 from twinwright.telemetry.words import load, store, trailing_zeros
 
@@ -47,9 +47,8 @@ def newlines(data: Any) -> int:
 
 
 @inlined
-def _split(
+def split(
     data: Any,
-    size: Any,
     words: Any,
     masks: Any,
     widths: Any,
@@ -63,14 +62,14 @@ def _split(
     starts: Any,
     matched: Any,
 ) -> Any:
-    """How many lines there are in the first `size` bytes, or one more than there is room for.
+    """How many lines there are, or one more than there is room for.
 
     The constant part s of a line is the words `bounds[s]` to `bounds[s + 1]`, of `widths` bytes that `masks` keep. Before part s + 1 comes
     column s, ended by a byte (eight times in `delimiters[s]`) and written to `out` from `ends[s]` on, at most up to `room[s]`. A line of
     another form goes to `out` from `rest[0]` on. `reached` is scratch.
     """
     columns, last, at, row = len(delimiters), len(data) - WORD, np.int64(0), 0
-    while at < size:
+    while at < len(data):
         if row == len(matched):
             return row + 1
         starts[row] = at
@@ -123,48 +122,6 @@ def _split(
         row += 1
     starts[row] = at
     return row
-
-
-@inlined
-def split(
-    data: Any,
-    size: Any,
-    words: Any,
-    masks: Any,
-    widths: Any,
-    bounds: Any,
-    delimiters: Any,
-    room: Any,
-    out: Any,
-    ends: Any,
-    reached: Any,
-    rest: Any,
-    starts: Any,
-    matched: Any,
-) -> Any:
-    """As `_split`, of many lines."""
-    return _split(data, size, words, masks, widths, bounds, delimiters, room, out, ends, reached, rest, starts, matched)
-
-
-@brief
-def split_few(
-    data: Any,
-    size: Any,
-    words: Any,
-    masks: Any,
-    widths: Any,
-    bounds: Any,
-    delimiters: Any,
-    room: Any,
-    out: Any,
-    ends: Any,
-    reached: Any,
-    rest: Any,
-    starts: Any,
-    matched: Any,
-) -> Any:
-    """As `_split`, of few lines."""
-    return _split(data, size, words, masks, widths, bounds, delimiters, room, out, ends, reached, rest, starts, matched)
 
 
 @inlined

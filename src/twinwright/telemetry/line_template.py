@@ -8,9 +8,8 @@ lost either way (the idea is that of log compressors, such as CLP: Rodrigues, Lu
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,57 +23,8 @@ FEWEST = 256  # lines that are worth it
 _SAMPLES = 64
 _LONGEST = 16_384  # bytes of a line that a template is learnt from
 _MOST_COLUMNS = 128
-_FEW_BYTES = 1 << 20
 _MOST_LEFT = 0.25  # of the bytes in lines that do not fit
 _TOKEN = re.compile(rb"[A-Za-z0-9_.+\-:/]+")
-
-
-class Text(Protocol):
-    """Lines, as whoever looks at each once wants them: piece by piece, or in one where that can't be helped."""
-
-    def __len__(self) -> int:
-        """How many lines there should be."""
-
-    @property
-    def lines(self) -> Buffer:
-        """All of them, a newline behind each."""
-
-    @property
-    def nbytes(self) -> int:
-        """Of the lines, newlines included."""
-
-    def pieces(self) -> Iterator[tuple[Buffer, int]]:
-        """The lines in order, some at a time, and how many bytes of each piece are lines. A piece is used up before the next."""
-
-    def sample(self, most: int, longest: int) -> list[bytes]:
-        """About so many of the lines, from all over, each with its newline; none that is longer."""
-
-
-class Whole:
-    """Lines that are one piece already; `buffer` ends with a newline."""
-
-    def __init__(self, buffer: Buffer, count: int) -> None:
-        self.lines, self._count = buffer, count
-
-    def __len__(self) -> int:
-        return self._count
-
-    @property
-    def nbytes(self) -> int:
-        return len(self.lines)
-
-    def pieces(self) -> Iterator[tuple[Buffer, int]]:
-        yield self.lines, len(self.lines)
-
-    def sample(self, most: int, longest: int) -> list[bytes]:
-        step, found = max(1, len(self.lines) // most), []
-        for near in range(0, len(self.lines), step):
-            piece = bytes(self.lines[near : near + 2 * longest])
-            start = piece.find(b"\n", 0, longest) + 1
-            end = piece.find(b"\n", start, start + longest) + 1
-            if start and end:
-                found.append(piece[start:end])
-        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +43,7 @@ class Template:
 @dataclass(frozen=True, slots=True)
 class SplitLines:
     """Column j is `buffer[begins[j]:ends[j]]`, each of its values followed by the byte that ends it; `rest` are the lines that do not
-    fit, as they came. Line i was `starts[i]` to `starts[i + 1]`, and fits where `matched[i]`. `is_text`: all bytes are UTF-8."""
+    fit, as they came. Line i was `starts[i]` to `starts[i + 1]`, and fits where `matched[i]`."""
 
     template: Template
     buffer: NDArray[np.uint8]
@@ -102,7 +52,6 @@ class SplitLines:
     rest: tuple[int, int]
     starts: NDArray[np.int64]
     matched: NDArray[np.bool_]
-    is_text: bool
     _numbers: dict[int, Numbers | None] = field(default_factory=dict)  # who reads the lines and who keeps them both ask
 
     def column(self, j: int) -> NDArray[np.uint8]:
@@ -121,15 +70,9 @@ class SplitLines:
         return self.buffer[slice(*self.rest)]
 
 
-def is_utf8(lines: Buffer) -> bool:
-    """Whether they are text."""
-    if lines.isascii() if isinstance(lines, bytes) else line_kernels.is_ascii(np.frombuffer(lines, np.uint8)):
-        return True
-    try:
-        str(lines, "utf-8")
-    except UnicodeDecodeError:
-        return False
-    return True
+def is_ascii(lines: Buffer) -> bool:
+    """Whether all bytes are characters of ASCII."""
+    return bool(line_kernels.is_ascii(np.frombuffer(lines, np.uint8)))
 
 
 def count_lines(lines: Buffer) -> int:
@@ -137,10 +80,9 @@ def count_lines(lines: Buffer) -> int:
     return int(line_kernels.newlines(np.frombuffer(lines, np.uint8)))
 
 
-def split(text: Text) -> SplitLines | None:
-    """None where the lines are few, have no form in common, or are not so many as they should be."""
-    count = len(text)
-    learnt = _learnt(text) if LITTLE and count >= FEWEST else None
+def split(lines: Buffer, count: int) -> SplitLines | None:
+    """`lines` ends with a newline and has `count` of them. None where they are few, have no form in common, or are not so many."""
+    learnt = _learnt(lines) if LITTLE and count >= FEWEST else None
     if learnt is None:
         return None
     template, longest = learnt
@@ -148,20 +90,14 @@ def split(text: Text) -> SplitLines | None:
     limits = np.cumsum(room)
     begins = limits - room
     left = np.array([limits[-1]], np.int64)
-    buffer = np.empty(int(limits[-1]) + text.nbytes, np.uint8)
-    ends, reached, starts, matched = begins.copy(), begins.copy(), np.empty(count + 1, np.int64), np.empty(count, np.bool_)
-    form, found, at, is_text = _in_words(template), 0, 0, True
-    for piece, size in text.pieces():
-        of_piece = starts[found:]
-        kernel = line_kernels.split_few if size < _FEW_BYTES else line_kernels.split
-        lines = kernel(np.frombuffer(piece, np.uint8), size, *form, limits - WORD, buffer, ends, reached, left, of_piece, matched[found:])
-        if lines > count - found:
-            return None
-        of_piece[: lines + 1] += at
-        found, at, is_text = found + lines, at + size, is_text and is_utf8(piece)
-    if found != count or int(left[0] - limits[-1]) > at * _MOST_LEFT:
+    buffer = np.empty(int(limits[-1]) + len(lines), np.uint8)
+    ends, starts, matched = begins.copy(), np.empty(count + 1, np.int64), np.empty(count, np.bool_)
+    found = line_kernels.split(
+        np.frombuffer(lines, np.uint8), *_in_words(template), limits - WORD, buffer, ends, begins.copy(), left, starts, matched
+    )
+    if found != count or int(left[0] - limits[-1]) > len(lines) * _MOST_LEFT:
         return None
-    return SplitLines(template, buffer, begins, ends, (int(limits[-1]), int(left[0])), starts, matched, is_text)
+    return SplitLines(template, buffer, begins, ends, (int(limits[-1]), int(left[0])), starts, matched)
 
 
 def join(template: Template, parts: Sequence[bytes], matched: NDArray[np.bool_], size: int) -> bytes:
@@ -182,10 +118,10 @@ def join(template: Template, parts: Sequence[bytes], matched: NDArray[np.bool_],
     return out.tobytes()
 
 
-def _learnt(text: Text) -> tuple[Template, list[int]] | None:
+def _learnt(lines: Buffer) -> tuple[Template, list[int]] | None:
     """The form that most of some lines have, and how long their values are at most."""
     forms: dict[tuple[bytes, ...], list[list[bytes]]] = {}
-    for line in text.sample(_SAMPLES, _LONGEST):
+    for line in _sample(lines):
         forms.setdefault(tuple(_TOKEN.split(line)), []).append(_TOKEN.findall(line))
     if not forms:
         return None
@@ -202,6 +138,17 @@ def _learnt(text: Text) -> tuple[Template, list[int]] | None:
             longest.append(max(map(len, values)))
     segments[-1] += between[-1]
     return (Template(tuple(segments)), longest) if 0 < len(longest) <= _MOST_COLUMNS else None
+
+
+def _sample(lines: Buffer) -> list[bytes]:
+    step, found = max(1, len(lines) // _SAMPLES), []
+    for near in range(0, len(lines), step):
+        piece = bytes(lines[near : near + 2 * _LONGEST])
+        start = piece.find(b"\n", 0, _LONGEST) + 1
+        end = piece.find(b"\n", start, start + _LONGEST) + 1
+        if start and end:
+            found.append(piece[start:end])
+    return found
 
 
 def _in_words(template: Template) -> tuple[NDArray[np.generic], ...]:

@@ -8,58 +8,45 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, pairwise
-from typing import Final, TypeAlias, overload
+from typing import TypeAlias, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from twinwright.telemetry.payloads import NO_CAPTURES, Payload
+from twinwright.telemetry.payloads import Payload
 
+_NONE: Mapping[str, str] = {}
 _MANY = 256  # payloads are packed before they are decoded
 _AT_ONCE = 1_000  # of them are looked at and joined together, while the processor's cache has them
-_NOWHERE: Final = np.zeros(1, np.int64)
-_ROOM: Final = bytes(8)  # behind a piece: whoever reads words may read one past its end
-_GOLDEN: Final = 0.6180339887498949
 Buffer: TypeAlias = bytes | memoryview
 
 
 class PackedPayloads(Sequence[Payload]):
-    """Body i is `buffer[bounds[i]:bounds[i + 1] - 1]`, and a newline stands behind it. Bodies that are objects of their own stay where they
-    are until somebody asks for all in one piece: mostly nobody does.
+    """Body i is `buffer[bounds[i]:bounds[i + 1] - 1]`, and a newline stands behind it.
 
     `captures` are all that there are, and `which` says whose each are: without it, the first are everybody's.
     """
 
-    __slots__ = ("_bodies", "_bounds", "_buffer", "_captures", "_which", "nbytes")
+    __slots__ = ("_buffer", "_captures", "_which", "bounds")
 
     def __init__(
         self,
         buffer: Buffer,
         bounds: NDArray[np.int64],
-        captures: Sequence[Mapping[str, str]] = (NO_CAPTURES,),
+        captures: Sequence[Mapping[str, str]] = (_NONE,),
         which: NDArray[np.int32] | None = None,
     ) -> None:
-        self._buffer, self._bounds, self._captures, self._which = buffer, bounds, captures, which
-        self._bodies: tuple[Sequence[bytes], ...] = ()  # one list after the other, as long as they are not joined
-        self.nbytes = int(bounds[-1] - bounds[0])
+        self._buffer, self.bounds, self._captures, self._which = buffer, bounds, captures, which
 
     @classmethod
-    def of(
-        cls,
-        *bodies: Sequence[bytes],
-        nbytes: int | None = None,
-        captures: Sequence[Mapping[str, str]] = (NO_CAPTURES,),
-        which: NDArray[np.int32] | None = None,
-    ) -> PackedPayloads:
-        """From bodies, one list after the other. `nbytes`: of all, a newline behind each, where that is known."""
-        one = cls(b"", _NOWHERE, captures, which)
-        one._bodies = tuple(some for some in bodies if some)
-        one.nbytes = sum(sum(map(len, some)) + len(some) for some in bodies) if nbytes is None else nbytes
-        return one
+    def of(cls, bodies: Sequence[bytes]) -> PackedPayloads:
+        """From bodies without captures."""
+        bounds = np.zeros(len(bodies) + 1, np.int64)
+        np.cumsum(np.fromiter(map(len, bodies), np.int64, len(bodies)) + 1, out=bounds[1:])
+        return cls(b"\n".join([*bodies, b""]), bounds)
 
     def __len__(self) -> int:
-        bodies = self._bodies  # once: another thread may join them meanwhile
-        return sum(map(len, bodies)) if bodies else len(self._bounds) - 1
+        return len(self.bounds) - 1
 
     @overload
     def __getitem__(self, at: int) -> Payload: ...
@@ -74,60 +61,22 @@ class PackedPayloads(Sequence[Payload]):
             raise ValueError("packed payloads are cut in one piece")
         last = max(first, last)
         which = None if self._which is None else self._which[first:last]
-        self._join()
-        return PackedPayloads(self._buffer, self._bounds[first : last + 1], self._captures, which)
+        return PackedPayloads(self._buffer, self.bounds[first : last + 1], self._captures, which)
 
     def __iter__(self) -> Iterator[Payload]:
-        captures, which = self.captures
-        bodies = self._bodies
-        for body, whose in zip(chain.from_iterable(bodies) if bodies else self._cut(), which.tolist(), strict=True):
-            yield Payload(body, captures[whose])
-
-    def _cut(self) -> Iterator[bytes]:
-        bounds = self._bounds.tolist()
-        return (bytes(self._buffer[begin : end - 1]) for begin, end in pairwise(bounds))
+        bounds, (captures, which) = self.bounds.tolist(), self.captures
+        for begin, end, whose in zip(bounds, bounds[1:], which.tolist(), strict=False):
+            yield Payload(bytes(self._buffer[begin : end - 1]), captures[whose])
 
     def body(self, at: int) -> bytes:
         """One body, of those there are."""
-        for some in self._bodies:
-            if at < len(some):
-                return some[at]
-            at -= len(some)
-        return bytes(self._buffer[self._bounds[at] : self._bounds[at + 1] - 1])
-
-    @property
-    def bounds(self) -> NDArray[np.int64]:
-        """Where each body begins in one piece of bytes, and where the last ends."""
-        self._join()
-        return self._bounds
+        return bytes(self._buffer[self.bounds[at] : self.bounds[at + 1] - 1])
 
     @property
     def lines(self) -> Buffer:
         """All bodies, a newline behind each."""
-        self._join()
-        first, last = int(self._bounds[0]), int(self._bounds[-1])
+        first, last = int(self.bounds[0]), int(self.bounds[-1])
         return self._buffer if (first, last) == (0, len(self._buffer)) else self._buffer[first:last]
-
-    def pieces(self) -> Iterator[tuple[Buffer, int]]:
-        """The same some at a time, and how many bytes of each are lines."""
-        if not (bodies := self._bodies):
-            yield self.lines, self.nbytes
-        for some in bodies:
-            for first in range(0, len(some), _AT_ONCE):
-                piece = b"\n".join([*some[first : first + _AT_ONCE], _ROOM])
-                yield piece, len(piece) - len(_ROOM)
-
-    def sample(self, most: int, longest: int) -> list[bytes]:
-        """About so many of the lines, from all over, of those that are no longer than that."""
-        places = sorted({int(len(self) * (number * _GOLDEN % 1)) for number in range(min(most, len(self)))})  # with no period of their own
-        return [body + b"\n" for body in map(self.body, places) if len(body) < longest and b"\n" not in body]
-
-    def _join(self) -> None:
-        if bodies := self._bodies:
-            bounds = np.zeros(len(self) + 1, np.int64)
-            np.cumsum(np.fromiter(map(len, chain.from_iterable(bodies)), np.int64, len(self)) + 1, out=bounds[1:])
-            self._buffer, self._bounds = b"\n".join([*chain.from_iterable(bodies), b""]), bounds
-            self._bodies = ()  # last: who finds none looks at the others
 
     @property
     def captures(self) -> tuple[Sequence[Mapping[str, str]], NDArray[np.integer]]:
@@ -136,23 +85,14 @@ class PackedPayloads(Sequence[Payload]):
 
     def captured(self, captures: Sequence[Mapping[str, str]], which: NDArray[np.int32] | None = None) -> PackedPayloads:
         """The same bodies with captures."""
-        if bodies := self._bodies:
-            return PackedPayloads.of(*bodies, nbytes=self.nbytes, captures=captures, which=which)
-        return PackedPayloads(self._buffer, self._bounds, captures, which)
+        return PackedPayloads(self._buffer, self.bounds, captures, which)
 
     @classmethod
     def together(cls, parts: Sequence[PackedPayloads]) -> PackedPayloads:
-        """One after the other, at least one; parts that lie so in one piece of bytes are not copied, nor are bodies that are objects."""
-        parts = [one for one in parts if len(one)] or parts[:1]
+        """One after the other, at least one; parts that lie so in one piece of bytes are not copied."""
         if len(parts) == 1:
             return parts[0]
-        captures, which = _captures_together(parts)
-        bodies = [one._bodies for one in parts]
-        if all(bodies):
-            return cls.of(*chain.from_iterable(bodies), nbytes=sum(one.nbytes for one in parts), captures=captures, which=which)
-        for one in parts:
-            one._join()
-        first, buffer = int(parts[0].bounds[0]), parts[0]._buffer
+        buffer, first = parts[0]._buffer, int(parts[0].bounds[0])
         if all(one._buffer is buffer and before.bounds[-1] == one.bounds[0] for before, one in pairwise(parts)):
             shifts = [0] * len(parts)
         else:
@@ -160,56 +100,57 @@ class PackedPayloads(Sequence[Payload]):
             ends = np.cumsum([one.bounds[-1] - one.bounds[0] for one in parts])
             shifts = [int(end - one.bounds[-1]) for end, one in zip(ends, parts, strict=True)]
         bounds = np.concatenate([[first], *(one.bounds[1:] + shift for one, shift in zip(parts, shifts, strict=True))])
-        return cls(buffer, bounds, captures, which)
-
-
-def _captures_together(parts: Sequence[PackedPayloads]) -> tuple[Sequence[Mapping[str, str]], NDArray[np.int32] | None]:
-    if all(one._which is None and one._captures[0] is parts[0]._captures[0] for one in parts):
-        return parts[0]._captures, None
-    found = [one.captures for one in parts]
-    begins = np.cumsum([0, *(len(captures) for captures, _ in found)])
-    which = np.concatenate([which + begin for (_, which), begin in zip(found, begins, strict=False)]).astype(np.int32)
-    return tuple(chain.from_iterable(captures for captures, _ in found)), which
+        if all(one._which is None and one._captures[0] is parts[0]._captures[0] for one in parts):
+            return cls(buffer, bounds, parts[0]._captures)
+        found = [one.captures for one in parts]
+        begins = np.cumsum([0, *(len(captures) for captures, _ in found)])
+        which = np.concatenate([which + begin for (_, which), begin in zip(found, begins, strict=False)]).astype(np.int32)
+        return cls(buffer, bounds, tuple(chain.from_iterable(captures for captures, _ in found)), which)
 
 
 def packed(payloads: Sequence[Payload]) -> PackedPayloads:
-    """The same; each payload is looked at once, some of them at a time."""
-    if isinstance(payloads, PackedPayloads):
-        return payloads
-    bodies: list[bytes] = []
-    captures, which, nbytes = [NO_CAPTURES], np.zeros(0, np.int32), len(payloads)
-    for first in range(0, len(payloads), _AT_ONCE):
-        some = payloads[first : first + _AT_ONCE]
-        bodies += (found := [payload.body for payload in some])
-        nbytes += sum(map(len, found))
-        if any(said := [payload.captures for payload in some]):
-            which = np.zeros(len(payloads), np.int32) if not len(which) else which
-            which[first : first + len(said)] = np.arange(len(captures), len(captures) + len(said))
-            captures += said
-    if len(which) and which.all():
-        captures, which = captures[1:], which - 1
-    return PackedPayloads.of(bodies, nbytes=nbytes, captures=captures, which=which if len(which) else None)
+    """The bodies; without captures where they were not packed."""
+    return payloads if isinstance(payloads, PackedPayloads) else PackedPayloads.of([payload.body for payload in payloads])
 
 
-def packed_if_many(payloads: Sequence[Payload]) -> Sequence[Payload]:
-    """Packed where that is worth it."""
-    return packed(payloads) if len(payloads) >= _MANY else payloads
-
-
-def joined(parts: Sequence[Sequence[Payload]]) -> Sequence[Payload]:
-    """One after the other, packed where all are or where there are many."""
+def joined(parts: Sequence[Sequence[Payload]], size: int) -> Sequence[Payload]:
+    """One after the other, packed where all are or where there are many. `size`: bytes of all bodies."""
     alike = [one for one in parts if isinstance(one, PackedPayloads)]
     if len(alike) == len(parts) > 0:
         return PackedPayloads.together(alike)
-    if alike and sum(map(len, parts)) >= _MANY:
-        return PackedPayloads.together([packed(one) for one in parts])
-    return packed_if_many(parts[0] if len(parts) == 1 else list(chain.from_iterable(parts)))
+    if (count := sum(map(len, parts))) >= _MANY:
+        return _gathered(parts, count, size)
+    return parts[0] if len(parts) == 1 else list(chain.from_iterable(parts))
+
+
+def _gathered(parts: Sequence[Sequence[Payload]], count: int, size: int) -> PackedPayloads:
+    """Each payload is looked at once. The memory is an array's: the system gives an array that is large out in large pages."""
+    lines, bounds = np.empty(size + count, np.uint8), np.zeros(count + 1, np.int64)
+    captures, which = [_NONE], np.zeros(count, np.int32)
+    row = at = 0
+    for part in parts:
+        for first in range(0, len(part), _AT_ONCE):
+            payloads = part[first : first + _AT_ONCE]
+            bodies, end = [payload.body for payload in payloads], row + len(payloads)
+            bounds[row + 1 : end + 1] = np.fromiter(map(len, bodies), np.int64, len(bodies))
+            bodies.append(b"")
+            piece = b"\n".join(bodies)
+            lines[at : at + len(piece)] = np.frombuffer(piece, np.uint8)
+            if any(said := [payload.captures for payload in payloads]):
+                which[row:end] = np.arange(len(captures), len(captures) + len(said))
+                captures += said
+            row, at = end, at + len(piece)
+    bounds[1:] += 1
+    np.cumsum(bounds, out=bounds)
+    if which.all():
+        captures, which = captures[1:], which - 1
+    return PackedPayloads(lines.data.toreadonly(), bounds, captures, None if len(captures) == 1 else which)
 
 
 def size_of(payloads: Sequence[Payload]) -> int:
     """Bytes of all bodies."""
     if isinstance(payloads, PackedPayloads):
-        return payloads.nbytes - len(payloads)
+        return int(payloads.bounds[-1] - payloads.bounds[0]) - len(payloads)
     return sum([len(payload.body) for payload in payloads])
 
 

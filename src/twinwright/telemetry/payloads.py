@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from types import MappingProxyType
-from typing import Any, Final, Literal, get_args
+from typing import Any, Literal, get_args
 
 import msgspec
 
@@ -22,7 +21,6 @@ Reason = Literal[
 ]
 REASONS: tuple[Reason, ...] = get_args(Reason)
 MAX_PAYLOAD_BYTES = 16 * 1024 * 1024
-NO_CAPTURES: Final[Mapping[str, str]] = MappingProxyType({})  # one for all: a million payloads would have as many
 
 
 class Payload(msgspec.Struct, frozen=True, gc=False):  # nothing of it leads back to it, and a million of them wait at times
@@ -33,7 +31,7 @@ class Payload(msgspec.Struct, frozen=True, gc=False):  # nothing of it leads bac
     """
 
     body: bytes
-    captures: Mapping[str, str] = NO_CAPTURES
+    captures: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,8 +31,8 @@ from twinwright.telemetry.clock_guard import ClockGuard, newest_event_time
 from twinwright.telemetry.contract import Contract
 from twinwright.telemetry.decode import Decoder
 from twinwright.telemetry.intake import ContractIntake, Written, counts_by_delivery, prints_of_readings
-from twinwright.telemetry.packed import joined, packed_if_many, size_of
-from twinwright.telemetry.payloads import Delivery, Payload, Receipt
+from twinwright.telemetry.packed import joined, size_of
+from twinwright.telemetry.payloads import Delivery, Receipt
 from twinwright.telemetry.places import Places
 from twinwright.telemetry.prints import Prints
 from twinwright.twins.registry import TwinRegistry
@@ -48,7 +48,6 @@ _TURN = 0.0005  # seconds that a thread may keep the interpreter from others tha
 @dataclass(frozen=True, slots=True)
 class _Waiting:
     delivery: Delivery
-    payloads: Sequence[Payload]  # its own, packed where they are many
     future: Future[Receipt]
     size: int
     since: float
@@ -174,8 +173,7 @@ class Pipeline:
         setup = self._setup
         contract = _of(setup.contracts, delivery.contract)
         self.guard.admit(contract.source, lambda: newest_event_time(contract, setup.decoders[contract.name], delivery, setup.registry))
-        payloads = packed_if_many(delivery.payloads)
-        size = size_of(payloads)
+        size = size_of(delivery.payloads)
         with self._pending_lock:
             if self._closed:
                 raise PlatformError("the platform is stopping", remedy="Deliver again when it is back")
@@ -184,7 +182,7 @@ class Pipeline:
                 raise BusyError("the ingestion queue is full")
             self._pending_bytes += size
             self._pending += 1
-            waiting = _Waiting(delivery, payloads, Future(), size, time.perf_counter())
+            waiting = _Waiting(delivery, Future(), size, time.perf_counter())
             waiting.future.set_running_or_notify_cancel()  # what is submitted can't be taken back
             self._in.put(waiting)  # under the lock: nothing comes after what `close` puts
         self._metrics.queue_depth.set(self._pending)
@@ -252,7 +250,7 @@ class Pipeline:
         setup = self._setup
         taken = len(setup.registry.taken)
         contract = _of(setup.contracts, group[0].delivery.contract)
-        payloads = joined([waiting.payloads for waiting in group])
+        payloads = joined([waiting.delivery.payloads for waiting in group], sum(waiting.size for waiting in group))
         largest = max(waiting.size for waiting in group)
         prepared = prepare(contract, setup.decoders[contract.name], payloads, setup.registry, self.guard.now(), largest=largest)
         frames = self._packing.submit(journal.pack, payloads, prepared.decoded.joined)
@@ -337,7 +335,7 @@ class Pipeline:
         return receipts or self._receipts(ready, written, owners, [letter.reason for letter in letters], transaction.commit)
 
     def _receipts(self, ready: _Ready, written: Written, owners: Sequence[int], reasons: Sequence[str], token: int) -> list[Receipt]:
-        delivery_of = np.repeat(np.arange(len(ready.waiting)), [len(waiting.payloads) for waiting in ready.waiting])
+        delivery_of = np.repeat(np.arange(len(ready.waiting)), [len(waiting.delivery.payloads) for waiting in ready.waiting])
         totals = counts_by_delivery(ready.prepared, written, owners, delivery_of, len(ready.waiting))
         dead: list[dict[str, int]] = [{} for _ in ready.waiting]
         for owner, reason in zip(owners, reasons, strict=True):
