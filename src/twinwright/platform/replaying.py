@@ -11,7 +11,7 @@ from twinwright.governance.principals import Principal
 from twinwright.platform.session import Session
 from twinwright.telemetry.payloads import Receipt
 from twinwright.telemetry.replay import Cost
-from twinwright.telemetry.reread import Gone
+from twinwright.telemetry.reread import Gone, nothing_gone
 from twinwright.twins.expired import gone_of
 
 
@@ -44,12 +44,12 @@ def replay(
     return {**total.as_json(), "superseded": superseded, "retracted": retracted}
 
 
-def _gone(session: Session, principal: Principal, name: str) -> Gone | None:
-    """Before which event time raw values that a contract observes of a lifetime are gone; None: nothing is."""
+def _gone(session: Session, principal: Principal, name: str) -> Gone:
+    """Before which event time raw values that a contract observes of a lifetime are gone."""
     contract, evolution, registry = session.pipeline.contract(name), session.served.applied.evolution, session.pipeline.registry
     before = session.served.reads.expired.of_source(principal, contract.source)
     if not before:
-        return None
+        return nothing_gone
     found: dict[str, int | None] = {}
 
     def gone(lifetime: int) -> int | None:

@@ -13,6 +13,7 @@ from pathlib import Path
 PR_SET_PDEATHSIG = 1
 PR_CAPBSET_DROP = 24
 PR_SET_CHILD_SUBREAPER = 36
+PR_SET_NO_NEW_PRIVS = 38
 PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL = 47, 4
 _CAPABILITY_VERSION, _CAPABILITIES = 0x20080522, 64
 NICE = 5  # of what runs models: where all cores are taken, who takes in telemetry and keeps results has one for itself
@@ -36,6 +37,11 @@ def stand_back() -> None:
     os.nice(NICE)
     with contextlib.suppress(OSError):
         Path("/proc/self/autogroup").write_text(str(NICE))
+
+
+def refuse_privileges() -> bool:
+    """Let no program that is started have more than who starts it (prctl(2), PR_SET_NO_NEW_PRIVS): what holds a process asks for that."""
+    return bool(_libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0)
 
 
 def drop_capabilities() -> None:

@@ -202,7 +202,7 @@ def _become(request: Request, sockets: list[socket.socket], parent: int, network
 def _keep_compiled_in(work: Path) -> None:
     """What a plug-in has numba keep of its functions: what is kept beside their source, others than models load too."""
     if config := sys.modules.get("numba.core.config"):
-        config.CACHE_DIR = str(work)  # type: ignore[attr-defined]
+        vars(config)["CACHE_DIR"] = str(work)
 
 
 def _answer(request: Request, work: Path) -> int:
@@ -253,7 +253,8 @@ def failure_of(error: BaseException) -> tuple[FailureKind, str]:
 
 def _function(entry: str) -> Callable[..., Any]:
     module, _, name = entry.partition(":")
-    return getattr(importlib.import_module(module), name)  # type: ignore[no-any-return]
+    function: Callable[..., Any] = getattr(importlib.import_module(module), name)
+    return function
 
 
 def no_preparation(payload: Any, folder: Path) -> None:

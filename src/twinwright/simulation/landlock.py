@@ -21,8 +21,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from twinwright.simulation.containment import refuse_privileges
+
 _CREATE, _ADD, _RESTRICT = 444, 445, 446  # system calls, of the same numbers on every machine
-_VERSION, _BENEATH, _NO_NEW_PRIVILEGES = 1, 1, 38
+_VERSION, _BENEATH = 1, 1
 _EXECUTE, _WRITE, _READ, _LIST, _TRUNCATE = 1 << 0, 1 << 1, 1 << 2, 1 << 3, 1 << 14
 _OF_FOLDERS = sum(1 << bit for bit in range(3, 14))  # to list, and to make, remove and move what is in them
 _DEVICES = (1 << 6) | (1 << 11)  # to make those, by which root could read any disk
@@ -98,7 +100,7 @@ def hold(asked: Seclusion) -> bool:
             _allow(rules, path, _EXECUTE | _READ | (_LIST if is_folder else 0))
         for path in map(Path, asked.own):
             _allow(rules, path, handled & ~_DEVICES if path.is_dir() else of_files)
-        return bool(_libc.prctl(_NO_NEW_PRIVILEGES, 1, 0, 0, 0) == 0 and _libc.syscall(_RESTRICT, rules, 0) == 0)
+        return bool(refuse_privileges() and _libc.syscall(_RESTRICT, rules, 0) == 0)
     finally:
         os.close(rules)
 

@@ -45,7 +45,9 @@ def see_own_processes_only() -> bool:
     if select.select([lives], [], [], 0)[0]:  # it was gone before
         os._exit(1)
     os.close(lives)
-    return _mount()
+    if not _mount():  # it went when it was tried: nothing may run that takes other processes for its own
+        os._exit(1)
+    return True
 
 
 def _allowed() -> bool:
@@ -83,8 +85,8 @@ def _mount() -> bool:
     if _libc.mount(b"proc", b"/proc", b"proc", plain | _NO_EXECUTION, None) != 0:
         return False
     for name in _OF_THE_MACHINE:
-        path = f"/proc/{name}".encode()
-        if os.path.exists(path) and _libc.mount(path, path, None, _BIND | _RECURSIVE, None) == 0:  # noqa: PTH110 -- bytes
+        path = os.fsencode(Path("/proc", name))
+        if Path("/proc", name).exists() and _libc.mount(path, path, None, _BIND | _RECURSIVE, None) == 0:
             _libc.mount(None, path, None, _BIND | _REMOUNT | _READ_ONLY | plain | _NO_EXECUTION, None)
     return not Path("/dev/shm").is_dir() or _libc.mount(b"tmpfs", b"/dev/shm", b"tmpfs", plain, _SHARED_MEMORY) == 0  # noqa: S108 -- its place
 
@@ -92,7 +94,7 @@ def _mount() -> bool:
 def _wait(pid: int, held: int) -> NoReturn:
     """Hold nothing open that another waits for the end of, but `held`."""
     null = os.open(os.devnull, os.O_RDWR)
-    for descriptor in map(int, os.listdir("/proc/self/fd")):  # noqa: PTH208
+    for descriptor in map(int, os.listdir("/proc/self/fd")):  # noqa: PTH208 -- iterating a Path would hold one more open
         if descriptor not in (null, held):
             with contextlib.suppress(OSError):
                 os.dup2(null, descriptor) if descriptor < 3 else os.close(descriptor)

@@ -14,7 +14,9 @@ import struct
 import sys
 from dataclasses import dataclass
 
-_FILTER, _SECCOMP, _NO_NEW_PRIVILEGES = 2, 22, 38
+from twinwright.simulation.containment import refuse_privileges
+
+_FILTER, _SECCOMP = 2, 22
 _LOAD, _EQUAL, _ANY_OF, _AND, _RETURN = 0x20, 0x15, 0x45, 0x54, 0x06  # of the packet filters that are asked (BPF, classic)
 _NUMBER, _MACHINE, _FIRST, _SECOND = 0, 4, 16, 24  # where in what they are shown, the low halves of arguments
 _ALLOW = 0x7FFF0000
@@ -48,7 +50,7 @@ def deny_sockets(*, network_cut: bool) -> bool:
     """Let this process, of one thread, and all that it starts make no socket but pairs; where it has no network (`network_cut`), those of
     the network too, which reach nobody. Nor have they keys. False where the kernel does not allow it, or the machine is not known."""
     machine = _MACHINES.get(os.uname().machine) if sys.maxsize > 1 << 32 and sys.byteorder == "little" else None
-    if machine is None or _libc.prctl(_NO_NEW_PRIVILEGES, 1, 0, 0, 0) != 0:
+    if machine is None or not refuse_privileges():
         return False
     code = _filter(machine, _OF_ITS_NETWORK if network_cut else ())
     program = struct.pack("@HP", len(code) // 8, ctypes.addressof(held := ctypes.create_string_buffer(code, len(code))))
@@ -58,22 +60,19 @@ def deny_sockets(*, network_cut: bool) -> bool:
 
 
 def _filter(machine: _Machine, families: tuple[int, ...]) -> bytes:
-    own = [_step(_LOAD, _NUMBER), _step(_ANY_OF, _X32, 0, 1), _step(_RETURN, _UNKNOWN)]
-    for number in machine.keys:
-        own += _at(number, [_step(_RETURN, _DENY)])
-    for number in _RINGS:
-        own += _at(number, [_step(_RETURN, _UNKNOWN)])
+    own = [_step(_LOAD, _NUMBER), _step(_ANY_OF, _X32, 0, 1), _step(_RETURN, _UNKNOWN), *_without(machine.keys)]
     own += _at(machine.socket, [_step(_LOAD, _FIRST), *_one_of(families)])
     own += _at(machine.pair, [_step(_LOAD, _SECOND), _step(_AND, 0xF), *_one_of(_CONNECTED)])
     own.append(_step(_RETURN, _ALLOW))
-    older = [_step(_LOAD, _NUMBER)]
-    for number in machine.older_denied:
-        older += _at(number, [_step(_RETURN, _DENY)])
-    for number in _RINGS:
-        older += _at(number, [_step(_RETURN, _UNKNOWN)])
-    older.append(_step(_RETURN, _ALLOW))
+    older = [_step(_LOAD, _NUMBER), *_without(machine.older_denied), _step(_RETURN, _ALLOW)]
     which = [_step(_LOAD, _MACHINE), *_at(machine.name, own), *_at(machine.older, older)]
     return b"".join([*which, _step(_RETURN, _UNKNOWN)])
+
+
+def _without(numbers: tuple[int, ...]) -> list[bytes]:
+    """These calls are denied, and there are no rings."""
+    answers = [*((number, _DENY) for number in numbers), *((number, _UNKNOWN) for number in _RINGS)]
+    return [step for number, answer in answers for step in _at(number, [_step(_RETURN, answer)])]
 
 
 def _at(value: int, then: list[bytes]) -> list[bytes]:

@@ -25,7 +25,7 @@ from twinwright.telemetry.evaluate import Readings
 from twinwright.telemetry.intake import RETRIED, ContractIntake, counts_by_delivery
 from twinwright.telemetry.payloads import Payload, Receipt
 from twinwright.telemetry.pipeline import Pipeline, letters_by_reason
-from twinwright.telemetry.reread import Gone, Pace, Reach, Reader, Reread, Spool
+from twinwright.telemetry.reread import Gone, Pace, Reach, Reader, Reread, Spool, nothing_gone
 from twinwright.twins.state import Remaining, StateCache
 
 MAX_READINGS = 4_000_000  # of a window: a replay finds its own duplicates in memory
@@ -98,7 +98,7 @@ class Reprocessing:
         start: int | None = None,
         end: int | None = None,
         rate: float | None = None,
-        gone: Gone | None = None,
+        gone: Gone = nothing_gone,
     ) -> Cost:
         """What `replay` would take. A part of the window is replayed, and rolled back. Raises as `replay`."""
         principal.require_write()
@@ -107,7 +107,7 @@ class Reprocessing:
         sizes = self._store.journal_sizes(principal, contract, window.first, window.last)
         readings = sum(one.counts.received for one in sizes)
         commits = [one.commit for one in sizes if one.counts.received][:: max(readings // _SAMPLE, 1)]
-        reach = Reach(gone or _nothing_gone)
+        reach = Reach(gone)
         first = list(self._reread(principal, window, commits[:1], reach))  # for nothing: what is done for the first time takes longer
         began = time.perf_counter()
         sample = list(self._reread(principal, window, commits, reach))
@@ -163,7 +163,7 @@ class Reprocessing:
         start: int | None,
         end: int | None,
         rate: float | None = None,
-        gone: Gone | None = None,
+        gone: Gone = nothing_gone,
     ) -> Iterator[Callable[[], Replayed]]:
         """Read again what `contract` received at `start` <= receive time < `end` (microseconds), at no more than `rate` readings a second.
         What this yields makes it visible; without that nothing changes.
@@ -174,7 +174,7 @@ class Reprocessing:
         """
         principal.require_write()
         pace = Pace(rate, self._stopping)
-        window, reach = self._window(principal, contract, start, end), Reach(gone or _nothing_gone)
+        window, reach = self._window(principal, contract, start, end), Reach(gone)
 
         def commit() -> Replayed:
             remaining = self._state.remaining(contract, window.first, window.last, window.below)
@@ -361,10 +361,6 @@ class Reprocessing:
         by_reason = letters_by_reason([letter.reason for letter, at in again if at in taken])
         token = self._store.last_commit(principal) if dry_run else transaction.commit
         return Receipt(c.received, c.accepted, c.duplicate, c.late, c.conflict, by_reason, token)
-
-
-def _nothing_gone(_: int) -> None:
-    return None
 
 
 def _why(letter: DeadLetter) -> tuple[str, str]:

@@ -70,6 +70,10 @@ class Reader:
         return bool(taken) and (refused or bool(np.isin(one.readings.twin, taken).any()))
 
 
+def nothing_gone(_lifetime: int) -> None:
+    """Where retention has let go of nothing."""
+
+
 class Reach:
     """Whether what is read again lies before what retention has left. Such values would be replaced in history until they go again, and
     the roll-ups that stand for them would go on saying what the contract said before. `gone`: of a lifetime the event time before which
